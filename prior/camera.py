@@ -1,0 +1,63 @@
+"""World and camera frames, rotation about the vertical, projection.
+
+World: right-handed, y up, ground plane x-z. Camera: x right, y down, z forward. A camera rotation
+is the 3 x 3 matrix from world to camera axes. Image: pixels, the centre of the top-left one at
+(0, 0).
+"""
+
+import numpy as np
+
+# A level camera looking along -z of the world.
+LEVEL = np.diag([1.0, -1.0, -1.0])
+
+
+def vertical_rotation(angle):
+    """Rotation about the vertical (y) axis.
+
+    angle: (...) radians. Returns (..., 3, 3). With w = x + i z it is w -> w exp(-i angle).
+    """
+    angle = np.asarray(angle, dtype=float)
+    rotation = np.zeros((*angle.shape, 3, 3))
+    rotation[..., 0, 0] = rotation[..., 2, 2] = np.cos(angle)
+    rotation[..., 0, 2] = np.sin(angle)
+    rotation[..., 2, 0] = -np.sin(angle)
+    rotation[..., 1, 1] = 1
+    return rotation
+
+
+def look_at(position, target):
+    """Rotation (3, 3), world to camera, of an upright camera at `position` looking at `target`.
+
+    Both (3,), world. Raises ValueError when the line of sight is vertical: no way is up then.
+    """
+    forward = np.asarray(target, dtype=float) - position
+    right = np.cross(forward, [0.0, 1.0, 0.0])
+    if np.linalg.norm(right) < 1e-9 * np.linalg.norm(forward) or not forward.any():
+        raise ValueError("the line of sight is vertical: move the camera or the target")
+    forward /= np.linalg.norm(forward)
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(forward, right), forward])
+
+
+def perspective(points, rotation, position, intrinsics):
+    """Pinhole projection.
+
+    points (..., 3) and position (3,), world, mm; rotation (3, 3) world to camera; intrinsics
+    (3, 3), px. Returns (..., 2), px.
+    """
+    homogeneous = (np.asarray(points) - position) @ rotation.T @ np.asarray(intrinsics).T
+    return homogeneous[..., :2] / homogeneous[..., 2:]
+
+
+def check_rotation(camera, what="camera"):
+    """The camera rotation(s) (..., 3, 3) as float64; ValueError unless proper rotations."""
+    camera = np.asarray(camera, dtype=float)
+    if camera.shape[-2:] != (3, 3):
+        raise ValueError(f"{what}: expected shape (3, 3) or (N, 3, 3), got {camera.shape}")
+    error = np.abs(camera @ np.swapaxes(camera, -1, -2) - np.eye(3)).max(initial=0)
+    if not error < 1e-3 or not (np.linalg.det(camera) > 0).all():
+        raise ValueError(
+            f"{what}: expected a rotation from world to camera (orthonormal, determinant +1); "
+            f"it is off by {error:.2g}"
+        )
+    return camera
