@@ -61,3 +61,20 @@ def check_rotation(camera, what="camera"):
             f"it is off by {error:.2g}"
         )
     return camera
+
+
+def toward(rotation, intrinsics, pixel):
+    """The camera turned, without roll in its own frame, so that its axis passes through a pixel.
+
+    rotation (3, 3) world to camera, intrinsics (3, 3) px, pixel (2,). Returns (3, 3). Weak
+    perspective is a good approximation around the optical axis only; for a person away from the
+    image's centre it holds in this turned camera. Our choice: the paper does not discuss it.
+    """
+    ray = np.linalg.solve(intrinsics, [pixel[0], pixel[1], 1.0])
+    ray /= np.linalg.norm(ray)
+    axis = np.cross(ray, [0.0, 0.0, 1.0])
+    cross = np.array(
+        [[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]]
+    )
+    # Rodrigues' formula for the smallest rotation that takes the ray to the axis (0, 0, 1).
+    return (np.eye(3) + cross + cross @ cross / (1 + ray[2])) @ rotation
