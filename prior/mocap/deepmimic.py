@@ -1,0 +1,182 @@
+"""DeepMimic clips (Peng et al., SIGGRAPH 2018), as the `pybullet` package carries them.
+
+A clip is JSON; each row of "Frames" has 44 numbers: seconds until the next frame, root position
+(m), root quaternion (w x y z), then chest, neck, right hip (quaternions), right knee (angle), right
+ankle, right shoulder (quaternions), right elbow (angle), and the left side likewise. The world is
+right-handed, y up, as ours; at rest the figure stands with its arms down and faces +x, so that its
+left (up x forward) is -z.
+"""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from prior.mocap import Clip, MocapError
+
+# The skeleton is that of pybullet_data's humanoid/humanoid.urdf, whose unit is a quarter of a
+# metre: (joint, parent, offset from the parent, how it turns). "ball" joints take a quaternion from
+# the row and "hinge" joints an angle, in this order; "fixed" ones take nothing.
+UNIT_M = 0.25
+SKELETON = (
+    ("root", None, (0, 0, 0), "ball"),
+    ("chest", "root", (0, 0.944604, 0), "ball"),
+    ("neck", "chest", (0, 0.895576, 0), "ball"),
+    ("right hip", "root", (0, 0, 0.339548), "ball"),
+    ("right knee", "right hip", (0, -1.686184, 0), "hinge"),
+    ("right ankle", "right knee", (0, -1.63948, 0), "ball"),
+    ("right shoulder", "chest", (-0.0962, 0.974, 0.73244), "ball"),
+    ("right elbow", "right shoulder", (0, -1.099152, 0), "hinge"),
+    ("right wrist", "right elbow", (0, -1.035788, 0), "fixed"),
+    ("left hip", "root", (0, 0, -0.339548), "ball"),
+    ("left knee", "left hip", (0, -1.686184, 0), "hinge"),
+    ("left ankle", "left knee", (0, -1.63948, 0), "ball"),
+    ("left shoulder", "chest", (-0.0962, 0.974, -0.73244), "ball"),
+    ("left elbow", "left shoulder", (0, -1.099152, 0), "hinge"),
+    ("left wrist", "left elbow", (0, -1.035788, 0), "fixed"),
+)
+JOINTS = tuple(name for name, *_ in SKELETON)
+PARENTS = tuple(JOINTS.index(parent) if parent else -1 for _, parent, *_ in SKELETON)
+OFFSETS_M = UNIT_M * np.array([offset for _, _, offset, _ in SKELETON], dtype=float)
+# Hinges turn about +z, the figure's right: a knee flexes by negative angles, an elbow by positive.
+HINGE_AXIS = np.array([0.0, 0.0, 1.0])
+ROW = 44
+# The head is a sphere that moves with the neck.
+HEAD_CENTRE_M = UNIT_M * np.array([0, 0.7, 0])
+HEAD_RADIUS_M = UNIT_M * 0.41
+# Where the 17 landmarks are: a joint, and an offset in its frame. The chest joint is halfway up the
+# trunk (0.24 m above the hips), Human3.6M's spine; the neck joint, between the shoulders, is its
+# neck (thorax). The nose is the foremost point of the head's sphere, the head top the highest.
+_TOP = tuple(HEAD_CENTRE_M + [0, HEAD_RADIUS_M, 0])
+_NOSE = tuple(HEAD_CENTRE_M + [HEAD_RADIUS_M, 0, 0])
+_HERE = (0.0, 0.0, 0.0)
+LANDMARK_JOINTS = (
+    "root", "right hip", "right knee", "right ankle", "left hip", "left knee", "left ankle",
+    "chest", "neck", "neck", "neck", "left shoulder", "left elbow", "left wrist",
+    "right shoulder", "right elbow", "right wrist",
+)  # fmt: skip
+LANDMARK_OFFSETS_M = np.array([_HERE] * 9 + [_NOSE, _TOP] + [_HERE] * 6)
+# Quaternions in the files are of unit length to about 1e-3; more is damage.
+QUATERNION_TOLERANCE = 0.5
+
+
+class Motion(NamedTuple):
+    """Joint rotations of one clip of F frames.
+
+    local: (F, 15, 3, 3), each joint of JOINTS relative to its parent, identity at rest; root_m:
+    (F, 3), world, m; rate: frames per second.
+    """
+
+    local: np.ndarray
+    root_m: np.ndarray
+    rate: float
+
+
+def find_clips():
+    """The clips of a person that the installed pybullet_data carries: a sorted list of paths.
+
+    Looks the package up without importing it. Raises MocapError when it is not installed.
+    """
+    spec = importlib.util.find_spec("pybullet_data")
+    if spec is None:
+        raise MocapError("pybullet_data: not installed; expected its clips: pip install pybullet")
+    folder = Path(spec.submodule_search_locations[0]) / "data" / "motions"
+    # laikago_walk.txt in the same folder is a robot dog.
+    files = sorted([*folder.glob("humanoid3d_*.txt"), *folder.glob("walker/*.txt")])
+    if not files:
+        raise MocapError(f"{folder}: expected humanoid3d_*.txt clips, found none; reinstall pybullet")
+    return files
+
+
+def action(path):
+    """The name of the motion: the file's name without "humanoid3d_" and ".txt"."""
+    return Path(path).stem.removeprefix("humanoid3d_")
+
+
+def recognises(path):
+    """Whether the file looks like a DeepMimic clip: a .txt that starts as JSON with "Frames"."""
+    path = Path(path)
+    if path.suffix != ".txt":
+        return False
+    try:
+        with open(path, encoding="utf-8") as file:
+            start = file.read(4096)
+    except (OSError, UnicodeDecodeError):
+        return False
+    return start.lstrip().startswith("{") and '"Frames"' in start
+
+
+def read_motion(path):
+    """The Motion in a file. Raises MocapError when it is damaged."""
+    try:
+        frames = json.loads(Path(path).read_text(encoding="utf-8"))["Frames"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MocapError(
+            f"{path}: expected DeepMimic JSON with a list 'Frames', got {error!r}; "
+            "copy the file again"
+        ) from None
+    if not isinstance(frames, list) or len(frames) < 2:
+        count = len(frames) if isinstance(frames, list) else type(frames).__name__
+        raise MocapError(f"{path}: expected at least 2 frames, got {count}; use a longer clip")
+    for number, row in enumerate(frames):
+        if not isinstance(row, list) or len(row) != ROW:
+            got = len(row) if isinstance(row, list) else type(row).__name__
+            raise MocapError(
+                f"{path}: frame {number}: expected {ROW} numbers, got {got}; "
+                "only the humanoid's clips can be read"
+            )
+    try:
+        rows = np.array(frames, dtype=float)
+    except (TypeError, ValueError):
+        raise MocapError(f"{path}: expected numbers in 'Frames'; copy the file again") from None
+    _check(path, np.isfinite(rows).all(axis=1), "finite numbers", rows)
+    # The last frame's time is often 0, and a clip may have a gap where a frame was dropped: the
+    # median is the rate of the capture.
+    step = float(np.median(rows[:-1, 0]))
+    if not step > 0:
+        raise MocapError(f"{path}: expected a positive frame time, got {step}; copy the file again")
+    local = np.tile(np.eye(3), (len(rows), len(JOINTS), 1, 1))
+    column = 4
+    for j, (_, _, _, kind) in enumerate(SKELETON):
+        if kind == "ball":
+            quaternion = rows[:, column : column + 4]
+            length = np.linalg.norm(quaternion, axis=1)
+            _check(path, abs(length - 1) < QUATERNION_TOLERANCE, "unit quaternions", length)
+            local[:, j] = Rotation.from_quat(quaternion, scalar_first=True).as_matrix()
+            column += 4
+        elif kind == "hinge":
+            local[:, j] = Rotation.from_rotvec(rows[:, column, None] * HINGE_AXIS).as_matrix()
+            column += 1
+    return Motion(local, rows[:, 1:4], 1 / step)
+
+
+def _check(path, good, expected, got):
+    if not good.all():
+        bad = int(np.argmin(good))
+        raise MocapError(
+            f"{path}: frame {bad}: expected {expected}, got {got[bad]}; repair or drop the frame"
+        )
+
+
+def forward(motion):
+    """World rotations (F, 15, 3, 3) and positions (F, 15, 3), m, of the joints."""
+    rotations, positions = np.empty_like(motion.local), np.empty(motion.local.shape[:-1])
+    for j, parent in enumerate(PARENTS):
+        if parent < 0:
+            rotations[:, j], positions[:, j] = motion.local[:, j], motion.root_m
+        else:
+            rotations[:, j] = rotations[:, parent] @ motion.local[:, j]
+            positions[:, j] = positions[:, parent] + rotations[:, parent] @ OFFSETS_M[j]
+    return rotations, positions
+
+
+def read(path):
+    """The file's Clip, (F, 17, 3) mm. Raises MocapError when it is damaged."""
+    motion = read_motion(path)
+    rotations, positions = forward(motion)
+    joint = [JOINTS.index(name) for name in LANDMARK_JOINTS]
+    offsets = np.einsum("flij,lj->fli", rotations[:, joint], LANDMARK_OFFSETS_M)
+    return Clip(1000 * (positions[:, joint] + offsets), motion.rate, "humanoid", action(path))
