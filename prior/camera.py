@@ -78,3 +78,28 @@ def toward(rotation, intrinsics, pixel):
     )
     # Rodrigues' formula for the smallest rotation that takes the ray to the axis (0, 0, 1).
     return (np.eye(3) + cross + cross @ cross / (1 + ray[2])) @ rotation
+
+
+def decompose(camera):
+    """The angles of camera rotations (..., 3, 3): (roll, elevation, yaw), radians, each (...).
+
+    camera = roll about the optical axis @ level_camera(elevation) @ vertical_rotation(yaw), with
+    elevation how far the camera looks down. Only it changes what the lifting precomputes: the yaw
+    adds to the person's, the roll turns the image.
+    """
+    forward = camera[..., 2, :]
+    elevation = np.arcsin(np.clip(-forward[..., 1], -1, 1))
+    yaw = np.arctan2(forward[..., 0], -forward[..., 2])
+    turn = camera @ (level_camera(elevation) @ vertical_rotation(yaw)).swapaxes(-1, -2)
+    return np.arctan2(turn[..., 1, 0], turn[..., 0, 0]), elevation, yaw
+
+
+def level_camera(elevation):
+    """Camera rotation (..., 3, 3) without roll or yaw that looks down by elevation (...)."""
+    elevation = np.asarray(elevation, dtype=float)
+    camera = np.zeros((*elevation.shape, 3, 3))
+    camera[..., 0, 0] = 1
+    camera[..., 1, 1] = camera[..., 2, 2] = -np.cos(elevation)
+    camera[..., 1, 2] = np.sin(elevation)
+    camera[..., 2, 1] = -np.sin(elevation)
+    return camera
