@@ -1,0 +1,99 @@
+"""Belief maps -> landmarks -> 3D pose -> projected landmarks (paper: 5.3, eqs. 4 and 5)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import caffe
+import numpy as np
+
+import prior.lifting
+from prior import camera as cameras
+from prior import skeleton
+
+from . import belief_maps, params
+
+NAME = "LiftingLayer"
+
+
+@dataclass(frozen=True)
+class Params:
+    model: str  # path of the prior, from the directory where Caffe runs
+    rotations: int = 80  # tried about the vertical, section 5.3
+    noise_mm: float | None = None  # of the detector, at the body's scale; None: the prior's
+    subpixel: bool = False  # our option; the paper takes the maps' cells
+    backward: Literal["none", "scale-held", "exact"] = "none"  # through eq. 4, see below
+    # Of the Gaussian in the gradient from coordinates to maps, map px: the label's, CPM's 7 / 8.
+    sigma: float = belief_maps.LABEL_SIGMA / 8
+
+    def __post_init__(self):
+        if self.rotations < 1:
+            raise ValueError(f"rotations: expected at least 1, got {self.rotations}")
+        if self.noise_mm is not None and self.noise_mm < 0:
+            raise ValueError(f"noise_mm: expected 0 or more, got {self.noise_mm}")
+        if not self.sigma > 0:
+            raise ValueError(f"sigma: expected > 0 map px, got {self.sigma}")
+
+
+class LiftingLayer(caffe.Layer):
+    """The most probable 3D pose behind the maximum of each belief map, eq. 4, and its projection.
+
+    Bottoms: maps (N, L + 1, H, W); camera (N, 3, 3), world to camera, level if there is none.
+    Tops: landmarks (N, L, 2), the pose's projection, eq. 5, in map px; pose (N, L, 3), mm, in the
+    world's axes, centred on the mean landmark (a top that may be left out).
+
+    `backward`: "none" gives zeros, and the paper trains as well with it; "scale-held" is the
+    supplement's, with the scale held; "exact" is that of the joint least squares in (s, a).
+    """
+
+    def setup(self, bottom, top):
+        params.check_count(NAME, "bottoms", bottom, [1, 2])
+        params.check_count(NAME, "tops", top, [1, 2])
+        self.given = given = params.read(NAME, self.param_str, Params)
+        options = {} if given.noise_mm is None else {"noise_mm": given.noise_mm}
+        try:
+            model = prior.load(given.model)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{NAME}: model: {error}") from None
+        self.lifter = prior.lifting.Lifter(model, rotations=given.rotations, **options)
+
+    def reshape(self, bottom, top):
+        maps = (None, skeleton.L + 1, None, None)
+        params.check_shape(NAME, "bottom 1 (maps)", bottom[0], maps)
+        n = bottom[0].shape[0]
+        if len(bottom) > 1:
+            params.check_shape(NAME, "bottom 2 (camera)", bottom[1], (n, 3, 3))
+        top[0].reshape(n, skeleton.L, 2)
+        if len(top) > 1:
+            top[1].reshape(n, skeleton.L, 3)
+
+    def forward(self, bottom, top):
+        self.points, peak = belief_maps.argmax(bottom[0].data, self.given.subpixel)
+        if not np.isfinite(peak).all():
+            raise ValueError(
+                f"{NAME}: bottom 1 (maps): expected finite numbers, got nan or inf; has the "
+                "training diverged? try a lower base_lr"
+            )
+        camera = bottom[1].data.astype(float) if len(bottom) > 1 else cameras.LEVEL
+        self.lifted = self.lifter.lift(self.points.astype(float), camera=camera)
+        top[0].data[...] = self.lifted.projection
+        if len(top) > 1:
+            top[1].data[...] = self.lifted.pose
+
+    def backward(self, top, propagate_down, bottom):
+        if len(bottom) > 1 and propagate_down[1]:
+            bottom[1].diff[...] = 0
+        if not propagate_down[0]:
+            return
+        if self.given.backward == "none":
+            bottom[0].diff[...] = 0
+            return
+        gradient = self.lifter.vjp(
+            self.lifted,
+            projection=top[0].diff.astype(float),
+            pose=top[1].diff.astype(float) if len(top) > 1 else None,
+            scale="held" if self.given.backward == "scale-held" else "exact",
+        )
+        height, width = bottom[0].data.shape[2:]
+        bottom[0].diff[...] = belief_maps.argmax_vjp(
+            self.points, gradient, height, width, self.given.sigma
+        )
