@@ -130,7 +130,7 @@ class Lifter:
         if not noise_mm >= 0:
             raise ValueError(f"noise_mm: expected 0 or more, got {noise_mm}")
         self.model = model
-        count, size = model.components, model.basis_size
+        count = model.components
         self._nu = model.noise_std**2 + (noise_mm / model.scale_mm) ** 2
         # Mean and basis side by side, coordinates first: (K, 3, L, 1 + J).
         shape = np.concatenate([model.mean[:, None], model.basis], axis=1)
@@ -281,7 +281,7 @@ class Lifter:
         shared = counts[inverse] * SHORTLIST >= len(self._angle)
         table = np.where(shared, own, near)
         keys = np.concatenate([table[:, None], views.weight[rows]], axis=1)
-        _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        _, inverse = np.unique(keys, axis=0, return_inverse=True)
         inverse = inverse.ravel()
         order = np.argsort(inverse, kind="stable")
         for group in np.split(order, np.cumsum(np.bincount(inverse))[:-1]):

@@ -86,7 +86,7 @@ def fit(stats, size):
 
 def log_density(rows, ppca):
     """Log density of each of rows (N, D) under the PPCA: (N,)."""
-    size, dimensions = ppca.basis.shape
+    dimensions = ppca.mean.size
     residual = rows - ppca.mean
     coefficients = residual @ ppca.basis.T
     inside = np.square(coefficients) @ (1 / ppca.variance)

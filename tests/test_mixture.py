@@ -1,0 +1,74 @@
+import logging
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from prior import mixture, ppca
+
+
+@pytest.fixture
+def clusters():
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(3, 8)) * 3
+    label = np.repeat([0, 1, 2], [300, 200, 100])
+    spread = random.normal(size=(3, 2, 8))
+    rows = centres[label] + np.einsum("nj,njd->nd", random.normal(size=(600, 2)), spread[label])
+    return rows + random.normal(size=rows.shape) * 0.1, label, centres
+
+
+def _greedy_twin(rows, count):
+    distance = cdist(rows, rows)
+    chosen = []
+    for _ in range(count):
+        costs = [distance[[*chosen, i]].min(axis=0).sum() for i in range(len(rows))]
+        chosen.append(int(np.argmin(costs)))
+    return chosen
+
+
+def test_greedy_seeds_are_those_of_the_definition():
+    rows = np.random.default_rng(1).normal(size=(80, 5))
+    assert mixture.greedy_seeds(rows, 6, 0).tolist() == _greedy_twin(rows, 6)
+
+
+def test_seeds_stop_when_too_close(clusters):
+    rows, label, _ = clusters
+    assert sorted(label[mixture.greedy_seeds(rows, 3, 0)]) == [0, 1, 2]
+    assert len(mixture.greedy_seeds(rows, 10, stop_distance=6.0)) < 10
+
+
+def test_em_never_goes_down_and_finds_the_clusters(clusters):
+    rows, label, centres = clusters
+    found = mixture.fit(rows, rows[mixture.greedy_seeds(rows, 3, 0)], 2)
+    assert found.converged and (np.diff(found.log_likelihood) > -1e-9).all()
+    np.testing.assert_allclose(found.weight, [0.5, 1 / 3, 1 / 6], atol=0.02)
+    for component, centre in zip(found.components, centres, strict=True):
+        np.testing.assert_allclose(component.mean, centre, atol=0.4)
+        assert np.sqrt(component.noise_variance) == pytest.approx(0.1, rel=0.1)
+
+
+def test_reported_likelihood_is_the_mixtures(clusters):
+    rows, _, _ = clusters
+    found = mixture.fit(rows, rows[[0, 400]], 2)
+    density = sum(
+        w * np.exp(ppca.log_density(rows, c))
+        for w, c in zip(found.weight, found.components, strict=True)
+    )
+    # The last E-step is that of the parameters returned.
+    assert found.log_likelihood[-1] == pytest.approx(np.log(density).mean())
+
+
+def test_one_component_is_ppca(clusters):
+    rows, _, _ = clusters
+    found = mixture.fit(rows, rows[:1], 3)
+    single = ppca.fit(ppca.moments(rows), 3)
+    np.testing.assert_allclose(found.components[0].basis, single.basis, atol=1e-9)
+    np.testing.assert_allclose(found.components[0].variance, single.variance)
+
+
+def test_an_emptied_component_is_dropped_and_said(clusters, caplog):
+    rows, _, _ = clusters
+    with caplog.at_level(logging.WARNING):
+        found = mixture.fit(rows, np.stack([rows[0], rows[0] + 1e3]), 2)
+    assert len(found.components) == 1 and found.weight.sum() == pytest.approx(1)
+    assert "1 of 2 components have fewer than 4 poses" in caplog.text

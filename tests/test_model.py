@@ -1,0 +1,105 @@
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+
+import prior
+from prior.model import ModelFileError
+from tests.poses import random_poses
+
+
+@pytest.fixture(scope="module")
+def model():
+    return prior.fit(random_poses(200), components=2, basis=4, solver="closed-form")
+
+
+def test_round_trip(model, tmp_path):
+    model.save(tmp_path / "m.npz")
+    again = prior.load(tmp_path / "m.npz")
+    for name in ("mean", "basis", "std", "noise_std", "weight", "scale_mm", "seeds", "sample"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(model, name))
+    assert again.meta["seed"] == 0 and again.meta["format"] == 1
+
+
+def test_same_data_and_seed_same_bytes(model, tmp_path):
+    model.save(tmp_path / "a.npz")
+    again = prior.fit(random_poses(200), components=2, basis=4, solver="closed-form")
+    again.save(tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_fit_describes_the_data(model):
+    assert (model.components, model.basis_size) == (2, 4)
+    assert 900 < model.scale_mm < 1200
+    assert model.weight[0] >= model.weight[1]
+    assert model.meta["poses"] == 200 and len(model.meta["data_sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mean": np.zeros((2, 16, 3))}, "mean: expected shape"),
+        ({"std": np.ones((2, 3))}, "std: expected shape"),
+        ({"noise_std": np.array([1.0, np.nan])}, "noise_std: expected finite"),
+        ({"weight": np.array([0.9, 0.9])}, "weight: expected positive values that sum to 1"),
+        ({"std": np.array([[1.0, 2, 3, 4]] * 2)}, "std: expected positive values, descending"),
+        ({"basis": np.ones((2, 4, 17, 3))}, "basis: expected orthonormal"),
+        ({"scale_mm": -1.0}, "scale_mm: expected positive"),
+    ],
+)
+def test_a_model_that_would_not_load_is_not_written(model, tmp_path, change, message):
+    with pytest.raises(ModelFileError, match=message):
+        dataclasses.replace(model, **change).save(tmp_path / "m.npz")
+    assert not os.listdir(tmp_path)
+
+
+def test_other_landmarks_are_refused(model, tmp_path):
+    path = tmp_path / "m.npz"
+    model.save(path)
+    arrays = dict(np.load(path))
+    arrays["landmarks"] = arrays["landmarks"][::-1]
+    np.savez(path, **arrays)
+    with pytest.raises(ModelFileError, match="m.npz: landmarks: expected"):
+        prior.load(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "expected a pose model"), (b"PK\x03\x04junk", "expected a pose model")],
+)
+def test_a_damaged_file_is_named(tmp_path, content, message):
+    (tmp_path / "m.npz").write_bytes(content)
+    with pytest.raises(ModelFileError, match=f"m.npz: {message}"):
+        prior.load(tmp_path / "m.npz")
+
+
+def test_a_truncated_file_is_named(model, tmp_path):
+    path = tmp_path / "m.npz"
+    model.save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ModelFileError, match="m.npz: expected a pose model"):
+        prior.load(path)
+
+
+def test_a_missing_file_and_missing_arrays_are_named(tmp_path):
+    with pytest.raises(ModelFileError, match="no such file"):
+        prior.load(tmp_path / "none.npz")
+    np.savez(tmp_path / "m.npz", mean=np.zeros(3))
+    with pytest.raises(ModelFileError, match="missing .*'basis'"):
+        prior.load(tmp_path / "m.npz")
+
+
+def test_an_announced_giant_is_not_allocated(tmp_path, model):
+    model.save(tmp_path / "m.npz")
+    arrays = dict(np.load(tmp_path / "m.npz"))
+    arrays["sample"] = np.zeros((200_000, 17, 3))
+    np.savez_compressed(tmp_path / "m.npz", **arrays)
+    with pytest.raises(ModelFileError, match="sample: expected numbers or text below 64 MB"):
+        prior.load(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("basis", [0, 51])
+def test_an_impossible_basis_size_is_refused(basis):
+    with pytest.raises(ValueError, match="basis"):
+        prior.fit(random_poses(30), basis=basis, components=1, solver="closed-form")
