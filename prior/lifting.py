@@ -291,7 +291,7 @@ class Lifter:
         """The best combination, its log likelihood, and the components' probability, of rows."""
         y = views.y[rows]
         systems = table.systems
-        dimensions = np.count_nonzero(views.weight[rows[0]]) - 1
+        dimensions = 2 * (np.count_nonzero(views.weight[rows[0]]) - 1)
         search = y.astype(np.float32)
         i, j = self._upper
         scale = (search @ table.linear) / systems.mqm.astype(np.float32)
@@ -325,7 +325,7 @@ class Lifter:
         # From centred weighted points of unit norm to the points in px.
         weight = views.weight[rows[0]][views.weight[rows[0]] > 0]
         likelihood += 2 * np.log(weight).sum() - np.log(np.mean(weight**2))
-        likelihood -= 2 * dimensions * np.log(views.size[rows])
+        likelihood -= dimensions * np.log(views.size[rows])
         return np.take_along_axis(shortlist, best, axis=1)[:, 0], likelihood, probability
 
     def _finish(self, views, component, angle, likelihood, probability, ok):

@@ -1,0 +1,317 @@
+import dataclasses
+import warnings
+
+import numpy as np
+import pytest
+from scipy.linalg import block_diag, lstsq, null_space
+from scipy.stats import multivariate_normal
+
+import prior
+from prior import lifting, metrics
+from prior.camera import LEVEL, decompose, look_at, perspective, vertical_rotation
+from prior.normalise import PoseError
+from prior.skeleton import LANDMARKS, MIRROR, mirrored
+from tests.poses import random_poses
+
+INTRINSICS = np.array([[1145.0, 0, 512], [0, 1145, 512], [0, 0, 1]])
+
+
+@pytest.fixture(scope="module")
+def model():
+    return prior.fit(random_poses(400), components=2, basis=12, solver="closed-form")
+
+
+@pytest.fixture(scope="module")
+def lifter(model):
+    return prior.Lifter(model, rotations=24)
+
+
+def _photographs(count, seed=9, noise_px=0.0):
+    """Poses (mm) the model has not seen, their 2D points and cameras, one for each."""
+    random = np.random.default_rng(seed)
+    truth = random_poses(count, seed=seed)
+    points, cameras = np.empty((count, 17, 2)), np.empty((count, 3, 3))
+    for i, pose in enumerate(truth):
+        centre = pose.mean(axis=0)
+        azimuth = random.uniform(-np.pi, np.pi)
+        offset = [5000 * np.sin(azimuth), random.uniform(-300, 1500), 5000 * np.cos(azimuth)]
+        cameras[i] = look_at(centre + offset, centre)
+        points[i] = perspective(pose, cameras[i], centre + offset, INTRINSICS)
+    return truth, points + random.normal(size=points.shape) * noise_px, cameras
+
+
+def _twin(points, model, camera, weight, rotations, noise_mm):
+    """Section 5.3 for one image, by loops, dense matrices and library calls. Returns pose,
+    projection, component, log likelihood."""
+    seen = weight > 0
+    contrast = null_space(np.ones((1, seen.sum())))
+    _, _, camera_yaw = decompose(camera)
+    best = (-np.inf,)
+    for k in range(model.components):
+        nu = model.noise_std[k] ** 2 + (noise_mm / model.scale_mm) ** 2
+        for r in range(rotations):
+            turn = vertical_rotation(2 * np.pi * r / rotations - camera_yaw)
+            view = (camera @ turn)[:2]
+            mean, basis = model.mean[k] @ view.T, model.basis[k] @ view.T
+            share = (weight**2 / np.sum(weight**2))[:, None]
+
+            def centred(points, share=share):
+                return weight[:, None] * (points - np.sum(share * points, axis=-2, keepdims=True))
+
+            y = np.where(seen[:, None], points, 0)
+            middle = np.sum(share * y, axis=0)
+            columns = np.stack([centred(mean).ravel(), *(centred(b).ravel() for b in basis)], 1)
+            penalty = np.diag([0.0, *(np.sqrt(nu) / model.std[k])])[1:]
+            solution = lstsq(
+                np.vstack([columns, penalty]), np.append(centred(y).ravel(), np.zeros(len(penalty)))
+            )[0]
+            s, a = solution[0], solution[1:] / solution[0]
+            if s <= 0:
+                continue
+            # Density of the points up to translation, with the coefficients integrated out.
+            M = np.concatenate([(basis[:, seen, c] @ contrast).T for c in range(2)])
+            noise = contrast.T @ np.diag(nu / weight[seen] ** 2) @ contrast
+            covariance = s**2 * (M @ np.diag(model.std[k] ** 2) @ M.T + block_diag(noise, noise))
+            value = np.concatenate([contrast.T @ y[seen, c] for c in range(2)])
+            expected = s * np.concatenate([contrast.T @ mean[seen, c] for c in range(2)])
+            score = multivariate_normal(expected, covariance).logpdf(value)
+            score += np.log(model.weight[k] / rotations)
+            if score > best[0]:
+                shape = model.mean[k] + np.tensordot(a, model.basis[k], 1)
+                flat = shape @ view.T
+                projection = middle + s * (flat - np.sum(share * flat, axis=0))
+                best = score, shape @ turn.T * model.scale_mm, projection, k, s
+    return best
+
+
+@pytest.mark.parametrize("weights", ["none", "missing", "confidence"])
+def test_agrees_with_the_twin(model, lifter, weights):
+    _, points, cameras = _photographs(12, noise_px=4)
+    random = np.random.default_rng(1)
+    confidence = np.ones((12, 17))
+    if weights == "missing":
+        confidence = (random.random((12, 17)) > 0.25).astype(float)
+    if weights == "confidence":
+        confidence = random.random((12, 17))
+    lifted = lifter.lift(points, cameras, None if weights == "none" else confidence)
+    for i in range(12):
+        score, pose, projection, component, scale = _twin(
+            points[i], model, cameras[i], confidence[i], 24, lifting.NOISE_MM
+        )
+        assert lifted.component[i] == component
+        np.testing.assert_allclose(lifted.pose[i], pose, atol=1e-6)
+        np.testing.assert_allclose(lifted.projection[i], projection, atol=1e-6)
+        assert lifted.log_likelihood[i] == pytest.approx(score, abs=1e-6)
+        assert lifted.scale[i] == pytest.approx(scale)
+
+
+def test_search_at_a_near_elevation_finds_what_the_exact_one_does(model, monkeypatch):
+    _, points, cameras = _photographs(300, noise_px=5)
+    near = prior.Lifter(model).lift(points, cameras)
+    monkeypatch.setattr(lifting, "SHORTLIST", 160)  # every combination, solved exactly
+    exact = prior.Lifter(model).lift(points, cameras)
+    same = np.abs(near.log_likelihood - exact.log_likelihood) < 1e-6
+    assert same.mean() == 1
+    np.testing.assert_allclose(near.pose, exact.pose, atol=1e-6)
+
+
+def test_a_shared_camera_and_one_per_pose_agree(lifter):
+    _, points, cameras = _photographs(100)
+    shared = lifter.lift(points, cameras[0])
+    each = prior.Lifter(lifter.model, rotations=24)
+    for i in range(0, 100, 20):
+        one = each.lift(points[i : i + 1], cameras[:1])
+        np.testing.assert_allclose(one.pose[0], shared.pose[i], atol=1e-6)
+
+
+def test_much_better_than_the_mean_pose_on_unseen_poses(model):
+    truth, points, cameras = _photographs(200)
+    lifted = prior.lift(points, model, camera=cameras)
+    assert lifted.ok.all()
+    error = metrics.procrustes_aligned(lifted.pose, truth).mean()
+    mean = np.repeat(model.mean[:1] * model.scale_mm, 200, axis=0)
+    assert error < 0.7 * metrics.procrustes_aligned(mean, truth).mean()
+
+
+def test_a_planted_pose_comes_back(model):
+    # Four strong modes of one component, seen from the side it was planted at: no noise, 34
+    # measurements for six unknowns.
+    small = dataclasses.replace(
+        model, mean=model.mean[:1], basis=model.basis[:1, :4], std=model.std[:1, :4],
+        noise_std=np.array([1e-4]), weight=np.ones(1),
+    )  # fmt: skip
+    random = np.random.default_rng(0)
+    a = random.normal(size=(50, 4)) * small.std[0]
+    yaw = 2 * np.pi * random.integers(0, 80, 50) / 80
+    shape = small.mean[0] + np.tensordot(a, small.basis[0], 1)
+    truth = shape @ vertical_rotation(yaw).swapaxes(1, 2) * small.scale_mm
+    points = 0.2 * (truth @ LEVEL.T)[..., :2]
+    lifted = prior.lift(points, small, noise_mm=0)
+    np.testing.assert_allclose(np.exp(1j * lifted.yaw), np.exp(1j * yaw), atol=1e-9)
+    np.testing.assert_allclose(lifted.coefficients, a, atol=1e-3)
+    np.testing.assert_allclose(lifted.pose, truth, atol=0.5)
+    np.testing.assert_allclose(lifted.scale, 0.2 * small.scale_mm, rtol=1e-4)
+
+
+def test_turning_person_and_camera_together_turns_the_answer(lifter):
+    _, points, cameras = _photographs(20)
+    turn = vertical_rotation(0.8)
+    before = lifter.lift(points, cameras)
+    after = lifter.lift(points, cameras @ turn.T)
+    np.testing.assert_allclose(after.pose, before.pose @ turn.T, atol=1e-6)
+    np.testing.assert_allclose(after.coefficients, before.coefficients, atol=1e-8)
+
+
+def test_scaling_shifting_and_rolling_the_image_change_only_scale(lifter):
+    _, points, cameras = _photographs(20)
+    before = lifter.lift(points, cameras)
+    after = lifter.lift(points * 3.5 + [100, -40], cameras)
+    np.testing.assert_allclose(after.pose, before.pose, atol=1e-6)
+    np.testing.assert_allclose(after.scale, 3.5 * before.scale)
+    np.testing.assert_allclose(after.projection, before.projection * 3.5 + [100, -40], atol=1e-6)
+    cos, sin = np.cos(0.3), np.sin(0.3)
+    roll = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+    rolled = lifter.lift(points @ roll[:2, :2].T, roll @ cameras)
+    np.testing.assert_allclose(rolled.pose, before.pose, atol=1e-6)
+
+
+def test_a_mirrored_image_lifts_to_the_mirrored_pose():
+    # A model of a set closed under mirroring: one component, whose symmetry is exact.
+    model = prior.fit(random_poses(300), components=1, basis=12, solver="closed-form")
+    lifter = prior.Lifter(model, rotations=24)
+    _, points, _ = _photographs(20)
+    before = lifter.lift(points)
+    after = lifter.lift(points[:, MIRROR] * [-1, 1])
+    np.testing.assert_allclose(after.pose, mirrored(before.pose), atol=1)
+
+
+def test_order_of_the_batch_does_not_matter(lifter):
+    _, points, cameras = _photographs(60)
+    order = np.random.default_rng(0).permutation(60)
+    before, after = lifter.lift(points, cameras), lifter.lift(points[order], cameras[order])
+    np.testing.assert_allclose(after.pose, before.pose[order], atol=1e-9)
+
+
+def test_arguments_are_left_alone(lifter):
+    _, points, cameras = _photographs(3)
+    copies = points.copy(), cameras.copy()
+    lifter.lift(points, cameras)
+    np.testing.assert_array_equal(points, copies[0])
+    np.testing.assert_array_equal(cameras, copies[1])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("scale", ["exact", "held"])
+def test_derivatives_against_finite_differences(lifter, scale, weighted):
+    _, points, cameras = _photographs(6, noise_px=3)
+    random = np.random.default_rng(2)
+    confidence = random.uniform(0.3, 1, (6, 17)) if weighted else np.ones((6, 17))
+    confidence[:, 4] = 0 if weighted else 1
+    lifted = lifter.lift(points, cameras, confidence)
+    to_projection, to_pose = random.normal(size=(6, 17, 2)), random.normal(size=(6, 17, 3))
+
+    def value(points):
+        """The function with rotation, component and, if held, scale kept."""
+        views = lifter._views(points, cameras, confidence)
+        systems = lifter._systems(
+            lifted.component, lifted.yaw + views.yaw, views.elevation, views.weight
+        )
+        y = views.y * views.size[:, None]
+        s = np.einsum("ni,ni->n", systems.g, y) / systems.mqm
+        if scale == "held":
+            s = lifted.scale
+        a = np.einsum("nji,ni->nj", systems.solve, y - s[:, None] * systems.m) / s[:, None]
+        shape = lifter.model.mean[lifted.component] + np.einsum(
+            "nj,njlc->nlc", a, lifter.model.basis[lifted.component]
+        )
+        pose = lifter.model.scale_mm * shape @ vertical_rotation(lifted.yaw).swapaxes(1, 2)
+        flat = s[:, None, None] * (pose / lifter.model.scale_mm @ cameras.swapaxes(1, 2))[..., :2]
+        share = (confidence**2 / np.sum(confidence**2, axis=1, keepdims=True))[..., None]
+        projection = flat + np.sum(share * (points - flat), axis=1, keepdims=True)
+        return np.sum(to_projection * projection, (1, 2)) + np.sum(to_pose * pose, (1, 2))
+
+    # The function differentiated is the one that lift computes.
+    whole = np.sum(to_projection * lifted.projection, (1, 2))
+    whole += np.sum(to_pose * lifted.pose, (1, 2))
+    np.testing.assert_allclose(value(points), whole, rtol=1e-9)
+
+    found = lifter.vjp(points, lifted, cameras, confidence,
+                       projection=to_projection, pose=to_pose, scale=scale)  # fmt: skip
+    for landmark in (0, 3, 4, 10, 16):
+        for axis in range(2):
+            step = np.zeros_like(points)
+            step[:, landmark, axis] = 1e-3
+            slope = (value(points + step) - value(points - step)) / 2e-3
+            np.testing.assert_allclose(found[:, landmark, axis], slope, rtol=1e-6, atol=1e-6)
+
+
+def test_held_derivative_of_the_projection_is_the_supplements(lifter):
+    _, points, _ = _photographs(1)
+    lifted = lifter.lift(points)
+    k = lifted.component[0]
+    view = LEVEL[:2] @ vertical_rotation(lifted.yaw[0])
+    E = np.stack([(b @ view.T).ravel() for b in lifter.model.basis[k]], axis=1)
+    nu = lifter.model.noise_std[k] ** 2 + (lifting.NOISE_MM / lifter.model.scale_mm) ** 2
+    jacobian = E @ np.linalg.inv(E.T @ E + nu * np.diag(lifter.model.std[k] ** -2.0)) @ E.T
+    jacobian = jacobian + np.kron(np.ones((17, 17)) / 17, np.eye(2))  # the mean goes through
+    for i in (0, 9, 33):
+        unit = np.eye(34)[i].reshape(1, 17, 2)
+        row = lifter.vjp(points, lifted, projection=unit, scale="held")
+        np.testing.assert_allclose(row.ravel(), jacobian[i], atol=1e-9)
+
+
+def test_nan_is_missing(lifter):
+    _, points, cameras = _photographs(4)
+    holes = points.copy()
+    holes[:, 5] = np.nan
+    confidence = np.ones(17)
+    confidence[5] = 0
+    a, b = lifter.lift(holes, cameras), lifter.lift(points, cameras, confidence)
+    np.testing.assert_allclose(a.pose, b.pose)
+    assert np.isfinite(a.projection).all()
+
+
+def test_bad_poses_are_marked_and_the_others_unharmed(lifter):
+    _, points, cameras = _photographs(6)
+    good = lifter.lift(points, cameras)
+    bad = points.copy()
+    bad[1] = 7.0
+    bad[2, 0, 0] = np.inf
+    bad[4, 2:] = np.nan
+    with pytest.warns(UserWarning, match="3 of 6 poses could not be lifted"):
+        lifted = lifter.lift(bad, cameras)
+    assert lifted.ok.tolist() == [True, False, False, True, False, True]
+    np.testing.assert_allclose(lifted.pose[lifted.ok], good.pose[lifted.ok], atol=1e-9)
+    for array in (lifted.pose, lifted.projection, lifted.scale, lifted.component_probability):
+        assert np.isfinite(array).all()
+    assert (lifted.log_likelihood[~lifted.ok] == -np.inf).all()
+    grad = lifter.vjp(bad, lifted, cameras, projection=np.ones_like(points))
+    assert np.isfinite(grad).all() and (grad[~lifted.ok] == 0).all()
+
+
+def test_probabilities_and_an_empty_batch(lifter):
+    _, points, cameras = _photographs(8)
+    lifted = lifter.lift(points, cameras)
+    np.testing.assert_allclose(lifted.component_probability.sum(axis=1), 1)
+    assert len(lifter.lift(points[:0], cameras[:0]).pose) == 0
+
+
+@pytest.mark.parametrize(
+    ("points", "options", "message"),
+    [
+        (np.zeros((2, 16, 2)), {}, r"points: expected shape \(N, 17, 2\)"),
+        (np.zeros((17, 2)), {}, r"points: expected shape \(N, 17, 2\)"),
+        (np.zeros((2, 17, 2)), {"camera": np.diag([1, 1, -1.0])}, "camera: expected a rotation"),
+        (np.zeros((2, 17, 2)), {"camera": np.tile(LEVEL, (3, 1, 1))}, "camera: expected"),
+        (np.zeros((2, 17, 2)), {"confidence": np.ones(16)}, "confidence: expected"),
+        (np.zeros((2, 17, 2)), {"confidence": -np.ones(17)}, "confidence: expected finite"),
+    ],
+)
+def test_wrong_arguments_are_named(lifter, points, options, message):
+    with pytest.raises(ValueError, match=message) as error, warnings.catch_warnings():
+        lifter.lift(points, **options)
+    assert isinstance(error.value, (PoseError, ValueError))
+
+
+def test_landmarks_are_those_of_the_model():
+    assert LANDMARKS[10] == "head top" and len(LANDMARKS) == 17
