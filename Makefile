@@ -1,0 +1,99 @@
+# Every job by name: `make help` lists them. Each does the set-up that it needs, into
+# build/, and every command runs from the repository root.
+
+# The Caffe to use. Name a built one of your own, on the command line or in the
+# environment, and nothing is compiled: make test CAFFE_ROOT=/path/to/caffe
+override CAFFE_ROOT := $(abspath $(or $(CAFFE_ROOT),build/caffe))
+
+# Debian's and Ubuntu's packages. What is missing is installed (as root) or named.
+PACKAGES := python3 python3-venv
+CAFFE_PACKAGES := cmake g++ make python3-dev libopenblas-dev libhdf5-dev liblmdb-dev \
+  libprotobuf-dev protobuf-compiler libgoogle-glog-dev libgflags-dev \
+  libboost-python-dev libboost-thread-dev libboost-filesystem-dev libboost-regex-dev
+
+# Not the first python3 on the PATH: Boost.Python is built for the system's.
+SYSTEM_PYTHON := /usr/bin/python3
+VENV := build/venv
+PIP := $(VENV)/bin/python -I -m pip --disable-pip-version-check
+
+export CAFFE_ROOT
+export PYTHON := $(VENV)/bin/python
+# The caffe program runs an interpreter that knows nothing of the virtual environment.
+export PYTHONPATH := $(CURDIR):$(CAFFE_ROOT)/python:$(CURDIR)/$(VENV)/site-packages
+# A job stopped halfway must leave no target that looks finished.
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+##@ Use
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Set-up, done by the jobs above as they need it
+
+.PHONY: venv
+venv: $(VENV)/.installed ## the Python packages, in build/venv
+
+.PHONY: venv-demo
+venv-demo: $(VENV)/.installed-demo $(VENV)/.installed-clips ## a body and motion capture to render
+
+.PHONY: packages
+packages:
+	@tools/setup/packages.sh $(PACKAGES)
+
+$(VENV)/.made: | packages
+	@echo "set-up: making a virtual environment in $(VENV)"
+	@$(SYSTEM_PYTHON) -m venv --clear $(VENV)
+	@cd $(VENV) && ln -s lib/python3*/site-packages .
+	@touch $@
+
+$(VENV)/.installed: requirements.txt $(VENV)/.made
+	@echo "set-up: installing the packages of $<"
+	@$(PIP) install --quiet --no-deps --requirement $<
+	@touch $@
+
+$(VENV)/.installed-demo: requirements-demo.txt $(VENV)/.made
+	@echo "set-up: installing the packages of $<"
+	@$(PIP) install --quiet --no-deps --requirement $<
+	@touch $@
+
+$(VENV)/.installed-clips: tools/setup/clips.txt tools/setup/clips.sh $(VENV)/.made
+	@tools/setup/clips.sh
+	@touch $@
+
+.PHONY: caffe
+ifeq ($(CAFFE_ROOT),$(CURDIR)/build/caffe)
+caffe: build/caffe/build/tools/caffe ## Caffe itself, compiled into build/caffe unless CAFFE_ROOT names one
+
+build/caffe/build/tools/caffe: $(addprefix tools/caffe/,build.sh source.txt CMakeLists.txt) \
+  | $(VENV)/.installed
+	@tools/setup/packages.sh $(CAFFE_PACKAGES)
+	@tools/caffe/build.sh
+	@touch $@
+else
+caffe: venv
+	@tools/caffe/check.sh $(CAFFE_ROOT)
+endif
+
+##@ Development
+
+# Errors only; Caffe is talkative.
+test test-fast: export GLOG_minloglevel ?= 2
+
+.PHONY: test
+test: lint venv-demo caffe ## everything
+	$(PYTHON) -m pytest
+
+.PHONY: test-fast
+test-fast: venv venv-demo ## what takes seconds and needs no Caffe
+	$(PYTHON) -m pytest -m "not slow" --ignore tests/caffe
+
+.PHONY: lint
+lint: venv ## ruff
+	$(VENV)/bin/ruff check .
+
+.PHONY: clean
+clean: ## removes build/, which holds all that the jobs above made
+	rm -rf build

@@ -1,0 +1,1 @@
+"""Stands in for setuptools while fetch.sh downloads: see there."""
