@@ -58,9 +58,7 @@ def read(path):
         raise MocapError(
             f"{path}: expected rate as one positive number, got {rate}; give frames per second"
         )
-    return Clip(
-        poses.astype(float), float(rate), str(arrays["subject"]), str(arrays["action"])
-    )
+    return Clip(poses.astype(float), float(rate), str(arrays["subject"]), str(arrays["action"]))
 
 
 def write(path, clip):

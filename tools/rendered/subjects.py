@@ -24,20 +24,20 @@ TORSO, SHOULDERS = "torso/torso-scale-vert", "torso/measure-shoulder-dist"
 
 # Arguments of makehuman.shape: our choice, adults of 1.5 to 1.9 m of varied build and limbs.
 SHAPES = {
-    "S1": {"male": 0, "old": 0.1, "muscle": 0.1, "weight": -0.2, "height": 0.05, "ethnicity": "caucasian",
-               "details": {ARM: 0.3, THIGH: -0.2}},
-    "S5": {"male": 0, "old": 0.4, "muscle": -0.2, "weight": 0.45, "height": -0.05, "ethnicity": "african",
-               "details": {FOREARM: -0.3, TORSO: 0.3}},
-    "S6": {"male": 1, "old": 0.0, "muscle": 0.4, "weight": -0.1, "height": 0.0, "ethnicity": "asian",
-               "details": {THIGH: 0.3, SHANK: 0.2}},
-    "S7": {"male": 0, "old": 0.0, "muscle": 0.0, "weight": 0.0, "height": 0.15, "ethnicity": "asian",
-               "details": {SHANK: 0.4, ARM: -0.2}},
-    "S8": {"male": 1, "old": 0.6, "muscle": -0.1, "weight": 0.5, "height": 0.1, "ethnicity": "caucasian",
-               "details": {TORSO: -0.3, SHOULDERS: 0.3}},
-    "S9": {"male": 1, "old": 0.2, "muscle": 0.2, "weight": 0.15, "height": -0.1, "ethnicity": "african",
-               "details": {ARM: 0.2, FOREARM: 0.3}},
-    "S11": {"male": 0, "old": 0.2, "muscle": 0.1, "weight": 0.1, "height": 0.1, "ethnicity": "caucasian",
-                "details": {THIGH: 0.2, SHOULDERS: -0.3}},
+    "S1": {"male": 0, "old": 0.1, "muscle": 0.1, "weight": -0.2, "height": 0.05,
+           "ethnicity": "caucasian", "details": {ARM: 0.3, THIGH: -0.2}},
+    "S5": {"male": 0, "old": 0.4, "muscle": -0.2, "weight": 0.45, "height": -0.05,
+           "ethnicity": "african", "details": {FOREARM: -0.3, TORSO: 0.3}},
+    "S6": {"male": 1, "old": 0.0, "muscle": 0.4, "weight": -0.1, "height": 0.0,
+           "ethnicity": "asian", "details": {THIGH: 0.3, SHANK: 0.2}},
+    "S7": {"male": 0, "old": 0.0, "muscle": 0.0, "weight": 0.0, "height": 0.15,
+           "ethnicity": "asian", "details": {SHANK: 0.4, ARM: -0.2}},
+    "S8": {"male": 1, "old": 0.6, "muscle": -0.1, "weight": 0.5, "height": 0.1,
+           "ethnicity": "caucasian", "details": {TORSO: -0.3, SHOULDERS: 0.3}},
+    "S9": {"male": 1, "old": 0.2, "muscle": 0.2, "weight": 0.15, "height": -0.1,
+           "ethnicity": "african", "details": {ARM: 0.3, SHANK: -0.2}},
+    "S11": {"male": 0, "old": 0.2, "muscle": 0.1, "weight": 0.1, "height": 0.1,
+           "ethnicity": "caucasian", "details": {THIGH: 0.2, SHOULDERS: -0.3}},
 }  # fmt: skip
 
 
