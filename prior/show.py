@@ -1,0 +1,112 @@
+"""Pictures of a pose model, as the paper's figure 2, and its description in words."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.special import softmax
+
+from prior import mixture
+from prior.ppca import PPCA
+from prior.skeleton import LIMBS, L
+
+COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860")
+LEFT, RIGHT, MIDDLE = "#c44e52", "#4c72b0", "#555555"
+# Limbs (rows of LIMBS) of the right side, the left side; the rest is the spine and head.
+_SIDE = [LEFT if child in (4, 5, 6, 11, 12, 13) else RIGHT if child in (1, 2, 3, 14, 15, 16)
+         else MIDDLE for _, child in LIMBS]  # fmt: skip
+
+
+def draw_pose(axes, pose, azimuth=30.0, **style):
+    """Draw a pose (L, 3), y up, on 2D axes, seen from `azimuth` degrees beside its front."""
+    angle = np.deg2rad(azimuth)
+    flat = np.stack([pose[:, 0] * np.cos(angle) - pose[:, 2] * np.sin(angle), pose[:, 1]], axis=1)
+    for (a, b), colour in zip(LIMBS, _SIDE, strict=True):
+        axes.plot(*flat[[a, b]].T, color=colour, **{"linewidth": 1.5} | style)
+    axes.set_aspect("equal")
+    axes.axis("off")
+
+
+def draw_points(axes, points, **style):
+    """Draw the limbs of a 2D pose (L, 2), px, on axes that show its image."""
+    for (a, b), colour in zip(LIMBS, _SIDE, strict=True):
+        axes.plot(*points[[a, b]].T, color=colour, **{"linewidth": 1.5} | style)
+
+
+def components_of(model, poses):
+    """Probability of each component for aligned poses (N, L, 3): (N, K)."""
+    parts = [
+        PPCA(mean.ravel(), basis.reshape(len(basis), -1), std**2, noise**2)
+        for mean, basis, std, noise in zip(
+            model.mean, model.basis, model.std, model.noise_std, strict=True
+        )
+    ]
+    return softmax(mixture.log_joint(poses.reshape(len(poses), -1), parts, model.weight), axis=1)
+
+
+def draw_aligned_poses(axes, model):
+    """Figure 2: the aligned training poses in 2D PCA, coloured by component, with the skeletons of
+    some of them, and of the seeds of the mixture (ringed)."""
+    rows = model.sample.reshape(len(model.sample), -1).astype(float)
+    mean = rows.mean(axis=0)
+    _, _, axes2 = np.linalg.svd(rows - mean, full_matrices=False)
+    axes2 = axes2[:2]
+    flat = (rows - mean) @ axes2.T
+    seeds = (model.seeds.reshape(len(model.seeds), -1) - mean) @ axes2.T
+    component = components_of(model, model.sample.astype(float)).argmax(axis=1)
+    for k in range(model.components):
+        axes.scatter(*flat[component == k].T, s=6, color=COLOURS[k % len(COLOURS)], alpha=0.5,
+                     label=f"component {k + 1}, weight {model.weight[k]:.2f}")  # fmt: skip
+    axes.scatter(*seeds.T, s=130, facecolors="none", edgecolors="black", label="seeds")
+    size = 0.12 * np.ptp(flat, axis=0).max()
+    chosen = mixture.greedy_seeds(flat, 14, 0.8 * size)
+    drawn = [(flat[i], model.sample[i]) for i in chosen]
+    for place, pose in [*drawn, *zip(seeds, model.seeds, strict=True)]:
+        figure = size * pose / np.abs(pose).max() * 0.5
+        for (a, b), colour in zip(LIMBS, _SIDE, strict=True):
+            axes.plot(*(place[:, None] + figure[[a, b]].T[:2]), color=colour, linewidth=1)
+    axes.set_xlabel("first principal component")
+    axes.set_ylabel("second principal component")
+    axes.set_aspect("equal")
+    axes.legend(loc="best", fontsize=8)
+
+
+def figure(model, modes=3):
+    """A figure of the model: aligned poses, and the mean and first modes (at +-2 standard
+    deviations) of each component."""
+    modes = min(modes, model.basis_size)
+    rows = model.components
+    result = plt.figure(figsize=(15, max(6, 2.2 * rows)), layout="constrained")
+    left, right = result.subfigures(1, 2, width_ratios=[1, 1.15])
+    draw_aligned_poses(left.subplots(), model)
+    cells = right.subplots(rows, 1 + 2 * modes, squeeze=False)
+    for k in range(rows):
+        draw_pose(cells[k, 0], model.mean[k])
+        cells[k, 0].set_title(f"mean {k + 1}", fontsize=9)
+        for j in range(modes):
+            for sign, cell in ((-2, cells[k, 1 + 2 * j]), (2, cells[k, 2 + 2 * j])):
+                draw_pose(cell, model.mean[k] + sign * model.std[k, j] * model.basis[k, j])
+                cell.set_title(f"mode {j + 1}, {sign:+d}", fontsize=9)
+    return result
+
+
+def describe(model):
+    """The model in words: sizes, standard deviations in mm, what it was fitted on."""
+    meta = model.meta
+    lines = [
+        f"{model.components} components, {model.basis_size} basis vectors, {L} landmarks, "
+        f"limb scale {model.scale_mm:.0f} mm",
+        f"fitted by {meta.get('solver', 'unknown')} to {meta.get('poses', 'an unknown number of')}"
+        f" poses, and their mirror images; seed {meta.get('seed', 'unknown')}",
+    ]
+    lines += [f"{key}: {meta[key]}" for key in ("source", "licence") if key in meta]
+    for k in range(model.components):
+        std = " ".join(f"{value:.0f}" for value in model.std[k, :8] * model.scale_mm)
+        lines.append(
+            f"component {k + 1}: weight {model.weight[k]:.3f}, noise "
+            f"{model.noise_std[k] * model.scale_mm:.1f} mm, standard deviations {std}"
+            f"{' ...' if model.basis_size > 8 else ''} mm"
+        )
+    return "\n".join(lines)
