@@ -1,13 +1,13 @@
 """Belief maps -> landmarks -> 3D pose -> projected landmarks (paper: 5.3, eqs. 4 and 5)."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
 import caffe
 import numpy as np
 
-import prior.lifting
-from prior import camera as cameras
+import prior
 from prior import skeleton
 
 from . import belief_maps, params
@@ -26,10 +26,6 @@ class Params:
     sigma: float = belief_maps.LABEL_SIGMA / 8
 
     def __post_init__(self):
-        if self.rotations < 1:
-            raise ValueError(f"rotations: expected at least 1, got {self.rotations}")
-        if self.noise_mm is not None and self.noise_mm < 0:
-            raise ValueError(f"noise_mm: expected 0 or more, got {self.noise_mm}")
         if not self.sigma > 0:
             raise ValueError(f"sigma: expected > 0 map px, got {self.sigma}")
 
@@ -52,9 +48,9 @@ class LiftingLayer(caffe.Layer):
         options = {} if given.noise_mm is None else {"noise_mm": given.noise_mm}
         try:
             model = prior.load(given.model)
+            self.lifter = prior.Lifter(model, rotations=given.rotations, **options)
         except (OSError, ValueError) as error:
-            raise ValueError(f"{NAME}: model: {error}") from None
-        self.lifter = prior.lifting.Lifter(model, rotations=given.rotations, **options)
+            raise ValueError(f"{NAME}: {error}") from None
 
     def reshape(self, bottom, top):
         maps = (None, skeleton.L + 1, None, None)
@@ -73,8 +69,12 @@ class LiftingLayer(caffe.Layer):
                 f"{NAME}: bottom 1 (maps): expected finite numbers, got nan or inf; has the "
                 "training diverged? try a lower base_lr"
             )
-        camera = bottom[1].data.astype(float) if len(bottom) > 1 else cameras.LEVEL
-        self.lifted = self.lifter.lift(self.points.astype(float), camera=camera)
+        self.camera = bottom[1].data.astype(float) if len(bottom) > 1 else None
+        with warnings.catch_warnings():
+            # At the start of a training the maps' maxima often are all in one place. Such a pose
+            # cannot be lifted; its projection is then the landmarks' mean.
+            warnings.simplefilter("ignore")
+            self.lifted = self.lifter.lift(self.points, self.camera)
         top[0].data[...] = self.lifted.projection
         if len(top) > 1:
             top[1].data[...] = self.lifted.pose
@@ -88,9 +88,11 @@ class LiftingLayer(caffe.Layer):
             bottom[0].diff[...] = 0
             return
         gradient = self.lifter.vjp(
+            self.points,
             self.lifted,
-            projection=top[0].diff.astype(float),
-            pose=top[1].diff.astype(float) if len(top) > 1 else None,
+            self.camera,
+            projection=top[0].diff,
+            pose=top[1].diff if len(top) > 1 else None,
             scale="held" if self.given.backward == "scale-held" else "exact",
         )
         height, width = bottom[0].data.shape[2:]

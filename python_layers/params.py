@@ -77,7 +77,7 @@ def check_shape(layer, what, blob, shape):
     """ValueError unless a blob has `shape`, where None stands for any size > 0."""
     got = tuple(blob.shape)
     fits = len(got) == len(shape) and all(
-        size > 0 if want is None else size == want for size, want in zip(got, shape)
+        size > 0 if want is None else size == want for size, want in zip(got, shape, strict=True)
     )
     if not fits:
         wanted = ", ".join("any" if want is None else str(want) for want in shape)

@@ -133,7 +133,8 @@ class PoseDataLayer(caffe.Layer):
     Blob (2,): the position in the data, so that a snapshot has it and a resumed training goes on
     with the next sample. Give it `param { lr_mult: 0 decay_mult: 0 }`. In the TEST phase the
     layer keeps a position of its own: Caffe shares the blobs of layers of one name between the
-    training and the test net.
+    training and the test net. For the same reason do not name the layer "data": Caffe aborts when
+    weights with a layer of that name and another number of blobs, CPM's or a deploy net's, meet it.
 
     Order and augmentations depend on the seed and the position only, not on the workers.
     """
@@ -163,7 +164,9 @@ class PoseDataLayer(caffe.Layer):
         kept = self.own_position if self.phase == caffe.TEST else self.blobs[0].data
         position = _unpacked(kept)
         try:
-            damaged = self.batches.get(position, [top[i].data for i in range(len(top))] + self.spare)
+            damaged = self.batches.get(
+                position, [top[i].data for i in range(len(top))] + self.spare
+            )
         except (RuntimeError, ValueError) as error:
             raise RuntimeError(f"{NAME}: {error}") from None
         for file, reason in damaged:

@@ -1,0 +1,413 @@
+"""The data layer: what it gives, that it can be resumed, and what it does when things break."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import caffe
+import cv2
+import numpy as np
+import pytest
+
+from prior import camera as cameras
+from prior.skeleton import LANDMARKS, L
+from python_layers import annotations, belief_maps, crop
+from python_layers.pose_data import RADIX
+from tests.caffe.layer_net import net, python_layer
+
+PEOPLE, SIZE, BATCH = 7, 64, 3
+TOPS = ("data", "label", "center_map", "camera")
+FIXED = "param { lr_mult: 0 decay_mult: 0 }"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Seven annotated images, each of its own grey with a white square; the file's path."""
+    rng = np.random.default_rng(0)
+    images, people = [], []
+    for i in range(PEOPLE):
+        image = np.full((90, 120, 3), 20 + 30 * i, np.uint8)
+        cv2.rectangle(image, (50, 30), (60, 40), (255, 255, 255), -1)
+        cv2.imwrite(str(tmp_path / f"{i}.jpg"), image)
+        points = np.column_stack([rng.uniform([40, 20], [80, 70], size=(L, 2)), np.full(L, 2)])
+        points[i] = 0
+        images.append({"id": i, "file_name": f"{i}.jpg", "width": 120, "height": 90})
+        if i % 2:
+            images[-1]["camera"] = "S1/1"
+        people.append(
+            {"image_id": i, "bbox": [40, 20, 40, 50], "keypoints": points.ravel().tolist()}
+        )
+    view = {
+        "rotation": cameras.look_at([500, 1500, 4000], [0, 900, 0]).tolist(),
+        "position_mm": [500, 1500, 4000],
+        "intrinsics": [[150, 0, 60], [0, 150, 45], [0, 0, 1]],
+    }
+    path = tmp_path / "train.json"
+    document = {
+        "categories": [{"keypoints": LANDMARKS}],
+        "cameras": {"S1/1": view},
+        "images": images,
+        "annotations": people,
+    }
+    path.write_text(json.dumps(document))
+    return str(path)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Makes nets of one data layer, and ends their workers after the test."""
+    made = []
+
+    def make(source, phase=caffe.TRAIN, tops=TOPS, **given):
+        given = {
+            "source": source, "batch_size": BATCH, "input_size": SIZE, "stride": 4,
+            "augment": True, "seed": 3, "workers": 0,
+        } | given  # fmt: skip
+        layer = python_layer("pose_data", "PoseDataLayer", given, (), tops, FIXED, "people")
+        made.append(net(tmp_path, layer, phase=phase))
+        return made[-1]
+
+    yield make
+    for data in made:
+        data.layers[0].stop()
+
+
+def batches(data, count):
+    result = []
+    for _ in range(count):
+        data.forward()
+        result.append({name: data.blobs[name].data.copy() for name in TOPS})
+    return result
+
+
+def assert_same(some, others):
+    assert len(some) == len(others)
+    for one, other in zip(some, others, strict=True):
+        for name in TOPS:
+            np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def test_a_batch_without_augmentation_is_the_slow_one(source, make):
+    got = batches(make(source, augment=False), 3)
+    people = annotations.load(source)
+    for position in range(3 * BATCH):
+        batch = {name: blob[position % BATCH] for name, blob in got[position // BATCH].items()}
+        i = position % PEOPLE
+        view = crop.frame(people.boxes[i], SIZE)
+        image = crop.warp(cv2.imread(people.files[i]), view)
+        np.testing.assert_array_equal(batch["data"], crop.input_blob(image))
+        points = (view.matrix @ np.column_stack([people.points[i], np.ones(L)]).T).T
+        sigma = 7 * SIZE / 368 / 4
+        label = belief_maps.render((points[None] - 1.5) / 4, 16, 16, sigma)[0]
+        np.testing.assert_allclose(batch["label"], label, atol=1e-5)
+        assert not label[i].any() and label[(i + 1) % L].any()
+        np.testing.assert_array_equal(batch["center_map"][0], crop.centre_map(view))
+        expected = cameras.LEVEL
+        if i % 2:
+            expected = cameras.toward(people.rotations[i], people.intrinsics[i], [60, 45])
+        np.testing.assert_allclose(batch["camera"], expected, atol=1e-6)
+
+
+def test_the_order_and_the_augmentations_do_not_depend_on_the_workers(source, make):
+    alone = batches(make(source, workers=0), 12)
+    for workers in 1, 2:
+        assert_same(batches(make(source, workers=workers), 12), alone)
+
+
+def shades(some):
+    """The number of the image at each position: its grey, beside the crop's border."""
+    data = np.concatenate([batch["data"] for batch in some])
+    corner = data[:, 0, SIZE // 2, SIZE // 4] * 256 + 128
+    return np.rint((corner - 20) / 30).astype(int)
+
+
+def test_each_epoch_has_each_image_once_in_an_order_of_its_own(source, make):
+    seen = shades(batches(make(source, augment=False, shuffle=True, workers=1), 7))
+    epochs = seen.reshape(3, PEOPLE)
+    assert (np.sort(epochs, axis=1) == np.arange(PEOPLE)).all()
+    assert (epochs[0] != epochs[1]).any() and (epochs[1] != epochs[2]).any()
+    other = shades(batches(make(source, augment=False, shuffle=True, seed=4), 7))
+    assert (seen != other).any()
+    in_order = shades(batches(make(source, augment=False), 7))
+    np.testing.assert_array_equal(in_order, np.tile(np.arange(PEOPLE), 3))
+
+
+def test_an_image_is_augmented_anew_in_each_epoch(source, make):
+    some = batches(make(source, shuffle=False), 7)
+    labels = np.concatenate([batch["label"] for batch in some])
+    assert not np.array_equal(labels[0], labels[PEOPLE])
+
+
+def test_augmented_labels_follow_the_picture(source, make):
+    """The white square's corners as landmarks: wherever it lands, the label is there."""
+    document = json.loads(Path(source).read_text())
+    for person in document["annotations"]:
+        person["keypoints"] = [55, 35, 2] * L
+    Path(source).write_text(json.dumps(document))
+    checked = 0
+    for batch in batches(make(source, sigma=6.0), 10):
+        points, peak = belief_maps.argmax(batch["label"], subpixel=True)
+        for image, point, value in zip(batch["data"], points[:, 0], peak[:, 0], strict=True):
+            x, y = belief_maps.to_input(point, 4)
+            if value < 0.5 or not (12 < x < SIZE - 12 and 12 < y < SIZE - 12):
+                continue  # the square is not whole inside
+            light = np.clip(image[0] - 0.45, 0, None)
+            rows, columns = np.mgrid[:SIZE, :SIZE]
+            centre = [(light * g).sum() / light.sum() for g in (columns, rows)]
+            np.testing.assert_allclose([x, y], centre, atol=1.0)
+            checked += 1
+    assert checked > 15
+
+
+# Position and resuming ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_blob_is_the_position_and_can_be_set(source, make, workers):
+    data = make(source, workers=workers)
+    all_ = batches(data, 8)
+    np.testing.assert_array_equal(data.params["people"][0].data, [0, 8 * BATCH])
+    data.params["people"][0].data[...] = [0, 2 * BATCH]  # as reading a snapshot does
+    assert_same(batches(data, 4), all_[2:6])
+
+
+def test_the_position_outlives_float32(source, make):
+    data = make(source)
+    data.params["people"][0].data[...] = [40, RADIX - 2]
+    data.forward()
+    np.testing.assert_array_equal(data.params["people"][0].data, [41, 1])
+
+
+@pytest.mark.parametrize("bad", [[0, 2.5], [-1, 0], [np.nan, 0], [0, RADIX]])
+def test_a_position_that_a_solver_changed_is_an_error(source, make, bad):
+    data = make(source)
+    data.params["people"][0].data[...] = bad
+    with pytest.raises(ValueError, match="PoseDataLayer: .*lr_mult: 0 decay_mult: 0"):
+        data.forward()
+
+
+def test_a_test_net_of_the_same_name_has_a_position_of_its_own(source, make):
+    train, test = make(source), make(source, phase=caffe.TEST, augment=False, workers=1)
+    test.share_with(train)
+    expected = batches(make(source), 4)
+    in_order = batches(make(source, augment=False), 4)
+    for i in range(4):
+        assert_same(batches(train, 1), expected[i : i + 1])
+        assert_same(batches(test, 1), in_order[i : i + 1])
+
+
+def training(folder, source, workers, max_iter=6):
+    """A solver's path: a convolution that learns the label, with a snapshot every 3 iterations."""
+    given = {
+        "source": source, "batch_size": BATCH, "input_size": 32, "augment": True,
+        "workers": workers,
+    }  # fmt: skip
+    folder.mkdir(exist_ok=True)
+    (folder / "train.prototxt").write_text(
+        python_layer("pose_data", "PoseDataLayer", given, (), TOPS[:2], FIXED, "people")
+        + 'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { '
+        'num_output: 18 kernel_size: 8 stride: 8 weight_filler { type: "gaussian" std: 0.01 } } }\n'
+        'layer { name: "loss" type: "EuclideanLoss" bottom: "conv" bottom: "label" top: "loss" }\n'
+    )
+    path = folder / "solver.prototxt"
+    path.write_text(
+        f'net: "{folder}/train.prototxt" base_lr: 0.001 momentum: 0.9 weight_decay: 0.01 '
+        f'lr_policy: "fixed" display: 1 max_iter: {max_iter} snapshot: 3 '
+        f'snapshot_prefix: "{folder}/s" random_seed: 1 snapshot_after_train: false'
+    )
+    return str(path)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path, source, workers):
+    path = training(tmp_path / "run", source, workers)
+    whole = caffe.SGDSolver(path)
+    whole.step(6)
+    resumed = caffe.SGDSolver(path)
+    resumed.restore(str(tmp_path / "run/s_iter_3.solverstate"))
+    np.testing.assert_array_equal(resumed.net.params["people"][0].data, [0, 3 * BATCH])
+    resumed.step(3)
+    np.testing.assert_array_equal(whole.net.blobs["data"].data, resumed.net.blobs["data"].data)
+    for i in range(2):
+        np.testing.assert_array_equal(
+            whole.net.params["conv"][i].data, resumed.net.params["conv"][i].data
+        )
+    for solver in whole, resumed:
+        solver.net.layers[0].stop()
+
+
+# In the program -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def program():
+    """Starts `caffe` with some arguments, its output as text; ends it after the test."""
+    root = Path(os.environ.get("CAFFE_ROOT", ROOT / "build/caffe"))
+    binary = root / "build/tools/caffe"
+    if not binary.exists():
+        pytest.skip(f"{binary} is not built")
+    # It embeds Python: what this interpreter can import, it can.
+    path = os.pathsep.join(map(str, [ROOT, *filter(None, sys.path)]))
+    started = []
+
+    def program(*arguments):
+        started.append(
+            subprocess.Popen(
+                [binary, *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                cwd=ROOT,
+                env=os.environ | {"PYTHONPATH": path, "GLOG_minloglevel": "0"},
+            )
+        )
+        return started[-1]
+
+    yield program
+    for process in started:
+        with process:
+            process.kill()
+
+
+def run_through(process):
+    """Its exit code and output."""
+    text, _ = process.communicate(timeout=60)
+    return process.returncode, text
+
+
+def losses(text):
+    return [line.split("loss = ")[1] for line in text.splitlines() if ", loss = " in line]
+
+
+def test_the_program_trains_and_resumes_with_workers(tmp_path, source, program):
+    solver = training(tmp_path / "run", source, workers=2)
+    code, text = run_through(program("train", f"--solver={solver}"))
+    assert code == 0, text
+    snapshot = tmp_path / "run/s_iter_3.solverstate"
+    code, resumed = run_through(program("train", f"--solver={solver}", f"--snapshot={snapshot}"))
+    assert code == 0, resumed
+    assert len(losses(resumed)) >= 3
+    assert losses(resumed) == losses(text)[-len(losses(resumed)) :]
+
+
+def test_the_program_ends_with_one_line_that_says_what_to_do(tmp_path, program):
+    solver = training(tmp_path / "run", str(tmp_path / "none.json"), workers=1)
+    code, text = run_through(program("train", f"--solver={solver}"))
+    assert code != 0
+    last = text.strip().splitlines()[-1]
+    assert "PoseDataLayer: source:" in last and "none.json: no such file" in last
+
+
+def children(pid):
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid):
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return condition()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_the_workers_end_with_the_program(tmp_path, source, program, how):
+    solver = training(tmp_path / "run", source, workers=2, max_iter=1_000_000)
+    process = program("train", f"--solver={solver}", "--sigint_effect=stop")
+    for line in process.stdout:
+        if "Iteration 3" in line:
+            break
+    workers = children(process.pid)
+    assert len(workers) == 2
+    process.send_signal(how)
+    run_through(process)
+    assert wait_for(lambda: not any(map(alive, workers)), 5)
+
+
+def test_an_interrupt_from_the_terminal_is_for_the_program_alone(source, make):
+    data = make(source, workers=2)
+    expected = batches(make(source), 6)
+    got = batches(data, 3)
+    for worker in data.layers[0].batches._workers:
+        os.kill(worker.process.pid, signal.SIGINT)
+        os.kill(worker.process.pid, signal.SIGHUP)
+    assert_same(got + batches(data, 3), expected)
+
+
+# What breaks ----------------------------------------------------------------------------------
+
+
+def test_a_worker_that_died_is_an_error(source, make):
+    data = make(source, workers=2)
+    data.forward()
+    os.kill(data.layers[0].batches._workers[1].process.pid, signal.SIGKILL)
+    start = time.monotonic()
+    with pytest.raises(RuntimeError, match="PoseDataLayer: worker process .* died .signal 9."):
+        for _ in range(8):
+            data.forward()
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_image_gives_its_place_to_the_next(source, make, workers, capfd):
+    expected = shades(batches(make(source, augment=False), 7))
+    folder = Path(source).parent
+    whole = (folder / "2.jpg").read_bytes()
+    (folder / "2.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "6.jpg").write_bytes(b"")
+    data = make(source, augment=False, workers=workers)
+    capfd.readouterr()
+    seen = shades(batches(data, 7))
+    np.testing.assert_array_equal(seen, np.where(expected == 2, 3, expected) % 6)
+    lines = [line for line in capfd.readouterr().err.splitlines() if "PoseDataLayer" in line]
+    assert len(lines) == 2 and len(data.layers[0].damaged) == 2
+    assert "2.jpg: expected a whole JPEG, got one cut short" in lines[0] and "6.jpg" in lines[1]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_no_readable_image_is_an_error(source, make, workers):
+    data = make(source, workers=workers)
+    for image in Path(source).parent.glob("*.jpg"):
+        image.write_bytes(b"no image")
+    with pytest.raises(RuntimeError, match="PoseDataLayer: .*none of its 7 images can be read"):
+        data.forward()
+
+
+BAD = [
+    ({"source": "no/such.json"}, "PoseDataLayer: source: no/such.json: no such file.*make data"),
+    ({"batch_size": 0}, "batch_size: expected at least 1"),
+    ({"batch_size": "8"}, 'batch_size: expected int, got "8"'),
+    ({"input_size": 66}, "input_size: expected a multiple of the stride 4"),
+    ({"sigma": -1}, "sigma: expected > 0"),
+    ({"seed": -1}, "seed: expected 0 or more"),
+    ({"workers": -1}, "workers: expected 0 or more"),
+    ({"augment": 1}, "augment: expected bool, got 1"),
+    ({"shuffle": "no"}, "shuffle: expected bool or null"),
+    ({"batchsize": 8}, "PoseDataLayer: param_str: batchsize: unknown key"),
+]
+
+
+@pytest.mark.parametrize("given, message", BAD)
+def test_bad_parameters(source, make, given, message):
+    with pytest.raises(ValueError, match=message):
+        make(**({"source": source} | given))
+
+
+def test_tops_from_the_end_may_be_left_out(source, make):
+    data = make(source, tops=TOPS[:2])
+    data.forward()
+    assert list(data.blobs) == ["data", "label"]
+    with pytest.raises(ValueError, match="expected 2 or 3 or 4 tops, got 1"):
+        make(source, tops=TOPS[:1])
