@@ -30,7 +30,7 @@ def recognises(path):
 def read(path):
     """The file's Clip, poses as float64. Raises MocapError when it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in KEYS if key in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise MocapError(

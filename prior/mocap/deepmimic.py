@@ -135,7 +135,7 @@ def read_motion(path):
         rows = np.array(frames, dtype=float)
     except (TypeError, ValueError):
         raise MocapError(f"{path}: expected numbers in 'Frames'; copy the file again") from None
-    _check(path, np.isfinite(rows).all(axis=1), "finite numbers", rows)
+    _check(path, np.isfinite(rows).all(axis=1), "finite numbers", rows.sum(axis=1))
     # The last frame's time is often 0, and a clip may have a gap where a frame was dropped: the
     # median is the rate of the capture.
     step = float(np.median(rows[:-1, 0]))

@@ -20,7 +20,7 @@ from tools.rendered.plan import body, generator, motion, plan, subject_cameras
 from tools.rendered.shade import draw, floor_shadow
 from tools.rendered.truth import annotate, document
 
-VERSION = 2  # of the data: raise it when the same settings give other pictures
+VERSION = 3  # of the data: raise it when the same settings give other pictures
 MARKER = "rendered.json"  # in the folder, says that it is ours and with which settings it is made
 JPEG_QUALITY = 92
 NOISE = 0.012  # standard deviation of the sensor's noise, at most; of 0 .. 1
@@ -51,7 +51,8 @@ def make_job(task):
     records = []
     if with_frames:
         for name, camera in subject_cameras(settings, subject).items():
-            records += _sequence(out, settings, job, name, camera, posed)
+            if job["frames"][name]:
+                records += _sequence(out, settings, job, name, camera, posed)
     return job["split"], records
 
 

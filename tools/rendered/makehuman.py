@@ -104,8 +104,8 @@ def _add(vertices, path, weight):
     if weight == 0 or not path.is_file():
         return
     lines = gzip.decompress(path.read_bytes()).decode().splitlines()
-    rows = np.array([line.split() for line in lines if line and line[0] != "#"], dtype=float)
-    rows = rows.reshape(-1, 4)  # some are empty
+    numbers = " ".join(line for line in lines if not line.startswith("#"))
+    rows = np.fromstring(numbers, sep=" ").reshape(-1, 4)  # vertex, x, y, z
     vertices[rows[:, 0].astype(int)] += weight * UNIT_MM * rows[:, 1:]
 
 
@@ -123,23 +123,19 @@ def shape(*, male, old, muscle, weight, height, ethnicity, details=None):
     """
     base = template()
     vertices = base.vertices.copy()
-    axes = (
-        {"male": male, "female": 1 - male},
-        {"old": old, "young": 1 - old},
-        _between("minmuscle", "averagemuscle", "maxmuscle", muscle),
-        _between("minweight", "averageweight", "maxweight", weight),
-        _between("minheight", "averageheight", "maxheight", height),
-    )
+    sexes, ages = {"male": male, "female": 1 - male}, {"old": old, "young": 1 - old}
+    muscles = _between("minmuscle", "averagemuscle", "maxmuscle", muscle)
+    weights = _between("minweight", "averageweight", "maxweight", weight)
+    heights = _between("minheight", "averageheight", "maxheight", height)
     macro = base.folder / "targets" / "macrodetails"
-    for corner in itertools.product(*(axis.items() for axis in axes)):
-        sex, age, muscles, fat, size = (name for name, _ in corner)
-        share = float(np.prod([part for _, part in corner]))
-        # Summed over the corners, each of these three gets the product of the axes it depends on.
-        name = f"{sex}-{age}-{muscles}-{fat}"
-        _add(vertices, macro / f"universal-{name}.target.gz", share)
-        _add(vertices, macro / "height" / f"{name}-{size}.target.gz", share)
-    for (sex, a), (age, b) in itertools.product(axes[0].items(), axes[1].items()):
+    # MakeHuman has a target for each corner of this space; between them its shape is interpolated.
+    for (sex, a), (age, b) in itertools.product(sexes.items(), ages.items()):
         _add(vertices, macro / f"{ethnicity}-{sex}-{age}.target.gz", a * b)
+        for (build, c), (mass, d) in itertools.product(muscles.items(), weights.items()):
+            corner, share = f"{sex}-{age}-{build}-{mass}", a * b * c * d
+            _add(vertices, macro / f"universal-{corner}.target.gz", share)
+            for tall, e in heights.items():
+                _add(vertices, macro / "height" / f"{corner}-{tall}.target.gz", share * e)
     for target, value in (details or {}).items():
         path = base.folder / "targets" / f"{target}-{'incr' if value > 0 else 'decr'}.target.gz"
         if not path.is_file():

@@ -34,7 +34,8 @@ class Drawing(NamedTuple):
 
 def lit(vertices, light):
     """Whether each vertex (n, 3) sees the light: (n,) 0 or 1. A coarse shadow map."""
-    across = np.cross(light.direction, [0.0, 1.0, 0.0])
+    # Two axes at right angles to the light; the first from whichever axis it is least along.
+    across = np.cross(light.direction, np.eye(3)[np.abs(light.direction).argmin()])
     across /= np.linalg.norm(across)
     axes = np.stack([across, np.cross(across, light.direction), light.direction], axis=1)
     u, v, height = (vertices @ axes.astype(np.float32)).T
