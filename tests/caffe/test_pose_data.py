@@ -45,7 +45,7 @@ def source(tmp_path):
     view = {
         "rotation": cameras.look_at([500, 1500, 4000], [0, 900, 0]).tolist(),
         "position_mm": [500, 1500, 4000],
-        "intrinsics": [[150, 0, 60], [0, 150, 45], [0, 0, 1]],
+        "intrinsics": [[150, 0, 50], [0, 150, 55], [0, 0, 1]],
     }
     path = tmp_path / "train.json"
     document = {
@@ -162,6 +162,14 @@ def test_augmented_labels_follow_the_picture(source, make):
             np.testing.assert_allclose([x, y], centre, atol=1.0)
             checked += 1
     assert checked > 15
+
+
+def test_workers_make_what_comes_next_and_nothing_twice(source, make):
+    data = make(source, workers=2)
+    for i in range(1, 6):
+        data.forward()
+        ahead = [position for _, _, position in data.layers[0].batches._pending]
+        assert ahead == [BATCH * (i + j) for j in range(4)]
 
 
 # Position and resuming ------------------------------------------------------------------------
