@@ -31,6 +31,56 @@ help: ## this list
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } \
 	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# Keeps the time and memory of a step for the demo's report.
+TIMED = $(SYSTEM_PYTHON) tools/timed.py
+
+.PHONY: demo
+demo: build/demo/report.html ## everything, from nothing to build/demo/report.html, in half an hour
+
+build/demo/report.html: build/eval/lite-cpm/errors.json build/eval/lite-lifting/errors.json \
+  tools/report.py
+	@$(PYTHON) -m tools.report --out build/demo
+
+.PHONY: data
+data: build/data/test.json ## renders the demo's images, with 2D and 3D truth, into build/data
+
+build/data/test.json: $(wildcard tools/rendered/*.py) | venv venv-demo
+	@$(TIMED) data $(PYTHON) -m tools.rendered --out build/data
+	@touch $@
+
+# Motion capture that the prior is learned from: that of the training subjects.
+MOCAP ?= $(addprefix build/data/,S1 S5 S6 S7 S8)
+MOCAP_MADE := $(if $(filter build/data/%,$(MOCAP)),build/data/test.json)
+
+.PHONY: prior
+prior: venv $(MOCAP_MADE) ## fits the 3D prior, build/prior.npz, to MOCAP="CLIP_OR_FOLDER ..."
+	@$(TIMED) prior $(PYTHON) -m prior fit $(MOCAP) --out build/prior.npz
+
+build/prior.npz: $(MOCAP_MADE) | venv
+	@$(TIMED) prior $(PYTHON) -m prior fit $(MOCAP) --out build/prior.npz
+
+# The network to train or evaluate: a folder of prototxt/. In build/ its slashes are dashes.
+NET ?= lite/lifting
+RUN := $(subst /,-,$(NET))
+# The folder of prototxt/ of the run that a target's name holds.
+net = prototxt/$(subst -,/,$*)
+
+.PHONY: train
+train: build/train/$(RUN)/final.caffemodel ## trains NET=lite/lifting, or another folder of prototxt/, into build/train
+
+.PHONY: eval
+eval: build/eval/$(RUN)/errors.json ## errors of the trained NET on the test images, into build/eval
+
+.SECONDEXPANSION:
+.PRECIOUS: build/train/%/final.caffemodel
+build/train/%/final.caffemodel: $$(net)/solver.prototxt $$(net)/train.prototxt \
+  build/data/test.json build/prior.npz | caffe
+	@$(TIMED) train-$* $(PYTHON) -m tools.train $< --out build/train/$*
+
+build/eval/%/errors.json: $$(net)/deploy.prototxt build/train/%/final.caffemodel | caffe
+	@$(TIMED) eval-$* $(PYTHON) -m tools.evaluate $^ --data build/data/test.json \
+	  --training-data build/data/train.json --prior build/prior.npz --out $(@D)
+
 ##@ Set-up, done by the jobs above as they need it
 
 .PHONY: venv
@@ -51,12 +101,12 @@ $(VENV)/.made: | packages
 
 $(VENV)/.installed: requirements.txt $(VENV)/.made
 	@echo "set-up: installing the packages of $<"
-	@$(PIP) install --quiet --no-deps --requirement $<
+	@$(TIMED) packages $(PIP) install --quiet --no-deps --requirement $<
 	@touch $@
 
 $(VENV)/.installed-demo: requirements-demo.txt $(VENV)/.made
 	@echo "set-up: installing the packages of $<"
-	@$(PIP) install --quiet --no-deps --requirement $<
+	@$(TIMED) packages-demo $(PIP) install --quiet --no-deps --requirement $<
 	@touch $@
 
 $(VENV)/.installed-clips: tools/setup/clips.txt tools/setup/clips.sh $(VENV)/.made
@@ -70,7 +120,7 @@ caffe: build/caffe/build/tools/caffe ## Caffe itself, compiled into build/caffe 
 build/caffe/build/tools/caffe: $(addprefix tools/caffe/,build.sh source.txt CMakeLists.txt) \
   | $(VENV)/.installed
 	@tools/setup/packages.sh $(CAFFE_PACKAGES)
-	@tools/caffe/build.sh
+	@$(TIMED) caffe tools/caffe/build.sh
 	@touch $@
 else
 caffe: venv

@@ -1,0 +1,315 @@
+"""The demo's report: report.json, and report.html with every picture inside.
+
+    python -m tools.report --out build/demo
+
+Reads what the other targets left under build/: the data set, the prior, both trainings, both
+evaluations and the time that each step took.
+"""
+
+import argparse
+import base64
+import csv
+import html
+import io
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import prior
+from prior import metrics, show
+from prior.skeleton import LANDMARKS
+from python_layers import annotations
+from tools.evaluate import write
+
+NETWORKS = {"cpm": "CPM baseline", "lifting": "with lifting and fusion"}
+COLOUR = {"cpm": "#8172b3", "lifting": "#dd8452"}
+PUBLISHED = Path(__file__).parent / "published.json"
+EXAMPLES = 4  # images in each row of pictures
+
+NOT_HUMAN36M = (
+    "This is not Human3.6M. The images are rendered, the networks are a hundredth of the paper's "
+    "size and trained for minutes, and the motion is acrobatic where Human3.6M's is everyday. The "
+    "paper's figures stand here to show what is measured, not to be compared with ours."
+)
+
+
+class ReportError(Exception):
+    """Something that the report needs is missing: what, and what makes it."""
+
+
+class Run:
+    """Everything that the report shows, read from the folders of a demo."""
+
+    def __init__(self, build):
+        self.people = annotations.load(_made(build / "data/test.json", "make data"))
+        self.model = prior.load(_made(build / "prior.npz", "make prior"))
+        self.errors, self.predictions, self.losses = {}, {}, {}
+        for name in NETWORKS:
+            evaluation = build / "eval" / f"lite-{name}"
+            job = f"make eval NET=lite/{name}"
+            self.errors[name] = json.loads(_made(evaluation / "errors.json", job).read_text())
+            with np.load(_made(evaluation / "predictions.npz", job)) as file:
+                self.predictions[name] = dict(file)
+            losses = _made(build / "train" / f"lite-{name}" / "loss.csv", f"make train NET={name}")
+            with open(losses) as file:
+                rows = [[float(row[k] or "nan") for k in ("iteration", "loss")]
+                        for row in csv.DictReader(file)]
+            self.losses[name] = np.array(rows)
+        steps = [json.loads(p.read_text()) for p in (build / "steps").glob("*.json")]
+        self.steps = sorted(steps, key=lambda step: step["started"])
+        self.published = json.loads(PUBLISHED.read_text())
+
+
+def _made(path, job):
+    if not path.is_file():
+        raise ReportError(f"{path}: no such file; run {job}")
+    return path
+
+
+# report.json -------------------------------------------------------------------------------------
+
+
+def summary(run):
+    """The measurements of report.json."""
+    baseline = run.errors["lifting"]
+    return {
+        "data": "rendered, not Human3.6M",
+        "test_images": len(run.people),
+        "alignment": "3D: root-aligned MPJPE over 17 landmarks, typical limb scale",
+        "mean_pose_mpjpe_mm": baseline["mean_pose_mpjpe_mm"],
+        "true_2d_mpjpe_mm": baseline["true_2d_mpjpe_mm"],
+        **run.errors,
+        "seconds": {step["name"]: step["seconds"] for step in run.steps},
+        "peak_memory_mb": max((step["peak_memory_mb"] for step in run.steps), default=None),
+    }
+
+
+# Figures -----------------------------------------------------------------------------------------
+
+
+def losses(run):
+    """Loss over iterations, both networks."""
+    figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    for name, table in run.losses.items():
+        axes.plot(*table.T, color=COLOUR[name], label=NETWORKS[name], linewidth=1)
+    axes.set(xlabel="iteration", ylabel="loss, sum over stages", yscale="log")
+    axes.legend()
+    return figure
+
+
+def stages(run):
+    """2D error, PCKh and 3D error by stage, and the learned weights (figure 3 of the paper)."""
+    figure, axes = plt.subplots(1, 4, figsize=(15, 3.6), layout="constrained")
+    panels = (
+        ("error_2d_px_by_stage", "2D error, px"),
+        ("pckh_by_stage", "PCKh@0.5"),
+        ("mpjpe_mm_by_stage", "3D error, mm"),
+    )
+    for panel, (key, label) in zip(axes, panels, strict=False):
+        for name, errors in run.errors.items():
+            values = errors[key]
+            panel.plot(range(1, 1 + len(values)), values, "o-", color=COLOUR[name],
+                       label=NETWORKS[name])
+        before = run.errors["lifting"].get(key.replace("_by", "_before_fusion_by"))
+        if before:
+            panel.plot(range(1, 1 + len(before)), before, "o:", color=COLOUR["lifting"],
+                       label="the same before fusion")
+        count = len(run.errors["lifting"][key])
+        names = [str(t + 1) for t in range(count)]
+        if key.startswith("mpjpe"):
+            names[-1] = "final"
+        panel.set(xlabel="stage", ylabel=label, xticks=range(1, count + 1), xticklabels=names)
+        panel.legend(fontsize=8)
+    weights = run.errors["lifting"]["fusion_weight_by_stage"]
+    axes[3].bar(range(1, 1 + len(weights)), weights, color=COLOUR["lifting"])
+    axes[3].set(xlabel="stage", ylabel="learned w: share of the CNN's map", ylim=(0, 1),
+                xticks=range(1, 1 + len(weights)))
+    return figure
+
+
+def aligned_poses(run):
+    """Figure 2: the model."""
+    return show.figure(run.model)
+
+
+def pictures(run, chosen):
+    """Test images: landmarks before and after fusion, and the 3D pose from two sides (figures 4
+    and 5 of the paper)."""
+    points, beliefs = (run.predictions["lifting"][key][-1] for key in ("points", "beliefs"))
+    poses = run.predictions["lifting"]["poses"][-1]
+    error_2d = np.nanmean(metrics.landmark_error(points, run.people.points), axis=1)
+    error_3d = metrics.root_aligned(poses, run.people.poses_mm)
+    figure, axes = plt.subplots(len(chosen), 4, figsize=(12, 3 * len(chosen)), layout="constrained")
+    for row, i in zip(axes, chosen, strict=True):
+        image = cv2.cvtColor(cv2.imread(run.people.files[i]), cv2.COLOR_BGR2RGB)
+        x, y, width, height = run.people.boxes[i]
+        half = 0.65 * max(width, height)
+        for cell, skeleton in ((row[0], beliefs[i]), (row[1], points[i])):
+            cell.imshow(image)
+            show.draw_points(cell, skeleton)
+            cell.set(xlim=(x + width / 2 - half, x + width / 2 + half),
+                     ylim=(y + height / 2 + half, y + height / 2 - half))
+            cell.axis("off")
+        row[0].set_title(f"{run.people.subjects[i]} {run.people.actions[i]}: CNN's maps", fontsize=9)
+        row[1].set_title(f"fused maps, {error_2d[i]:.1f} px", fontsize=9)
+        # From the camera's side, and from its right.
+        right, _, forward = run.people.rotations[i]
+        facing = np.rad2deg(np.arctan2(-right[2], right[0]))
+        for cell, azimuth, side in ((row[2], facing, "camera"), (row[3], facing + 90, "side")):
+            truth = run.people.poses_mm[i] - run.people.poses_mm[i][metrics.ROOT]
+            show.draw_pose(cell, truth, azimuth, alpha=0.3, linewidth=3)
+            show.draw_pose(cell, poses[i] - poses[i][metrics.ROOT], azimuth)
+            cell.set_title(f"3D from the {side}, {error_3d[i]:.0f} mm", fontsize=9)
+    return figure
+
+
+def examples(run):
+    """Rows of pictures: (title, indices): typical ones and failures, by the 3D error."""
+    order = np.argsort(metrics.root_aligned(run.predictions["lifting"]["poses"][-1],
+                                            run.people.poses_mm))
+    count = len(order)
+    typical = order[(np.linspace(0.15, 0.6, EXAMPLES) * (count - 1)).astype(int)]
+    worst = order[(np.linspace(0.96, 1, EXAMPLES) * (count - 1)).astype(int)]
+    return (("Typical test images: the 15th to 60th percentile of the 3D error", typical),
+            ("Failures: among the 4 % with the largest 3D error", worst))
+
+
+# The page ----------------------------------------------------------------------------------------
+
+
+def image(figure, text):
+    """A figure as an HTML image, data inside."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    plt.close(figure)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
+
+
+def table(head, rows):
+    """An HTML table; numbers to one decimal."""
+
+    def cell(value, tag="td"):
+        if isinstance(value, float):
+            value = f"{value:.1f}"
+        return f"<{tag}>{html.escape('' if value is None else str(value))}</{tag}>"
+
+    lines = ["<tr>" + "".join(cell(value, "th") for value in head) + "</tr>"]
+    lines += ["<tr>" + "".join(map(cell, row)) + "</tr>" for row in rows]
+    return "<table>" + "\n".join(lines) + "</table>"
+
+
+def measured(run):
+    """Ours, the paper's, and what is measured."""
+    cpm, lifting = run.errors["cpm"], run.errors["lifting"]
+    published = {row["method"]: row["average"] for row in run.published["error_2d_px"]}
+    protocol = run.published["protocol_1_mm"][-1]["average"]
+    return table(
+        ("", "CPM baseline", "lifting and fusion", "paper: CPM", "paper: theirs", "measured as"),
+        (
+            ("2D error", f"{cpm['error_2d_px']:.1f} px", f"{lifting['error_2d_px']:.1f} px",
+             f"{published['Trained CPM [44]']} px",
+             f"{published['Tome et al., with 3D refinement']} px",
+             "mean over landmarks, px of the image (ours 400 px wide, Human3.6M's 1000)"),
+            ("PCKh@0.5", f"{100 * cpm['pckh']:.1f} %", f"{100 * lifting['pckh']:.1f} %", "", "",
+             "share of landmarks within half of neck to head top"),
+            ("PCKh@0.2", f"{100 * cpm['pckh_0.2_by_stage'][-1]:.1f} %",
+             f"{100 * lifting['pckh_0.2_by_stage'][-1]:.1f} %", "", "", "within a fifth of it"),
+            ("3D error", f"{cpm['mpjpe_mm']:.1f} mm", f"{lifting['mpjpe_mm']:.1f} mm", "",
+             f"{protocol} mm", "MPJPE, hips aligned, 17 landmarks, typical limb scale; baseline: "
+             "its landmarks lifted afterwards; the paper's: its protocol 1"),
+            ("3D error, Procrustes", f"{cpm['errors_3d_mm']['procrustes']:.1f} mm",
+             f"{lifting['errors_3d_mm']['procrustes']:.1f} mm", "", "",
+             "similarity fitted to each pose, 17 landmarks"),
+        ),
+    )  # fmt: skip
+
+
+def page(run, report):
+    """report.html."""
+    lifting, cpm = run.errors["lifting"], run.errors["cpm"]
+    weights = ", ".join(f"{w:.2f}" for w in lifting["fusion_weight_by_stage"])
+    share = report["lifting"]["mpjpe_mm"] / report["mean_pose_mpjpe_mm"]
+    sections = [
+        f"<p class=note>{NOT_HUMAN36M}</p>",
+        f"<p>{len(run.people)} test images of subjects {_names(run.people.subjects)} doing "
+        f"{_names(run.people.actions)}: none of these people, and none of these motions, was seen "
+        "in training, neither by the networks nor by the prior. Both networks had the same images, "
+        "iterations, schedule and seed.</p>",
+        "<h2>Results</h2>",
+        measured(run),
+        f"<p>Always answering the best single pose: {report['mean_pose_mpjpe_mm']:.0f} mm. "
+        f"Lifting the true 2D landmarks: {report['true_2d_mpjpe_mm']:.0f} mm; what is above that is "
+        f"the detector's. The network reaches {100 * share:.0f} % of the single pose's error. "
+        f"Learned weights of the CNN's maps in the fusion, by stage: {weights}.</p>",
+        "<h2>Training</h2>",
+        image(losses(run), "loss curves"),
+        "<h2>By stage</h2>",
+        image(stages(run), "errors by stage"),
+        "<h2>The 3D prior</h2>",
+        f"<pre>{html.escape(show.describe(run.model))}</pre>",
+        image(aligned_poses(run), "aligned poses and components"),
+    ]
+    for title, chosen in examples(run):
+        sections += [f"<h2>{title}</h2>", image(pictures(run, chosen), title)]
+    sections += [
+        "<p>Bold: predicted; pale and wide: true. Red is the person's left, blue the right.</p>",
+        "<h2>By landmark and by action</h2>",
+        table(("landmark", "CPM, px", "lifting, px"),
+              [(name, cpm["error_2d_px_by_landmark"][name],
+                lifting["error_2d_px_by_landmark"][name]) for name in LANDMARKS]),
+        table(("action", "CPM, px", "lifting, px", "CPM, mm", "lifting, mm"),
+              [(action, *(errors[key][action] for key in
+                          ("error_2d_px_by_action", "mpjpe_mm_by_action")
+                          for errors in (cpm, lifting)))
+               for action in lifting["mpjpe_mm_by_action"]]),
+        "<h2>Time</h2>",
+        table(("step", "seconds", "largest process, MB"),
+              [(s["name"], s["seconds"], s["peak_memory_mb"]) for s in run.steps]),
+    ]
+    return f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>Lifting from the Deep: demo</title><style>{STYLE}</style><h1>Lifting from the Deep, in half an hour</h1>{''.join(sections)}</html>"
+
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em }
+img { max-width: 100%; display: block; margin: 1em 0 }
+table { border-collapse: collapse; margin: 1em 0; font-size: 14px }
+td, th { border-bottom: 1px solid #ccc; padding: .3em .8em; text-align: left; vertical-align: top }
+pre { white-space: pre-wrap; font-size: 13px }
+.note { background: #fff3cd; padding: .8em 1em; border-left: 4px solid #dd8452 }
+"""
+
+
+def _names(values):
+    return ", ".join(sorted({str(value) for value in values}))
+
+
+def main(arguments=None):
+    """Run from the command line; returns the exit status."""
+    parser = argparse.ArgumentParser("python -m tools.report", description=__doc__.split("\n")[0])
+    parser.add_argument("--build", type=Path, default=Path("build"), help="what make has built")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
+    options = parser.parse_args(arguments)
+    try:
+        run = Run(options.build)
+        report = summary(run)
+        options.out.mkdir(parents=True, exist_ok=True)
+        write(options.out / "report.json", json.dumps(report, indent=1) + "\n")
+        write(options.out / "report.html", page(run, report))
+    except (ReportError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"wrote {options.out / 'report.html'} and report.json")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
