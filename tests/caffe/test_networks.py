@@ -46,7 +46,7 @@ def loaded(tmp_path_factory):
         name = str(path.relative_to(HERE))
         paths[name] = str(folder / name.replace("/", "-"))
         Path(paths[name]).write_text(tiny_world.adapt(path, data, prior))
-    done = subprocess.run(  # noqa: PLW1510 (the assertion below tells more)
+    done = subprocess.run(
         [sys.executable, "-c", LOAD, folder / "loaded.json"],
         input=json.dumps(paths),
         cwd=caffe_process.ROOT,

@@ -1,0 +1,368 @@
+"""tools/train.py with the real caffe program: small runs, and what can go wrong in them."""
+
+import csv
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from caffe.proto import caffe_pb2
+
+from tests.caffe import tiny_world
+from tools import caffe_files, caffe_process, train
+
+PROTOTXT = caffe_process.ROOT / "prototxt"
+ADAM = 'type: "Adam" base_lr: 1e-3 momentum: 0.9 momentum2: 0.999 lr_policy: "fixed"'
+SGD = 'base_lr: 1e-5 momentum: 0.9 lr_policy: "fixed"'
+ITERATIONS = 12
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder with data/train.json and prior.npz."""
+    folder = tmp_path_factory.mktemp("world")
+    tiny_world.write_data(folder / "data")
+    tiny_world.write_prior(folder / "prior.npz")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    # Sums in one order, so that runs compare to the last bit.
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+
+
+def write_solver(folder, world, net="lite/lifting", rates=ADAM, iterations=ITERATIONS, text=None):
+    """A solver for a network of prototxt/ on the tiny data; text: another network. Its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if text is None:
+        path = PROTOTXT / f"{net}/train.prototxt"
+        text = tiny_world.adapt(path, world / "data/train.json", world / "prior.npz", batch_size=1)
+    (folder / "net.prototxt").write_text(text)
+    solver = folder / "solver.prototxt"
+    solver.write_text(
+        f'net: "{folder / "net.prototxt"}" {rates} max_iter: {iterations} display: 1 '
+        'snapshot: 4 snapshot_prefix: "unused" random_seed: 1 solver_mode: CPU'
+    )
+    return solver
+
+
+def run(*arguments):
+    return train.main(list(map(str, arguments)))
+
+
+@pytest.fixture(scope="module")
+def whole(world, tmp_path_factory):
+    """A run without a stop: (solver, its folder)."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENBLAS_NUM_THREADS", "1")
+        solver = write_solver(folder, world)
+        assert run(solver, "--out", folder / "out") == 0
+    return solver, folder / "out"
+
+
+def copy_run(reference, out):
+    """A copy of a run's folder. Its states, which know the path of their weights, follow."""
+    shutil.copytree(reference, out)
+    for path in out.glob("*.solverstate"):
+        state = caffe_pb2.SolverState.FromString(path.read_bytes())
+        state.learned_net = str(path.with_suffix(".caffemodel"))
+        path.write_bytes(state.SerializeToString())
+    return out
+
+
+def assert_same_snapshot(a, b, iteration=ITERATIONS):
+    name = f"snapshot_iter_{iteration}"
+    ours, theirs = (caffe_files.read_weights(out / f"{name}.caffemodel") for out in (a, b))
+    assert ours.keys() == theirs.keys()
+    for layer in ours:
+        for x, y in zip(ours[layer], theirs[layer], strict=True):
+            np.testing.assert_array_equal(x, y, err_msg=layer)
+    ours, theirs = (caffe_files.read_state(out / f"{name}.solverstate") for out in (a, b))
+    assert ours.iteration == theirs.iteration == iteration
+    for x, y in zip(ours.history, theirs.history, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_a_run_leaves_everything_named(whole):
+    _, out = whole
+    final = (out / "final.caffemodel").read_bytes()
+    assert final == (out / f"snapshot_iter_{ITERATIONS}.caffemodel").read_bytes()
+    assert "Optimization Done" in (out / "caffe.log").read_text()
+    with open(out / "loss.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["iteration"]) for row in rows[:ITERATIONS]] == list(range(ITERATIONS))
+    seconds = [float(row["seconds"]) for row in rows]
+    assert seconds == sorted(seconds)
+    for row in rows[:ITERATIONS]:
+        stages = sum(float(row[f"loss_stage{t}"]) for t in (1, 2, 3))
+        assert float(row["loss"]) == pytest.approx(stages, rel=1e-4)
+    assert float(rows[ITERATIONS - 1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_snapshots_read_as_protobuf_reads_them(whole):
+    _, out = whole
+    path = out / "final.caffemodel"
+    net = caffe_pb2.NetParameter.FromString(path.read_bytes())
+    expected = {layer.name: layer.blobs for layer in net.layer if layer.blobs}
+    found = caffe_files.read_weights(path)
+    assert found.keys() == expected.keys()
+    for name, blobs in found.items():
+        for blob, want in zip(blobs, expected[name], strict=True):
+            assert list(blob.shape) == list(want.shape.dim)
+            np.testing.assert_array_equal(blob.ravel(), want.data)
+    state = caffe_files.read_state(out / f"snapshot_iter_{ITERATIONS}.solverstate")
+    want = caffe_pb2.SolverState.FromString(
+        (out / f"snapshot_iter_{ITERATIONS}.solverstate").read_bytes()
+    )
+    assert (state.iteration, state.weights) == (want.iter, want.learned_net)
+    assert len(state.history) == len(want.history)
+
+
+def test_interrupted_and_resumed_is_the_same_to_the_last_bit(whole, world, tmp_path):
+    _, reference = whole
+    solver, out = write_solver(tmp_path, world), tmp_path / "out"
+    command = [sys.executable, "-m", "tools.train", solver, "--out", out]
+    log = out / "caffe.log"
+    with subprocess.Popen(
+        command, cwd=caffe_process.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not (log.is_file() and "Iteration 1," in log.read_text()):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "the last good snapshot is" in printed
+    assert "Traceback" not in errors
+    stopped = train.find_state(out, "auto", caffe_process.dry_run(out / "train.prototxt"))
+    assert 0 < caffe_files.read_state(stopped).iteration < ITERATIONS
+    assert not (out / "final.caffemodel").exists()
+
+    assert run(solver, "--out", out) == 0
+    assert_same_snapshot(out, reference)
+    with open(out / "loss.csv", newline="") as file:
+        iterations = [int(row["iteration"]) for row in csv.DictReader(file)]
+    assert iterations == sorted(set(iterations))
+
+
+@pytest.mark.parametrize("kind", ["caffemodel", "solverstate"])
+@pytest.mark.parametrize("left", [0.5, 0.999])
+def test_a_truncated_snapshot_is_put_aside(whole, tmp_path, capsys, kind, left):
+    out = copy_run(whole[1], tmp_path / "out")
+    # As if the machine had stopped while it wrote the last one.
+    broken = out / f"snapshot_iter_{ITERATIONS}.{kind}"
+    whole_bytes = broken.read_bytes()
+    broken.write_bytes(whole_bytes[: int(left * len(whole_bytes))])
+    shapes = caffe_process.dry_run(out / "train.prototxt")
+    assert train.find_state(out, "auto", shapes) == out / "snapshot_iter_8.solverstate"
+    warning = capsys.readouterr().err
+    assert warning.count("\n") == 1
+    assert str(broken) in warning
+    assert Path(f"{broken}.broken").is_file()
+    assert not broken.exists()
+
+
+def test_goes_on_from_the_last_good_snapshot(whole, world, tmp_path):
+    _, reference = whole
+    solver, out = write_solver(tmp_path, world), tmp_path / "out"
+    assert run(solver, "--out", out, "--iterations", 8) == 0
+    last = out / "snapshot_iter_8.caffemodel"
+    last.write_bytes(last.read_bytes()[:-1000])
+    assert run(solver, "--out", out) == 0
+    assert (out / "snapshot_iter_8.caffemodel.broken").is_file()
+    assert_same_snapshot(out, reference)
+
+
+def test_every_cut_of_a_file_is_noticed(whole, tmp_path):
+    out = copy_run(whole[1], tmp_path / "out")
+    shapes = caffe_process.dry_run(out / "train.prototxt")
+    path = out / "snapshot_iter_4.caffemodel"
+    state = out / "snapshot_iter_4.solverstate"
+    train.check_snapshot(state, shapes)
+    content = path.read_bytes()
+    starts, at = {}, 0  # of whole fields, where a protocol buffer looks whole
+    for _, value, raw in caffe_files._fields(memoryview(content)):
+        starts[at] = b"Mconv" in bytes(value[:40]) if not isinstance(value, int) else False
+        at += len(raw)
+    last = max(start for start, learned in starts.items() if learned)
+    ends = [start for start in starts if start <= last] + [len(content) - 1]
+    for end in ends:
+        path.write_bytes(content[:end])
+        with pytest.raises(caffe_files.CaffeFileError):
+            train.check_snapshot(state, shapes)
+
+
+def test_a_loss_that_is_not_finite_stops(world, tmp_path, capsys):
+    # The baseline: a lifting layer would refuse such maps before Caffe sees their loss.
+    solver = write_solver(tmp_path, world, "lite/cpm", SGD.replace("1e-5", "1e9"), 50)
+    assert run(solver, "--out", tmp_path / "out") == 1
+    assert_one_line(capsys, "error: the loss is ", "smaller base_lr")
+    assert not (tmp_path / "out/final.caffemodel").exists()
+
+
+def test_maps_that_are_not_finite_stop(world, tmp_path, capsys):
+    solver = write_solver(tmp_path, world, "lite/lifting", SGD.replace("1e-5", "1e9"), 50)
+    assert run(solver, "--out", tmp_path / "out") == 1
+    assert_one_line(capsys, "error: ", "finite")
+
+
+def assert_one_line(capsys, *parts):
+    printed = capsys.readouterr().err
+    lines = [line for line in printed.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, printed
+    assert "Traceback" not in printed
+    for part in parts:
+        assert part in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("missing", "parts"),
+    [
+        ("data/train.json", ["data/train.json: no such file", "make data"]),
+        ("prior.npz", ["prior.npz: no such file", "make prior"]),
+    ],
+)
+def test_missing_inputs_are_named(world, tmp_path, capsys, missing, parts):
+    solver = write_solver(tmp_path, world)
+    net = tmp_path / "net.prototxt"
+    net.write_text(net.read_text().replace(str(world / missing), f"nowhere/{missing}"))
+    assert run(solver, "--out", tmp_path / "out") == 1
+    assert_one_line(capsys, *parts)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "parts"),
+    [
+        ('type: "ReLU"', 'type: "Ralu"', ["refuses this network", "Ralu"]),
+        ('"rotations": 80', '"rotations": "80"', ["refuses this network", "rotations"]),
+        ('bottom: "camera"', 'bottom: "label"', ["refuses this network", "camera"]),
+        ('bottom: "camera"', 'bottom: "nothing"', ["refuses this network", "nothing"]),
+        ("layer {", "layer (", ["expected a NetParameter"]),
+    ],
+)
+def test_a_bad_network_is_one_line(world, tmp_path, capsys, before, after, parts):
+    solver = write_solver(tmp_path, world)
+    net = tmp_path / "net.prototxt"
+    assert before in net.read_text()
+    net.write_text(net.read_text().replace(before, after))
+    assert run(solver, "--out", tmp_path / "out") == 1
+    assert_one_line(capsys, *parts)
+
+
+def test_data_of_no_use_is_one_line(world, tmp_path, capsys):
+    solver = write_solver(tmp_path, world)
+    (tmp_path / "train.json").write_text('{"images": []}')
+    net = tmp_path / "net.prototxt"
+    data = str(world / "data/train.json")
+    net.write_text(net.read_text().replace(data, str(tmp_path / "train.json")))
+    assert run(solver, "--out", tmp_path / "out") == 1
+    assert_one_line(capsys, str(tmp_path / "train.json"))
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ("base_lr: fast", "expected a SolverParameter"),
+        ("max_iter: 5 display: 1", "expected one network"),
+        ('net: "a" max_iter: 5', "display"),
+        ('net: "a" display: 1', "at least 1 iteration"),
+        ('net: "nowhere.prototxt" max_iter: 5 display: 1', "nowhere.prototxt"),
+        (None, "No such file"),
+    ],
+)
+def test_a_bad_solver_is_one_line(tmp_path, capsys, content, part):
+    solver = tmp_path / "solver.prototxt"
+    if content:
+        solver.write_text(content)
+    assert run(solver, "--out", tmp_path / "out") == 1
+    assert_one_line(capsys, part)
+
+
+def test_another_run_in_the_folder_is_refused_or_put_aside(whole, world, tmp_path, capsys):
+    out = copy_run(whole[1], tmp_path / "out")
+    solver = write_solver(tmp_path, world, "lite/cpm", iterations=2)
+    assert run(solver, "--out", out) == 1
+    assert_one_line(capsys, "another network or solver", "--resume none")
+    assert run(solver, "--out", out, "--resume", "none") == 0
+    assert (out / f"before/snapshot_iter_{ITERATIONS}.caffemodel").is_file()
+    assert not (out / f"snapshot_iter_{ITERATIONS}.caffemodel").exists()
+
+
+def test_a_full_disk_is_foreseen(whole, world, tmp_path, capsys, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1 << 20))
+    assert run(write_solver(tmp_path, world), "--out", tmp_path / "out") == 1
+    assert_one_line(capsys, "1 MiB are free")
+
+
+def test_weights_of_another_network_start_where_they_fit(whole, world, tmp_path, capsys):
+    _, reference = whole
+    solver = write_solver(tmp_path, world, "lite/cpm", SGD.replace("1e-5", "0"), iterations=1)
+    net = tmp_path / "net.prototxt"
+    text = net.read_text()
+    # Another kernel in one layer: Caffe alone would abort at it.
+    start = text.index('name: "Mconv2_stage3"')
+    smaller = re.sub(
+        r"pad: \d+(\s+)kernel_size: \d+", r"pad: 0\1kernel_size: 1", text[start:], count=1
+    )
+    net.write_text(text[:start] + smaller)
+    final = reference / "final.caffemodel"
+    out = tmp_path / "out"
+    assert run(solver, "--out", out, "--weights", final) == 0
+    printed = capsys.readouterr().out
+    assert "new: Mconv2_stage3" in printed
+    ours = caffe_files.read_weights(out / "final.caffemodel")
+    theirs = caffe_files.read_weights(final)
+    np.testing.assert_array_equal(ours["Mconv1_stage3"][0], theirs["Mconv1_stage3"][0])
+    assert ours["Mconv2_stage3"][0].shape != theirs["Mconv2_stage3"][0].shape
+
+
+@pytest.mark.slow
+def test_one_iteration_of_the_papers_network(world, tmp_path, capsys):
+    """Six stages at 368 px, forward and backward, one image: does it run, how long, how large."""
+    text = tiny_world.adapt(
+        PROTOTXT / "lifting/train.prototxt",
+        world / "data/train.json",
+        world / "prior.npz",
+        batch_size=1,
+        workers=0,
+    )
+    solver = write_solver(tmp_path, world, rates=SGD, iterations=1, text=text)
+    log = tmp_path / "caffe.log"
+    began = time.monotonic()
+    with open(log, "w") as sink:
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURE, caffe_process.program(), "train", f"--solver={solver}"],
+            cwd=caffe_process.ROOT,
+            env={**caffe_process.environment(), "OPENBLAS_NUM_THREADS": "2"},
+            stdout=subprocess.PIPE,
+            stderr=sink,
+            check=False,
+        )
+    assert done.returncode == 0, caffe_process.last_error(log.read_text())
+    memory = int(done.stdout.split()[-1]) / 2**20  # KiB to GiB
+    with capsys.disabled():
+        print(
+            f"\nsix stages, 368 px, batch 1: {time.monotonic() - began:.1f} s with start and end, "
+        )
+        print(f"{memory:.1f} GiB at most")
+    assert memory < 12
+    losses = re.findall(r"loss_stage\d = (\S+)", log.read_text())
+    assert len(losses) == 6
+    assert np.isfinite(np.array(losses, dtype=float)).all()
+
+
+MEASURE = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""

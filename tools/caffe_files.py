@@ -1,0 +1,178 @@
+"""Caffe's files, read without Caffe, which aborts the whole process on a bad one.
+
+Networks and solvers are text; weights and states are protocol buffers, read here straight from
+their wire format: 30 million weights would take Google's Python reader minutes.
+"""
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from google.protobuf import text_format
+
+
+class CaffeFileError(Exception):
+    """A file that Caffe would abort on: says which, what was expected, what was found."""
+
+
+class State(NamedTuple):
+    """A .solverstate: where a training was."""
+
+    iteration: int
+    weights: str  # path of the .caffemodel of the same moment
+    history: list  # one array for each learned blob (momentum), or two (Adam)
+
+
+def read_text(path, message):
+    """Fill a protobuf message from a prototxt; returns it. Raises CaffeFileError."""
+    try:
+        return text_format.Parse(Path(path).read_text(), message)
+    except OSError as error:
+        raise CaffeFileError(f"{path}: cannot be read: {error.strerror}") from None
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        kind = type(message).__name__
+        raise CaffeFileError(f"{path}: expected a {kind} in text form: {error}") from None
+
+
+def read_weights(path):
+    """A .caffemodel as {layer: [float array of each blob's shape]}. Raises CaffeFileError."""
+    return {name: blobs for name, blobs, _ in _layers(path)}
+
+
+def copy_weights(source, target, layers):
+    """Write a .caffemodel with only the named layers of another."""
+    kept = b"".join(raw for name, _, raw in _layers(source) if name in layers)
+    Path(target).write_bytes(kept)
+
+
+def read_state(path):
+    """A .solverstate as a State. Raises CaffeFileError."""
+    iteration, weights, history = 0, "", []
+    with _named(path):
+        # Field numbers of SolverState, BlobProto and the others below: caffe.proto.
+        for field, value, _ in _fields(_bytes(path)):
+            if field == 1:
+                iteration = value
+            elif field == 2:
+                weights = bytes(value).decode()
+            elif field == 3:
+                history.append(_blob(value))
+    return State(iteration, weights, history)
+
+
+def write_state(path, state):
+    """Write a State as a .solverstate."""
+    content = bytes([1 << 3]) + _number(state.iteration) + _record(2, state.weights.encode())
+    for array in state.history:
+        shape = _record(7, _record(1, b"".join(map(_number, array.shape))))
+        content += _record(3, shape + _record(5, array.astype("<f4").tobytes()))
+    Path(path).write_bytes(content)
+
+
+def _layers(path):
+    """(name, blobs, bytes of the whole field) of each layer that has blobs."""
+    layers = []
+    with _named(path):
+        for field, value, raw in _fields(_bytes(path)):
+            if field == 2:
+                raise ValueError("layers of Caffe's old format; run upgrade_net_proto_binary on it")
+            if field != 100:
+                continue
+            name, blobs = "", []
+            for inner, content, _ in _fields(value):
+                if inner == 1:
+                    name = bytes(content).decode()
+                elif inner == 7:
+                    blobs.append(_blob(content))
+            if blobs:
+                layers.append((name, blobs, bytes(raw)))
+        if not layers:
+            raise ValueError("no layer has weights")
+    return layers
+
+
+def _blob(message):
+    shape, old_shape, data = None, {}, np.zeros(0, np.float32)
+    for field, value, _ in _fields(message):
+        if field == 7:
+            shape = [dim for _, dims, _ in _fields(value) for dim in _packed_varints(dims)]
+        elif field in (1, 2, 3, 4):
+            old_shape[field] = value
+        elif field == 5:
+            data = np.frombuffer(value, "<f4")
+    if shape is None:
+        shape = [old_shape.get(i, 0) for i in (1, 2, 3, 4)]
+    if np.prod(shape, dtype=np.int64) != data.size:
+        raise ValueError(f"a blob of shape {shape} holds {data.size} numbers")
+    return data.reshape(shape)
+
+
+def _fields(message):
+    """(number, value, bytes) of each field; a value is an int or a slice of the message."""
+    at = 0
+    while at < len(message):
+        start = at
+        tag, at = _varint(message, at)
+        number, kind = tag >> 3, tag & 7
+        if kind == 0:
+            value, at = _varint(message, at)
+        elif kind in (1, 2, 5):
+            length = {1: 8, 5: 4}.get(kind)
+            if length is None:
+                length, at = _varint(message, at)
+            if at + length > len(message):
+                raise ValueError("it is cut short")
+            value, at = message[at : at + length], at + length
+        else:
+            raise ValueError("it is no protocol buffer")
+        yield number, value, message[start:at]
+
+
+def _varint(message, at):
+    value = shift = 0
+    while True:
+        if at >= len(message) or shift > 63:
+            raise ValueError("it is cut short")
+        byte = message[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at
+
+
+def _packed_varints(message):
+    if isinstance(message, int):  # written one by one, by old programs
+        return [message]
+    values, at = [], 0
+    while at < len(message):
+        value, at = _varint(message, at)
+        values.append(value)
+    return values
+
+
+def _record(field, content):
+    return _number(field << 3 | 2) + _number(len(content)) + content
+
+
+def _number(value):
+    groups = []
+    while value > 127:
+        groups.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*groups, value])
+
+
+def _bytes(path):
+    return memoryview(Path(path).read_bytes())
+
+
+@contextmanager
+def _named(path):
+    """Turns what goes wrong inside into a CaffeFileError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise CaffeFileError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise CaffeFileError(f"{path}: not a whole file of Caffe's: {error}") from None
