@@ -191,8 +191,8 @@ def state_before(weights, out, settings, shapes):
     """
     found = {name: [list(b.shape) for b in blobs] for name, blobs in read_weights(weights).items()}
     fitting = {name for name, blobs in found.items() if shapes.get(name) == blobs}
-    fitting -= {"data"}  # another training's place in its data
-    learned = set(shapes) - {"data"}
+    fitting -= {"pose_data"}  # another training's place in its data
+    learned = set(shapes) - {"pose_data"}
     if not fitting:
         raise TrainingError(f"{weights}: none of its layers fits the network, by name and shape")
     print(f"{weights}: {len(fitting)} of the network's {len(learned)} layers start from it", end="")

@@ -177,7 +177,7 @@ def test_parameters_are_the_convolutions_and_one_weight_for_each_fusion(loaded, 
     others = {k: v for k, v in params.items() if "conv" not in k}
     fusions = [k for k in layers(name) if k.startswith("fusion")]
     assert len(fusions) == (0 if "cpm/" in name else 3 if "lite" in name else 6)
-    assert sorted(others) == sorted(fusions + ["data"] * ("train" in name))
+    assert sorted(others) == sorted(fusions + ["pose_data"] * ("train" in name))
     assert all(others[k] == [[1]] for k in fusions)
     convolutions = sum(count(v) for k, v in params.items() if k not in others)
     if "lite" not in name:
@@ -267,7 +267,7 @@ def test_baseline_and_papers_network_train_alike(size, suffix):
         solver.ClearField("snapshot_prefix")
     assert solvers[0] == solvers[1]
     nets = [layers(f"{size}{kind}/train{suffix}.prototxt") for kind in ("cpm", "lifting")]
-    assert nets[0]["data"].python_param == nets[1]["data"].python_param
+    assert nets[0]["pose_data"].python_param == nets[1]["pose_data"].python_param
     convolutions = [
         {k: (v.convolution_param, v.param) for k, v in net.items() if v.type == "Convolution"}
         for net in nets
