@@ -1,7 +1,10 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from prior import alignment, ppca
+from prior import alignment, ceres, ppca
 from prior.camera import vertical_rotation
 from prior.factorisation import factorise
 from prior.normalise import normalise
@@ -79,13 +82,13 @@ def test_closed_form_finds_the_global_minimum():
 def test_ceres_ends_in_a_minimum_and_agrees_with_the_closed_form():
     form = _random_forms(400)
     best = alignment.minimise_closed_form(form)
-    from_best = alignment.minimise_ceres(form, best + 0.05)
+    from_best = ceres.minimise(form, best + 0.05)
     lowest = alignment.evaluate_form(form, best)
     reached = alignment.evaluate_form(form, from_best)
     trace = np.trace(form, axis1=1, axis2=2)
     assert ((reached - lowest) / trace < 1e-9).mean() > 0.98
     # From anywhere: never below the global minimum, and a few in a worse local one.
-    anywhere = alignment.evaluate_form(form, alignment.minimise_ceres(form, best + 2.5))
+    anywhere = alignment.evaluate_form(form, ceres.minimise(form, best + 2.5))
     assert ((anywhere - lowest) / trace).min() > -1e-9
 
 
@@ -153,3 +156,9 @@ def test_the_mean_faces_forward(aligned):
 def test_an_unknown_solver_is_refused(poses):
     with pytest.raises(ValueError, match="expected one of ceres, closed-form, got 'newton'"):
         alignment.align(poses, 2, "newton")
+
+
+def test_lifting_does_not_load_ceres():
+    # Its logging library and Caffe's cannot live in one process.
+    code = "import sys, prior; sys.exit('pyceres' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

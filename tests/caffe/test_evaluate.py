@@ -1,0 +1,148 @@
+"""tools/evaluate.py and tools/report.py on a network with random weights and a few drawn people."""
+
+import json
+import shutil
+
+import caffe
+import numpy as np
+import pytest
+
+import prior
+from prior import metrics
+from python_layers import annotations, belief_maps, crop
+from tests.caffe import tiny_world
+from tests.poses import random_poses
+from tools import caffe_process, evaluate, report
+
+# Random weights put some landmarks where no person can be.
+pytestmark = pytest.mark.filterwarnings("ignore:.*poses could not be lifted:UserWarning")
+
+PROTOTXT = caffe_process.ROOT / "prototxt"
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    """A folder as make leaves it: data, prior, and both networks evaluated, weights random."""
+    build = tmp_path_factory.mktemp("build")
+    tiny_world.write_data(build / "data", people=11)  # a whole batch and a part of one
+    shutil.copy(build / "data/train.json", build / "data/test.json")
+    model = prior.fit(random_poses(60), components=2, basis=3, solver="closed-form")
+    model.save(build / "prior.npz")
+    (build / "steps").mkdir()
+    step = {"name": "data", "started": 1.0, "seconds": 2.0, "peak_memory_mb": 3}
+    (build / "steps/data.json").write_text(json.dumps(step))
+    for name in ("cpm", "lifting"):
+        folder = build / "train" / f"lite-{name}"
+        folder.mkdir(parents=True)
+        (folder / "loss.csv").write_text("iteration,seconds,loss\n0,1,9\n10,2,8\n")
+        text = tiny_world.adapt(PROTOTXT / f"lite/{name}/deploy.prototxt", prior=build / "prior.npz")
+        (folder / "deploy.prototxt").write_text(text)
+        caffe.set_random_seed(7)
+        net = caffe.Net(str(folder / "deploy.prototxt"), caffe.TEST)
+        net.save(str(folder / "final.caffemodel"))
+        assert run(build, name) == 0
+    return build
+
+
+def run(build, name, **changed):
+    folder = build / "train" / f"lite-{name}"
+    paths = {
+        "deploy": folder / "deploy.prototxt", "weights": folder / "final.caffemodel",
+        "data": build / "data/test.json", "prior": build / "prior.npz",
+    } | changed  # fmt: skip
+    return evaluate.main([
+        str(paths["deploy"]), str(paths["weights"]), "--data", str(paths["data"]), "--prior",
+        str(paths["prior"]), "--training-data", str(build / "data/train.json"),
+        "--out", str(build / "eval" / f"lite-{name}"),
+    ])  # fmt: skip
+
+
+def test_predictions_are_the_networks_one_image_at_a_time(build):
+    folder = build / "train/lite-lifting"
+    people = annotations.load(build / "data/test.json")
+    net = caffe.Net(str(folder / "deploy.prototxt"), str(folder / "final.caffemodel"), caffe.TEST)
+    with np.load(build / "eval/lite-lifting/predictions.npz") as file:
+        found = dict(file)
+    for i in (0, 4, 10):
+        box = crop.frame(people.boxes[i], 128)
+        image = crop.read(people.files[i])
+        net.blobs["data"].data[0] = crop.input_blob(crop.warp(image, box))
+        net.blobs["center_map"].data[0] = crop.centre_map(box)
+        net.blobs["camera"].data[0] = crop.camera(people.rotations[i], box, people.intrinsics[i])
+        net.forward()
+        maps, _ = belief_maps.argmax(net.blobs["fused_stage2"].data, subpixel=True)
+        points = crop.to_image(belief_maps.to_input(maps[0], 4), box)
+        np.testing.assert_allclose(found["points"][1, i], points, atol=1e-2)
+        np.testing.assert_allclose(found["poses"][-1, i], net.blobs["pose"].data[0], atol=0.1)
+        np.testing.assert_allclose(
+            found["poses"][0, i], net.blobs["pose_stage1"].data[0], atol=0.1
+        )
+
+
+def test_errors_are_those_of_the_predictions(build):
+    people = annotations.load(build / "data/test.json")
+    errors = json.loads((build / "eval/lite-lifting/errors.json").read_text())
+    with np.load(build / "eval/lite-lifting/predictions.npz") as file:
+        points, poses = file["points"], file["poses"]
+    assert errors["images"] == 11
+    distance = np.linalg.norm(points[-1] - people.points, axis=2).mean()
+    assert errors["error_2d_px"] == pytest.approx(distance)
+    assert errors["mpjpe_mm"] == pytest.approx(
+        metrics.root_aligned(poses[-1], people.poses_mm).mean()
+    )
+    assert len(errors["error_2d_px_by_stage"]) == 3 and len(errors["mpjpe_mm_by_stage"]) == 4
+    assert errors["fusion_weight_by_stage"] == [0.5, 0.5, 0.5]
+    # All tiny people stand: the best single pose is near, and true landmarks lift well.
+    assert errors["mean_pose_mpjpe_mm"] < 150
+
+
+def test_the_baselines_landmarks_are_lifted_afterwards(build):
+    people = annotations.load(build / "data/test.json")
+    errors = json.loads((build / "eval/lite-cpm/errors.json").read_text())
+    with np.load(build / "eval/lite-cpm/predictions.npz") as file:
+        points = file["points"]
+        assert "poses" not in file and "fusion" not in file
+    cameras = evaluate.crops_of(people, 128)[1]
+    lifted = prior.lift(points[-1], prior.load(build / "prior.npz"), camera=cameras)
+    expected = metrics.root_aligned(lifted.pose, people.poses_mm).mean()
+    assert errors["mpjpe_mm"] == pytest.approx(expected)
+    assert "fusion_weight_by_stage" not in errors
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"data": "none.json"}, "none.json"),
+        ({"weights": "none.caffemodel"}, "none.caffemodel"),
+        ({"prior": "none.npz"}, "none.npz: no such file"),
+        ({"deploy": "none.prototxt"}, "none.prototxt"),
+    ],
+)
+def test_missing_files_are_one_line(build, capfd, wrong, message):
+    assert run(build, "lifting", **wrong) == 1
+    error = capfd.readouterr().err.strip()
+    assert message in error and error.startswith("error: ") and "\n" not in error
+
+
+def test_weights_of_another_network_are_refused(build, capfd):
+    other = build / "train/lite-cpm/final.caffemodel"
+    assert run(build, "lifting", weights=other) == 1
+    assert "layer fusion_stage1: expected blobs [[1]]" in capfd.readouterr().err
+
+
+def test_report(build, tmp_path, capsys):
+    assert report.main(["--build", str(build), "--out", str(tmp_path)]) == 0
+    values = json.loads((tmp_path / "report.json").read_text())
+    for name in ("mean_pose_mpjpe_mm", "test_images", "seconds"):
+        assert values[name]
+    assert values["seconds"] == {"data": 2.0} and values["cpm"]["error_2d_px"] > 0
+    assert len(values["lifting"]["mpjpe_mm_by_stage"]) == 4
+    page = (tmp_path / "report.html").read_text()
+    assert "not Human3.6M" in page and "88.39" in page and page.count("<img") == 5
+    # Self-contained: nothing is fetched.
+    assert "http" not in page.replace("http-equiv", "") and "<script" not in page
+
+
+def test_a_report_without_an_evaluation_says_what_makes_it(build, tmp_path, capsys):
+    assert report.main(["--build", str(tmp_path), "--out", str(tmp_path)]) == 1
+    assert "run make data" in capsys.readouterr().err
