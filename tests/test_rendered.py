@@ -174,7 +174,7 @@ def test_split_is_disjoint_and_complete():
 
 @needs_data
 def test_no_test_clip_has_a_twin_in_training():
-    """Between clips on different sides, frames are further apart than between the walks."""
+    """Half the frames of a test clip are over 100 mm per landmark from any in training."""
     from tools.rendered import subjects
 
     clips = {name: path for s in ("S1", "S9") for name, path in subjects.clips(s)}
@@ -191,7 +191,7 @@ def test_no_test_clip_has_a_twin_in_training():
     for test in subjects.TEST_ACTIONS:
         for train in set(clips) - set(subjects.TEST_ACTIONS):
             apart = np.linalg.norm(poses[test][:, None] - poses[train][None], axis=-1).mean(-1)
-            assert np.median(apart.min(axis=1)) > 60, (test, train)
+            assert np.median(apart.min(axis=1)) > 100, (test, train)
 
 
 @pytest.fixture(scope="module")

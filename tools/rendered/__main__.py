@@ -1,6 +1,7 @@
 """python -m tools.rendered --out FOLDER: the demo's dataset; --help says more."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -74,4 +75,6 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
+    # Leave by an exception when terminated too, so that the worker processes end with this one.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

@@ -107,8 +107,16 @@ def _write_json(path, content):
         temporary.unlink(missing_ok=True)
 
 
+def _check_folder(out):
+    """DataError unless the folder is ours, new or empty: we may empty it."""
+    if out.exists() and not (out / MARKER).exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(
+            f"{out}: expected a new or empty folder, or one made by this tool; choose another --out"
+        )
+
+
 def _prepare(out, settings, clips_only):
-    """Make the folder ours, without what other settings left there. Raises DataError."""
+    """Make the folder ours, without what other settings left there."""
     marker = out / MARKER
     if marker.exists():
         found = json.loads(marker.read_text())
@@ -120,10 +128,6 @@ def _prepare(out, settings, clips_only):
                 (out / f"{split}.json").unlink(missing_ok=True)
             for subject in subjects.SUBJECTS:
                 shutil.rmtree(out / subject, ignore_errors=True)
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(
-            f"{out}: expected a new or empty folder, or one made by this tool; choose another --out"
-        )
     out.mkdir(parents=True, exist_ok=True)
     _write_json(marker, settings)
 
@@ -165,6 +169,7 @@ def make(out, *, train_images, test_images, size, seed, workers, clips_only=Fals
     }
     if complete(out, settings):
         return False
+    _check_folder(out)
     jobs = plan(settings)
     _prepare(out, settings, clips_only)
     tasks = [(out, settings, job, not clips_only) for job in jobs]
