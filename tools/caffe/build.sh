@@ -6,7 +6,7 @@ here=$(dirname "$0")
 python=${PYTHON:-build/venv/bin/python}
 partial=build/caffe.partial
 source=$partial/source
-unset MAKEFLAGS MFLAGS # CMake runs a make of its own
+unset MAKEFLAGS MFLAGS MAKELEVEL # CMake runs a make of its own
 
 if [ ! "$source" -nt "$here/source.txt" ]; then
   echo "caffe: fetching the sources"
