@@ -22,7 +22,6 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 
 from prior.camera import LEVEL, check_rotation, decompose, level_camera, vertical_rotation
 from prior.normalise import PoseError
@@ -31,8 +30,8 @@ from prior.skeleton import L
 # Section 5.3.
 ROTATIONS = 80
 
-# The detector's noise at the scale of the body. Our choice, by held-out clips of the training
-# motion capture: the error is flat from 10 to 40 mm.
+# The detector's noise at the scale of the body. On held-out motion capture the 3D error is lowest
+# where this is the detector's own noise. Our choice: 20 mm, 5 px in Human3.6M's images.
 NOISE_MM = 20.0
 
 # Scale and yaw take two of the 2 (n - 1) numbers that n landmarks give.
@@ -299,10 +298,9 @@ class Lifter:
         cost -= scale**2 * systems.mqm.astype(np.float32)
         score = self._log_density(cost, scale, systems.nu, systems.log_det, dimensions)
         score = score + self._log_prior
-        by_component = score.reshape(len(rows), self.model.components, -1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            probability = logsumexp(by_component, axis=2)
-            probability = np.exp(probability - logsumexp(probability, axis=1, keepdims=True))
+        likely = np.exp(score - np.maximum(score.max(axis=1, keepdims=True), np.finfo(float).min))
+        probability = likely.reshape(len(rows), self.model.components, -1).sum(axis=2)
+        probability /= np.maximum(probability.sum(axis=1, keepdims=True), np.finfo(float).tiny)
         # Once more in float64, at the camera's own elevation.
         shortlist = np.argpartition(-score, SHORTLIST - 1, axis=1)[:, :SHORTLIST]
         pick = shortlist.ravel()
