@@ -8,7 +8,7 @@ partial=build/caffe.partial
 source=$partial/source
 unset MAKEFLAGS MFLAGS MAKELEVEL # CMake runs a make of its own
 
-if [ ! "$source" -nt "$here/source.txt" ]; then
+if [ ! $source -nt "$here/source.txt" ] || [ ! $source -nt "$here/CMakeLists.txt" ]; then
   echo "caffe: fetching the sources"
   rm -rf $partial
   tools/setup/fetch.sh "$here/source.txt" $partial --no-binary :all:
