@@ -101,7 +101,7 @@ def _parser():
 
     sub = commands.add_parser("fit", help=fit.__doc__, description=fit.__doc__, **shared)
     sub.add_argument("clips", nargs="+", type=Path, metavar="CLIP_OR_FOLDER",
-                     help="DeepMimic .txt, or .npz with poses_mm, rate, subject, action")  # fmt: skip
+                     help="DeepMimic .txt, or .npz with poses_mm, rate, subject, action")
     sub.add_argument("--out", type=Path, required=True, help="model file to write (.npz)")
     sub.add_argument("--components", type=int, default=fitting.COMPONENTS, help="K, at most")
     sub.add_argument("--basis", type=int, default=fitting.BASIS, help="J")

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from prior import ppca
+from prior.camera import turned
 from prior.factorisation import factorise
 from prior.skeleton import LANDMARKS
 
@@ -57,13 +58,6 @@ class Alignment(NamedTuple):
     yaw: np.ndarray
     ppca: ppca.PPCA
     history: list
-
-
-def turned(poses, angle):
-    """Poses (N, L, 3) turned by angle (N,) or () about the vertical."""
-    cos, sin = (np.asarray(f(angle))[..., None] for f in (np.cos, np.sin))
-    x, y, z = np.moveaxis(poses, -1, 0)
-    return np.stack([cos * x + sin * z, y, cos * z - sin * x], axis=-1)
 
 
 def face_forward(mean):

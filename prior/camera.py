@@ -25,6 +25,13 @@ def vertical_rotation(angle):
     return rotation
 
 
+def turned(poses, angle):
+    """Poses (N, L, 3) turned by angle (N,) or () about the vertical."""
+    cos, sin = (np.asarray(f(angle))[..., None] for f in (np.cos, np.sin))
+    x, y, z = np.moveaxis(poses, -1, 0)
+    return np.stack([cos * x + sin * z, y, cos * z - sin * x], axis=-1)
+
+
 def look_at(position, target):
     """Rotation (3, 3), world to camera, of an upright camera at `position` looking at `target`.
 

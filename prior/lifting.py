@@ -7,14 +7,10 @@ the person about the vertical (equation 4, in full):
     noise ~ N(0, s^2 nu),   nu = noise_std^2 + noise_mm^2 in units of limb scale
 
 R is enumerated. For each R and component, the scale s and a' = s a are linear least squares with a
-ridge nu (a'_j / std_j)^2, and the marginal density of y tells how probable (R, component) is.
-
-Three identities make it fast. The camera's roll only turns the image and its yaw only adds to the
-person's, so what is precomputed depends on the elevation alone. With G = [columns of M for a'],
-H = G^T G + nu std^-2 and Q = I - G H^-1 G^T, everything the choice needs of y is y^T Q y, a linear
-form in the products y_i y_j, and y^T Q m: one matrix product for all rotations and components. And
-this search may be approximate (float32, a table at a near elevation), since the few best are then
-solved again, exactly.
+ridge nu (a'_j / std_j)^2 (weak_perspective.Systems), and the marginal density of y tells how
+probable (R, component) is. All that it needs of y is y^T Q y, a linear form in the products
+y_i y_j, and g^T y: one matrix product for all rotations and components. This search may be
+approximate, in float32 or with a table of a near elevation: the best few are solved exactly.
 """
 
 import warnings
@@ -23,8 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from prior.camera import LEVEL, check_rotation, decompose, level_camera, vertical_rotation
-from prior.normalise import PoseError
+from prior import weak_perspective as weak
+from prior.camera import turned
 from prior.skeleton import L
 
 # Section 5.3.
@@ -34,21 +30,25 @@ ROTATIONS = 80
 # where this is the detector's own noise. Our choice: 20 mm, 5 px in Human3.6M's images.
 NOISE_MM = 20.0
 
-# Scale and yaw take two of the 2 (n - 1) numbers that n landmarks give.
-MIN_LANDMARKS = 3
-
-# Candidates (rotation, component) of the search that are solved exactly.
+# Candidates (rotation, component) that are solved exactly where the search does not decide.
 SHORTLIST = 8
+
+# Log densities in float32 were seen to be off by up to 0.005 (rotations near the best, real poses):
+# two that are closer than this are compared in float64.
+TIE = 0.01
 
 # Elevations of shared search tables are this far apart. A table half a step away ranks the best
 # candidate within the shortlist: tests/test_lifting.py checks it.
 ELEVATION_STEP = np.deg2rad(0.5)
 
-# Search tables kept; one takes about 0.6 MB with 3 components and 80 rotations.
-TABLES = 256
+# Search tables kept; one takes about 2.5 MB with 3 components and 80 rotations.
+TABLES = 128
 
-# Poses handled at once: bounds the memory, and their products stay in the processor's cache.
-BLOCK = 1024
+# Poses searched at once: their products stay in the processor's cache.
+BLOCK = 512
+
+# Poses solved at once: bounds the memory.
+CHUNK = 1 << 15
 
 
 class Lifted(NamedTuple):
@@ -59,7 +59,7 @@ class Lifted(NamedTuple):
     person about the vertical, world; coefficients (N, J); component (N,); log_likelihood (N,), of
     the points with the weight of the component; component_probability (N, K), all rotations
     together; ok (N,): False where the points cannot be lifted (too few landmarks, all in one
-    place, only upside down). There pose is the component's mean, projection the mean of the
+    place, only upside down). There pose is the first component's mean, projection the mean of the
     points, and scale, coefficients and log_likelihood are 0, 0 and -inf.
     """
 
@@ -74,46 +74,31 @@ class Lifted(NamedTuple):
     ok: np.ndarray
 
 
-class _Views(NamedTuple):
-    """Points in the frame of a camera without roll or yaw, centred and weighted, as lifting wants
-    them. y (N, 2L) of unit norm; size (N,), px; centre (N, 2); weight (N, L)."""
+class _Answer(NamedTuple):
+    """What is found for each of N poses: combination (N,), -1 for none; scale (N,), in units of
+    Views.size; a' (N, J); log_det (N,), of Systems; probability of each component (N, K)."""
 
-    y: np.ndarray
-    size: np.ndarray
-    centre: np.ndarray
-    weight: np.ndarray
-    roll: np.ndarray
-    elevation: np.ndarray
-    yaw: np.ndarray
-    ok: np.ndarray
-
-
-class _Systems(NamedTuple):
-    """Least squares of M (component, angle, elevation, weight) combinations.
-
-    m (M, 2L), G (M, 2L, J): weighted, centred projections of mean and basis; solve (M, J, 2L) =
-    H^-1 G^T; g (M, 2L) = Q m; mqm (M,) = m^T Q m; nu (M,); log_det (M,), of the covariance of
-    centred weighted points at s = 1.
-    """
-
-    m: np.ndarray
-    G: np.ndarray
-    solve: np.ndarray
-    g: np.ndarray
-    mqm: np.ndarray
-    nu: np.ndarray
+    combination: np.ndarray
+    scale: np.ndarray
+    scaled: np.ndarray
     log_det: np.ndarray
+    probability: np.ndarray
 
 
 class _Table(NamedTuple):
-    """All components and rotations at one elevation and weight: systems, and their search form.
+    """All components and rotations at one elevation and weight, for the search and the solution.
 
-    products (2L (2L + 1) / 2, K R): y_i y_j -> y^T Q y; linear (2L, K R): y -> g^T y; float32.
+    products (L (2L + 1), K R): y_i y_j -> y^T Q y (m^T Q m)^2 / nu, and linear (2L, K R):
+    y -> g^T y, so that the log density is constant - (products / linear^2 + dimensions log
+    linear^2) / 2; all float32. solution (K R, 2L, 1 + J): y -> (s, a'). log_det (K R,), of Systems.
     """
 
     products: np.ndarray
     linear: np.ndarray
-    systems: _Systems
+    constant: np.ndarray
+    solution: np.ndarray
+    log_det: np.ndarray
+    dimensions: int
 
 
 class Lifter:
@@ -129,75 +114,14 @@ class Lifter:
         if not noise_mm >= 0:
             raise ValueError(f"noise_mm: expected 0 or more, got {noise_mm}")
         self.model = model
-        count = model.components
         self._nu = model.noise_std**2 + (noise_mm / model.scale_mm) ** 2
-        # Mean and basis side by side, coordinates first: (K, 3, L, 1 + J).
-        shape = np.concatenate([model.mean[:, None], model.basis], axis=1)
-        self._shape = np.ascontiguousarray(shape.transpose(0, 3, 2, 1)).reshape(count, 3, -1)
-        self._ridge = self._nu[:, None] / model.std**2
-        self._log_std = np.log(model.std).sum(axis=1)
-        angles = np.arange(rotations) * (2 * np.pi / rotations)
+        self._projector = weak.Projector(model, self._nu)
+        count = model.components
         self._component = np.repeat(np.arange(count), rotations)
-        self._angle = np.tile(angles, count)
+        self._angle = np.tile(np.arange(rotations) * (2 * np.pi / rotations), count)
         # The prior of a combination: its component's weight, every rotation alike.
         self._log_prior = np.log(model.weight)[self._component] - np.log(rotations)
-        self._upper = np.triu_indices(2 * L)
         self._tables = OrderedDict()
-
-    # Least squares ---------------------------------------------------------------------------
-
-    def _systems(self, component, angle, elevation, weight):
-        """_Systems for component (M,), angle (M,), elevation (M,), weight (M, L)."""
-        view = (level_camera(elevation) @ vertical_rotation(angle))[:, :2]
-        columns = (view @ self._shape[component]).reshape(len(view), 2, L, -1)
-        weighted = weight[:, None, :, None]
-        share = weighted**2 / np.sum(weighted**2, axis=2, keepdims=True)
-        columns = columns - np.sum(share * columns, axis=2, keepdims=True)
-        columns = (weighted * columns).reshape(len(view), 2 * L, -1)
-        m, G = columns[..., 0], columns[..., 1:]
-        transposed = np.ascontiguousarray(G.swapaxes(1, 2))
-        size = G.shape[2]
-        H = transposed @ G
-        H[:, np.arange(size), np.arange(size)] += self._ridge[component]
-        solve = np.linalg.solve(H, transposed)
-        g = m - _apply(G, _apply(solve, m))
-        nu = self._nu[component]
-        # |nu I + G std^2 G^T| over centred points, by the matrix determinant lemma.
-        dimensions = 2 * (np.count_nonzero(weight, axis=1) - 1)
-        log_det = (dimensions - size) * np.log(nu) + 2 * self._log_std[component]
-        log_det += np.linalg.slogdet(H)[1]
-        return _Systems(m, G, solve, g, np.einsum("ni,ni->n", m, g), nu, log_det)
-
-    def _table(self, elevation, weight):
-        key = (round(float(elevation), 12), weight.tobytes())
-        if key in self._tables:
-            self._tables.move_to_end(key)
-            return self._tables[key]
-        count = len(self._angle)
-        systems = self._systems(
-            self._component, self._angle, np.full(count, elevation), np.tile(weight, (count, 1))
-        )
-        Q = np.eye(2 * L) - systems.G @ systems.solve
-        i, j = self._upper
-        products = np.where(i == j, 1, 2) * Q[:, i, j]
-        table = _Table(
-            np.ascontiguousarray(products.T, dtype=np.float32),
-            np.ascontiguousarray(systems.g.T, dtype=np.float32),
-            systems,
-        )
-        self._tables[key] = table
-        while len(self._tables) > TABLES:
-            self._tables.popitem(last=False)
-        return table
-
-    @staticmethod
-    def _log_density(cost, scale, nu, log_det, dimensions):
-        """Log density of centred unit-norm points at scale s, -inf where s is not positive."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = cost / (nu * scale**2) + log_det + dimensions * np.log(2 * np.pi * scale**2)
-        return np.where(scale > 0, -0.5 * value, -np.inf)
-
-    # Forward ---------------------------------------------------------------------------------
 
     def lift(self, points, camera=None, confidence=None):
         """The most probable 3D poses of 2D landmarks.
@@ -208,156 +132,33 @@ class Lifter:
         confidences, ValueError if the camera is no rotation. A pose that cannot be lifted is
         marked in `ok`, warned of, and leaves the others alone.
         """
-        views = self._views(points, camera, confidence)
+        views = weak.views(points, camera, confidence)
         count = len(views.y)
-        component, angle = np.zeros(count, dtype=int), np.zeros(count)
-        likelihood = np.full(count, -np.inf)
-        probability = np.tile(self.model.weight, (count, 1))
+        answer = _Answer(
+            np.full(count, -1), np.zeros(count), np.zeros((count, self.model.basis_size)),
+            np.zeros(count), np.tile(self.model.weight, (count, 1)),
+        )  # fmt: skip
         for rows, elevation, exact in self._groups(views):
             table = self._table(elevation, views.weight[rows[0]])
-            for i in range(0, len(rows), BLOCK):
-                block = rows[i : i + BLOCK]
-                best, likelihood[block], probability[block] = self._choose(
-                    views, block, table, exact
+            for i in range(0, len(rows), CHUNK):
+                chunk = rows[i : i + CHUNK]
+                best, shortlist, answer.probability[chunk] = self._search(
+                    table, views.y[chunk], exact
                 )
-                component[block], angle[block] = self._component[best], self._angle[best]
-        ok = likelihood > -np.inf
-        lost = count - np.count_nonzero(ok)
+                self._compare(views, chunk[best < 0], shortlist, answer)
+                found, best = chunk[best >= 0], best[best >= 0]
+                solution = _each(table.solution, best, views.y[found])
+                answer.combination[found], answer.log_det[found] = best, table.log_det[best]
+                answer.scale[found], answer.scaled[found] = solution[:, 0], solution[:, 1:]
+        lifted = self._describe(views, answer)
+        lost = count - np.count_nonzero(lifted.ok)
         if lost:
             warnings.warn(
-                f"{lost} of {count} poses could not be lifted (fewer than {MIN_LANDMARKS} "
+                f"{lost} of {count} poses could not be lifted (fewer than {weak.MIN_LANDMARKS} "
                 "landmarks, all in one place, or upside down): see Lifted.ok",
                 stacklevel=2,
             )
-        return self._finish(views, component, angle, likelihood, probability, ok)
-
-    def _views(self, points, camera, confidence):
-        points = np.asarray(points, dtype=float)
-        if points.ndim != 3 or points.shape[1:] != (L, 2):
-            raise PoseError(f"points: expected shape (N, {L}, 2), px, got {points.shape}")
-        count = len(points)
-        camera = check_rotation(LEVEL if camera is None else camera)
-        if camera.shape not in ((3, 3), (count, 3, 3)):
-            raise PoseError(f"camera: expected (3, 3) or ({count}, 3, 3), got {camera.shape}")
-        missing = np.isnan(points).any(axis=2)
-        weight = np.where(missing, 0.0, 1.0)
-        if confidence is not None:
-            confidence = np.asarray(confidence, dtype=float)
-            if confidence.shape not in ((L,), (count, L)):
-                raise PoseError(
-                    f"confidence: expected ({L},) or ({count}, {L}), got {confidence.shape}"
-                )
-            if not (np.isfinite(confidence) & (confidence >= 0)).all():
-                raise PoseError("confidence: expected finite numbers of 0 or more")
-            weight = weight * confidence
-        roll, elevation, yaw = (np.broadcast_to(a, (count,)) for a in decompose(camera))
-        ok = np.isfinite(np.where(missing[..., None], 0, points)).all(axis=(1, 2))
-        ok = ok & (np.count_nonzero(weight, axis=1) >= MIN_LANDMARKS)
-        usable = np.where((weight > 0)[..., None] & ok[:, None, None], points, 0)
-        weight = np.where(ok[:, None], weight, 1)
-        share = weight**2 / np.sum(weight**2, axis=1, keepdims=True)
-        centre = np.einsum("nl,nlc->nc", share, usable)
-        upright = _turned(usable - centre[:, None], -roll)
-        y = (weight[:, None] * upright.swapaxes(1, 2)).reshape(count, 2 * L)
-        size = np.linalg.norm(y, axis=1)
-        # Rounding of the coordinates is not an extent.
-        ok = ok & (size > 1e-9 * (1 + np.abs(usable).max(axis=(1, 2), initial=0)))
-        y = y / np.where(ok, size, 1)[:, None]
-        return _Views(y, size, centre, weight, roll, elevation, yaw, ok)
-
-    def _groups(self, views):
-        """Rows that share a table: (rows, elevation of the table, whether it is theirs exactly).
-
-        A table costs as much as its K R systems, a pose without one of its own SHORTLIST of them:
-        where enough poses share an elevation, they get their own.
-        """
-        rows = np.flatnonzero(views.ok)
-        if not len(rows):
-            return
-        own = np.round(views.elevation[rows], 12)
-        near = np.round(np.round(own / ELEVATION_STEP) * ELEVATION_STEP, 12)
-        _, inverse, counts = np.unique(own, return_inverse=True, return_counts=True)
-        shared = counts[inverse] * SHORTLIST >= len(self._angle)
-        table = np.where(shared, own, near)
-        keys = np.concatenate([table[:, None], views.weight[rows]], axis=1)
-        _, inverse = np.unique(keys, axis=0, return_inverse=True)
-        inverse = inverse.ravel()
-        order = np.argsort(inverse, kind="stable")
-        for group in np.split(order, np.cumsum(np.bincount(inverse))[:-1]):
-            yield rows[group], table[group[0]], bool(np.all(own[group] == table[group[0]]))
-
-    def _choose(self, views, rows, table, exact):
-        """The best combination, its log likelihood, and the components' probability, of rows."""
-        y = views.y[rows]
-        systems = table.systems
-        dimensions = 2 * (np.count_nonzero(views.weight[rows[0]]) - 1)
-        search = y.astype(np.float32)
-        i, j = self._upper
-        scale = (search @ table.linear) / systems.mqm.astype(np.float32)
-        cost = (search[:, i] * search[:, j]) @ table.products
-        cost -= scale**2 * systems.mqm.astype(np.float32)
-        score = self._log_density(cost, scale, systems.nu, systems.log_det, dimensions)
-        score = score + self._log_prior
-        likely = np.exp(score - np.maximum(score.max(axis=1, keepdims=True), np.finfo(float).min))
-        probability = likely.reshape(len(rows), self.model.components, -1).sum(axis=2)
-        probability /= np.maximum(probability.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-        # Once more in float64, at the camera's own elevation.
-        shortlist = np.argpartition(-score, SHORTLIST - 1, axis=1)[:, :SHORTLIST]
-        pick = shortlist.ravel()
-        if exact:
-            systems = _Systems(*(array[pick] for array in systems))
-        else:
-            owner = np.repeat(rows, SHORTLIST)
-            systems = self._systems(
-                self._component[pick], self._angle[pick], views.elevation[owner],
-                views.weight[owner],
-            )  # fmt: skip
-        repeated = np.repeat(y, SHORTLIST, axis=0)
-        scale, coefficients = _solve(systems, repeated)
-        rest = repeated - scale[:, None] * systems.m - _apply(systems.G, coefficients)
-        cost = np.einsum("ni,ni->n", repeated, rest)
-        score = self._log_density(cost, scale, systems.nu, systems.log_det, dimensions)
-        score = (score + self._log_prior[pick]).reshape(shortlist.shape)
-        best = score.argmax(axis=1)[:, None]
-        likelihood = np.take_along_axis(score, best, axis=1)[:, 0]
-        # From centred weighted points of unit norm to the points in px.
-        weight = views.weight[rows[0]][views.weight[rows[0]] > 0]
-        likelihood += 2 * np.log(weight).sum() - np.log(np.mean(weight**2))
-        likelihood -= dimensions * np.log(views.size[rows])
-        return np.take_along_axis(shortlist, best, axis=1)[:, 0], likelihood, probability
-
-    def _finish(self, views, component, angle, likelihood, probability, ok):
-        model, count = self.model, len(angle)
-        scale, coefficients = np.zeros(count), np.zeros((count, model.basis_size))
-        pose, projection = np.empty((count, L, 3)), np.empty((count, L, 2))
-        # The person's turn in the world: the camera's yaw is part of the angle enumerated.
-        yaw = np.angle(np.exp(1j * (angle - views.yaw)))
-        for i in range(0, count, BLOCK):
-            rows = slice(i, i + BLOCK)
-            systems = self._systems(
-                component[rows], angle[rows], views.elevation[rows], views.weight[rows]
-            )
-            s, a = _solve(systems, views.y[rows])
-            s = np.where(ok[rows], s, 0)
-            a = np.where(ok[rows, None], a / np.where(ok[rows], s, 1)[:, None], 0)
-            shape = model.mean[component[rows]] + np.einsum(
-                "nj,njlc->nlc", a, model.basis[component[rows]]
-            )
-            scale[rows], coefficients[rows] = s * views.size[rows], a
-            pose[rows] = model.scale_mm * shape @ vertical_rotation(yaw[rows]).swapaxes(1, 2)
-            flat = shape @ (level_camera(views.elevation[rows]) @ vertical_rotation(angle[rows])
-                            )[:, :2].swapaxes(1, 2)  # fmt: skip
-            share = views.weight[rows] ** 2
-            share = share / share.sum(axis=1, keepdims=True)
-            flat = flat - np.einsum("nl,nlc->nc", share, flat)[:, None]
-            projection[rows] = views.centre[rows, None] + _turned(
-                scale[rows, None, None] * flat, views.roll[rows]
-            )
-        return Lifted(
-            pose, projection, scale, yaw, coefficients, component, likelihood, probability, ok
-        )
-
-    # Backward --------------------------------------------------------------------------------
+        return lifted
 
     def vjp(self, points, lifted, camera=None, confidence=None, *, projection=None, pose=None,
             scale="exact"):  # fmt: skip
@@ -371,46 +172,201 @@ class Lifter:
         """
         if scale not in ("exact", "held"):
             raise ValueError(f"scale: expected 'exact' or 'held', got {scale!r}")
-        views = self._views(points, camera, confidence)
-        count = len(views.y)
-        systems = self._systems(
-            lifted.component, lifted.yaw + views.yaw, views.elevation, views.weight
-        )
-        s = np.where(lifted.ok, lifted.scale, 1)
-        weight = np.repeat(views.weight[:, None], 2, axis=1).reshape(count, -1)
-        to_points = np.zeros((count, 2 * L))  # with respect to weighted, centred points
-        to_scale = np.zeros(count)
-        total = np.zeros((count, 2))
+        views = weak.views(points, camera, confidence)
+        where = lifted.component, lifted.yaw + views.yaw, views.elevation, views.weight
+        systems = self._projector.systems(*where)
+        back = systems.solve.swapaxes(1, 2)
+        solve_m = weak.apply(systems.solve, systems.m)
+        to_y, to_scale = np.zeros_like(views.y), np.zeros(len(views.y))
+        total = np.zeros((len(views.y), 2))
         if projection is not None:
-            grad = _turned(np.asarray(projection, dtype=float), -views.roll)
+            grad = weak.rolled(np.asarray(projection, dtype=float), -views.roll)
             total = grad.sum(axis=1)
-            # Landmarks of weight 0 are predicted too: unweighted columns of mean and basis.
-            view = (level_camera(views.elevation) @ vertical_rotation(lifted.yaw + views.yaw)
-                    )[:, :2]  # fmt: skip
-            columns = (view @ self._shape[lifted.component]).reshape(count, 2, L, -1)
-            share = views.weight**2 / np.sum(views.weight**2, axis=1, keepdims=True)
-            columns = columns - np.einsum("nl,nclj->ncj", share, columns)[:, :, None]
-            reduced = np.einsum("nclj,nlc->nj", columns, grad)
-            to_points += _apply(systems.solve.swapaxes(1, 2), reduced[:, 1:])
-            to_scale += reduced[:, 0] - np.einsum(
-                "nj,nj->n", reduced[:, 1:], _apply(systems.solve, systems.m)
-            )
+            reduced = np.einsum("nclj,nlc->nj", self._projector.columns(*where), grad)
+            to_y += weak.apply(back, reduced[:, 1:])
+            to_scale += reduced[:, 0] - np.einsum("nj,nj->n", reduced[:, 1:], solve_m)
         if pose is not None:
-            turn = vertical_rotation(lifted.yaw)
-            grad = self.model.scale_mm * np.asarray(pose, dtype=float) @ turn
+            grad = turned(np.asarray(pose, dtype=float), -lifted.yaw) * self.model.scale_mm
             to_a = np.einsum("nlc,njlc->nj", grad, self.model.basis[lifted.component])
-            to_points += _apply(systems.solve.swapaxes(1, 2), to_a) / s[:, None]
-            to_scale -= (
-                np.einsum("nj,nj->n", to_a, lifted.coefficients)
-                + np.einsum("nj,nj->n", to_a, _apply(systems.solve, systems.m))
-            ) / s
+            s = np.where(lifted.ok, lifted.scale, 1)
+            to_y += weak.apply(back, to_a) / s[:, None]
+            to_scale -= np.einsum("nj,nj->n", to_a, lifted.coefficients + solve_m) / s
         if scale == "exact":
-            to_points += systems.g * (to_scale / systems.mqm)[:, None]
-        grad = (weight * to_points).reshape(count, 2, L).swapaxes(1, 2)
-        share = views.weight**2 / np.sum(views.weight**2, axis=1, keepdims=True)
+            to_y += systems.g * (to_scale / systems.mqm)[:, None]
+        grad = views.weight[..., None] * to_y.reshape(-1, 2, L).swapaxes(1, 2)
         # Centring: the points' weighted mean is taken off, and given back to the projection.
-        grad = grad + share[..., None] * (total - grad.sum(axis=1))[:, None]
-        return np.where(lifted.ok[:, None, None], _turned(grad, views.roll), 0)
+        grad += weak.share(views.weight)[..., None] * (total - grad.sum(axis=1))[:, None]
+        return np.where(lifted.ok[:, None, None], weak.rolled(grad, views.roll), 0)
+
+    # The search ------------------------------------------------------------------------------
+
+    def _groups(self, views):
+        """Rows that share a table: (rows, elevation of the table, whether it is theirs exactly).
+
+        A table costs as much as its K R systems, a pose without one of its own SHORTLIST of them:
+        where enough poses share an elevation, they get their own.
+        """
+        rows = np.flatnonzero(views.ok)
+        if not len(rows):
+            return
+        own = np.round(views.elevation[rows], 12)
+        near = np.round(np.round(own / ELEVATION_STEP) * ELEVATION_STEP, 12)
+        _, inverse, counts = np.unique(own, return_inverse=True, return_counts=True)
+        table = np.where(counts[inverse] * SHORTLIST >= len(self._angle), own, near)
+        weight = views.weight[rows]
+        if (table == table[0]).all() and (weight == weight[0]).all():
+            yield rows, table[0], bool((own == table).all())
+            return
+        keys = np.concatenate([table[:, None], (own == table)[:, None], weight], axis=1)
+        _, inverse = np.unique(keys, axis=0, return_inverse=True)
+        order = np.argsort(inverse.ravel(), kind="stable")
+        for group in np.split(order, np.cumsum(np.bincount(inverse.ravel()))[:-1]):
+            yield rows[group], table[group[0]], bool(own[group[0]] == table[group[0]])
+
+    def _table(self, elevation, weight):
+        """The _Table of an elevation and a weight (L,), made at its first use."""
+        key = (float(elevation), weight.tobytes())
+        if key in self._tables:
+            self._tables.move_to_end(key)
+            return self._tables[key]
+        count = len(self._angle)
+        systems = self._projector.systems(
+            self._component, self._angle, np.full(count, elevation), np.tile(weight, (count, 1))
+        )
+        Q = np.eye(2 * L) - systems.G @ systems.solve
+        i, j = np.triu_indices(2 * L)
+        mqm, nu = systems.mqm, systems.nu
+        products = np.where(i == j, 1, 2) * Q[:, i, j] * (mqm**2 / nu)[:, None]
+        dimensions = 2 * (np.count_nonzero(weight) - 1)
+        constant = mqm / nu - systems.log_det + 2 * dimensions * np.log(mqm)
+        constant -= dimensions * np.log(2 * np.pi)
+        by_scale = systems.g / mqm[:, None]
+        solve = systems.solve - weak.apply(systems.solve, systems.m)[..., None] * by_scale[:, None]
+        solution = np.concatenate([by_scale[:, None], solve], axis=1).swapaxes(1, 2)
+        table = _Table(
+            np.ascontiguousarray(products.T, dtype=np.float32),
+            np.ascontiguousarray(systems.g.T, dtype=np.float32),
+            (constant / 2 + self._log_prior).astype(np.float32),
+            np.ascontiguousarray(solution),
+            systems.log_det,
+            dimensions,
+        )
+        self._tables[key] = table
+        while len(self._tables) > TABLES:
+            self._tables.popitem(last=False)
+        return table
+
+    def _search(self, table, y, exact):
+        """The best combination of each of y (n, 2L), or -1 where it takes a shortlist; these
+        shortlists (number of -1, SHORTLIST); and the components' probabilities (n, K)."""
+        best = np.empty(len(y), dtype=int)
+        probability = np.empty((len(y), self.model.components))
+        size = min(SHORTLIST, len(self._angle))
+        shortlists = [np.empty((0, size), dtype=int)]
+        for i in range(0, len(y), BLOCK):
+            score = self._scores(table, y[i : i + BLOCK].astype(np.float32))
+            top = score.argmax(axis=1)
+            highest = np.take_along_axis(score, top[:, None], axis=1)
+            # Every combination upside down: all -inf, and the first will do.
+            score -= np.maximum(highest, np.finfo(np.float32).min)
+            # Decided: nothing else as probable, and the table is the pose's own.
+            open_ = (np.count_nonzero(score > -TIE, axis=1) > 1) | (not exact)
+            shortlists.append(
+                np.argpartition(-score[open_], size - 1, axis=1)[:, :size]
+            )
+            best[i : i + BLOCK] = np.where(open_, -1, top)
+            likely = np.exp(score, out=score).reshape(len(score), self.model.components, -1)
+            likely = likely.sum(axis=2) + np.finfo(np.float32).tiny
+            probability[i : i + BLOCK] = likely / likely.sum(axis=1, keepdims=True)
+        return best, np.concatenate(shortlists), probability
+
+    @staticmethod
+    def _scores(table, y):
+        """Log density of y (n, 2L) float32, unit norm, under every combination: (n, K R)."""
+        products = np.empty((len(y), len(table.products)), dtype=np.float32)
+        start = 0
+        for i in range(2 * L):
+            stop = start + 2 * L - i
+            np.multiply(y[:, i:], y[:, i : i + 1], out=products[:, start:stop])
+            start = stop
+        linear = y @ table.linear
+        positive = linear > 0
+        squared = np.square(linear, out=linear)
+        score = products @ table.products
+        with np.errstate(divide="ignore", invalid="ignore"):
+            score /= squared
+            score += np.float32(table.dimensions) * np.log(squared, out=squared)
+        score *= np.float32(-0.5)
+        score += table.constant
+        score[~positive] = -np.inf
+        return score
+
+    def _compare(self, views, rows, shortlist, answer):
+        """Solve the shortlists (n, SHORTLIST) of rows (n,) exactly, in float64 at the camera's own
+        elevation, and enter the best of each into the answer."""
+        for i in range(0, len(rows), BLOCK):
+            block, pick = rows[i : i + BLOCK], shortlist[i : i + BLOCK]
+            owner = np.repeat(block, pick.shape[1])
+            systems = self._projector.systems(
+                self._component[pick.ravel()], self._angle[pick.ravel()], views.elevation[owner],
+                views.weight[owner],
+            )  # fmt: skip
+            y = views.y[owner]
+            s, a = weak.solve(systems, y)
+            rest = y - s[:, None] * systems.m - weak.apply(systems.G, a)
+            cost = np.einsum("ni,ni->n", y, rest)
+            dimensions = _dimensions(views.weight[owner])
+            score = _log_density(cost, s, systems.nu, systems.log_det, dimensions)
+            score = (score + self._log_prior[pick.ravel()]).reshape(pick.shape)
+            best = score.argmax(axis=1) + pick.shape[1] * np.arange(len(block))
+            answer.combination[block], answer.scale[block] = pick.ravel()[best], s[best]
+            answer.scaled[block], answer.log_det[block] = a[best], systems.log_det[best]
+
+    # The answer ------------------------------------------------------------------------------
+
+    def _describe(self, views, answer):
+        """Lifted from an _Answer."""
+        model = self.model
+        ok = answer.scale > 0
+        scale = np.where(ok, answer.scale, 0)
+        coefficients = np.where(ok[:, None], answer.scaled, 0) / np.where(ok, scale, 1)[:, None]
+        component = np.where(ok, self._component[answer.combination], 0)
+        angle = np.where(ok, self._angle[answer.combination], 0)
+        shape = np.empty((len(ok), L, 3))
+        for k in range(model.components):
+            rows = component == k
+            flat = coefficients[rows] @ model.basis[k].reshape(model.basis_size, -1)
+            shape[rows] = (flat + model.mean[k].ravel()).reshape(-1, L, 3)
+        seen = turned(shape, angle)
+        cos, sin = np.cos(views.elevation)[:, None], np.sin(views.elevation)[:, None]
+        seen = np.stack([seen[..., 0], sin * seen[..., 2] - cos * seen[..., 1]], axis=-1)
+        seen -= np.einsum("nl,nlc->nc", weak.share(views.weight), seen)[:, None]
+        seen *= scale[:, None, None]
+        # The least squares' minimum is y^T (y - prediction), and y has unit norm.
+        fit = np.einsum("nlc,nl,ncl->n", seen, views.weight, views.y.reshape(-1, 2, L))
+        dimensions = _dimensions(views.weight)
+        likelihood = self._log_prior[answer.combination] + _log_density(
+            1 - fit, scale, self._nu[component], answer.log_det, dimensions
+        )
+        # From centred weighted points of unit norm to the points in px.
+        weight = views.weight
+        likelihood += 2 * np.log(np.where(weight > 0, weight, 1)).sum(axis=1)
+        likelihood -= np.log((weight**2).sum(axis=1) / np.count_nonzero(weight, axis=1))
+        likelihood -= dimensions * np.log(np.where(ok, views.size, 1))
+        # The camera's yaw is part of the angle enumerated.
+        yaw = np.angle(np.exp(1j * (angle - views.yaw)))
+        return Lifted(
+            pose=turned(model.scale_mm * shape, yaw),
+            projection=views.centre[:, None]
+            + weak.rolled(views.size[:, None, None] * seen, views.roll),
+            scale=scale * views.size,
+            yaw=yaw,
+            coefficients=coefficients,
+            component=component,
+            log_likelihood=likelihood,
+            component_probability=answer.probability,
+            ok=ok,
+        )
 
 
 def lift(points, model, *, camera=None, confidence=None, rotations=ROTATIONS, noise_mm=NOISE_MM):
@@ -418,19 +374,23 @@ def lift(points, model, *, camera=None, confidence=None, rotations=ROTATIONS, no
     return Lifter(model, rotations, noise_mm).lift(points, camera, confidence)
 
 
-def _apply(matrices, vectors):
-    """Each matrix (M, A, B) times its vector (M, B)."""
-    return np.matmul(matrices, vectors[..., None])[..., 0]
+def _dimensions(weight):
+    """How many numbers the centred points (N, 2L) of weights (N, L) are: (N,)."""
+    return 2 * (np.count_nonzero(weight, axis=1) - 1)
 
 
-def _solve(systems, y):
-    """Scale (M,) and a' (M, J) of equation 4 for points y (M, 2L)."""
-    scale = np.einsum("ni,ni->n", systems.g, y) / systems.mqm
-    return scale, _apply(systems.solve, y - scale[:, None] * systems.m)
+def _log_density(cost, scale, nu, log_det, dimensions):
+    """Log density of centred points at scale s, -inf where s is not positive."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = cost / (nu * scale**2) + log_det + dimensions * np.log(2 * np.pi * scale**2)
+    return np.where(scale > 0, -0.5 * value, -np.inf)
 
 
-def _turned(points, angle):
-    """Image points (N, L, 2) turned by angle (N,) about the origin, x towards y."""
-    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    x, y = points[..., 0], points[..., 1]
-    return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
+def _each(matrices, index, vectors):
+    """vectors (n, A) times matrices (M, A, B)[index (n,)], one product for each matrix: (n, B)."""
+    result = np.empty((len(vectors), matrices.shape[2]))
+    order = np.argsort(index, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(index[order])) + 1):
+        if len(rows):
+            result[rows] = vectors[rows] @ matrices[index[rows[0]]]
+    return result

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from prior import alignment, ceres, ppca
-from prior.camera import vertical_rotation
+from prior.camera import turned, vertical_rotation
 from prior.factorisation import factorise
 from prior.normalise import normalise
 from tests.poses import random_poses
@@ -49,7 +49,7 @@ def test_factorised_mean_is_the_best_for_its_yaws(poses):
 
 def test_turned_is_the_rotation(poses):
     yaw = np.linspace(-9, 9, len(poses))
-    np.testing.assert_allclose(alignment.turned(poses, yaw), _turn(poses, yaw), atol=1e-12)
+    np.testing.assert_allclose(turned(poses, yaw), _turn(poses, yaw), atol=1e-12)
 
 
 def test_distance_form_is_the_mahalanobis_distance(poses):

@@ -7,7 +7,7 @@ from scipy.linalg import block_diag, lstsq, null_space
 from scipy.stats import multivariate_normal
 
 import prior
-from prior import lifting, metrics
+from prior import lifting, metrics, weak_perspective
 from prior.camera import LEVEL, decompose, look_at, perspective, vertical_rotation
 from prior.normalise import PoseError
 from prior.skeleton import LANDMARKS, MIRROR, mirrored
@@ -105,10 +105,17 @@ def test_agrees_with_the_twin(model, lifter, weights):
         assert lifted.scale[i] == pytest.approx(scale)
 
 
+def _unshared(lifter, views):
+    """Every pose by itself, by an elevation that is not its own."""
+    for row in range(len(views.y)):
+        yield np.array([row]), 0.0, False
+
+
 def test_search_at_a_near_elevation_finds_what_the_exact_one_does(model, monkeypatch):
     _, points, cameras = _photographs(300, noise_px=5)
     near = prior.Lifter(model).lift(points, cameras)
     monkeypatch.setattr(lifting, "SHORTLIST", 160)  # every combination, solved exactly
+    monkeypatch.setattr(prior.Lifter, "_groups", _unshared)
     exact = prior.Lifter(model).lift(points, cameras)
     same = np.abs(near.log_likelihood - exact.log_likelihood) < 1e-6
     assert same.mean() == 1
@@ -212,8 +219,8 @@ def test_derivatives_against_finite_differences(lifter, scale, weighted):
 
     def value(points):
         """The function with rotation, component and, if held, scale kept."""
-        views = lifter._views(points, cameras, confidence)
-        systems = lifter._systems(
+        views = weak_perspective.views(points, cameras, confidence)
+        systems = lifter._projector.systems(
             lifted.component, lifted.yaw + views.yaw, views.elevation, views.weight
         )
         y = views.y * views.size[:, None]
@@ -258,6 +265,19 @@ def test_held_derivative_of_the_projection_is_the_supplements(lifter):
         unit = np.eye(34)[i].reshape(1, 17, 2)
         row = lifter.vjp(points, lifted, projection=unit, scale="held")
         np.testing.assert_allclose(row.ravel(), jacobian[i], atol=1e-9)
+
+
+def test_few_combinations(model):
+    small = dataclasses.replace(
+        model, mean=model.mean[:1], basis=model.basis[:1], std=model.std[:1],
+        noise_std=model.noise_std[:1], weight=np.ones(1),
+    )  # fmt: skip
+    _, points, cameras = _photographs(3)
+    assert prior.lift(points, small, camera=cameras, rotations=4).ok.all()
+    with pytest.raises(ValueError, match="rotations: expected 4 or more, got 3"):
+        prior.Lifter(small, rotations=3)
+    with pytest.raises(ValueError, match="noise_mm: expected 0 or more, got -1"):
+        prior.Lifter(small, noise_mm=-1)
 
 
 def test_nan_is_missing(lifter):

@@ -31,7 +31,8 @@ def test_known_answers():
     one = truth.copy()
     one[:, 5] += [0, 17, 0]
     np.testing.assert_allclose(metrics.root_aligned(one, truth), 1)
-    np.testing.assert_allclose(limb_scale(metrics.with_scale_of(3 * truth, truth)), limb_scale(truth))
+    scaled = metrics.with_scale_of(3 * truth, truth)
+    np.testing.assert_allclose(limb_scale(scaled), limb_scale(truth))
 
 
 def test_procrustes_recovers_a_planted_similarity(pair):

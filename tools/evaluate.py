@@ -262,7 +262,7 @@ def main(arguments=None):
     parser.add_argument("--prior", type=Path, required=True, help="pose model (.npz)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     parser.add_argument("--subpixel", action=argparse.BooleanOptionalAction, default=True,
-                        help="landmarks at fractions of a cell; the paper: no (default: yes)")  # fmt: skip
+                        help="landmarks at fractions of a cell; the paper: no (default: yes)")
     options = parser.parse_args(arguments)
     try:
         evaluate(options)

@@ -158,7 +158,8 @@ def pictures(run, chosen):
             cell.set(xlim=(x + width / 2 - half, x + width / 2 + half),
                      ylim=(y + height / 2 + half, y + height / 2 - half))
             cell.axis("off")
-        row[0].set_title(f"{run.people.subjects[i]} {run.people.actions[i]}: CNN's maps", fontsize=9)
+        who = f"{run.people.subjects[i]} {run.people.actions[i]}"
+        row[0].set_title(f"{who}: CNN's maps", fontsize=9)
         row[1].set_title(f"fused maps, {error_2d[i]:.1f} px", fontsize=9)
         # From the camera's side, and from its right.
         right, _, forward = run.people.rotations[i]
@@ -247,8 +248,8 @@ def page(run, report):
         "<h2>Results</h2>",
         measured(run),
         f"<p>Always answering the best single pose: {report['mean_pose_mpjpe_mm']:.0f} mm. "
-        f"Lifting the true 2D landmarks: {report['true_2d_mpjpe_mm']:.0f} mm; what is above that is "
-        f"the detector's. The network reaches {100 * share:.0f} % of the single pose's error. "
+        f"Lifting the true 2D landmarks: {report['true_2d_mpjpe_mm']:.0f} mm; what is above that "
+        f"is the detector's. The network reaches {100 * share:.0f} % of the single pose's error. "
         f"Learned weights of the CNN's maps in the fusion, by stage: {weights}.</p>",
         "<h2>Training</h2>",
         image(losses(run), "loss curves"),
@@ -275,16 +276,23 @@ def page(run, report):
         table(("step", "seconds", "largest process, MB"),
               [(s["name"], s["seconds"], s["peak_memory_mb"]) for s in run.steps]),
     ]
-    return f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>Lifting from the Deep: demo</title><style>{STYLE}</style><h1>Lifting from the Deep, in half an hour</h1>{''.join(sections)}</html>"
+    return HEAD + "\n".join(sections) + "\n</html>\n"
 
 
-STYLE = """
+HEAD = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Lifting from the Deep: demo</title>
+<style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em }
 img { max-width: 100%; display: block; margin: 1em 0 }
 table { border-collapse: collapse; margin: 1em 0; font-size: 14px }
 td, th { border-bottom: 1px solid #ccc; padding: .3em .8em; text-align: left; vertical-align: top }
 pre { white-space: pre-wrap; font-size: 13px }
 .note { background: #fff3cd; padding: .8em 1em; border-left: 4px solid #dd8452 }
+</style>
+<h1>Lifting from the Deep, in half an hour</h1>
 """
 
 

@@ -40,6 +40,7 @@ def read(path):
                 clips.append(reader.read(file))
     if not clips:
         raise MocapError(
-            f"{path}: no motion capture found; expected DeepMimic .txt clips or .npz with 'poses_mm'"
+            f"{path}: no motion capture found; expected DeepMimic .txt clips, "
+            "or .npz files with 'poses_mm'"
         )
     return clips

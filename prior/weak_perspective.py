@@ -1,0 +1,148 @@
+"""Weak perspective: image points as the lifting wants them, and its least-squares systems.
+
+The camera's roll only turns the image and its yaw only adds to the person's, so systems depend on
+the camera's elevation alone.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from prior.camera import LEVEL, check_rotation, decompose, level_camera, vertical_rotation
+from prior.normalise import PoseError
+from prior.skeleton import L
+
+# Scale and yaw take two of the 2 (n - 1) numbers that n landmarks give.
+MIN_LANDMARKS = 3
+
+
+class Views(NamedTuple):
+    """N images' points, turned upright, centred and weighted.
+
+    y (N, 2L): first all x, then all y, of unit norm; size (N,): what they were divided by, px;
+    centre (N, 2), px: the weighted mean taken off; weight (N, L); roll, elevation, yaw (N,) of the
+    cameras; ok (N,): False where there is nothing to lift.
+    """
+
+    y: np.ndarray
+    size: np.ndarray
+    centre: np.ndarray
+    weight: np.ndarray
+    roll: np.ndarray
+    elevation: np.ndarray
+    yaw: np.ndarray
+    ok: np.ndarray
+
+
+class Systems(NamedTuple):
+    """Least squares (equation 4) of M combinations of component, angle, elevation and weight.
+
+    m (M, 2L), G (M, 2L, J): weighted, centred projections of mean and basis; solve (M, J, 2L) =
+    H^-1 G^T with H = G^T G + nu std^-2; g (M, 2L) = Q m with Q = I - G solve; mqm (M,) = m^T Q m;
+    nu (M,); log_det (M,), of the covariance of centred weighted points at scale 1.
+    """
+
+    m: np.ndarray
+    G: np.ndarray
+    solve: np.ndarray
+    g: np.ndarray
+    mqm: np.ndarray
+    nu: np.ndarray
+    log_det: np.ndarray
+
+
+def views(points, camera, confidence):
+    """Check and prepare the arguments of `Lifter.lift`: Views. Raises PoseError, ValueError."""
+    points = np.asarray(points, dtype=float)
+    if points.ndim != 3 or points.shape[1:] != (L, 2):
+        raise PoseError(f"points: expected shape (N, {L}, 2), px, got {points.shape}")
+    count = len(points)
+    camera = check_rotation(LEVEL if camera is None else camera)
+    if camera.shape not in ((3, 3), (count, 3, 3)):
+        raise PoseError(f"camera: expected (3, 3) or ({count}, 3, 3), got {camera.shape}")
+    missing = np.isnan(points).any(axis=2)
+    weight = 1.0 - missing
+    if confidence is not None:
+        confidence = np.asarray(confidence, dtype=float)
+        if confidence.shape not in ((L,), (count, L)):
+            raise PoseError(
+                f"confidence: expected ({L},) or ({count}, {L}), got {confidence.shape}"
+            )
+        if not (np.isfinite(confidence) & (confidence >= 0)).all():
+            raise PoseError("confidence: expected finite numbers of 0 or more")
+        weight = weight * confidence
+    finite = np.isfinite(points) | missing[..., None]
+    ok = finite.all(axis=(1, 2)) & (np.count_nonzero(weight, axis=1) >= MIN_LANDMARKS)
+    if not ok.all() or not weight.all():
+        points = np.where((weight > 0)[..., None] & ok[:, None, None], points, 0)
+        weight = np.where(ok[:, None], weight, 1)
+    centre = np.einsum("nl,nlc->nc", share(weight), points)
+    roll, elevation, yaw = (np.broadcast_to(a, (count,)) for a in decompose(camera))
+    upright = rolled(points - centre[:, None], -roll)
+    y = (weight[:, None] * upright.swapaxes(1, 2)).reshape(count, 2 * L)
+    size = np.sqrt(np.einsum("ni,ni->n", y, y))
+    # Rounding of the coordinates is not an extent.
+    ok = ok & (size > 1e-9 * (1 + np.abs(points).max(axis=(1, 2), initial=0)))
+    y = y / np.where(ok, size, 1)[:, None]
+    return Views(y, size, centre, weight, roll, elevation, yaw, ok)
+
+
+def share(weight):
+    """Each landmark's part (N, L) in the weighted mean of residuals' weights (N, L)."""
+    squared = weight * weight
+    return squared / squared.sum(axis=1, keepdims=True)
+
+
+def rolled(points, angle):
+    """Image points (N, L, 2) turned by angle (N,) about the origin, x towards y."""
+    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    x, y = points[..., 0], points[..., 1]
+    return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
+
+
+def apply(matrices, vectors):
+    """Each matrix (M, A, B) times its vector (M, B)."""
+    return np.matmul(matrices, vectors[..., None])[..., 0]
+
+
+def solve(systems, y):
+    """Scale (M,) and a' (M, J) of equation 4 for points y (M, 2L)."""
+    scale = np.einsum("ni,ni->n", systems.g, y) / systems.mqm
+    return scale, apply(systems.solve, y - scale[:, None] * systems.m)
+
+
+class Projector:
+    """Projects a model's mean and basis, and sets up the systems. nu (K,): the ridge's weight."""
+
+    def __init__(self, model, nu):
+        # Mean and basis side by side, coordinates first: (K, 3, L (1 + J)).
+        shape = np.concatenate([model.mean[:, None], model.basis], axis=1)
+        self._shape = np.ascontiguousarray(shape.transpose(0, 3, 2, 1)).reshape(len(nu), 3, -1)
+        self._nu = nu
+        self._ridge = nu[:, None] / model.std**2
+        self._log_std = np.log(model.std).sum(axis=1)
+
+    def columns(self, component, angle, elevation, weight):
+        """Projections of mean and basis (M, 2, L, 1 + J), less their weighted means, for
+        component, angle, elevation (M,) and weight (M, L)."""
+        view = (level_camera(elevation) @ vertical_rotation(angle))[:, :2]
+        columns = (view @ self._shape[component]).reshape(len(view), 2, L, -1)
+        return columns - np.einsum("ml,mclj->mcj", share(weight), columns)[:, :, None]
+
+    def systems(self, component, angle, elevation, weight):
+        """Systems for component, angle, elevation (M,) and weight (M, L)."""
+        columns = weight[:, None, :, None] * self.columns(component, angle, elevation, weight)
+        columns = columns.reshape(len(weight), 2 * L, -1)
+        m, G = columns[..., 0], columns[..., 1:]
+        transposed = np.ascontiguousarray(G.swapaxes(1, 2))
+        size = G.shape[2]
+        H = transposed @ G
+        H[:, np.arange(size), np.arange(size)] += self._ridge[component]
+        inverse = np.linalg.solve(H, transposed)
+        g = m - apply(G, apply(inverse, m))
+        nu = self._nu[component]
+        # |nu I + G std^2 G^T| over centred points, by the matrix determinant lemma.
+        dimensions = 2 * (np.count_nonzero(weight, axis=1) - 1)
+        log_det = (dimensions - size) * np.log(nu) + 2 * self._log_std[component]
+        log_det += np.linalg.slogdet(H)[1]
+        return Systems(m, G, inverse, g, np.einsum("ni,ni->n", m, g), nu, log_det)
