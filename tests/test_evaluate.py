@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from prior import metrics
-from tools import evaluate
 from tests.poses import random_poses
+from tools import evaluate
 
 
 def test_best_single_pose_beats_the_mean_and_its_neighbours():

@@ -35,7 +35,8 @@ def build(tmp_path_factory):
         folder = build / "train" / f"lite-{name}"
         folder.mkdir(parents=True)
         (folder / "loss.csv").write_text("iteration,seconds,loss\n0,1,9\n10,2,8\n")
-        text = tiny_world.adapt(PROTOTXT / f"lite/{name}/deploy.prototxt", prior=build / "prior.npz")
+        deploy = PROTOTXT / f"lite/{name}/deploy.prototxt"
+        text = tiny_world.adapt(deploy, prior=build / "prior.npz")
         (folder / "deploy.prototxt").write_text(text)
         caffe.set_random_seed(7)
         net = caffe.Net(str(folder / "deploy.prototxt"), caffe.TEST)
