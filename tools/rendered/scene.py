@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tools.rendered.shade import Light
+from tools.rendered.stage import Backdrop, Light, Panel
 
 # Photographs that scikit-image and scikit-learn carry (none shows a person), each for one side of
 # the split: the test backgrounds are new to the network. What is not installed is left out.
@@ -22,6 +22,7 @@ TEXTURE_SIZE = 384  # px of a texture, the same on both axes
 ROOM_SHARE = 0.75  # of the backgrounds; the others are a photograph, out of focus
 # Half the room's sides and its height, mm: around all the cameras.
 ROOM_MM = ((2600, 4200), (5200, 7000), (2500, 3600))
+UNIT_SQUARE = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
 PICTURES = 4  # at most so many photographs or boards hang on each wall
 
 
@@ -99,44 +100,22 @@ def _wall(generator, split):
     return wall
 
 
-def room(generator, split, camera, size):
-    """The picture (size, size, 3), 0 .. 1, of an empty room, and which pixels are floor."""
-    row, column = np.indices((size, size))
-    pixels = np.stack([column, row, np.ones_like(row)], axis=-1).reshape(-1, 3)
-    rays = pixels @ np.linalg.inv(camera.intrinsics).T @ camera.rotation
+def room(generator, split):
+    """A Backdrop of a random room."""
     half_x, half_z, height = (generator.uniform(*r) for r in ROOM_MM)
-    # The box's far side along each axis, and which is met first.
-    far = np.where(rays > 0, [half_x, height, half_z], [-half_x, 0, -half_z])
-    reach = (far - camera.position) / np.where(rays == 0, 1e-12, rays)
-    axis = reach.argmin(axis=1)
-    points = camera.position + rays * reach.min(axis=1)[:, None]
-    x, y, z = points.T.astype(np.float32)
-    image = np.tile(colour(generator, 0.6, 0.95), (size * size, 1))  # the ceiling's
-
-    floor = (axis == 1) & (rays[:, 1] < 0)
-    period = generator.uniform(1000, 4000)
-    image[floor] = _sample(texture(generator, split), x[floor] / period, z[floor] / period)
-    for wall_axis, along, length in ((0, z, half_z), (2, x, half_x)):
-        for positive in (False, True):
-            here = (axis == wall_axis) & ((rays[:, wall_axis] > 0) == positive)
-            share = (along[here] / length + 1) / 2
-            wall = _wall(generator, split)
-            image[here] = _sample(wall, share, 1 - y[here] / height)
     light = generator.uniform(0.6, 1.1)
-    image = np.clip(light * image, 0, 1).astype(np.float32)
-    return image.reshape(size, size, 3), floor.reshape(size, size)
-
-
-def _sample(image, u, v):
-    """Colours (n, 3) of a texture that covers 0 .. 1 and is mirrored beyond, so without seams."""
-    if len(u) == 0:
-        return np.zeros((0, 3), dtype=np.float32)
-    height, width = image.shape[:2]
-    x = np.abs(np.mod(u + 1, 2) - 1) * (width - 1)
-    y = np.abs(np.mod(v + 1, 2) - 1) * (height - 1)
-    # OpenCV's images may not be wider than 32767.
-    x, y = (np.resize(c.astype(np.float32), (-(-len(u) // 1024), 1024)) for c in (x, y))
-    return cv2.remap(image, x, y, cv2.INTER_LINEAR).reshape(-1, 3)[: len(u)]
+    period = generator.uniform(1000, 4000)
+    x, z = np.array([1, 1, -1, -1]) * half_x, np.array([1, -1, -1, 1]) * half_z
+    floor, ceiling = (np.stack([x, np.full(4, y), z], axis=1) for y in (0, height))
+    panels = [
+        (floor, texture(generator, split), floor[:, [0, 2]] / period),
+        (ceiling, np.tile(colour(generator, 0.6, 0.95), (1, 1, 1)), UNIT_SQUARE),
+    ]
+    for a, b in ((0, 1), (1, 2), (2, 3), (3, 0)):
+        corners = [ceiling[a], ceiling[b], floor[b], floor[a]]
+        panels.append((np.array(corners), _wall(generator, split), UNIT_SQUARE))
+    lit = [Panel(corners, light * image, where) for corners, image, where in panels]
+    return Backdrop(panels=lit, half=(half_x, half_z))
 
 
 def photograph(generator, split, size):
@@ -151,19 +130,17 @@ def photograph(generator, split, size):
     return cv2.GaussianBlur(part, (0, 0), generator.uniform(0.5, 2.5))
 
 
-def background(generator, split, camera, size):
-    """A picture (size, size, 3) float32 0 .. 1, and its floor's pixels (size, size) bool."""
+def background(generator, split, size):
+    """A random stage.Backdrop, for images of `size` px."""
     if generator.random() < ROOM_SHARE or not photographs(split):
-        return room(generator, split, camera, size)
-    return photograph(generator, split, size), np.zeros((size, size), dtype=bool)
+        return room(generator, split)
+    return Backdrop(picture=photograph(generator, split, size))
 
 
 def light(generator):
-    """A Light from somewhere above, from soft to hard, warm to cold."""
+    """A stage.Light from somewhere above, from soft to hard, warm to cold."""
     around, up = generator.uniform(0, 2 * np.pi), np.radians(generator.uniform(30, 75))
     direction = np.array([np.cos(up) * np.cos(around), np.sin(up), np.cos(up) * np.sin(around)])
     warmth = generator.normal(0, 0.06)
-    tint = np.array([1 + warmth, 1, 1 - warmth])
-    hard = generator.uniform(0.3, 1.0)
-    soft = generator.uniform(0.35, 0.6)
-    return Light(direction, hard * tint, soft * tint, 0.6 * soft * tint)
+    hard, soft = generator.uniform(0.3, 1.0), generator.uniform(0.35, 0.6)
+    return Light(direction, hard * np.array([1 + warmth, 1, 1 - warmth]), soft)

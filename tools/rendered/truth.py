@@ -21,7 +21,7 @@ LICENCES = (
 def annotate(drawing, landmarks, camera):
     """The annotation of one image, without its ids.
 
-    drawing: shade.Drawing; landmarks: (17, 3) mm; camera: cameras.Camera. Visibility is 2 for a
+    drawing: stage.Drawing; landmarks: (17, 3) mm; camera: cameras.Camera. Visibility is 2 for a
     landmark in sight, 1 for one behind another part of the body, 0 for one outside the image.
     """
     size = len(drawing.cover)
