@@ -1,12 +1,15 @@
 """Train a network with the caffe program: python -m tools.train SOLVER --out FOLDER.
 
-FOLDER gets: train.prototxt and solver.prototxt (what is run), caffe.log (all that Caffe says),
-loss.csv (iteration, seconds, loss, and each stage's), snapshots, and final.caffemodel at the end.
-Run it again after a stop, and it goes on from the last good snapshot. Ctrl-C makes one first.
+FOLDER gets: train.prototxt, solver.prototxt and inputs.json (what is run, on what), caffe.log (all
+that Caffe says), loss.csv (iteration, seconds, loss, and each stage's), snapshots, and at the end
+final.caffemodel.
+Run it again after a stop, and it goes on from the last good snapshot. Ctrl-C makes one first. A
+run of another network, or on other data, that FOLDER holds is moved to FOLDER/before-1, -2, ...
 """
 
 import argparse
 import csv
+import hashlib
 import json
 import math
 import os
@@ -51,11 +54,11 @@ def main(argv=None):
     parser.add_argument("--out", type=Path, required=True, help="folder for what comes out")
     parser.add_argument("--iterations", type=int, help="instead of the solver's max_iter")
     parser.add_argument(
-        *("--resume", "-r"),
+        "--resume",
         default="auto",
         metavar="auto|none|FILE",
-        help="from FOLDER's last good snapshot; from the start, the old run kept aside in "
-        "FOLDER/before; or from a .solverstate (default: auto)",
+        help="auto: from FOLDER's last good snapshot, if it is of the same solver, network, data "
+        "and prior (default); none: from the start; a .solverstate",
     )
     parser.add_argument("--weights", type=Path, help="a .caffemodel to start from, where it fits")
     arguments = parser.parse_args(argv)
@@ -75,11 +78,9 @@ def train(solver, out, iterations=None, resume="auto", weights=None):
     out = out.resolve()
     settings = read_text(solver, caffe_pb2.SolverParameter())
     net = check_settings(solver, settings, iterations)
-    check_inputs(net)
+    inputs = check_inputs(net)
     out.mkdir(parents=True, exist_ok=True)
-    if resume == "none":
-        put_aside(out)
-    write_run(out, settings, net)
+    write_run(out, settings, net, inputs, resume)
     shapes = caffe_process.dry_run(out / "train.prototxt")
     state = find_state(out, resume, shapes)
     start = read_state(state).iteration if state else 0
@@ -121,7 +122,8 @@ def check_settings(solver, settings, iterations):
 
 
 def check_inputs(net):
-    """The files that the network's layers read are there; else say what makes them."""
+    """{path: SHA-256} of the files that the layers read. Says what makes a missing one."""
+    inputs = {}
     makers = {"source": "make data", "model": "make prior"}
     for layer in read_text(net, caffe_pb2.NetParameter()).layer:
         if layer.type != "Python":
@@ -131,41 +133,41 @@ def check_inputs(net):
         except ValueError as error:
             raise TrainingError(f"{net}: {layer.name}: param_str is no JSON: {error}") from None
         for key, maker in makers.items():
-            path = parameters.get(key)
-            if path and not (ROOT / path).is_file():
-                raise TrainingError(f"{path}: no such file; {layer.name} reads it; run {maker}")
+            if key not in parameters:
+                continue
+            path = ROOT / parameters[key]
+            if not path.is_file():
+                name = parameters[key]
+                raise TrainingError(f"{name}: no such file; {layer.name} reads it; run {maker}")
+            inputs[parameters[key]] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return inputs
+
+
+def write_run(out, settings, net, inputs, resume):
+    """Write what is run to the folder. Another run that it holds is put aside first."""
+    settings.net = shown(out / "train.prototxt")
+    settings.snapshot_prefix = shown(out / "snapshot")
+    texts = {"train.prototxt": net.read_text(), "inputs.json": json.dumps(inputs, indent=1)}
+    if (out / "solver.prototxt").is_file():
+        old = read_text(out / "solver.prototxt", caffe_pb2.SolverParameter())
+        for field in ("max_iter", "net", "snapshot_prefix"):
+            setattr(old, field, getattr(settings, field))
+        found = {name: (out / name).read_text() for name in texts if (out / name).is_file()}
+        if resume == "none" or old != settings or found != texts:
+            put_aside(out)
+    for name, text in {**texts, "solver.prototxt": str(settings)}.items():
+        replace(out / name, lambda path, text=text: path.write_text(text))
 
 
 def put_aside(out):
-    """Move what a former run left into out/before, in place of what lies there."""
-    found = [p for p in out.glob("*") if p.suffix in (".caffemodel", ".solverstate")]
-    found += [p for p in (out / "loss.csv", out / "caffe.log") if p.exists()]
-    (out / "solver.prototxt").unlink(missing_ok=True)
-    if found:
-        shutil.rmtree(out / "before", ignore_errors=True)
-        (out / "before").mkdir()
-        for path in found:
-            path.rename(out / "before" / path.name)
-
-
-def write_run(out, settings, net):
-    """Write what is run to the folder, which must not hold another run already."""
-    settings.net = shown(out / "train.prototxt")
-    settings.snapshot_prefix = shown(out / "snapshot")
-    text = net.read_text()
-    old_solver, old_net = out / "solver.prototxt", out / "train.prototxt"
-    if old_solver.is_file():
-        old = read_text(old_solver, caffe_pb2.SolverParameter())
-        old.max_iter, old.snapshot_prefix, old.net = (
-            *(settings.max_iter, settings.snapshot_prefix, settings.net),
-        )
-        if old != settings or not old_net.is_file() or old_net.read_text() != text:
-            raise TrainingError(
-                f"{shown(out)} holds the training of another network or solver: "
-                "choose another --out, or start anew with --resume none"
-            )
-    replace(old_net, lambda path: path.write_text(text))
-    replace(old_solver, lambda path: path.write_text(str(settings)))
+    """Move all files of a run into a new folder below its own."""
+    number = 1 + sum(1 for _ in out.glob("before-*"))
+    aside = out / f"before-{number}"
+    aside.mkdir()
+    for path in out.iterdir():
+        if path.is_file():
+            path.rename(aside / path.name)
+    print(f"starts anew; {shown(out)} held another training, now in {shown(aside)}")
 
 
 def check_disk(out, settings, shapes, start):

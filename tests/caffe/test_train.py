@@ -286,14 +286,28 @@ def test_a_bad_solver_is_one_line(tmp_path, capsys, content, part):
     assert_one_line(capsys, part)
 
 
-def test_another_run_in_the_folder_is_refused_or_put_aside(whole, world, tmp_path, capsys):
+def test_another_run_in_the_folder_is_put_aside(whole, world, tmp_path, capsys):
     out = copy_run(whole[1], tmp_path / "out")
-    solver = write_solver(tmp_path, world, "lite/cpm", iterations=2)
-    assert run(solver, "--out", out) == 1
-    assert_one_line(capsys, "another network or solver", "--resume none")
-    assert run(solver, "--out", out, "--resume", "none") == 0
-    assert (out / f"before/snapshot_iter_{ITERATIONS}.caffemodel").is_file()
+    solver = write_solver(tmp_path, world, "lite/cpm", iterations=1)
+    assert run(solver, "--out", out) == 0
+    printed = capsys.readouterr().out
+    assert f"held another training, now in {out / 'before-1'}" in printed
+    assert (out / f"before-1/snapshot_iter_{ITERATIONS}.caffemodel").is_file()
     assert not (out / f"snapshot_iter_{ITERATIONS}.caffemodel").exists()
+    assert run(solver, "--out", out) == 0
+    assert "goes on from iteration 1" in capsys.readouterr().out
+    assert run(solver, "--out", out, "--resume", "none") == 0
+    assert "before-2" in capsys.readouterr().out
+
+
+def test_other_data_is_another_run(world, tmp_path, capsys):
+    shutil.copytree(world, tmp_path / "world")
+    solver, out = write_solver(tmp_path, tmp_path / "world", iterations=1), tmp_path / "out"
+    data = tmp_path / "world/data/train.json"
+    assert run(solver, "--out", out) == 0
+    data.write_text(data.read_text() + "\n")
+    assert run(solver, "--out", out) == 0
+    assert "before-1" in capsys.readouterr().out
 
 
 def test_a_full_disk_is_foreseen(whole, world, tmp_path, capsys, monkeypatch):
