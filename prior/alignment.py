@@ -175,6 +175,7 @@ def align(poses, basis, solver="ceres", *, yaw=None, annealed=True, tolerance=TO
 
     if yaw is None:
         _, yaw = factorise(poses)
+    _fit(poses, yaw, basis)  # an impossible basis size is an error now, not after the smaller ones
     for size in range(1, basis + 1) if annealed else [basis]:
         before = np.inf
         for _ in range(alternations):

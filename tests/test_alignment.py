@@ -71,12 +71,12 @@ def _random_forms(count):
 
 
 def test_closed_form_finds_the_global_minimum():
-    form = _random_forms(2000)
+    form = _random_forms(500)
     found = alignment.evaluate_form(form, alignment.minimise_closed_form(form))
-    dense = alignment.evaluate_form(form, np.tile(np.linspace(0, 2 * np.pi, 20001), (2000, 1)))
+    dense = alignment.evaluate_form(form, np.tile(np.linspace(0, 2 * np.pi, 8001), (500, 1)))
     trace = np.trace(form, axis1=1, axis2=2)
     assert ((found - dense.min(axis=1)) / trace).max() < 1e-12
-    assert ((dense.min(axis=1) - found) / trace).max() < 1e-6  # the grid's own error
+    assert ((dense.min(axis=1) - found) / trace).max() < 1e-5  # the grid's own error
 
 
 def test_ceres_ends_in_a_minimum_and_agrees_with_the_closed_form():
@@ -134,9 +134,9 @@ def test_planted_subspace_is_recovered():
     centring = np.kron(np.eye(17) - 1 / 17, np.eye(3))
     basis = np.linalg.qr(centring @ random.normal(size=(51, 3)))[0].T
     std = np.array([0.12, 0.08, 0.05])
-    rows = mean + random.normal(size=(4000, 3)) * std @ basis
-    rows = rows + random.normal(size=(4000, 51)) @ centring * 0.004
-    yaw = random.uniform(-np.pi, np.pi, 4000)
+    rows = mean + random.normal(size=(2000, 3)) * std @ basis
+    rows = rows + random.normal(size=(2000, 51)) @ centring * 0.004
+    yaw = random.uniform(-np.pi, np.pi, 2000)
     found = alignment.align(_turn(rows.reshape(-1, 17, 3), yaw), 3, "closed-form")
     common = np.angle(np.exp(1j * (found.yaw - yaw)).mean())
     assert _spread(found.yaw - yaw - common) < 0.15

@@ -184,7 +184,7 @@ def test_scaling_shifting_and_rolling_the_image_change_only_scale(lifter):
 
 def test_a_mirrored_image_lifts_to_the_mirrored_pose():
     # A model of a set closed under mirroring: one component, whose symmetry is exact.
-    model = prior.fit(random_poses(300), components=1, basis=12, solver="closed-form")
+    model = prior.fit(random_poses(100), components=1, basis=5, solver="closed-form")
     lifter = prior.Lifter(model, rotations=24)
     _, points, _ = _photographs(20)
     before = lifter.lift(points)
