@@ -21,7 +21,7 @@ from tools.rendered.makehuman import NotInstalled
 from tools.rendered.plan import body, generator, motion, plan, subject_cameras
 from tools.rendered.truth import annotate, document
 
-VERSION = 4  # of the data: raise it when the same settings give other pictures
+VERSION = 5  # of the data: raise it when the same settings give other pictures
 MARKER = "rendered.json"  # in the folder, says that it is ours and with which settings it is made
 JPEG_QUALITY = 92
 NOISE = 0.012  # standard deviation of the sensor's noise, at most; of 0 .. 1
@@ -33,9 +33,10 @@ class DataError(RuntimeError):
     """The dataset cannot be made in that folder."""
 
 
-@lru_cache(maxsize=1)  # as plan.body
-def _mesh(subject):
-    return Mesh(body(subject), subjects.STYLES[subject])
+@lru_cache(maxsize=1)  # the cameras of an action come one after another
+def _mesh(seed, subject, action):
+    clothes = subjects.dressed(subject, generator({"seed": seed}, subject, action, "clothes"))
+    return Mesh(body(subject), clothes)
 
 
 @cache  # one window for each process
@@ -70,7 +71,7 @@ def _sequence(out, settings, job, name, camera, posed):
 
     size, subject, action = settings["size"], job["subject"], job["action"]
     random = generator(settings, subject, action, name)
-    mesh, stage = _mesh(subject), _stage(size)
+    mesh, stage = _mesh(settings["seed"], subject, action), _stage(size)
     backdrop = scene.background(random, job["split"], size)
     stage.set(camera, backdrop, scene.light(random))
     stage.dress(mesh.triangles, mesh.colours)

@@ -34,9 +34,12 @@ LIPS = np.array([0.85, 0.55, 0.55])
 BROW = np.array([0.35, 0.3, 0.3])
 
 
+PATTERNS = ("plain", "stripes", "bands", "checks", "blots")
+
+
 class Cloth(NamedTuple):
-    """A pattern of two colours (3,) in 0 .. 1: kind "plain", "stripes", "bands", "checks" or
-    "blots", of a period in mm; and how far it stands off the suit, mm."""
+    """A pattern of two colours (3,) in 0 .. 1: kind, one of PATTERNS, of a period in mm; and how
+    far it stands off the suit, mm."""
 
     colour: np.ndarray
     second: np.ndarray

@@ -11,7 +11,7 @@ any training clip that distance is over 100 mm. So all six are in training.
 import numpy as np
 
 from prior.mocap import deepmimic
-from tools.rendered.look import Cloth, Style
+from tools.rendered.look import PATTERNS, Cloth, Style
 
 TRAIN_SUBJECTS = ("S1", "S5", "S6", "S7", "S8")
 TEST_SUBJECTS = ("S9", "S11")
@@ -57,7 +57,7 @@ def _style(skin, hair, top, bottom, shoes, **cut):
     return Style(_rgb(skin), _rgb(hair), top, bottom, shoes, **usual | cut)
 
 
-# Our choice: nobody dresses like another, and each garment and skin tone is somebody's.
+# Our choice: nobody is cut or dressed like another, and each skin tone is somebody's.
 STYLES = {
     "S1": _style("e8b896", "7a4a22", _cloth("c23b3b", "f0ece4", "stripes", 70),
                  _cloth("35507f", "3f5c8e", "blots", 60, 4), _cloth("efefef", "bbbbbb"),
@@ -81,6 +81,31 @@ STYLES = {
                   _cloth("8e3b2e", "7c3025", "blots", 90, 4), _cloth("27272e", "27272e"),
                   sleeve=1.3, leg=0.8, neckline=2.9, long_hair=True),
 }  # fmt: skip
+
+
+# How often people wear what STYLES says; else they change, or five outfits would be all that a
+# network sees, and it would learn these instead of people.
+USUAL = 0.25
+
+
+def dressed(subject, generator):
+    """The subject's Style for one action: own skin, hair and cut, and mostly other clothes."""
+    style = STYLES[subject]
+    if generator.random() < USUAL:
+        return style
+
+    def other(cloth):
+        colour, second = generator.uniform(0.05, 0.95, (2, 3))
+        kind = str(generator.choice(PATTERNS))
+        return Cloth(colour, second, kind, generator.uniform(40, 160), cloth.loose)
+
+    return style._replace(
+        top=other(style.top),
+        bottom=other(style.bottom),
+        shoes=other(style.shoes),
+        sleeve=generator.uniform(0.3, 1.9),
+        leg=generator.uniform(0.1, 1.2),
+    )
 
 
 def clips(subject):
