@@ -125,27 +125,28 @@ VGG = CPM._replace(
 # Our choice: the variant's plan, at a size that two CPU cores train in minutes.
 LITE = VGG._replace(
     input=128,
-    stride=4,
     stages=3,
     batch=8,
     trunk=(
-        Conv("conv1", 5, 16, stride=2),
-        Conv("conv2", 3, 32),
-        Pool("pool2"),
-        Conv("conv3", 3, 64),
-        Conv("conv4", 3, 64),
-        Conv("conv5", 3, 32),
+        Conv("conv1", 5, 24, stride=2),
+        Conv("conv2", 3, 48, stride=2),
+        Conv("conv3", 3, 48),
+        Conv("conv4", 3, 96, stride=2),
+        *(Conv("conv5", 3, 96), Conv("conv6", 3, 96)),
     ),
-    head=(Conv("conv6_stage{t}", 5, 64), Conv("conv7_stage{t}", 1, MAPS)),
+    head=(
+        Conv("conv7_stage{t}", 3, 96, dilation=2),
+        Conv("conv8_stage{t}", 1, 96),
+        Conv("conv9_stage{t}", 1, MAPS),
+    ),
     refine=(
-        Conv("Mconv1_stage{t}", 5, 32),
-        Conv("Mconv2_stage{t}", 5, 32),
-        Conv("Mconv3_stage{t}", 1, 64),
+        *(Conv(f"Mconv{i}_stage{{t}}", 3, 96, dilation=2) for i in (1, 2)),
+        Conv("Mconv3_stage{t}", 1, 96),
         Conv("Mconv4_stage{t}", 1, MAPS),
     ),
     first_rate=1,  # Adam scales each weight's step by itself
     filler=dict(type="msra"),  # keeps the signal's size, where .01 needs CPM's 100,000s of steps
-    label_sigma=5,
+    label_sigma=10,  # 1.25 cells of the maps: less leaves too little of them to learn from
     subpixel=True,
 )
 
@@ -312,7 +313,7 @@ def convolve(m, t, bottom, row):
         kernel_size=row.kernel,
         pad=row.dilation * (row.kernel // 2),
         stride=row.stride,
-        weight_filler=m.filler,
+        weight_filler=GAUSSIAN if row.channels == MAPS else m.filler,
         bias_filler=dict(type="constant"),
         param=[dict(lr_mult=rate, decay_mult=1), dict(lr_mult=2 * rate, decay_mult=0)],
         **more,
@@ -345,16 +346,16 @@ LONG = "display: 20\naverage_loss: 20\nsnapshot: 5000\n"
 LITE_SOLVER = """\
 # Our choice: Adam needs a tenth of the iterations of momentum here, and no tuning.
 type: "Adam"
-base_lr: 1e-3
+base_lr: 2e-3
 momentum: 0.9
 momentum2: 0.999
 # Our choice: down to 0 in a straight line, since the last small steps gain most.
 lr_policy: "poly"
 power: 1
-max_iter: 1200
+max_iter: 2800
 display: 10
 average_loss: 10
-snapshot: 300
+snapshot: 700
 """
 
 

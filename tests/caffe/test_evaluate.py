@@ -72,7 +72,7 @@ def test_predictions_are_the_networks_one_image_at_a_time(build):
         net.blobs["camera"].data[0] = crop.camera(people.rotations[i], box, people.intrinsics[i])
         net.forward()
         maps, _ = belief_maps.argmax(net.blobs["fused_stage2"].data, subpixel=True)
-        points = crop.to_image(belief_maps.to_input(maps[0], 4), box)
+        points = crop.to_image(belief_maps.to_input(maps[0], 8), box)
         np.testing.assert_allclose(found["points"][1, i], points, atol=1e-2)
         np.testing.assert_allclose(found["poses"][-1, i], net.blobs["pose"].data[0], atol=0.1)
         np.testing.assert_allclose(

@@ -21,22 +21,23 @@ from tools.rendered.makehuman import NotInstalled
 from tools.rendered.plan import body, generator, motion, plan, subject_cameras
 from tools.rendered.truth import annotate, document
 
-VERSION = 5  # of the data: raise it when the same settings give other pictures
+VERSION = 6  # of the data: raise it when the same settings give other pictures
 MARKER = "rendered.json"  # in the folder, says that it is ours and with which settings it is made
 JPEG_QUALITY = 92
 NOISE = 0.012  # standard deviation of the sensor's noise, at most; of 0 .. 1
 BLUR = 0.8  # of the lens, at most: standard deviation, px; less than SHARP is left out
 SHARP = 0.3
+ROOMS = 2  # of each camera and clip: a room takes longer to draw than a person
 
 
 class DataError(RuntimeError):
     """The dataset cannot be made in that folder."""
 
 
-@lru_cache(maxsize=1)  # the cameras of an action come one after another
-def _mesh(seed, subject, action):
-    clothes = subjects.dressed(subject, generator({"seed": seed}, subject, action, "clothes"))
-    return Mesh(body(subject), clothes)
+@lru_cache(maxsize=subjects.OUTFITS)  # jobs come sorted by subject
+def _mesh(seed, subject, outfit):
+    clothes = generator({"seed": seed}, subject, "outfit", outfit)
+    return Mesh(body(subject), subjects.dressed(subject, outfit, clothes))
 
 
 @cache  # one window for each process
@@ -71,15 +72,18 @@ def _sequence(out, settings, job, name, camera, posed):
 
     size, subject, action = settings["size"], job["subject"], job["action"]
     random = generator(settings, subject, action, name)
-    mesh, stage = _mesh(settings["seed"], subject, action), _stage(size)
-    backdrop = scene.background(random, job["split"], size)
-    stage.set(camera, backdrop, scene.light(random))
-    stage.dress(mesh.triangles, mesh.colours)
+    stage = _stage(size)
+    rooms = [stage.seen(camera, scene.room(random, job["split"])) for _ in range(ROOMS)]
     blur, noise = random.uniform(0, BLUR), np.float32(random.uniform(0, NOISE))
     folder = out / subject / "Frames" / f"{action}.{name}"
     folder.mkdir(parents=True, exist_ok=True)
     records = []
     for frame in job["frames"][name]:
+        # Clothes, place and light change with the frame: each says nothing of the motion.
+        mesh = _mesh(settings["seed"], subject, int(random.integers(subjects.OUTFITS)))
+        stage.dress(mesh.triangles, mesh.colours)
+        backdrop = scene.background(random, job["split"], size, rooms)
+        stage.set(camera, backdrop, scene.light(random))
         vertices = body(subject).skin(
             posed.rotations[frame], posed.heads[frame], mesh.vertices, mesh.weights
         )

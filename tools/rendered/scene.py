@@ -19,7 +19,7 @@ PHOTOGRAPHS = {
              "sklearn/datasets/images/flower.jpg"),
 }  # fmt: skip
 TEXTURE_SIZE = 384  # px of a texture, the same on both axes
-ROOM_SHARE = 0.75  # of the backgrounds; the others are a photograph, out of focus
+ROOM_SHARE = 0.5  # of the backgrounds; the others are a photograph, out of focus
 # Half the room's sides and its height, mm: around all the cameras.
 ROOM_MM = ((2600, 4200), (5200, 7000), (2500, 3600))
 UNIT_SQUARE = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
@@ -130,10 +130,10 @@ def photograph(generator, split, size):
     return cv2.GaussianBlur(part, (0, 0), generator.uniform(0.5, 2.5))
 
 
-def background(generator, split, size):
-    """A random stage.Backdrop, for images of `size` px."""
+def background(generator, split, size, rooms):
+    """A random stage.Backdrop, for images of `size` px: one of the rooms, or a photograph."""
     if generator.random() < ROOM_SHARE or not photographs(split):
-        return room(generator, split)
+        return rooms[generator.integers(len(rooms))]
     return Backdrop(picture=photograph(generator, split, size))
 
 

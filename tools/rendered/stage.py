@@ -116,12 +116,9 @@ class Stage:
 
     def set(self, camera, backdrop, light):
         """From here on: cameras.Camera, Backdrop, Light."""
-        _set_camera(self._camera, camera, self._size)
-        picture = backdrop.picture
-        if picture is None:
-            picture = self._empty(backdrop.panels)
+        backdrop = self.seen(camera, backdrop)
         self._picture.TexturedBackgroundOn()
-        background = _texture(picture)
+        background = _texture(backdrop.picture)
         background.MipmapOff()  # its size is the window's
         self._picture.SetBackgroundTexture(background)
         self._sun.SetPosition(light.direction)
@@ -129,6 +126,13 @@ class Stage:
         self._sky.SetColor([SKY_SHARE * light.soft] * 3)
         self._person.GetProperty().SetAmbient((1 - SKY_SHARE) * light.soft)
         self._set_shadow(backdrop.half, light)
+
+    def seen(self, camera, backdrop):
+        """The Backdrop with the picture that the cameras.Camera takes of it, to `set` it again."""
+        _set_camera(self._camera, camera, self._size)
+        if backdrop.picture is not None:
+            return backdrop
+        return backdrop._replace(picture=self._empty(backdrop.panels))
 
     def _empty(self, panels):
         """The picture of panels without person."""

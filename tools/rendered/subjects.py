@@ -83,15 +83,15 @@ STYLES = {
 }  # fmt: skip
 
 
-# How often people wear what STYLES says; else they change, or five outfits would be all that a
-# network sees, and it would learn these instead of people.
-USUAL = 0.25
+# Outfits of each person, the first of them that of STYLES: with one alone, a network would learn
+# the clothes of five people instead of people.
+OUTFITS = 8
 
 
-def dressed(subject, generator):
-    """The subject's Style for one action: own skin, hair and cut, and mostly other clothes."""
+def dressed(subject, outfit, generator):
+    """The subject's Style in an outfit, 0 .. OUTFITS - 1: own skin, hair and cut of clothes."""
     style = STYLES[subject]
-    if generator.random() < USUAL:
+    if outfit == 0:
         return style
 
     def other(cloth):
