@@ -47,7 +47,7 @@ def write_solver(folder, world, net="lite/lifting", rates=ADAM, iterations=ITERA
     solver = folder / "solver.prototxt"
     solver.write_text(
         f'net: "{folder / "net.prototxt"}" {rates} max_iter: {iterations} display: 1 '
-        'snapshot: 4 snapshot_prefix: "unused" random_seed: 1 solver_mode: CPU'
+        f'snapshot: 4 snapshot_prefix: "{folder / "unused"}" random_seed: 1 solver_mode: CPU'
     )
     return solver
 
