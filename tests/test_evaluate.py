@@ -37,3 +37,9 @@ def test_errors_3d_names_what_is_aligned():
 def test_write_leaves_nothing_half_written(tmp_path):
     evaluate.write(tmp_path / "a.json", "{}")
     assert (tmp_path / "a.json").read_text() == "{}" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_side_distance():
+    points = np.zeros((2, 17, 2))
+    points[:, [4, 5, 6, 11, 12, 13], 0] = 30  # the left landmarks
+    assert evaluate.side_distance(points) == 30

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 import prior
 from prior import metrics
-from prior.skeleton import LANDMARKS, PROTOCOL_14
+from prior.skeleton import LANDMARKS, MIRROR, PROTOCOL_14
 from python_layers import annotations, belief_maps, crop
 from tools import caffe_process
 from tools.caffe_files import CaffeFileError, read_text, read_weights
@@ -156,6 +156,13 @@ def by_action(values, people):
     return {str(a): float(values[actions == a].mean()) for a in np.unique(actions)}
 
 
+def side_distance(points):
+    """Mean distance, px, between the left and the right of a pair of landmarks (M, 17, 2). Far
+    below the truth's, the network sees limbs but does not tell the sides apart."""
+    paired = np.flatnonzero(np.arange(len(MIRROR)) != MIRROR)
+    return float(np.nanmean(metrics.landmark_error(points[:, paired], points[:, MIRROR[paired]])))
+
+
 def best_single_pose(poses):
     """The pose (17, 3), hip at the origin, with the least root-aligned MPJPE over `poses`
     (M, 17, 3): each landmark's geometric median (Weiszfeld's iteration)."""
@@ -197,6 +204,8 @@ def score(predictions, people, model, size):
         "pckh": stages[-1]["pckh_0.5"],
         "pckh_by_stage": [stage["pckh_0.5"] for stage in stages],
         "pckh_0.2_by_stage": [stage["pckh_0.2"] for stage in stages],
+        "side_distance_px": side_distance(predictions.points[-1]),
+        "true_side_distance_px": side_distance(people.points),
         "error_2d_px_by_landmark": dict(zip(LANDMARKS, np.nanmean(final, axis=0), strict=True)),
         "error_2d_px_by_action": by_action(np.nanmean(final, axis=1), people),
         "mpjpe_mm": errors[-1]["root_aligned"],

@@ -250,6 +250,9 @@ def page(run, report):
         f"<p>Always answering the best single pose: {report['mean_pose_mpjpe_mm']:.0f} mm. "
         f"Lifting the true 2D landmarks: {report['true_2d_mpjpe_mm']:.0f} mm; what is above that "
         f"is the detector's. The network reaches {100 * share:.0f} % of the single pose's error. "
+        f"Left and right of a pair of landmarks are {lifting['side_distance_px']:.0f} px apart as "
+        f"predicted, {lifting['true_side_distance_px']:.0f} px in truth: where the first is much "
+        "less, the sides are not told apart, and a pose's turn about the vertical is lost. "
         f"Learned weights of the CNN's maps in the fusion, by stage: {weights}.</p>",
         "<h2>Training</h2>",
         image(losses(run), "loss curves"),
