@@ -35,7 +35,7 @@ ALTERNATIONS = 10
 WORSE = 1e-6
 
 # Start angles of the closed form. A trigonometric polynomial of degree 2 has at most two minima;
-# with 32 samples each has its own well.
+# 32 samples see both unless they are within 0.2 rad, next to equal. The tests found none missed.
 GRID = 32
 
 CHUNK = 8192

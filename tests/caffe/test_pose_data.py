@@ -18,6 +18,7 @@ from prior.skeleton import LANDMARKS, L
 from python_layers import annotations, belief_maps, crop
 from python_layers.pose_data import RADIX
 from tests.caffe.layer_net import net, python_layer
+from tools import caffe_process
 
 PEOPLE, SIZE, BATCH = 7, 64, 3
 TOPS = ("data", "label", "center_map", "camera")
@@ -255,10 +256,7 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path, source, workers):
 @pytest.fixture
 def program():
     """Starts `caffe` with some arguments, its output as text; ends it after the test."""
-    root = Path(os.environ.get("CAFFE_ROOT", ROOT / "build/caffe"))
-    binary = root / "build/tools/caffe"
-    if not binary.exists():
-        pytest.skip(f"{binary} is not built")
+    binary = caffe_process.program()
     # It embeds Python: what this interpreter can import, it can.
     path = os.pathsep.join(map(str, [ROOT, *filter(None, sys.path)]))
     started = []
