@@ -190,7 +190,7 @@ def read_motion(path, skeleton):
     except ValueError as error:
         raise MocapError(f"{path}: expected numbers, got {error}; copy the file again") from None
     finite = [np.isfinite(values).all(axis=1) for values in channels.values()]
-    check_frames(path, np.all(finite, axis=0), "finite numbers", np.full(frames, np.nan))
+    check_frames(path, np.all(finite, axis=0), "finite numbers", np.full(frames, np.nan), 1)
     return channels
 
 

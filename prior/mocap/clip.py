@@ -28,12 +28,15 @@ class MocapError(ValueError):
     """A motion-capture file that cannot be used: which one, what was expected, what came."""
 
 
-def check_frames(where, good, expected, got):
-    """MocapError for the first frame that is not good. good: (F,) bool; got: F values."""
+def check_frames(where, good, expected, got, first=0):
+    """MocapError for the first frame that is not good.
+
+    good: (F,) bool; got: F numbers; first: what the file calls its first frame.
+    """
     if not np.all(good):
         bad = int(np.argmin(good))
         raise MocapError(
-            f"{where}: frame {bad}: expected {expected}, got {got[bad]:.6g}; "
+            f"{where}: frame {first + bad}: expected {expected}, got {got[bad]:.6g}; "
             "repair or drop the frame"
         )
 

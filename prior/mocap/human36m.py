@@ -73,6 +73,13 @@ def _read_cdf(path):
     return _clip(pose.reshape(-1, JOINTS, 3), folders[-1], path.stem)
 
 
+def _encode(text, encoding):
+    """In place of codecs.encode, by which older numpy wrote bytes as text."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"bytes in {encoding}")
+    return text.encode(encoding)
+
+
 class _Unpickler(pickle.Unpickler):
     """Makes dicts, text, numbers and numpy arrays; anything else in the file is an error."""
 
@@ -89,6 +96,8 @@ class _Unpickler(pickle.Unpickler):
     }
 
     def find_class(self, module, name):
+        if (module, name) == ("_codecs", "encode"):
+            return _encode
         if (module, name) not in self.ALLOWED:
             raise pickle.UnpicklingError(f"{module}.{name}, which is not data")
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
