@@ -129,7 +129,7 @@ CMU = {"Spine1": "Spine", "Spine": "LowerBack", "Neck": "Neck1"}
 
 @pytest.mark.parametrize(
     ("unit", "prefix", "rename"),
-    [(10.0, "mixamorig:", None), (1000.0, "Character1_", None), (1.0, "", None),
+    [(10.0, "mixamorig:", None), (1000.0, "Character 1 ", None), (1.0, "", None),
      (25.4, "", None), (25.4 / 0.45, "", CMU)],
 )  # fmt: skip
 def test_prefixes_names_and_units(tmp_path, unit, prefix, rename):

@@ -68,10 +68,14 @@ def read_hierarchy(path, text):
             word = words[at]
             at += 1
             if word in ("ROOT", "JOINT", "End"):
-                new = f"{names[stack[-1]]} end" if word == "End" else words[at]
+                # Names may have spaces ("Bip01 L Thigh").
+                brace = words.index("{", at)
+                new = " ".join(words[at:brace])
+                at = brace
                 if word == "ROOT" and names:
                     raise ValueError(f"expected one ROOT, got another: {new}")
-                at += 1
+                if word == "End":
+                    new = f"{names[stack[-1]]} end"
             elif word == "{":
                 parents.append(stack[-1] if stack else -1)
                 stack.append(len(names))
