@@ -127,10 +127,10 @@ def _parser():
                      help="where the landmarks are on the skeleton of .bvh files, if no table "
                      "knows it: see prior/README.md")  # fmt: skip
     sub.add_argument("--rate", type=float, metavar="HZ",
-                     help="leave out frames down to this rate; default: all")  # fmt: skip
+                     help="leave out frames down to this rate")  # fmt: skip
     sub.add_argument("--min-change", type=float, metavar="MM",
                      help="leave out frames in which no landmark moved so far from the last one "
-                     "kept, apart from walking and turning; default: all")  # fmt: skip
+                     "kept, apart from walking and turning")  # fmt: skip
     sub.add_argument("--out", type=Path, required=True, help="model file to write (.npz)")
     sub.add_argument("--components", type=int, default=fitting.COMPONENTS, help="K, at most")
     sub.add_argument("--basis", type=int, default=fitting.BASIS, help="J")
