@@ -12,18 +12,37 @@ from tqdm import tqdm
 
 import prior
 from prior import alignment, fitting, lifting, mixture, mocap, show
+from prior.mocap import sampling
 from prior.normalise import PoseError
 from prior.skeleton import LANDMARKS
 
 
+def read_clips(options, interval):
+    """The clips that the options name, subsampled as they say."""
+    files = [file for path in options.clips for file in mocap.find(path)]
+    clips, frames = [], 0
+    for file in tqdm(files, desc="read", unit="file", mininterval=interval, delay=1):
+        for clip in mocap.read(file, options.joint_map):
+            frames += len(clip.poses)
+            if options.rate is not None:
+                clip = sampling.to_rate(clip, options.rate)
+            if options.min_change is not None:
+                clip = sampling.by_change(clip, options.min_change)
+            clips.append(clip)
+    kept = sum(len(clip.poses) for clip in clips)
+    if kept != frames:
+        print(f"kept {kept} of {frames} frames")
+    return clips
+
+
 def fit(options):
     """Fit a model to motion capture."""
-    clips = [clip for path in options.clips for clip in mocap.read(path)]
+    # On a terminal every second; in a log every ten.
+    interval = 1 if sys.stderr.isatty() else 10
+    clips = read_clips(options, interval)
     poses = np.concatenate([clip.poses for clip in clips])
     subjects = sorted({clip.subject for clip in clips})
     print(f"{len(poses)} poses of {len(clips)} clips of subjects {', '.join(subjects)}")
-    # On a terminal every second; in a log every ten.
-    interval = 1 if sys.stderr.isatty() else 10
     with tqdm(total=options.basis, desc="align", unit="basis", mininterval=interval) as bar:
 
         def progress(step):
@@ -101,7 +120,17 @@ def _parser():
 
     sub = commands.add_parser("fit", help=fit.__doc__, description=fit.__doc__, **shared)
     sub.add_argument("clips", nargs="+", type=Path, metavar="CLIP_OR_FOLDER",
-                     help="DeepMimic .txt, or .npz with poses_mm, rate, subject, action")
+                     help="motion capture, or folders of it: Acclaim .amc with .asf, .bvh, "
+                     "Human3.6M (D3_Positions/*.cdf or data_3d_h36m.npz), DeepMimic .txt, "
+                     ".npz with poses_mm and rate")  # fmt: skip
+    sub.add_argument("--joint-map", type=Path, metavar="JSON",
+                     help="where the landmarks are on the skeleton of .bvh files, if no table "
+                     "knows it: see prior/README.md")  # fmt: skip
+    sub.add_argument("--rate", type=float, metavar="HZ",
+                     help="leave out frames down to this rate")  # fmt: skip
+    sub.add_argument("--min-change", type=float, metavar="MM",
+                     help="leave out frames in which no landmark moved so far from the last one "
+                     "kept, apart from walking and turning")  # fmt: skip
     sub.add_argument("--out", type=Path, required=True, help="model file to write (.npz)")
     sub.add_argument("--components", type=int, default=fitting.COMPONENTS, help="K, at most")
     sub.add_argument("--basis", type=int, default=fitting.BASIS, help="J")
