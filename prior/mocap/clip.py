@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 
 from prior.normalise import PoseError, check_poses
-from prior.skeleton import limb_scale
 
 # A person's limb scale changes a little as the trunk bends, since some limbs span several joints:
 # by 3 % at most in 48 clips of CMU's database. Adults differ by 10 % and more.
@@ -53,7 +52,7 @@ def check(clip, where):
     if not 0 < clip.rate < np.inf:
         raise MocapError(f"{where}: expected a positive rate in frames per second, got {clip.rate}")
     try:
-        scale = limb_scale(check_poses(clip.poses))
+        _, scale = check_poses(clip.poses)
     except PoseError as error:
         raise MocapError(f"{where}: {error}") from None
     typical = np.median(scale)
