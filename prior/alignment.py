@@ -85,26 +85,26 @@ class Distances(NamedTuple):
 def distances(rows, model):
     """The Distances of rows (n, 3L) from the model, a PPCA, coefficients eliminated."""
     noise, size = model.noise_variance, len(model.variance)
-    # The distance is ||row - mean||^2 / noise + sum_j less_j coefficient_j^2. Of the turned row,
-    # coefficient_j = Re(turning_j exp(i yaw)) + fixed_j; the mean is one more such direction.
-    less = 1 / model.variance - 1 / noise
-    x, z, y = np.concatenate([model.basis, model.mean[None]]).reshape(-1, 3, L).swapaxes(0, 1)
+    # The distance is ||row - mean||^2 / noise - sum_j coefficient_j^2, the basis scaled to what the
+    # variance along it takes off. Of the turned row, coefficient_j = Re(turning_j exp(i yaw)) +
+    # fixed_j; the mean is one more such direction.
+    basis = np.sqrt(1 / noise - 1 / model.variance)[:, None] * model.basis
+    x, z, y = np.concatenate([basis, model.mean[None]]).reshape(-1, 3, L).swapaxes(0, 1)
     turning = rows[:, : 2 * L] @ np.block([[x.T, -z.T], [z.T, x.T]])
-    real, imaginary = turning[:, : size + 1], turning[:, size + 1 :]
+    real, to_mean_real = turning[:, :size], turning[:, size]
+    imaginary, to_mean_imaginary = turning[:, size + 1 : -1], turning[:, -1]
     fixed = rows[:, 2 * L :] @ y.T
     to_mean = fixed[:, size]
-    fixed = fixed[:, :size] - model.basis @ model.mean
-    real_less, fixed_less = real[:, :size] * less, fixed * less
-    harmonics = np.empty((4, len(rows)))
-    harmonics[0] = 2 * (_dot(fixed_less, real[:, :size]) - real[:, size] / noise)
-    harmonics[1] = 2 * (imaginary[:, size] / noise - _dot(fixed_less, imaginary[:, :size]))
-    cosine = _dot(real_less, real[:, :size])
-    harmonics[3] = -_dot(real_less, imaginary[:, :size])
-    sine = _dot(imaginary[:, :size] * less, imaginary[:, :size])
-    harmonics[2] = (cosine - sine) / 2
-    constant = (cosine + sine) / 2 + _dot(fixed_less, fixed)
-    constant += (_dot(rows, rows) + model.mean @ model.mean - 2 * to_mean) / noise
-    return Distances(constant, harmonics)
+    fixed = fixed[:, :size] - basis @ model.mean
+    cosine, sine = _dot(real, real), _dot(imaginary, imaginary)
+    harmonics = np.stack([
+        -2 * (_dot(fixed, real) + to_mean_real / noise),
+        2 * (_dot(fixed, imaginary) + to_mean_imaginary / noise),
+        (sine - cosine) / 2,
+        _dot(real, imaginary),
+    ])  # fmt: skip
+    constant = (_dot(rows, rows) + model.mean @ model.mean - 2 * to_mean) / noise
+    return Distances(constant - _dot(fixed, fixed) - (cosine + sine) / 2, harmonics)
 
 
 def _dot(a, b):

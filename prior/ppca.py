@@ -90,13 +90,13 @@ def fit(stats, size):
 
 def log_density(rows, ppca):
     """Log density of each of rows (N, D) under the PPCA: (N,)."""
-    dimensions = ppca.mean.size
     residual = rows - ppca.mean
     coefficients = residual @ ppca.basis.T
-    inside = np.square(coefficients) @ (1 / ppca.variance)
-    # Taken from the residual itself, not as a difference of two large squares.
-    outside = np.square(residual - coefficients @ ppca.basis).sum(axis=1) / ppca.noise_variance
-    return -0.5 * (inside + outside + log_determinant(ppca) + dimensions * np.log(2 * np.pi))
+    # What the basis takes off the distance that noise in every direction would give.
+    less = 1 / ppca.noise_variance - 1 / ppca.variance
+    inside = np.square(coefficients, out=coefficients) @ less
+    distance = np.einsum("nd,nd->n", residual, residual) / ppca.noise_variance - inside
+    return -0.5 * (distance + log_determinant(ppca) + ppca.mean.size * np.log(2 * np.pi))
 
 
 def log_determinant(ppca):
