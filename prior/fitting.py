@@ -20,57 +20,64 @@ COMPONENTS = 3
 BASIS = 25
 
 
-def fit(poses_mm, *, components=COMPONENTS, basis=BASIS, solver="ceres", seed=0, restarts=1,
-        stop_distance=mixture.STOP_DISTANCE, meta=None, progress=None):  # fmt: skip
+def fit(poses_mm, *, components=COMPONENTS, **options):
     """Learn the 3D pose model.
 
     poses_mm: (N, 17, 3), mm, y up, an array or a memory map, read in passes; components: K, at
-    most; basis: J; solver: "ceres" as the paper, or "closed-form", the global minimum at once;
-    seed: of the subsamples; restarts: EM from the seeds of so many subsamples, of which the most
-    likely result is kept; meta: a dict to keep in the file (source, licence); progress: called with
-    each alignment.Step, among which are EM's iterations, as the half-step "EM".
-
-    Returns a PriorModel, the same for the same arguments. Raises PoseError, and ValueError for
-    sizes the data cannot support.
+    most; options: those of fit_each. Returns a PriorModel, the same for the same arguments. Raises
+    PoseError, and ValueError for sizes the data cannot support.
     """
-    for name, value in (("components", components), ("restarts", restarts)):
+    return next(fit_each(poses_mm, [components], **options))
+
+
+def fit_each(poses_mm, components, *, basis=BASIS, solver="ceres", seed=0, restarts=1,
+             stop_distance=mixture.STOP_DISTANCE, meta=None, progress=None):  # fmt: skip
+    """Yield a PriorModel for each number of `components`, from one alignment.
+
+    basis: J; solver: "ceres" as the paper, or "closed-form", the global minimum at once; seed: of
+    the subsamples; restarts: EM from the seeds of so many subsamples, of which the likeliest result
+    is kept; stop_distance: of the seeds, in limb scales; meta: a dict to keep in the file (source,
+    licence); progress: called with each alignment.Step, among which are EM's iterations, as the
+    half-step "EM".
+    """
+    for name, value in (("components", min(components)), ("restarts", restarts)):
         if not value >= 1:
             raise ValueError(f"{name}: expected 1 or more, got {value}")
     poses = NormalisedPoses(poses_mm)
     aligned = alignment.align(poses, basis, solver, progress=progress)
     rows = AlignedPoses(poses, aligned.yaw)
-    random = np.random.default_rng(seed)
-    mixed, seeds, likelihoods = mix(
-        rows, components, basis, random, restarts=restarts, stop_distance=stop_distance,
-        progress=progress,
-    )  # fmt: skip
-    parts = mixed.components
-    return PriorModel(
-        mean=from_rows([c.mean for c in parts]),
-        basis=from_rows([c.basis for c in parts]),
-        std=np.sqrt([c.variance for c in parts]),
-        noise_std=np.sqrt([c.noise_variance for c in parts]),
-        weight=mixed.weight,
-        scale_mm=float(np.median(poses.scale_mm)),
-        seeds=from_rows(seeds),
-        sample=from_rows(rows[_choose(random, len(rows), SAMPLE)]).astype(np.float32),
-        meta={
-            "solver": solver,
-            "seed": seed,
-            "poses": len(poses),
-            "data_sha256": _digest(poses_mm),
-            "alignment_nll": [[s.basis, s.half_step, s.nll] for s in aligned.history],
-            "worse_minima": [s.worse for s in aligned.history if s.worse is not None],
-            "em_log_likelihood": mixed.log_likelihood,
-            "em_converged": mixed.converged,
-            "restarts_log_likelihood": likelihoods,
-        }
-        | (meta or {}),
-    )
+    meta = {
+        "solver": solver,
+        "seed": seed,
+        "poses": len(poses),
+        "data_sha256": _digest(poses_mm),
+        "alignment_nll": [[s.basis, s.half_step, s.nll] for s in aligned.history],
+        "alignment_converged": aligned.converged,
+        "worse_minima": [s.worse for s in aligned.history if s.worse is not None],
+    } | (meta or {})
+    for count in components:
+        random = np.random.default_rng(seed)
+        mixed, seeds, likelihoods = _mix(rows, count, basis, random, restarts, stop_distance,
+                                         progress)  # fmt: skip
+        yield PriorModel(
+            mean=from_rows([part.mean for part in mixed.components]),
+            basis=from_rows([part.basis for part in mixed.components]),
+            std=np.sqrt([part.variance for part in mixed.components]),
+            noise_std=np.sqrt([part.noise_variance for part in mixed.components]),
+            weight=mixed.weight,
+            scale_mm=float(np.median(poses.scale_mm)),
+            seeds=from_rows(seeds),
+            sample=from_rows(rows[_choose(random, len(rows), SAMPLE)]).astype(np.float32),
+            meta={
+                "em_log_likelihood": mixed.log_likelihood,
+                "em_converged": mixed.converged,
+                "restarts_log_likelihood": likelihoods,
+            }
+            | meta,
+        )
 
 
-def mix(rows, components, basis, random, *, restarts=1, stop_distance=mixture.STOP_DISTANCE,
-        progress=None):  # fmt: skip
+def _mix(rows, components, basis, random, restarts, stop_distance, progress):
     """The mixture of PPCA of aligned rows: greedy seeds, then EM, from `restarts` subsamples.
 
     Returns (the likeliest Mixture, its seeds (S, 3L), the log likelihood that each start came to).

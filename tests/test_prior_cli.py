@@ -27,7 +27,26 @@ def test_fit_is_prior_fit(folder):
     poses = np.concatenate([random_poses(60, seed=i).astype(np.float32) for i in range(2)])
     direct = prior.fit(poses, components=2, basis=5, solver="closed-form")
     np.testing.assert_allclose(model.mean, direct.mean, atol=1e-6)
-    assert model.meta["source"] == "2 clips of S1"
+    assert model.meta["source"] == "120 poses of 2 clips of subjects S1"
+
+
+def test_select_prints_and_writes_what_it_found(folder, tmp_path, capsys):
+    out = tmp_path / "select.json"
+    sizes = ["--components", "1", "2", "--basis", "3", "5", "--hold-out", "clip"]
+    clips = [str(folder / name) for name in ("walk.npz", "wave.npz")]
+    assert main(["select", *clips, *sizes, "--out", str(out)]) == 0
+    found = json.loads(out.read_text())["candidates"]
+    assert [(c["components"], c["basis"]) for c in found] == [(1, 3), (2, 3), (1, 5), (2, 5)]
+    lines = capsys.readouterr().out.splitlines()
+    assert "fitted to 60 poses of 1 clips" in lines[0] and len(lines) == 8
+    best = min(found, key=lambda c: c["mpjpe_mm"])
+    assert f"lifting error: K = {best['components']}, J = {best['basis']}" in lines[-2]
+
+
+def test_one_subject_cannot_be_held_out(folder, capsys):
+    assert main(["select", str(folder / "walk.npz")]) == 2
+    error = capsys.readouterr().err
+    assert "expected motion capture of 2 subjects" in error and error.count("\n") == 1
 
 
 def test_show_describes_and_draws(folder, tmp_path, capsys):

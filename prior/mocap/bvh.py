@@ -258,6 +258,10 @@ def read(path, joint_map=None):
     hierarchy, rows, rate = read_motion(path)
     found, names = find_table(path, hierarchy.names, joint_map)
     rotations, positions = forward(hierarchy, rows)
+    unturned = (rotations[:2, 0] == np.eye(3)).all(axis=(1, 2))
+    if unturned.tolist() == [True, False]:
+        # CMU's clips as BVH begin with a T-pose, the root not turned at all, that nobody took.
+        rotations, positions = rotations[1:], positions[1:]
     unit = found.unit
     if unit is None:
         joints = {mark: kinematics.joints_and_offset(e)[0] for mark, e in found.table.items()}

@@ -5,12 +5,12 @@ and action, text, else the file's name; clip: (F,) names, one per frame, for sev
 file; landmarks: (17,) names, if their order is not that of prior.skeleton.
 """
 
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from prior.files import replacing
 from prior.mocap.clip import Clip, MocapError
 from prior.skeleton import LANDMARKS, L
 
@@ -102,18 +102,11 @@ def read(path):
 
 def write(path, clip):
     """Write a Clip; the file appears only when it is complete. Makes the folder."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez_compressed(
-                file,
-                poses_mm=np.asarray(clip.poses, dtype=np.float32),
-                rate=float(clip.rate),
-                subject=clip.subject,
-                action=clip.action,
-            )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(
+            file,
+            poses_mm=np.asarray(clip.poses, dtype=np.float32),
+            rate=float(clip.rate),
+            subject=clip.subject,
+            action=clip.action,
+        )
