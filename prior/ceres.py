@@ -6,6 +6,8 @@ of its own: pyceres keeps the interpreter's lock while it solves, so threads wou
 cores, and its logging library cannot share a process with Caffe's.
 """
 
+import signal
+
 import numpy as np
 from loky import get_reusable_executor
 
@@ -20,7 +22,10 @@ class Minimiser:
     """Minimises alignment.Distances with Ceres, in `processes` of its own."""
 
     def __init__(self, processes):
-        self._pool = get_reusable_executor(processes)
+        # Ctrl-C reaches every process of a terminal: the one that waits for these answers it.
+        self._pool = get_reusable_executor(
+            processes, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+        )
 
     def __call__(self, curves, yaw):
         """Yaw (n,) at the minima that Ceres reaches from `yaw`.

@@ -36,7 +36,7 @@ def each_chunk(function, count, size=None):
     slices = [slice(i, min(i + size, count)) for i in range(0, count, size)]
     threads = min(cores(), len(slices))
     with _controller().limit(limits=1):
-        if threads == 1:
+        if threads <= 1:
             yield from map(function, slices)
             return
         pool = ThreadPoolExecutor(threads)

@@ -122,8 +122,8 @@ def products(rotations, scatters, count, projections=()):
 
 
 def _table(results):
-    columns = ("solver", "poses", "total, s", "alignment, s", "EM, s", "half-steps", "EM iterations",
-               "us/pose/half-step", "x floor", "memory, MB")  # fmt: skip
+    columns = ("solver", "poses", "total, s", "alignment, s", "EM, s", "half-steps",
+               "EM iterations", "us/pose/half-step", "x floor", "memory, MB")  # fmt: skip
     rows = [
         (r["solver"], f"{r['poses']:,d}", f"{r['seconds']:.1f}", f"{r['alignment_seconds']:.1f}",
          f"{r['em_seconds']:.1f}", f"{r['rotation_half_steps']}", f"{r['em_iterations']}",
