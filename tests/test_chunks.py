@@ -41,7 +41,7 @@ def test_any_number_of_cores_gives_the_same_bytes(tmp_path, monkeypatch):
 def test_the_passes_run_on_an_engine_of_processes(monkeypatch):
     # As Dask would: functions of a slice sent to workers, their statistics merged.
     poses = random_poses(200)
-    options = {"components": 2, "basis": 8, "solver": "closed-form"}
+    options = {"components": 1, "basis": 8, "solver": "closed-form"}
     expected = prior.fit(poses, **options)
 
     def on_an_engine(function, count):
