@@ -28,7 +28,7 @@ from prior.normalise import NormalisedPoses
 RANDOM_STARTS = 3
 
 # Yaws that differ by more than this count as different.
-SAME_YAW = 1e-3
+SAME_YAW = 0.01
 
 
 def variants(count):
