@@ -8,17 +8,20 @@ the person about the vertical (equation 4, in full):
 
 R is enumerated. For each R and component, the scale s and a' = s a are linear least squares with a
 ridge nu (a'_j / std_j)^2 (weak_perspective.Systems), and the marginal density of y tells how
-probable (R, component) is. All that it needs of y is y^T Q y, a linear form in the products
-y_i y_j, and g^T y: one matrix product for all rotations and components. This search may be
-approximate, in float32 or with a table of a near elevation: the best few are solved exactly.
+probable (R, component) is. search.py finds the best in float32; what it cannot tell apart, and
+everything that is returned, is solved in float64.
 """
 
+import threading
 import warnings
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
+from prior import search
 from prior import weak_perspective as weak
 from prior.camera import turned
 from prior.skeleton import L
@@ -26,29 +29,22 @@ from prior.skeleton import L
 # Section 5.3.
 ROTATIONS = 80
 
-# The detector's noise at the scale of the body. On held-out motion capture the 3D error is lowest
-# where this is the detector's own noise. Our choice: 20 mm, 5 px in Human3.6M's images.
+# The detector's noise at the scale of the body. Our choice: 20 mm, 5 px in Human3.6M's images.
 NOISE_MM = 20.0
 
-# Candidates (rotation, component) that are solved exactly where the search does not decide.
-SHORTLIST = 8
+# Where poses come each with a camera of its own, search tables are shared: they hold two
+# elevations so far apart, and the forms in between are interpolated.
+ELEVATION_STEP = np.deg2rad(1.0)
 
-# Log densities in float32 were seen to be off by up to 0.005 (rotations near the best, real poses):
-# two that are closer than this are compared in float64.
-TIE = 0.01
-
-# Elevations of shared search tables are this far apart. A table half a step away ranks the best
-# candidate within the shortlist: tests/test_lifting.py checks it.
-ELEVATION_STEP = np.deg2rad(0.5)
-
-# Search tables kept; one takes about 2.5 MB with 3 components and 80 rotations.
+# Search tables kept, and combinations up to which a table keeps its solutions (1.7 MB for 240).
 TABLES = 128
+SOLUTIONS = 2048
 
-# Poses searched at once: their products stay in the processor's cache.
-BLOCK = 512
+# Poses handled at once by one thread: bounds the memory, and is enough for large products.
+CHUNK = 8192
 
-# Poses solved at once: bounds the memory.
-CHUNK = 1 << 15
+# Systems set up at once.
+BATCH = 512
 
 
 class Lifted(NamedTuple):
@@ -74,31 +70,25 @@ class Lifted(NamedTuple):
     ok: np.ndarray
 
 
-class _Answer(NamedTuple):
-    """What is found for each of N poses: combination (N,), -1 for none; scale (N,), in units of
-    Views.size; a' (N, J); log_det (N,), of Systems; probability of each component (N, K)."""
-
-    combination: np.ndarray
-    scale: np.ndarray
-    scaled: np.ndarray
-    log_det: np.ndarray
-    probability: np.ndarray
-
-
 class _Table(NamedTuple):
-    """All components and rotations at one elevation and weight, for the search and the solution.
+    """A search.Table; the elevation where it starts; and, if it is for that elevation alone,
+    solution (K R, 2L, 1 + J): y -> (s, a') and log_det (K R,) of Systems (else None)."""
 
-    products (L (2L + 1), K R): y_i y_j -> y^T Q y (m^T Q m)^2 / nu, and linear (2L, K R):
-    y -> g^T y, so that the log density is constant - (products / linear^2 + dimensions log
-    linear^2) / 2; all float32. solution (K R, 2L, 1 + J): y -> (s, a'). log_det (K R,), of Systems.
-    """
+    search: search.Table
+    elevation: float
+    solution: np.ndarray | None
+    log_det: np.ndarray | None
 
-    products: np.ndarray
-    linear: np.ndarray
-    constant: np.ndarray
+
+class _Pairs(NamedTuple):
+    """Candidates: for each of P, row (P,) of the pose, sorted component (P,), angle (P,), the
+    solution (P, 1 + J): s and a', and log_det (P,) of Systems. Every row has one at least."""
+
+    row: np.ndarray
+    component: np.ndarray
+    angle: np.ndarray
     solution: np.ndarray
     log_det: np.ndarray
-    dimensions: int
 
 
 class Lifter:
@@ -111,17 +101,22 @@ class Lifter:
     def __init__(self, model, rotations=ROTATIONS, noise_mm=NOISE_MM):
         if rotations < 4:
             raise ValueError(f"rotations: expected 4 or more, got {rotations}")
-        if not noise_mm >= 0:
+        if not 0 <= noise_mm < np.inf:
             raise ValueError(f"noise_mm: expected 0 or more, got {noise_mm}")
         self.model = model
+        self.rotations = rotations
         self._nu = model.noise_std**2 + (noise_mm / model.scale_mm) ** 2
         self._projector = weak.Projector(model, self._nu)
         count = model.components
         self._component = np.repeat(np.arange(count), rotations)
         self._angle = np.tile(np.arange(rotations) * (2 * np.pi / rotations), count)
         # The prior of a combination: its component's weight, every rotation alike.
-        self._log_prior = np.log(model.weight)[self._component] - np.log(rotations)
+        self._log_prior = np.log(model.weight) - np.log(rotations)
+        # Mean and basis of each component, coordinates first: (K, 1 + J, 3L).
+        shape = np.concatenate([model.mean[:, None], model.basis], axis=1)
+        self._shape = np.ascontiguousarray(shape.swapaxes(2, 3)).reshape(count, -1, 3 * L)
         self._tables = OrderedDict()
+        self._lock = threading.Lock()
 
     def lift(self, points, camera=None, confidence=None):
         """The most probable 3D poses of 2D landmarks.
@@ -132,25 +127,23 @@ class Lifter:
         confidences, ValueError if the camera is no rotation. A pose that cannot be lifted is
         marked in `ok`, warned of, and leaves the others alone.
         """
-        views = weak.views(points, camera, confidence)
-        count = len(views.y)
-        answer = _Answer(
-            np.full(count, -1), np.zeros(count), np.zeros((count, self.model.basis_size)),
-            np.zeros(count), np.tile(self.model.weight, (count, 1)),
+        points, cameras, confidence = weak.check(points, camera, confidence)
+        count, size = len(points), self.model.basis_size
+        lifted = Lifted(
+            np.empty((count, L, 3)), np.empty((count, L, 2)), np.empty(count), np.empty(count),
+            np.empty((count, size)), np.empty(count, dtype=int), np.empty(count),
+            np.empty((count, self.model.components)), np.empty(count, dtype=bool),
         )  # fmt: skip
-        for rows, elevation, exact in self._groups(views):
-            table = self._table(elevation, views.weight[rows[0]])
-            for i in range(0, len(rows), CHUNK):
-                chunk = rows[i : i + CHUNK]
-                best, shortlist, answer.probability[chunk] = self._search(
-                    table, views.y[chunk], exact
-                )
-                self._compare(views, chunk[best < 0], shortlist, answer)
-                found, best = chunk[best >= 0], best[best >= 0]
-                solution = _each(table.solution, best, views.y[found])
-                answer.combination[found], answer.log_det[found] = best, table.log_det[best]
-                answer.scale[found], answer.scaled[found] = solution[:, 0], solution[:, 1:]
-        lifted = self._describe(views, answer)
+
+        def work(start):
+            rows = slice(start, start + CHUNK)
+            views = weak.views(points[rows], cameras[:, rows],
+                               None if confidence is None else confidence[rows])  # fmt: skip
+            pairs, shares = self._search(views)
+            self._describe(views, pairs, Lifted(*(a[rows] for a in lifted)))
+            lifted.component_probability[rows] = shares
+
+        _in_threads(work, range(0, count, CHUNK))
         lost = count - np.count_nonzero(lifted.ok)
         if lost:
             warnings.warn(
@@ -172,7 +165,7 @@ class Lifter:
         """
         if scale not in ("exact", "held"):
             raise ValueError(f"scale: expected 'exact' or 'held', got {scale!r}")
-        views = weak.views(points, camera, confidence)
+        views = weak.views(*weak.check(points, camera, confidence))
         where = lifted.component, lifted.yaw + views.yaw, views.elevation, views.weight
         systems = self._projector.systems(*where)
         back = systems.solve.swapaxes(1, 2)
@@ -200,173 +193,178 @@ class Lifter:
 
     # The search ------------------------------------------------------------------------------
 
-    def _groups(self, views):
-        """Rows that share a table: (rows, elevation of the table, whether it is theirs exactly).
+    def _search(self, views):
+        """The _Pairs to choose from, and the components' shares (n, K)."""
+        shares = np.empty((len(views.y), self.model.components))
+        found = []
+        for rows, table in self._groups(views):
+            y = views.y if rows is None else views.y[rows]
+            part = None
+            if table.solution is None:
+                part = (views.elevation[rows] - table.elevation) / ELEVATION_STEP
+                part = part.astype(np.float32)
+            near = np.empty((len(self._angle), len(y)), dtype=bool)
+            for i in range(0, len(y), search.BLOCK):
+                block = slice(i, i + search.BLOCK)
+                score = search.scores(
+                    table.search, np.ascontiguousarray(y[block].T, dtype=np.float32),
+                    None if part is None else part[block],
+                )  # fmt: skip
+                best = score.max(axis=0)
+                np.greater_equal(score, best - np.float32(search.TIE), out=near[:, block])
+                share = search.component_shares(score, best, self.model.components)
+                shares[block if rows is None else rows[block]] = share
+            # In C order: sorted by combination.
+            combination, row = np.divmod(np.flatnonzero(near), len(y))
+            row = row if rows is None else rows[row]
+            found.append(self._solve(views, row, combination, table))
+        if len(found) == 1:
+            return found[0], shares
+        pairs = _Pairs(*(np.concatenate(a) for a in zip(*found, strict=True)))
+        order = np.argsort(pairs.component, kind="stable")
+        return _Pairs(*(a[order] for a in pairs)), shares
 
-        A table costs as much as its K R systems, a pose without one of its own SHORTLIST of them:
-        where enough poses share an elevation, they get their own.
-        """
-        rows = np.flatnonzero(views.ok)
-        if not len(rows):
+    def _solve(self, views, row, combination, table):
+        """The _Pairs of rows (P,) and combinations (P,)."""
+        component, angle = self._component[combination], self._angle[combination]
+        solution = np.empty((len(row), 1 + self.model.basis_size))
+        if table.solution is not None:
+            y = views.y[row]
+            ends = np.append(np.flatnonzero(np.diff(combination)) + 1, len(row)).tolist()
+            start = 0
+            for end in ends:
+                np.matmul(y[start:end], table.solution[combination[start]], out=solution[start:end])
+                start = end
+            return _Pairs(row, component, angle, solution, table.log_det[combination])
+        log_det = np.empty(len(row))
+        for i in range(0, len(row), BATCH):
+            batch = slice(i, i + BATCH)
+            systems = self._projector.systems(
+                component[batch], angle[batch], views.elevation[row[batch]],
+                views.weight[row[batch]],
+            )  # fmt: skip
+            solution[batch, 0], solution[batch, 1:] = weak.solve(systems, views.y[row[batch]])
+            log_det[batch] = systems.log_det
+        return _Pairs(row, component, angle, solution, log_det)
+
+    def _groups(self, views):
+        """Rows that share a table: (rows, or None for all; the _Table)."""
+        weight, elevation = views.weight, views.elevation
+        if not len(weight):
             return
-        own = np.round(views.elevation[rows], 12)
-        near = np.round(np.round(own / ELEVATION_STEP) * ELEVATION_STEP, 12)
-        _, inverse, counts = np.unique(own, return_inverse=True, return_counts=True)
-        table = np.where(counts[inverse] * SHORTLIST >= len(self._angle), own, near)
-        weight = views.weight[rows]
-        if (table == table[0]).all() and (weight == weight[0]).all():
-            yield rows, table[0], bool((own == table).all())
+        cell = np.floor(elevation / ELEVATION_STEP).astype(int)
+        alike = weight.strides[0] == 0 or (weight == weight[0]).all()
+        if alike and (elevation == elevation[0]).all():
+            yield None, self._table(elevation[0], weight[0], True)
             return
-        keys = np.concatenate([table[:, None], (own == table)[:, None], weight], axis=1)
+        # A pose with a table of its own costs as much as ..., so only those that many share.
+        keys = np.concatenate([cell[:, None], weight], axis=1)
         _, inverse = np.unique(keys, axis=0, return_inverse=True)
         order = np.argsort(inverse.ravel(), kind="stable")
-        for group in np.split(order, np.cumsum(np.bincount(inverse.ravel()))[:-1]):
-            yield rows[group], table[group[0]], bool(own[group[0]] == table[group[0]])
+        for rows in np.split(order, np.cumsum(np.bincount(inverse.ravel()))[:-1]):
+            own = elevation[rows]
+            same = (own == own[0]).all()
+            start = own[0] if same else cell[rows[0]] * ELEVATION_STEP
+            yield rows, self._table(start, weight[rows[0]], same)
 
-    def _table(self, elevation, weight):
-        """The _Table of an elevation and a weight (L,), made at its first use."""
-        key = (float(elevation), weight.tobytes())
-        if key in self._tables:
-            self._tables.move_to_end(key)
-            return self._tables[key]
+    def _table(self, elevation, weight, exact):
+        """The _Table that starts at an elevation, for a weight (L,), made at its first use."""
+        key = (float(elevation), weight.tobytes(), exact)
+        with self._lock:
+            if key in self._tables:
+                self._tables.move_to_end(key)
+                return self._tables[key]
         count = len(self._angle)
-        systems = self._projector.systems(
-            self._component, self._angle, np.full(count, elevation), np.tile(weight, (count, 1))
-        )
-        Q = np.eye(2 * L) - systems.G @ systems.solve
-        i, j = np.triu_indices(2 * L)
-        mqm, nu = systems.mqm, systems.nu
-        products = np.where(i == j, 1, 2) * Q[:, i, j] * (mqm**2 / nu)[:, None]
-        dimensions = 2 * (np.count_nonzero(weight) - 1)
-        constant = mqm / nu - systems.log_det + 2 * dimensions * np.log(mqm)
-        constant -= dimensions * np.log(2 * np.pi)
-        by_scale = systems.g / mqm[:, None]
-        solve = systems.solve - weak.apply(systems.solve, systems.m)[..., None] * by_scale[:, None]
-        solution = np.concatenate([by_scale[:, None], solve], axis=1).swapaxes(1, 2)
-        table = _Table(
-            np.ascontiguousarray(products.T, dtype=np.float32),
-            np.ascontiguousarray(systems.g.T, dtype=np.float32),
-            (constant / 2 + self._log_prior).astype(np.float32),
-            np.ascontiguousarray(solution),
-            systems.log_det,
-            dimensions,
-        )
-        self._tables[key] = table
-        while len(self._tables) > TABLES:
-            self._tables.popitem(last=False)
-        return table
+        dimensions = weak.dimensions(weight)
 
-    def _search(self, table, y, exact):
-        """The best combination of each of y (n, 2L), or -1 where it takes a shortlist; these
-        shortlists (number of -1, SHORTLIST); and the components' probabilities (n, K)."""
-        best = np.empty(len(y), dtype=int)
-        probability = np.empty((len(y), self.model.components))
-        size = min(SHORTLIST, len(self._angle))
-        shortlists = [np.empty((0, size), dtype=int)]
-        for i in range(0, len(y), BLOCK):
-            score = self._scores(table, y[i : i + BLOCK].astype(np.float32))
-            top = score.argmax(axis=1)
-            highest = np.take_along_axis(score, top[:, None], axis=1)
-            # Every combination upside down: all -inf, and the first will do.
-            score -= np.maximum(highest, np.finfo(np.float32).min)
-            # Decided: nothing else as probable, and the table is the pose's own.
-            open_ = (np.count_nonzero(score > -TIE, axis=1) > 1) | (not exact)
-            shortlists.append(
-                np.argpartition(-score[open_], size - 1, axis=1)[:, :size]
-            )
-            best[i : i + BLOCK] = np.where(open_, -1, top)
-            likely = np.exp(score, out=score).reshape(len(score), self.model.components, -1)
-            likely = likely.sum(axis=2) + np.finfo(np.float32).tiny
-            probability[i : i + BLOCK] = likely / likely.sum(axis=1, keepdims=True)
-        return best, np.concatenate(shortlists), probability
-
-    @staticmethod
-    def _scores(table, y):
-        """Log density of y (n, 2L) float32, unit norm, under every combination: (n, K R)."""
-        products = np.empty((len(y), len(table.products)), dtype=np.float32)
-        start = 0
-        for i in range(2 * L):
-            stop = start + 2 * L - i
-            np.multiply(y[:, i:], y[:, i : i + 1], out=products[:, start:stop])
-            start = stop
-        linear = y @ table.linear
-        positive = linear > 0
-        squared = np.square(linear, out=linear)
-        score = products @ table.products
-        with np.errstate(divide="ignore", invalid="ignore"):
-            score /= squared
-            score += np.float32(table.dimensions) * np.log(squared, out=squared)
-        score *= np.float32(-0.5)
-        score += table.constant
-        score[~positive] = -np.inf
-        return score
-
-    def _compare(self, views, rows, shortlist, answer):
-        """Solve the shortlists (n, SHORTLIST) of rows (n,) exactly, in float64 at the camera's own
-        elevation, and enter the best of each into the answer."""
-        for i in range(0, len(rows), BLOCK):
-            block, pick = rows[i : i + BLOCK], shortlist[i : i + BLOCK]
-            owner = np.repeat(block, pick.shape[1])
-            systems = self._projector.systems(
-                self._component[pick.ravel()], self._angle[pick.ravel()], views.elevation[owner],
-                views.weight[owner],
+        def at(elevation):
+            return self._projector.systems(
+                self._component, self._angle, np.full(count, elevation),
+                np.broadcast_to(weight, (count, L)),
             )  # fmt: skip
-            y = views.y[owner]
-            s, a = weak.solve(systems, y)
-            rest = y - s[:, None] * systems.m - weak.apply(systems.G, a)
-            cost = np.einsum("ni,ni->n", y, rest)
-            dimensions = _dimensions(views.weight[owner])
-            score = _log_density(cost, s, systems.nu, systems.log_det, dimensions)
-            score = (score + self._log_prior[pick.ravel()]).reshape(pick.shape)
-            best = score.argmax(axis=1) + pick.shape[1] * np.arange(len(block))
-            answer.combination[block], answer.scale[block] = pick.ravel()[best], s[best]
-            answer.scaled[block], answer.log_det[block] = a[best], systems.log_det[best]
+
+        def forms(systems):
+            return search.forms(systems, dimensions, self._log_prior[self._component])
+
+        systems = at(elevation)
+        there = None if exact else forms(at(elevation + ELEVATION_STEP))
+        found = search.table(forms(systems), there, dimensions)
+        solution = log_det = None
+        if exact:
+            by_scale = systems.g / systems.mqm[:, None]
+            lift = systems.solve - (
+                weak.apply(systems.solve, systems.m)[..., None] * by_scale[:, None]
+            )
+            solution = np.ascontiguousarray(
+                np.concatenate([by_scale[:, None], lift], axis=1).swapaxes(1, 2)
+            )
+            log_det = systems.log_det
+        table = _Table(found, float(elevation), solution, log_det)
+        with self._lock:
+            self._tables[key] = table
+            while len(self._tables) > TABLES:
+                self._tables.popitem(last=False)
+        return table
 
     # The answer ------------------------------------------------------------------------------
 
-    def _describe(self, views, answer):
-        """Lifted from an _Answer."""
+    def _describe(self, views, pairs, out):
+        """Choose each row's best of the _Pairs, and write it into `out`, a Lifted."""
         model = self.model
-        ok = answer.scale > 0
-        scale = np.where(ok, answer.scale, 0)
-        coefficients = np.where(ok[:, None], answer.scaled, 0) / np.where(ok, scale, 1)[:, None]
-        component = np.where(ok, self._component[answer.combination], 0)
-        angle = np.where(ok, self._angle[answer.combination], 0)
-        shape = np.empty((len(ok), L, 3))
-        for k in range(model.components):
-            rows = component == k
-            flat = coefficients[rows] @ model.basis[k].reshape(model.basis_size, -1)
-            shape[rows] = (flat + model.mean[k].ravel()).reshape(-1, L, 3)
-        seen = turned(shape, angle)
-        cos, sin = np.cos(views.elevation)[:, None], np.sin(views.elevation)[:, None]
-        seen = np.stack([seen[..., 0], sin * seen[..., 2] - cos * seen[..., 1]], axis=-1)
-        seen -= np.einsum("nl,nlc->nc", weak.share(views.weight), seen)[:, None]
-        seen *= scale[:, None, None]
-        # The least squares' minimum is y^T (y - prediction), and y has unit norm.
-        fit = np.einsum("nlc,nl,ncl->n", seen, views.weight, views.y.reshape(-1, 2, L))
-        dimensions = _dimensions(views.weight)
-        likelihood = self._log_prior[answer.combination] + _log_density(
-            1 - fit, scale, self._nu[component], answer.log_det, dimensions
+        # s times the shape, as the camera sees it; coordinates first.
+        shape = np.empty((len(pairs.row), 3, L))
+        ends = np.searchsorted(pairs.component, np.arange(model.components + 1))
+        for k, (start, end) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+            if end > start:
+                np.matmul(pairs.solution[start:end], self._shape[k],
+                          out=shape[start:end].reshape(-1, 3 * L))  # fmt: skip
+        x, height, z = shape.swapaxes(0, 1)
+        cos, sin = np.cos(pairs.angle)[:, None], np.sin(pairs.angle)[:, None]
+        x, z = cos * x + sin * z, cos * z - sin * x
+        elevation = views.elevation[pairs.row]
+        seen = np.empty((len(x), 2, L))
+        seen[:, 0] = x
+        seen[:, 1] = np.sin(elevation)[:, None] * z - np.cos(elevation)[:, None] * height
+        # The least squares' minimum is y^T (y - prediction), y has unit norm and is centred.
+        weight = views.weight[pairs.row]
+        y = views.y[pairs.row].reshape(-1, 2, L)
+        cost = 1 - np.einsum("pcl,pl,pcl->p", seen, weight, y)
+        scale = pairs.solution[:, 0]
+        score = self._log_prior[pairs.component] + weak.log_density(
+            cost, scale, self._nu[pairs.component], pairs.log_det, views.dimensions[pairs.row]
         )
+        best = np.empty(len(views.y), dtype=int)
+        order = np.argsort(score, kind="stable")
+        best[pairs.row[order]] = order  # the last one, of the highest score, stays
+        ok = views.ok & (scale[best] > 0)
+        scale = np.where(ok, scale[best], 1)
+        out.ok[:] = ok
+        out.scale[:] = np.where(ok, scale * views.size, 0)
+        out.component[:] = np.where(ok, pairs.component[best], 0)
+        out.coefficients[:] = np.where(ok[:, None], pairs.solution[best, 1:] / scale[:, None], 0)
         # From centred weighted points of unit norm to the points in px.
-        weight = views.weight
-        likelihood += 2 * np.log(np.where(weight > 0, weight, 1)).sum(axis=1)
-        likelihood -= np.log((weight**2).sum(axis=1) / np.count_nonzero(weight, axis=1))
-        likelihood -= dimensions * np.log(np.where(ok, views.size, 1))
-        # The camera's yaw is part of the angle enumerated.
-        yaw = np.angle(np.exp(1j * (angle - views.yaw)))
-        return Lifted(
-            pose=turned(model.scale_mm * shape, yaw),
-            projection=views.centre[:, None]
-            + weak.rolled(views.size[:, None, None] * seen, views.roll),
-            scale=scale * views.size,
-            yaw=yaw,
-            coefficients=coefficients,
-            component=component,
-            log_likelihood=likelihood,
-            component_probability=answer.probability,
-            ok=ok,
+        out.log_likelihood[:] = np.where(
+            ok, score[best] + views.log_volume - views.dimensions * np.log(views.size), -np.inf
         )
+        # The camera's yaw is part of the angle enumerated.
+        out.yaw[:] = np.where(
+            ok, np.remainder(pairs.angle[best] - views.yaw + np.pi, 2 * np.pi) - np.pi, 0
+        )
+        mm = (model.scale_mm / scale)[:, None]
+        cos, sin = np.cos(views.yaw)[:, None] * mm, np.sin(views.yaw)[:, None] * mm
+        x, z = x[best], z[best]
+        out.pose[..., 0] = cos * x - sin * z
+        out.pose[..., 1] = height[best] * mm
+        out.pose[..., 2] = cos * z + sin * x
+        seen = seen[best]
+        seen -= np.einsum("nl,ncl->nc", weak.share(views.weight), seen)[..., None]
+        seen *= views.size[:, None, None]
+        cos, sin = np.cos(views.roll)[:, None], np.sin(views.roll)[:, None]
+        out.projection[..., 0] = cos * seen[:, 0] - sin * seen[:, 1] + views.centre[:, :1]
+        out.projection[..., 1] = sin * seen[:, 0] + cos * seen[:, 1] + views.centre[:, 1:]
+        if not ok.all():
+            out.pose[~ok] = model.scale_mm * model.mean[0]
+            out.projection[~ok] = views.centre[~ok, None]
 
 
 def lift(points, model, *, camera=None, confidence=None, rotations=ROTATIONS, noise_mm=NOISE_MM):
@@ -374,23 +372,21 @@ def lift(points, model, *, camera=None, confidence=None, rotations=ROTATIONS, no
     return Lifter(model, rotations, noise_mm).lift(points, camera, confidence)
 
 
-def _dimensions(weight):
-    """How many numbers the centred points (N, 2L) of weights (N, L) are: (N,)."""
-    return 2 * (np.count_nonzero(weight, axis=1) - 1)
+# One at a time: the limit on BLAS's threads holds for the whole process.
+_threads = threading.Lock()
+_blas = ThreadpoolController()
 
 
-def _log_density(cost, scale, nu, log_det, dimensions):
-    """Log density of centred points at scale s, -inf where s is not positive."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = cost / (nu * scale**2) + log_det + dimensions * np.log(2 * np.pi * scale**2)
-    return np.where(scale > 0, -0.5 * value, -np.inf)
-
-
-def _each(matrices, index, vectors):
-    """vectors (n, A) times matrices (M, A, B)[index (n,)], one product for each matrix: (n, B)."""
-    result = np.empty((len(vectors), matrices.shape[2]))
-    order = np.argsort(index, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(index[order])) + 1):
-        if len(rows):
-            result[rows] = vectors[rows] @ matrices[index[rows[0]]]
-    return result
+def _in_threads(work, items):
+    """Call work(item) for all items, in as many threads as BLAS may use (OMP_NUM_THREADS)."""
+    if len(items) > 1 and _threads.acquire(blocking=False):
+        try:
+            count = max((lib.num_threads for lib in _blas.lib_controllers), default=1)
+            with _blas.limit(limits=1), ThreadPoolExecutor(count) as pool:
+                for _ in pool.map(work, items):
+                    pass
+        finally:
+            _threads.release()
+    else:
+        for item in items:
+            work(item)

@@ -4,6 +4,7 @@ The camera's roll only turns the image and its yaw only adds to the person's, so
 the camera's elevation alone.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -20,14 +21,18 @@ class Views(NamedTuple):
     """N images' points, turned upright, centred and weighted.
 
     y (N, 2L): first all x, then all y, of unit norm; size (N,): what they were divided by, px;
-    centre (N, 2), px: the weighted mean taken off; weight (N, L); roll, elevation, yaw (N,) of the
-    cameras; ok (N,): False where there is nothing to lift.
+    centre (N, 2), px: the weighted mean taken off; weight (N, L); dimensions (N,): how many numbers
+    the points are, without their mean; log_volume (N,): log of how much weighting stretches these;
+    roll, elevation, yaw (N,) of the cameras; ok (N,): False where there is nothing to lift (y is
+    0 or meaningless).
     """
 
     y: np.ndarray
     size: np.ndarray
     centre: np.ndarray
     weight: np.ndarray
+    dimensions: np.ndarray
+    log_volume: np.ndarray
     roll: np.ndarray
     elevation: np.ndarray
     yaw: np.ndarray
@@ -51,17 +56,21 @@ class Systems(NamedTuple):
     log_det: np.ndarray
 
 
-def views(points, camera, confidence):
-    """Check and prepare the arguments of `Lifter.lift`: Views. Raises PoseError, ValueError."""
+def check(points, camera, confidence):
+    """Check the arguments of `Lifter.lift`. Returns points (N, L, 2), the cameras' roll, elevation
+    and yaw (3, N), and confidence (N, L) or None, for `views`. Raises PoseError, ValueError."""
     points = np.asarray(points, dtype=float)
     if points.ndim != 3 or points.shape[1:] != (L, 2):
         raise PoseError(f"points: expected shape (N, {L}, 2), px, got {points.shape}")
     count = len(points)
-    camera = check_rotation(LEVEL if camera is None else camera)
-    if camera.shape not in ((3, 3), (count, 3, 3)):
-        raise PoseError(f"camera: expected (3, 3) or ({count}, 3, 3), got {camera.shape}")
-    missing = np.isnan(points).any(axis=2)
-    weight = 1.0 - missing
+    camera = np.asarray(LEVEL if camera is None else camera, dtype=float)
+    if camera.shape == (3, 3):
+        angles = np.broadcast_to(_angles(camera.tobytes()), (count, 3)).T
+    else:
+        camera = check_rotation(camera)
+        if camera.shape != (count, 3, 3):
+            raise PoseError(f"camera: expected (3, 3) or ({count}, 3, 3), got {camera.shape}")
+        angles = np.stack(decompose(camera))
     if confidence is not None:
         confidence = np.asarray(confidence, dtype=float)
         if confidence.shape not in ((L,), (count, L)):
@@ -70,21 +79,50 @@ def views(points, camera, confidence):
             )
         if not (np.isfinite(confidence) & (confidence >= 0)).all():
             raise PoseError("confidence: expected finite numbers of 0 or more")
-        weight = weight * confidence
-    finite = np.isfinite(points) | missing[..., None]
-    ok = finite.all(axis=(1, 2)) & (np.count_nonzero(weight, axis=1) >= MIN_LANDMARKS)
-    if not ok.all() or not weight.all():
+        confidence = np.broadcast_to(confidence, (count, L))
+    return points, angles, confidence
+
+
+@lru_cache(maxsize=64)
+def _angles(camera):
+    """Roll, elevation and yaw of the bytes of a camera, which callers use again and again."""
+    return np.array(decompose(check_rotation(np.frombuffer(camera).reshape(3, 3))))
+
+
+def views(points, angles, confidence):
+    """The Views of what `check` returned, or of some rows of it."""
+    count = len(points)
+    finite = np.isfinite(points)
+    ok = np.ones(count, dtype=bool)
+    weight = np.broadcast_to(1.0, (count, L)) if confidence is None else confidence
+    if confidence is not None or not finite.all():
+        missing = np.isnan(points).any(axis=2)
+        weight = np.where(missing, 0, weight)
+        ok = (finite.all(axis=2) | missing).all(axis=1)
+        ok &= np.count_nonzero(weight, axis=1) >= MIN_LANDMARKS
         points = np.where((weight > 0)[..., None] & ok[:, None, None], points, 0)
         weight = np.where(ok[:, None], weight, 1)
+    roll, elevation, yaw = angles
     centre = np.einsum("nl,nlc->nc", share(weight), points)
-    roll, elevation, yaw = (np.broadcast_to(a, (count,)) for a in decompose(camera))
     upright = rolled(points - centre[:, None], -roll)
     y = (weight[:, None] * upright.swapaxes(1, 2)).reshape(count, 2 * L)
     size = np.sqrt(np.einsum("ni,ni->n", y, y))
     # Rounding of the coordinates is not an extent.
-    ok = ok & (size > 1e-9 * (1 + np.abs(points).max(axis=(1, 2), initial=0)))
-    y = y / np.where(ok, size, 1)[:, None]
-    return Views(y, size, centre, weight, roll, elevation, yaw, ok)
+    ok &= size > 1e-9 * (1 + np.abs(points).max(axis=(1, 2), initial=0))
+    size = np.where(ok, size, 1)
+    y /= size[:, None]
+    if confidence is None and weight.strides[0] == 0:
+        numbers, log_volume = np.broadcast_to(2 * (L - 1), count), np.broadcast_to(0.0, count)
+    else:
+        numbers = dimensions(weight)
+        log_volume = 2 * np.log(np.where(weight > 0, weight, 1)).sum(axis=1)
+        log_volume -= np.log(np.square(weight).sum(axis=1) / np.count_nonzero(weight, axis=1))
+    return Views(y, size, centre, weight, numbers, log_volume, roll, elevation, yaw, ok)
+
+
+def dimensions(weight):
+    """How many numbers centred points of weights (..., L) are: (...)."""
+    return 2 * (np.count_nonzero(weight, axis=-1) - 1)
 
 
 def share(weight):
@@ -109,6 +147,14 @@ def solve(systems, y):
     """Scale (M,) and a' (M, J) of equation 4 for points y (M, 2L)."""
     scale = np.einsum("ni,ni->n", systems.g, y) / systems.mqm
     return scale, apply(systems.solve, y - scale[:, None] * systems.m)
+
+
+def log_density(cost, scale, nu, log_det, dimensions):
+    """Log density of centred weighted points of least-squares minimum `cost` at scale s, -inf
+    where s is not positive. All (M,)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = cost / (nu * scale**2) + log_det + dimensions * np.log(2 * np.pi * scale**2)
+    return np.where(scale > 0, -0.5 * value, -np.inf)
 
 
 class Projector:
@@ -142,7 +188,6 @@ class Projector:
         g = m - apply(G, apply(inverse, m))
         nu = self._nu[component]
         # |nu I + G std^2 G^T| over centred points, by the matrix determinant lemma.
-        dimensions = 2 * (np.count_nonzero(weight, axis=1) - 1)
-        log_det = (dimensions - size) * np.log(nu) + 2 * self._log_std[component]
+        log_det = (dimensions(weight) - size) * np.log(nu) + 2 * self._log_std[component]
         log_det += np.linalg.slogdet(H)[1]
         return Systems(m, G, inverse, g, np.einsum("ni,ni->n", m, g), nu, log_det)

@@ -105,21 +105,13 @@ def test_agrees_with_the_twin(model, lifter, weights):
         assert lifted.scale[i] == pytest.approx(scale)
 
 
-def _unshared(lifter, views):
-    """Every pose by itself, by an elevation that is not its own."""
-    for row in range(len(views.y)):
-        yield np.array([row]), 0.0, False
-
-
-def test_search_at_a_near_elevation_finds_what_the_exact_one_does(model, monkeypatch):
-    _, points, cameras = _photographs(300, noise_px=5)
-    near = prior.Lifter(model).lift(points, cameras)
-    monkeypatch.setattr(lifting, "SHORTLIST", 160)  # every combination, solved exactly
-    monkeypatch.setattr(prior.Lifter, "_groups", _unshared)
-    exact = prior.Lifter(model).lift(points, cameras)
-    same = np.abs(near.log_likelihood - exact.log_likelihood) < 1e-6
-    assert same.mean() == 1
-    np.testing.assert_allclose(near.pose, exact.pose, atol=1e-6)
+def test_interpolated_elevations_find_what_a_table_of_ones_own_does(lifter):
+    _, points, cameras = _photographs(60, noise_px=5)
+    together = lifter.lift(points, cameras)
+    for i in range(60):
+        alone = lifter.lift(points[i : i + 1], cameras[i])
+        assert together.log_likelihood[i] == pytest.approx(alone.log_likelihood[0], abs=1e-8)
+        np.testing.assert_allclose(together.pose[i], alone.pose[0], atol=1e-6)
 
 
 def test_a_shared_camera_and_one_per_pose_agree(lifter):
@@ -219,7 +211,7 @@ def test_derivatives_against_finite_differences(lifter, scale, weighted):
 
     def value(points):
         """The function with rotation, component and, if held, scale kept."""
-        views = weak_perspective.views(points, cameras, confidence)
+        views = weak_perspective.views(*weak_perspective.check(points, cameras, confidence))
         systems = lifter._projector.systems(
             lifted.component, lifted.yaw + views.yaw, views.elevation, views.weight
         )

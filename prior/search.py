@@ -1,0 +1,100 @@
+"""The search over rotations and components: log densities of many poses at once, in float32.
+
+What the log density of y needs is y^T Q y, a linear form in the products y_i y_j, and g^T y
+(weak_perspective.Systems), for each of the K R combinations of component and rotation. Q changes
+smoothly with the rotation, so the forms of all combinations are nearly of low rank (about 30 for
+80 rotations of one component): two thin matrix products take the place of a large one.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from prior.skeleton import L
+
+# Singular values of the forms below this share of the largest are left out: the size of float32's
+# rounding.
+RANK_TOLERANCE = 1e-6
+
+# Log densities of this search that are closer than this are decided in float64.
+TIE = 0.01
+
+# Poses searched at once: their products and scores stay in a core's cache.
+BLOCK = 512
+
+# Stands in for a g^T y that is not positive (upside down, or no points): the log density then
+# comes out far below any other.
+TINY = np.float32(1e-12)
+
+_I, _J = np.triu_indices(2 * L)
+
+
+class Table(NamedTuple):
+    """The forms of C combinations of component and rotation, at one elevation and weight.
+
+    left (r, L (2L + 1)), right (P C, r): products y_i y_j -> -y^T Q y (m^T Q m)^2 / (2 nu);
+    linear (P C, 2L): y -> g^T y; constant (P C, 1); all float32. The log density is constant +
+    quadratic / linear^2 - dimensions log linear. P is 1, or 2: the forms at one elevation, and
+    their change to the next.
+    """
+
+    left: np.ndarray
+    right: np.ndarray
+    linear: np.ndarray
+    constant: np.ndarray
+    dimensions: int
+
+
+def forms(systems, dimensions, log_prior):
+    """What a Table is made of, in float64: quadratic (C, L (2L + 1)), linear (C, 2L) and constant
+    (C,) of Systems of C combinations whose log priors are (C,)."""
+    Q = np.eye(2 * L) - systems.G @ systems.solve
+    mqm, nu = systems.mqm, systems.nu
+    quadratic = np.where(_I == _J, -0.5, -1) * Q[:, _I, _J] * (mqm**2 / nu)[:, None]
+    constant = 0.5 * (mqm / nu - systems.log_det) + dimensions * np.log(mqm)
+    return quadratic, systems.g, constant - 0.5 * dimensions * np.log(2 * np.pi) + log_prior
+
+
+def table(here, there, dimensions):
+    """The Table of the forms `here` and, unless it is None, of their change to `there`."""
+    if there is not None:
+        here = [np.concatenate([a, b - a]) for a, b in zip(here, there, strict=True)]
+    quadratic, linear, constant = here
+    u, values, v = np.linalg.svd(quadratic, full_matrices=False)
+    rank = np.count_nonzero(values > RANK_TOLERANCE * values[0])
+    arrays = v[:rank], u[:, :rank] * values[:rank], linear, constant[:, None]
+    return Table(*(np.ascontiguousarray(a, dtype=np.float32) for a in arrays), dimensions)
+
+
+def scores(table, y, part=None):
+    """Log densities (C, n), mixture weights included, of y (2L, n) float32 of unit norm.
+
+    part (n,) float32: how far each is from the table's first elevation to its second; None for a
+    table of one.
+    """
+    products = np.take(y, _I, axis=0, mode="clip")
+    products *= np.take(y, _J, axis=0, mode="clip")
+    score = table.right @ (table.left @ products)
+    linear, constant = table.linear @ y, table.constant
+    if part is not None:
+        score, linear, constant = (
+            a[: len(a) // 2] + part * a[len(a) // 2 :] for a in (score, linear, constant)
+        )
+    np.maximum(linear, TINY, out=linear)
+    score /= linear
+    score /= linear
+    logs = np.log(linear, out=linear)
+    logs *= np.float32(table.dimensions)
+    score -= logs
+    score += constant
+    return score
+
+
+def component_shares(score, best, components):
+    """Each component's share (n, K) of the density that scores (C, n) stand for, all rotations
+    together; best (n,) is the highest of each. The scores are overwritten."""
+    if components == 1:
+        return np.ones((len(best), 1))
+    score -= best
+    likely = np.exp(score, out=score).reshape(components, -1, len(best)).sum(axis=1).T
+    return likely / likely.sum(axis=1, keepdims=True)
