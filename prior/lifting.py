@@ -34,7 +34,7 @@ NOISE_MM = 20.0
 
 # Where poses come each with a camera of its own, search tables are shared: they hold two
 # elevations so far apart, and the forms in between are interpolated.
-ELEVATION_STEP = np.deg2rad(1.0)
+ELEVATION_STEP = np.deg2rad(0.5)
 
 # Search tables kept, and combinations up to which a table keeps its solutions (1.7 MB for 240).
 TABLES = 128
@@ -72,7 +72,7 @@ class Lifted(NamedTuple):
 
 class _Table(NamedTuple):
     """A search.Table; the elevation where it starts; and, if it is for that elevation alone,
-    solution (K R, 2L, 1 + J): y -> (s, a') and log_det (K R,) of Systems (else None)."""
+    solution (K R, 1 + J, 2L): y -> (s, a') and log_det (K R,) of Systems (else None)."""
 
     search: search.Table
     elevation: float
@@ -81,12 +81,13 @@ class _Table(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """Candidates: for each of P, row (P,) of the pose, sorted component (P,), angle (P,), the
-    solution (P, 1 + J): s and a', and log_det (P,) of Systems. Every row has one at least."""
+    """Candidates: row (P,) of the pose, sorted component (P,), angle (P,), y (2, L, P) of Views,
+    solution (1 + J, P), that is s and a', and log_det (P,) of Systems."""
 
     row: np.ndarray
     component: np.ndarray
     angle: np.ndarray
+    y: np.ndarray
     solution: np.ndarray
     log_det: np.ndarray
 
@@ -112,9 +113,11 @@ class Lifter:
         self._angle = np.tile(np.arange(rotations) * (2 * np.pi / rotations), count)
         # The prior of a combination: its component's weight, every rotation alike.
         self._log_prior = np.log(model.weight) - np.log(rotations)
-        # Mean and basis of each component, coordinates first: (K, 1 + J, 3L).
+        # Mean and basis of each component, coordinates first: (K, 3L, 1 + J).
         shape = np.concatenate([model.mean[:, None], model.basis], axis=1)
-        self._shape = np.ascontiguousarray(shape.swapaxes(2, 3)).reshape(count, -1, 3 * L)
+        shape = shape.transpose(0, 3, 2, 1).reshape(count, 3 * L, -1)
+        self._shape = np.ascontiguousarray(shape)
+        self._tie = np.float32(max(search.TIE / self._nu.min(), search.LEAST_TIE))
         self._tables = OrderedDict()
         self._lock = threading.Lock()
 
@@ -139,9 +142,10 @@ class Lifter:
             rows = slice(start, start + CHUNK)
             views = weak.views(points[rows], cameras[:, rows],
                                None if confidence is None else confidence[rows])  # fmt: skip
-            pairs, shares = self._search(views)
-            self._describe(views, pairs, Lifted(*(a[rows] for a in lifted)))
-            lifted.component_probability[rows] = shares
+            out = Lifted(*(a[rows] for a in lifted))
+            pairs = self._best(views, self._search(views, out.component_probability))
+            for i in range(0, len(pairs.row), search.BLOCK):
+                self._describe(views, _some(pairs, slice(i, i + search.BLOCK)), out)
 
         _in_threads(work, range(0, count, CHUNK))
         lost = count - np.count_nonzero(lifted.ok)
@@ -166,16 +170,16 @@ class Lifter:
         if scale not in ("exact", "held"):
             raise ValueError(f"scale: expected 'exact' or 'held', got {scale!r}")
         views = weak.views(*weak.check(points, camera, confidence))
-        where = lifted.component, lifted.yaw + views.yaw, views.elevation, views.weight
+        weight, count = views.weight.T, len(lifted.pose)
+        where = lifted.component, lifted.yaw + views.yaw, views.elevation, weight
         systems = self._projector.systems(*where)
         back = systems.solve.swapaxes(1, 2)
         solve_m = weak.apply(systems.solve, systems.m)
-        to_y, to_scale = np.zeros_like(views.y), np.zeros(len(views.y))
-        total = np.zeros((len(views.y), 2))
+        to_y, to_scale, total = np.zeros((count, 2 * L)), np.zeros(count), np.zeros((2, count))
         if projection is not None:
-            grad = weak.rolled(np.asarray(projection, dtype=float), -views.roll)
+            grad = weak.rolled(np.asarray(projection, dtype=float).transpose(2, 1, 0), -views.roll)
             total = grad.sum(axis=1)
-            reduced = np.einsum("nclj,nlc->nj", self._projector.columns(*where), grad)
+            reduced = np.einsum("nclj,cln->nj", self._projector.columns(*where), grad)
             to_y += weak.apply(back, reduced[:, 1:])
             to_scale += reduced[:, 0] - np.einsum("nj,nj->n", reduced[:, 1:], solve_m)
         if pose is not None:
@@ -186,86 +190,87 @@ class Lifter:
             to_scale -= np.einsum("nj,nj->n", to_a, lifted.coefficients + solve_m) / s
         if scale == "exact":
             to_y += systems.g * (to_scale / systems.mqm)[:, None]
-        grad = views.weight[..., None] * to_y.reshape(-1, 2, L).swapaxes(1, 2)
+        grad = views.weight * to_y.T.reshape(2, L, count)
         # Centring: the points' weighted mean is taken off, and given back to the projection.
-        grad += weak.share(views.weight)[..., None] * (total - grad.sum(axis=1))[:, None]
-        return np.where(lifted.ok[:, None, None], weak.rolled(grad, views.roll), 0)
+        grad += weak.share(views.weight) * (total - grad.sum(axis=1))[:, None]
+        return np.where(lifted.ok, weak.rolled(grad, views.roll), 0).transpose(2, 1, 0)
 
     # The search ------------------------------------------------------------------------------
 
-    def _search(self, views):
-        """The _Pairs to choose from, and the components' shares (n, K)."""
-        shares = np.empty((len(views.y), self.model.components))
+    def _search(self, views, shares):
+        """The _Pairs of what is, or may be, the best of each row; writes the components' shares
+        (n, K) of the probability."""
+        y = views.y.reshape(2 * L, -1)
         found = []
         for rows, table in self._groups(views):
-            y = views.y if rows is None else views.y[rows]
             part = None
             if table.solution is None:
                 part = (views.elevation[rows] - table.elevation) / ELEVATION_STEP
-                part = part.astype(np.float32)
-            near = np.empty((len(self._angle), len(y)), dtype=bool)
-            for i in range(0, len(y), search.BLOCK):
+            near = np.empty((len(self._angle), len(rows)), dtype=bool)
+            for i in range(0, len(rows), search.BLOCK):
                 block = slice(i, i + search.BLOCK)
                 score = search.scores(
-                    table.search, np.ascontiguousarray(y[block].T, dtype=np.float32),
-                    None if part is None else part[block],
+                    table.search, y[:, rows[block]].astype(np.float32),
+                    None if part is None else part[block].astype(np.float32),
                 )  # fmt: skip
                 best = score.max(axis=0)
-                np.greater_equal(score, best - np.float32(search.TIE), out=near[:, block])
-                share = search.component_shares(score, best, self.model.components)
-                shares[block if rows is None else rows[block]] = share
+                np.greater_equal(score, best - self._tie, out=near[:, block])
+                shares[rows[block]] = search.shares(score, best, self.model.components)
             # In C order: sorted by combination.
-            combination, row = np.divmod(np.flatnonzero(near), len(y))
-            row = row if rows is None else rows[row]
-            found.append(self._solve(views, row, combination, table))
+            combination, row = np.divmod(np.flatnonzero(near), len(rows))
+            found.append(self._solve(views, rows[row], combination, table))
         if len(found) == 1:
-            return found[0], shares
-        pairs = _Pairs(*(np.concatenate(a) for a in zip(*found, strict=True)))
-        order = np.argsort(pairs.component, kind="stable")
-        return _Pairs(*(a[order] for a in pairs)), shares
+            return found[0]
+        pairs = _Pairs(*(np.concatenate(a, axis=-1) for a in zip(*found, strict=True)))
+        return _some(pairs, np.argsort(pairs.component, kind="stable"))
 
     def _solve(self, views, row, combination, table):
-        """The _Pairs of rows (P,) and combinations (P,)."""
+        """The _Pairs of rows (P,) and sorted combinations (P,)."""
         component, angle = self._component[combination], self._angle[combination]
-        solution = np.empty((len(row), 1 + self.model.basis_size))
-        if table.solution is not None:
-            y = views.y[row]
-            ends = np.append(np.flatnonzero(np.diff(combination)) + 1, len(row)).tolist()
-            start = 0
-            for end in ends:
-                np.matmul(y[start:end], table.solution[combination[start]], out=solution[start:end])
-                start = end
-            return _Pairs(row, component, angle, solution, table.log_det[combination])
-        log_det = np.empty(len(row))
+        if table.solution is None:
+            return self._solve_each(views, row, component, angle)
+        y = np.take(views.y.reshape(2 * L, -1), row, axis=1)
+        solution = np.empty((1 + self.model.basis_size, len(row)))
+        starts = np.flatnonzero(np.diff(combination, prepend=-1))
+        ends = np.append(starts[1:], len(row))
+        for i, start, end in zip(combination[starts], starts, ends, strict=True):
+            np.matmul(table.solution[i], y[:, start:end], out=solution[:, start:end])
+        y = y.reshape(2, L, -1)
+        return _Pairs(row, component, angle, y, solution, table.log_det[combination])
+
+    def _solve_each(self, views, row, component, angle):
+        """The _Pairs of rows (P,), sorted components (P,) and any angles (P,)."""
+        y = np.take(views.y.reshape(2 * L, -1), row, axis=1)
+        solution, log_det = np.empty((1 + self.model.basis_size, len(row))), np.empty(len(row))
         for i in range(0, len(row), BATCH):
             batch = slice(i, i + BATCH)
             systems = self._projector.systems(
                 component[batch], angle[batch], views.elevation[row[batch]],
-                views.weight[row[batch]],
+                views.weight[:, row[batch]].T,
             )  # fmt: skip
-            solution[batch, 0], solution[batch, 1:] = weak.solve(systems, views.y[row[batch]])
+            scale, scaled = weak.solve(systems, y[:, batch].T)
+            solution[0, batch], solution[1:, batch] = scale, scaled.T
             log_det[batch] = systems.log_det
-        return _Pairs(row, component, angle, solution, log_det)
+        return _Pairs(row, component, angle, y.reshape(2, L, -1), solution, log_det)
 
     def _groups(self, views):
-        """Rows that share a table: (rows, or None for all; the _Table)."""
-        weight, elevation = views.weight, views.elevation
-        if not len(weight):
-            return
-        cell = np.floor(elevation / ELEVATION_STEP).astype(int)
+        """Rows (n,) that share a table, and the _Table."""
+        weight, elevation = views.weight.T, views.elevation
+        rows = np.arange(len(elevation))
         alike = weight.strides[0] == 0 or (weight == weight[0]).all()
         if alike and (elevation == elevation[0]).all():
-            yield None, self._table(elevation[0], weight[0], True)
+            yield rows, self._table(elevation[0], weight[0], True)
             return
-        # A pose with a table of its own costs as much as ..., so only those that many share.
+        cell = np.floor(elevation / ELEVATION_STEP)
         keys = np.concatenate([cell[:, None], weight], axis=1)
-        _, inverse = np.unique(keys, axis=0, return_inverse=True)
-        order = np.argsort(inverse.ravel(), kind="stable")
-        for rows in np.split(order, np.cumsum(np.bincount(inverse.ravel()))[:-1]):
-            own = elevation[rows]
-            same = (own == own[0]).all()
-            start = own[0] if same else cell[rows[0]] * ELEVATION_STEP
-            yield rows, self._table(start, weight[rows[0]], same)
+        _, group = np.unique(keys, axis=0, return_inverse=True)
+        rows = np.argsort(group.ravel(), kind="stable")
+        for rows in np.split(rows, np.cumsum(np.bincount(group.ravel()))[:-1]):
+            first = rows[0]
+            if (elevation[rows] == elevation[first]).all():
+                yield rows, self._table(elevation[first], weight[first], True)
+            else:
+                yield rows, self._table(cell[first] * ELEVATION_STEP, weight[first], False)
 
     def _table(self, elevation, weight, exact):
         """The _Table that starts at an elevation, for a weight (L,), made at its first use."""
@@ -296,7 +301,7 @@ class Lifter:
                 weak.apply(systems.solve, systems.m)[..., None] * by_scale[:, None]
             )
             solution = np.ascontiguousarray(
-                np.concatenate([by_scale[:, None], lift], axis=1).swapaxes(1, 2)
+                np.concatenate([by_scale[:, None], lift], axis=1)
             )
             log_det = systems.log_det
         table = _Table(found, float(elevation), solution, log_det)
@@ -308,63 +313,80 @@ class Lifter:
 
     # The answer ------------------------------------------------------------------------------
 
-    def _describe(self, views, pairs, out):
-        """Choose each row's best of the _Pairs, and write it into `out`, a Lifted."""
-        model = self.model
-        # s times the shape, as the camera sees it; coordinates first.
-        shape = np.empty((len(pairs.row), 3, L))
-        ends = np.searchsorted(pairs.component, np.arange(model.components + 1))
-        for k, (start, end) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
-            if end > start:
-                np.matmul(pairs.solution[start:end], self._shape[k],
-                          out=shape[start:end].reshape(-1, 3 * L))  # fmt: skip
-        x, height, z = shape.swapaxes(0, 1)
-        cos, sin = np.cos(pairs.angle)[:, None], np.sin(pairs.angle)[:, None]
+    def _seen(self, views, pairs):
+        """What the camera sees, times s: x, height and z (L, P) of the turned shapes, their
+        projection (2, L, P), and the log density (P,) of the centred weighted points of unit
+        norm."""
+        shape = np.empty((3 * L, len(pairs.row)))
+        ends = np.searchsorted(pairs.component, np.arange(self.model.components + 1)).tolist()
+        for k, start in enumerate(ends[:-1]):
+            part = slice(start, ends[k + 1])
+            np.matmul(self._shape[k], pairs.solution[:, part], out=shape[:, part])
+        x, height, z = shape.reshape(3, L, -1)
+        cos, sin = np.cos(pairs.angle), np.sin(pairs.angle)
         x, z = cos * x + sin * z, cos * z - sin * x
         elevation = views.elevation[pairs.row]
-        seen = np.empty((len(x), 2, L))
-        seen[:, 0] = x
-        seen[:, 1] = np.sin(elevation)[:, None] * z - np.cos(elevation)[:, None] * height
-        # The least squares' minimum is y^T (y - prediction), y has unit norm and is centred.
-        weight = views.weight[pairs.row]
-        y = views.y[pairs.row].reshape(-1, 2, L)
-        cost = 1 - np.einsum("pcl,pl,pcl->p", seen, weight, y)
-        scale = pairs.solution[:, 0]
-        score = self._log_prior[pairs.component] + weak.log_density(
-            cost, scale, self._nu[pairs.component], pairs.log_det, views.dimensions[pairs.row]
-        )
-        best = np.empty(len(views.y), dtype=int)
-        order = np.argsort(score, kind="stable")
-        best[pairs.row[order]] = order  # the last one, of the highest score, stays
-        ok = views.ok & (scale[best] > 0)
-        scale = np.where(ok, scale[best], 1)
-        out.ok[:] = ok
-        out.scale[:] = np.where(ok, scale * views.size, 0)
-        out.component[:] = np.where(ok, pairs.component[best], 0)
-        out.coefficients[:] = np.where(ok[:, None], pairs.solution[best, 1:] / scale[:, None], 0)
+        flat = np.empty((2, *x.shape))
+        flat[0] = x
+        np.subtract(np.sin(elevation) * z, np.cos(elevation) * height, out=flat[1])
+        # The least squares' minimum is y^T (y - prediction); y has unit norm and is centred.
+        fit = np.einsum("clp,clp,lp->p", flat, pairs.y, views.weight[:, pairs.row])
+        density = self._log_prior[pairs.component] + weak.log_density(
+            1 - fit, pairs.solution[0], self._nu[pairs.component], pairs.log_det,
+            views.dimensions[pairs.row],
+        )  # fmt: skip
+        return x, height, z, flat, density
+
+    def _best(self, views, pairs):
+        """One of the _Pairs for each row: the most probable."""
+        many = np.bincount(pairs.row)[pairs.row] > 1
+        if not many.any():
+            return pairs
+        tied = np.flatnonzero(many)
+        density = self._seen(views, _some(pairs, tied))[-1]
+        order = np.lexsort((-density, pairs.row[tied]))
+        first = np.diff(pairs.row[tied][order], prepend=-1) > 0
+        keep = ~many
+        keep[tied[order[first]]] = True
+        return _some(pairs, np.flatnonzero(keep))
+
+    def _describe(self, views, pairs, out):
+        """Write what the _Pairs, one a row, say into `out`, a Lifted."""
+        model, row = self.model, pairs.row
+        x, height, z, flat, density = self._seen(views, pairs)
+        ok = views.ok[row] & (pairs.solution[0] > 0)
+        scale = np.where(ok, pairs.solution[0], 1)
+        size, yaw, roll = views.size[row], views.yaw[row], views.roll[row]
+        out.ok[row], out.scale[row], out.component[row] = ok, scale * size, pairs.component
+        out.coefficients[row] = (pairs.solution[1:] / scale).T
         # From centred weighted points of unit norm to the points in px.
-        out.log_likelihood[:] = np.where(
-            ok, score[best] + views.log_volume - views.dimensions * np.log(views.size), -np.inf
-        )
+        density += views.log_volume[row] - views.dimensions[row] * np.log(size)
+        out.log_likelihood[row] = density
         # The camera's yaw is part of the angle enumerated.
-        out.yaw[:] = np.where(
-            ok, np.remainder(pairs.angle[best] - views.yaw + np.pi, 2 * np.pi) - np.pi, 0
-        )
-        mm = (model.scale_mm / scale)[:, None]
-        cos, sin = np.cos(views.yaw)[:, None] * mm, np.sin(views.yaw)[:, None] * mm
-        x, z = x[best], z[best]
-        out.pose[..., 0] = cos * x - sin * z
-        out.pose[..., 1] = height[best] * mm
-        out.pose[..., 2] = cos * z + sin * x
-        seen = seen[best]
-        seen -= np.einsum("nl,ncl->nc", weak.share(views.weight), seen)[..., None]
-        seen *= views.size[:, None, None]
-        cos, sin = np.cos(views.roll)[:, None], np.sin(views.roll)[:, None]
-        out.projection[..., 0] = cos * seen[:, 0] - sin * seen[:, 1] + views.centre[:, :1]
-        out.projection[..., 1] = sin * seen[:, 0] + cos * seen[:, 1] + views.centre[:, 1:]
+        out.yaw[row] = np.remainder(pairs.angle - yaw + np.pi, 2 * np.pi) - np.pi
+        mm = model.scale_mm / scale
+        cos, sin = np.cos(yaw) * mm, np.sin(yaw) * mm
+        pose = np.empty((len(row), L, 3))
+        pose[..., 0], pose[..., 1] = (cos * x - sin * z).T, (height * mm).T
+        pose[..., 2] = (cos * z + sin * x).T
+        out.pose[row] = pose
+        flat -= np.einsum("lp,clp->cp", weak.share(views.weight[:, row]), flat)[:, None]
+        flat *= size
+        flat = weak.rolled(flat, roll)
+        flat += views.centre[:, None, row]
+        out.projection[row] = flat.transpose(2, 1, 0)
         if not ok.all():
-            out.pose[~ok] = model.scale_mm * model.mean[0]
-            out.projection[~ok] = views.centre[~ok, None]
+            lost = row[~ok]
+            for array in (out.scale, out.component, out.coefficients, out.yaw):
+                array[lost] = 0
+            out.log_likelihood[lost] = -np.inf
+            out.pose[lost] = model.scale_mm * model.mean[0]
+            out.projection[lost] = views.centre.T[lost, None]
+
+
+def _some(pairs, which):
+    """Those of the _Pairs."""
+    return _Pairs(*(a[..., which] for a in pairs))
 
 
 def lift(points, model, *, camera=None, confidence=None, rotations=ROTATIONS, noise_mm=NOISE_MM):

@@ -16,14 +16,17 @@ from prior.skeleton import L
 # rounding.
 RANK_TOLERANCE = 1e-6
 
-# Log densities of this search that are closer than this are decided in float64.
-TIE = 0.01
+# Log densities of this search that are closer than TIE / nu, and at least LEAST_TIE, are decided in
+# float64. Errors come from the quadratic form and go with 1 / nu: at 20 mm of noise, of the best
+# combinations of real poses, up to 0.002, and 0.009 between elevations 0.5 degrees apart.
+TIE = 8e-6
+LEAST_TIE = 1e-3
 
 # Poses searched at once: their products and scores stay in a core's cache.
 BLOCK = 512
 
-# Stands in for a g^T y that is not positive (upside down, or no points): the log density then
-# comes out far below any other.
+# Stands in for a scale that is not positive (upside down): the log density then comes out far
+# below any other.
 TINY = np.float32(1e-12)
 
 _I, _J = np.triu_indices(2 * L)
@@ -32,13 +35,13 @@ _I, _J = np.triu_indices(2 * L)
 class Table(NamedTuple):
     """The forms of C combinations of component and rotation, at one elevation and weight.
 
-    left (r, L (2L + 1)), right (P C, r): products y_i y_j -> -y^T Q y (m^T Q m)^2 / (2 nu);
-    linear (P C, 2L): y -> g^T y; constant (P C, 1); all float32. The log density is constant +
-    quadratic / linear^2 - dimensions log linear. P is 1, or 2: the forms at one elevation, and
-    their change to the next.
+    left (r, L (2L + 1)) or None, right (P C, r): products y_i y_j -> -y^T Q y / (2 nu); linear (P C, 2L):
+    y -> the scale s; constant (P C, 1); all float32. The log density is constant + quadratic / s^2
+    - dimensions log s. P is 1, or 2: the forms at one elevation, and their change to the next (then
+    right is the whole: such tables are made for few poses, and compressing would not pay).
     """
 
-    left: np.ndarray
+    left: np.ndarray | None
     right: np.ndarray
     linear: np.ndarray
     constant: np.ndarray
@@ -49,21 +52,25 @@ def forms(systems, dimensions, log_prior):
     """What a Table is made of, in float64: quadratic (C, L (2L + 1)), linear (C, 2L) and constant
     (C,) of Systems of C combinations whose log priors are (C,)."""
     Q = np.eye(2 * L) - systems.G @ systems.solve
-    mqm, nu = systems.mqm, systems.nu
-    quadratic = np.where(_I == _J, -0.5, -1) * Q[:, _I, _J] * (mqm**2 / nu)[:, None]
-    constant = 0.5 * (mqm / nu - systems.log_det) + dimensions * np.log(mqm)
-    return quadratic, systems.g, constant - 0.5 * dimensions * np.log(2 * np.pi) + log_prior
+    quadratic = np.where(_I == _J, -0.5, -1) * Q[:, _I, _J] / systems.nu[:, None]
+    constant = systems.mqm / systems.nu - systems.log_det - dimensions * np.log(2 * np.pi)
+    return quadratic, systems.g / systems.mqm[:, None], 0.5 * constant + log_prior
 
 
 def table(here, there, dimensions):
     """The Table of the forms `here` and, unless it is None, of their change to `there`."""
-    if there is not None:
-        here = [np.concatenate([a, b - a]) for a, b in zip(here, there, strict=True)]
-    quadratic, linear, constant = here
-    u, values, v = np.linalg.svd(quadratic, full_matrices=False)
-    rank = np.count_nonzero(values > RANK_TOLERANCE * values[0])
-    arrays = v[:rank], u[:, :rank] * values[:rank], linear, constant[:, None]
-    return Table(*(np.ascontiguousarray(a, dtype=np.float32) for a in arrays), dimensions)
+    if there is None:
+        u, values, v = np.linalg.svd(here[0], full_matrices=False)
+        rank = np.count_nonzero(values > RANK_TOLERANCE * values[0])
+        left, right = np.ascontiguousarray(v[:rank], np.float32), u[:, :rank] * values[:rank]
+        _, linear, constant = here
+    else:
+        left = None
+        right, linear, constant = (
+            np.concatenate([a, b - a]) for a, b in zip(here, there, strict=True)
+        )
+    arrays = (np.ascontiguousarray(a, np.float32) for a in (right, linear, constant[:, None]))
+    return Table(left, *arrays, dimensions)
 
 
 def scores(table, y, part=None):
@@ -74,23 +81,25 @@ def scores(table, y, part=None):
     """
     products = np.take(y, _I, axis=0, mode="clip")
     products *= np.take(y, _J, axis=0, mode="clip")
-    score = table.right @ (table.left @ products)
-    linear, constant = table.linear @ y, table.constant
+    if table.left is not None:
+        products = table.left @ products
+    score = table.right @ products
+    scale, constant = table.linear @ y, table.constant
     if part is not None:
-        score, linear, constant = (
-            a[: len(a) // 2] + part * a[len(a) // 2 :] for a in (score, linear, constant)
+        score, scale, constant = (
+            a[: len(a) // 2] + part * a[len(a) // 2 :] for a in (score, scale, constant)
         )
-    np.maximum(linear, TINY, out=linear)
-    score /= linear
-    score /= linear
-    logs = np.log(linear, out=linear)
+    np.maximum(scale, TINY, out=scale)
+    score /= scale
+    score /= scale
+    logs = np.log(scale, out=scale)
     logs *= np.float32(table.dimensions)
     score -= logs
     score += constant
     return score
 
 
-def component_shares(score, best, components):
+def shares(score, best, components):
     """Each component's share (n, K) of the density that scores (C, n) stand for, all rotations
     together; best (n,) is the highest of each. The scores are overwritten."""
     if components == 1:

@@ -18,13 +18,12 @@ MIN_LANDMARKS = 3
 
 
 class Views(NamedTuple):
-    """N images' points, turned upright, centred and weighted.
+    """N images' points, turned upright, centred and weighted; poses along the last axis.
 
-    y (N, 2L): first all x, then all y, of unit norm; size (N,): what they were divided by, px;
-    centre (N, 2), px: the weighted mean taken off; weight (N, L); dimensions (N,): how many numbers
-    the points are, without their mean; log_volume (N,): log of how much weighting stretches these;
-    roll, elevation, yaw (N,) of the cameras; ok (N,): False where there is nothing to lift (y is
-    0 or meaningless).
+    y (2, L, N), of unit norm; size (N,): what they were divided by, px; centre (2, N), px: the
+    weighted mean taken off; weight (L, N); dimensions (N,): how many numbers the points are,
+    without their mean; log_volume (N,): log of how much weighting stretches these; roll,
+    elevation, yaw (N,) of the cameras; ok (N,): False where there is nothing to lift.
     """
 
     y: np.ndarray
@@ -92,31 +91,30 @@ def _angles(camera):
 def views(points, angles, confidence):
     """The Views of what `check` returned, or of some rows of it."""
     count = len(points)
+    points = np.ascontiguousarray(points.reshape(count, -1).T).reshape(L, 2, count).swapaxes(0, 1)
     finite = np.isfinite(points)
-    ok = np.ones(count, dtype=bool)
-    weight = np.broadcast_to(1.0, (count, L)) if confidence is None else confidence
-    if confidence is not None or not finite.all():
-        missing = np.isnan(points).any(axis=2)
-        weight = np.where(missing, 0, weight)
-        ok = (finite.all(axis=2) | missing).all(axis=1)
-        ok &= np.count_nonzero(weight, axis=1) >= MIN_LANDMARKS
-        points = np.where((weight > 0)[..., None] & ok[:, None, None], points, 0)
-        weight = np.where(ok[:, None], weight, 1)
-    roll, elevation, yaw = angles
-    centre = np.einsum("nl,nlc->nc", share(weight), points)
-    upright = rolled(points - centre[:, None], -roll)
-    y = (weight[:, None] * upright.swapaxes(1, 2)).reshape(count, 2 * L)
-    size = np.sqrt(np.einsum("ni,ni->n", y, y))
-    # Rounding of the coordinates is not an extent.
-    ok &= size > 1e-9 * (1 + np.abs(points).max(axis=(1, 2), initial=0))
-    size = np.where(ok, size, 1)
-    y /= size[:, None]
-    if confidence is None and weight.strides[0] == 0:
+    if confidence is None and finite.all():
+        weight, ok = np.broadcast_to(1.0, (L, count)), np.ones(count, dtype=bool)
         numbers, log_volume = np.broadcast_to(2 * (L - 1), count), np.broadcast_to(0.0, count)
     else:
-        numbers = dimensions(weight)
-        log_volume = 2 * np.log(np.where(weight > 0, weight, 1)).sum(axis=1)
-        log_volume -= np.log(np.square(weight).sum(axis=1) / np.count_nonzero(weight, axis=1))
+        missing = np.isnan(points).any(axis=0)
+        weight = np.where(missing, 0, 1 if confidence is None else confidence.T)
+        ok = (finite.all(axis=0) | missing).all(axis=0)
+        ok &= np.count_nonzero(weight, axis=0) >= MIN_LANDMARKS
+        points = np.where((weight > 0) & ok, points, 0)
+        weight = np.where(ok, weight, 1)
+        numbers = dimensions(weight.T)
+        log_volume = 2 * np.log(np.where(weight > 0, weight, 1)).sum(axis=0)
+        log_volume -= np.log(np.square(weight).sum(axis=0) / np.count_nonzero(weight, axis=0))
+    roll, elevation, yaw = angles
+    centre = np.einsum("ln,cln->cn", share(weight), points)
+    y = rolled(points - centre[:, None], -roll)
+    y *= weight
+    size = np.sqrt(np.einsum("cln,cln->n", y, y))
+    # Rounding of the coordinates is not an extent.
+    ok &= size > 1e-9 * (1 + np.abs(points).max(axis=(0, 1), initial=0))
+    size = np.where(ok, size, 1)
+    y /= size
     return Views(y, size, centre, weight, numbers, log_volume, roll, elevation, yaw, ok)
 
 
@@ -126,16 +124,19 @@ def dimensions(weight):
 
 
 def share(weight):
-    """Each landmark's part (N, L) in the weighted mean of residuals' weights (N, L)."""
+    """Each landmark's part (L, N) in the weighted mean of residuals' weights (L, N)."""
     squared = weight * weight
-    return squared / squared.sum(axis=1, keepdims=True)
+    return squared / squared.sum(axis=0)
 
 
 def rolled(points, angle):
-    """Image points (N, L, 2) turned by angle (N,) about the origin, x towards y."""
-    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    x, y = points[..., 0], points[..., 1]
-    return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
+    """Image points (2, L, N) turned by angle (N,) about the origin, x towards y."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    x, y = points
+    result = np.empty(points.shape)
+    np.subtract(cos * x, sin * y, out=result[0])
+    np.add(sin * x, cos * y, out=result[1])
+    return result
 
 
 def apply(matrices, vectors):
@@ -173,7 +174,7 @@ class Projector:
         component, angle, elevation (M,) and weight (M, L)."""
         view = (level_camera(elevation) @ vertical_rotation(angle))[:, :2]
         columns = (view @ self._shape[component]).reshape(len(view), 2, L, -1)
-        return columns - np.einsum("ml,mclj->mcj", share(weight), columns)[:, :, None]
+        return columns - np.einsum("lm,mclj->mcj", share(weight.T), columns)[:, :, None]
 
     def systems(self, component, angle, elevation, weight):
         """Systems for component, angle, elevation (M,) and weight (M, L)."""

@@ -213,9 +213,9 @@ def test_derivatives_against_finite_differences(lifter, scale, weighted):
         """The function with rotation, component and, if held, scale kept."""
         views = weak_perspective.views(*weak_perspective.check(points, cameras, confidence))
         systems = lifter._projector.systems(
-            lifted.component, lifted.yaw + views.yaw, views.elevation, views.weight
+            lifted.component, lifted.yaw + views.yaw, views.elevation, views.weight.T
         )
-        y = views.y * views.size[:, None]
+        y = (views.y * views.size).reshape(34, -1).T
         s = np.einsum("ni,ni->n", systems.g, y) / systems.mqm
         if scale == "held":
             s = lifted.scale
