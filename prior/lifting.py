@@ -21,9 +21,9 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from prior import search
+from prior import posterior, search
 from prior import weak_perspective as weak
-from prior.camera import turned
+from prior.camera import LEVEL, compose, turned
 from prior.skeleton import L
 
 # Section 5.3.
@@ -43,8 +43,26 @@ SOLUTIONS = 2048
 # Poses handled at once by one thread: bounds the memory, and is enough for large products.
 CHUNK = 8192
 
+# Poses described at once: these arrays stay near the processor.
+BLOCK = 2048
+
 # Systems set up at once.
 BATCH = 512
+
+# Refinement: the highest maxima of the enumerated density that are followed to the top of the
+# continuous one, and the steps it takes. From 20 rotations, six leave less than 0.1 degrees.
+PEAKS = 4
+REFINEMENTS = 6
+
+# Unknown tilt: photos are taken from a little below the person to well above, and hardly ever
+# rolled; the prior is flat over this grid. Half a step of elevation leans a pose by 2 % of its
+# height.
+ELEVATIONS = np.deg2rad(np.arange(-10, 40.1, 2.5))
+ROLLS = np.deg2rad(np.arange(-10, 10.1, 5))
+
+# Combinations that are less probable than the best by more than this many nats do not count in
+# the posterior: less than a thousandth.
+REACH = 7.0
 
 
 class Lifted(NamedTuple):
@@ -54,9 +72,10 @@ class Lifted(NamedTuple):
     projection (N, L, 2), px, equation 5; scale (N,), px per unit of limb scale; yaw (N,), of the
     person about the vertical, world; coefficients (N, J); component (N,); log_likelihood (N,), of
     the points with the weight of the component; component_probability (N, K), all rotations
-    together; ok (N,): False where the points cannot be lifted (too few landmarks, all in one
-    place, only upside down). There pose is the first component's mean, projection the mean of the
-    points, and scale, coefficients and log_likelihood are 0, 0 and -inf.
+    together; camera (N, 3, 3), as given, or as found where its tilt was searched; ok (N,): False
+    where the points cannot be lifted (too few landmarks, all in one place, only upside down).
+    There pose is the first component's mean, projection the mean of the points, and scale,
+    coefficients and log_likelihood are 0, 0 and -inf.
     """
 
     pose: np.ndarray
@@ -67,6 +86,7 @@ class Lifted(NamedTuple):
     component: np.ndarray
     log_likelihood: np.ndarray
     component_probability: np.ndarray
+    camera: np.ndarray
     ok: np.ndarray
 
 
@@ -106,8 +126,9 @@ class Lifter:
             raise ValueError(f"noise_mm: expected 0 or more, got {noise_mm}")
         self.model = model
         self.rotations = rotations
-        self._nu = model.noise_std**2 + (noise_mm / model.scale_mm) ** 2
-        self._projector = weak.Projector(model, self._nu)
+        self.noise = noise_mm / model.scale_mm
+        self._nu = model.noise_std**2 + self.noise**2
+        self.projector = weak.Projector(model, self._nu)
         count = model.components
         self._component = np.repeat(np.arange(count), rotations)
         self._angle = np.tile(np.arange(rotations) * (2 * np.pi / rotations), count)
@@ -121,31 +142,42 @@ class Lifter:
         self._tables = OrderedDict()
         self._lock = threading.Lock()
 
-    def lift(self, points, camera=None, confidence=None):
+    def lift(self, points, camera=None, confidence=None, refine=False, tilt=False):
         """The most probable 3D poses of 2D landmarks.
 
         points: (N, L, 2), px; NaN marks a missing landmark. camera: (3, 3) or (N, 3, 3), world to
         camera, a level one by default. confidence: (N, L) or (L,), a weight on each landmark's
-        residuals, 0 for missing. Returns Lifted. Raises PoseError for other shapes, values or
-        confidences, ValueError if the camera is no rotation. A pose that cannot be lifted is
-        marked in `ok`, warned of, and leaves the others alone.
+        residuals, 0 for missing. refine: from the enumerated rotations on to the best in between,
+        as the paper does with 20. tilt: the camera's elevation and roll are not known (of `camera`
+        only the yaw counts): the most probable of ELEVATIONS and ROLLS is taken.
+
+        Returns Lifted. Raises PoseError for other shapes, values or confidences, ValueError if
+        the camera is no rotation. A pose that cannot be lifted is marked in `ok`, warned of, and
+        leaves the others alone.
         """
-        points, cameras, confidence = weak.check(points, camera, confidence)
+        points, angles, confidence = weak.check(points, camera, confidence)
         count, size = len(points), self.model.basis_size
+        cameras = np.broadcast_to(LEVEL if camera is None else camera, (count, 3, 3))
         lifted = Lifted(
             np.empty((count, L, 3)), np.empty((count, L, 2)), np.empty(count), np.empty(count),
             np.empty((count, size)), np.empty(count, dtype=int), np.empty(count),
-            np.empty((count, self.model.components)), np.empty(count, dtype=bool),
+            np.empty((count, self.model.components)),
+            np.empty((count, 3, 3)) if tilt else cameras, np.empty(count, dtype=bool),
         )  # fmt: skip
 
         def work(start):
             rows = slice(start, start + CHUNK)
-            views = weak.views(points[rows], cameras[:, rows],
-                               None if confidence is None else confidence[rows])  # fmt: skip
+            given = None if confidence is None else confidence[rows]
             out = Lifted(*(a[rows] for a in lifted))
-            pairs = self._best(views, self._search(views, out.component_probability))
-            for i in range(0, len(pairs.row), search.BLOCK):
-                self._describe(views, _some(pairs, slice(i, i + search.BLOCK)), out)
+            angle = angles[:, rows]
+            if tilt:
+                angle = self._tilt(weak.views(points[rows], angle * [[0], [0], [1]], given))
+                out.camera[:] = compose(*angle)
+            views = weak.views(points[rows], angle, given)
+            pairs = self._search(views, out.component_probability, refine=refine)
+            pairs = self._best(views, self._refined(views, pairs) if refine else pairs)
+            for i in range(0, len(pairs.row), BLOCK):
+                self._describe(views, _some(pairs, slice(i, i + BLOCK)), out)
 
         _in_threads(work, range(0, count, CHUNK))
         lost = count - np.count_nonzero(lifted.ok)
@@ -170,16 +202,16 @@ class Lifter:
         if scale not in ("exact", "held"):
             raise ValueError(f"scale: expected 'exact' or 'held', got {scale!r}")
         views = weak.views(*weak.check(points, camera, confidence))
-        weight, count = views.weight.T, len(lifted.pose)
+        weight, count = views.weight.T, len(views.ok)
         where = lifted.component, lifted.yaw + views.yaw, views.elevation, weight
-        systems = self._projector.systems(*where)
+        systems = self.projector.systems(*where)
         back = systems.solve.swapaxes(1, 2)
         solve_m = weak.apply(systems.solve, systems.m)
         to_y, to_scale, total = np.zeros((count, 2 * L)), np.zeros(count), np.zeros((2, count))
         if projection is not None:
             grad = weak.rolled(np.asarray(projection, dtype=float).transpose(2, 1, 0), -views.roll)
             total = grad.sum(axis=1)
-            reduced = np.einsum("nclj,cln->nj", self._projector.columns(*where), grad)
+            reduced = np.einsum("nclj,cln->nj", self.projector.columns(*where), grad)
             to_y += weak.apply(back, reduced[:, 1:])
             to_scale += reduced[:, 0] - np.einsum("nj,nj->n", reduced[:, 1:], solve_m)
         if pose is not None:
@@ -195,26 +227,59 @@ class Lifter:
         grad += weak.share(views.weight) * (total - grad.sum(axis=1))[:, None]
         return np.where(lifted.ok, weak.rolled(grad, views.roll), 0).transpose(2, 1, 0)
 
+    def posterior(self, points, lifted, camera=None, confidence=None, spread=True):
+        """How far the true poses may be from the lifted ones: second moments (N, 3L, 3L), mm^2.
+
+        Arguments as for `vjp`. The moments are those of (truth - pose), landmark by landmark,
+        with the mean landmarks at the same place and the person's limb scale the typical one;
+        posterior.deviation makes of them a standard deviation in mm for each landmark. spread:
+        with the other components and rotations, as far as they are probable; otherwise given
+        (component, rotation). NaN for poses that are not ok.
+        """
+        points, angles, confidence = weak.check(points, camera, confidence)
+        moments = np.full((len(points), 3 * L, 3 * L), np.nan)
+        for start in range(0, len(points), BATCH):
+            rows = np.arange(start, min(start + BATCH, len(points)))
+            rows = rows[lifted.ok[rows]]
+            given = None if confidence is None else confidence[rows]
+            views = weak.views(points[rows], angles[:, rows], given)
+            some = Lifted(*(a[rows] for a in lifted))
+            moments[rows] = posterior.given(self, views, some)
+            if spread and len(rows):
+                pairs = self._search(views, some.component_probability, reach=REACH)
+                *shape, _, density = self._seen(views, pairs)
+                shape = np.stack(shape, axis=-1).swapaxes(0, 1) / pairs.solution[0][:, None, None]
+                pose = turned(self.model.scale_mm * shape, -views.yaw[pairs.row])
+                off = (pose - some.pose[pairs.row]).reshape(-1, 3 * L)
+                moments[rows] += posterior.spread(pairs.row, off, density)
+        return moments
+
     # The search ------------------------------------------------------------------------------
 
-    def _search(self, views, shares):
-        """The _Pairs of what is, or may be, the best of each row; writes the components' shares
-        (n, K) of the probability."""
-        y = views.y.reshape(2 * L, -1)
-        found = []
-        for rows, table in self._groups(views):
+    def _scores(self, views, rows, table, roll=None):
+        """Blocks of rows (n,) with their scores by a _Table: (slice, (K R, n))."""
+        y = views.y if roll is None else weak.rolled(views.y, roll)
+        y = y.reshape(2 * L, -1).astype(np.float32)
+        for i in range(0, len(rows), search.BLOCK):
+            block = slice(i, i + search.BLOCK)
             part = None
             if table.solution is None:
-                part = (views.elevation[rows] - table.elevation) / ELEVATION_STEP
+                part = (views.elevation[rows[block]] - table.elevation) / ELEVATION_STEP
+                part = part.astype(np.float32)
+            yield block, search.scores(table.search, np.take(y, rows[block], axis=1), part)
+
+    def _search(self, views, shares, refine=False, reach=None):
+        """The _Pairs of what may be the best of each row; writes the components' shares (n, K) of
+        the probability. refine: the pairs are peaks to refine. reach: all within so many nats."""
+        reach = self._tie if reach is None else np.float32(reach)
+        found = []
+        for rows, table in self._groups(views):
             near = np.empty((len(self._angle), len(rows)), dtype=bool)
-            for i in range(0, len(rows), search.BLOCK):
-                block = slice(i, i + search.BLOCK)
-                score = search.scores(
-                    table.search, y[:, rows[block]].astype(np.float32),
-                    None if part is None else part[block].astype(np.float32),
-                )  # fmt: skip
+            for block, score in self._scores(views, rows, table):
                 best = score.max(axis=0)
-                np.greater_equal(score, best - self._tie, out=near[:, block])
+                np.greater_equal(score, best - reach, out=near[:, block])
+                if refine:
+                    near[:, block] |= search.peaks(score, self.model.components, PEAKS)
                 shares[rows[block]] = search.shares(score, best, self.model.components)
             # In C order: sorted by combination.
             combination, row = np.divmod(np.flatnonzero(near), len(rows))
@@ -223,6 +288,55 @@ class Lifter:
             return found[0]
         pairs = _Pairs(*(np.concatenate(a, axis=-1) for a in zip(*found, strict=True)))
         return _some(pairs, np.argsort(pairs.component, kind="stable"))
+
+    def _tilt(self, views):
+        """The most probable roll, elevation, and the yaw (3, n) of cameras that the Views take to
+        be level."""
+        best = np.full(len(views.ok), -np.inf)
+        tilt = np.zeros((3, len(best)))
+        tilt[2] = views.yaw
+        for elevation in ELEVATIONS:
+            level = views._replace(elevation=np.full(len(best), elevation))
+            for rows, table in self._groups(level):
+                for roll in ROLLS:
+                    for block, score in self._scores(level, rows, table, -roll):
+                        block, score = rows[block], score.max(axis=0)
+                        better = block[score > best[block]]
+                        best[block] = np.maximum(best[block], score)
+                        tilt[:2, better] = [[roll], [elevation]]
+        return tilt
+
+    def _refined(self, views, pairs):
+        """The _Pairs with the angles of the nearest maxima of the density: the parabola through
+        three angles around it gives the next one."""
+        def at(angle):
+            solved = self._solve_each(views, pairs.row, pairs.component, angle)
+            return solved, self._seen(views, solved)[-1]
+
+        step = 2 * np.pi / self.rotations
+        low, middle, high = pairs.angle - step, pairs.angle, pairs.angle + step
+        (_, f_low), (best, f_middle), (_, f_high) = at(low), at(middle), at(high)
+        for _ in range(REFINEMENTS):
+            left, right = middle - low, high - middle
+            # -inf (upside down) gives no parabola, and a rising one no maximum.
+            with np.errstate(invalid="ignore", divide="ignore"):
+                up, down = (f_middle - f_low) * right, (f_middle - f_high) * left
+                move = 0.5 * (up * right - down * left) / (up + down)
+                good = (up + down > 0) & (move > -left) & (move < right)
+            wide = np.where(right > left, right, -left)
+            move = np.where(good, move, 0.4 * wide)
+            move = np.where(np.abs(move) < 1e-4 * np.abs(wide), 1e-2 * wide, move)
+            tried, f_tried = at(middle + move)
+            better, after = f_tried > f_middle, move > 0
+            # The new point, or the old middle, is the new end on its side.
+            end = np.where(better, middle, middle + move)
+            f_end = np.where(better, f_middle, f_tried)
+            to_low = better == after
+            low, f_low = np.where(to_low, end, low), np.where(to_low, f_end, f_low)
+            high, f_high = np.where(to_low, high, end), np.where(to_low, f_high, f_end)
+            middle, f_middle = middle + better * move, np.maximum(f_middle, f_tried)
+            best = _Pairs(*(np.where(better, a, b) for a, b in zip(tried, best, strict=True)))
+        return best
 
     def _solve(self, views, row, combination, table):
         """The _Pairs of rows (P,) and sorted combinations (P,)."""
@@ -244,7 +358,7 @@ class Lifter:
         solution, log_det = np.empty((1 + self.model.basis_size, len(row))), np.empty(len(row))
         for i in range(0, len(row), BATCH):
             batch = slice(i, i + BATCH)
-            systems = self._projector.systems(
+            systems = self.projector.systems(
                 component[batch], angle[batch], views.elevation[row[batch]],
                 views.weight[:, row[batch]].T,
             )  # fmt: skip
@@ -264,8 +378,8 @@ class Lifter:
         cell = np.floor(elevation / ELEVATION_STEP)
         keys = np.concatenate([cell[:, None], weight], axis=1)
         _, group = np.unique(keys, axis=0, return_inverse=True)
-        rows = np.argsort(group.ravel(), kind="stable")
-        for rows in np.split(rows, np.cumsum(np.bincount(group.ravel()))[:-1]):
+        order = np.argsort(group.ravel(), kind="stable")
+        for rows in np.split(order, np.cumsum(np.bincount(group.ravel()))[:-1]):
             first = rows[0]
             if (elevation[rows] == elevation[first]).all():
                 yield rows, self._table(elevation[first], weight[first], True)
@@ -283,7 +397,7 @@ class Lifter:
         dimensions = weak.dimensions(weight)
 
         def at(elevation):
-            return self._projector.systems(
+            return self.projector.systems(
                 self._component, self._angle, np.full(count, elevation),
                 np.broadcast_to(weight, (count, L)),
             )  # fmt: skip
@@ -330,7 +444,7 @@ class Lifter:
         flat[0] = x
         np.subtract(np.sin(elevation) * z, np.cos(elevation) * height, out=flat[1])
         # The least squares' minimum is y^T (y - prediction); y has unit norm and is centred.
-        fit = np.einsum("clp,clp,lp->p", flat, pairs.y, views.weight[:, pairs.row])
+        fit = (flat * pairs.y * np.take(views.weight, pairs.row, axis=1)).sum(axis=(0, 1))
         density = self._log_prior[pairs.component] + weak.log_density(
             1 - fit, pairs.solution[0], self._nu[pairs.component], pairs.log_det,
             views.dimensions[pairs.row],
@@ -370,11 +484,12 @@ class Lifter:
         pose[..., 0], pose[..., 1] = (cos * x - sin * z).T, (height * mm).T
         pose[..., 2] = (cos * z + sin * x).T
         out.pose[row] = pose
-        flat -= np.einsum("lp,clp->cp", weak.share(views.weight[:, row]), flat)[:, None]
+        share = weak.share(np.take(views.weight, row, axis=1))
+        flat -= (share * flat).sum(axis=1, keepdims=True)
         flat *= size
         flat = weak.rolled(flat, roll)
         flat += views.centre[:, None, row]
-        out.projection[row] = flat.transpose(2, 1, 0)
+        out.projection[row] = np.ascontiguousarray(flat.transpose(2, 1, 0))
         if not ok.all():
             lost = row[~ok]
             for array in (out.scale, out.component, out.coefficients, out.yaw):
@@ -389,9 +504,10 @@ def _some(pairs, which):
     return _Pairs(*(a[..., which] for a in pairs))
 
 
-def lift(points, model, *, camera=None, confidence=None, rotations=ROTATIONS, noise_mm=NOISE_MM):
+def lift(points, model, *, camera=None, confidence=None, rotations=ROTATIONS, noise_mm=NOISE_MM,
+         refine=False, tilt=False):  # fmt: skip
     """Lift 2D landmarks (N, L, 2) to 3D: `Lifter.lift` for a single call."""
-    return Lifter(model, rotations, noise_mm).lift(points, camera, confidence)
+    return Lifter(model, rotations, noise_mm).lift(points, camera, confidence, refine, tilt)
 
 
 # One at a time: the limit on BLAS's threads holds for the whole process.

@@ -35,10 +35,11 @@ _I, _J = np.triu_indices(2 * L)
 class Table(NamedTuple):
     """The forms of C combinations of component and rotation, at one elevation and weight.
 
-    left (r, L (2L + 1)) or None, right (P C, r): products y_i y_j -> -y^T Q y / (2 nu); linear (P C, 2L):
-    y -> the scale s; constant (P C, 1); all float32. The log density is constant + quadratic / s^2
-    - dimensions log s. P is 1, or 2: the forms at one elevation, and their change to the next (then
-    right is the whole: such tables are made for few poses, and compressing would not pay).
+    left (r, L (2L + 1)) and right (P C, r): products y_i y_j -> -y^T Q y / (2 nu), or right alone
+    if left is None; linear (P C, 2L): y -> the scale s; constant (P C, 1); all float32. The log
+    density is constant + quadratic / s^2 - dimensions log s. P is 1, or 2: the forms at one
+    elevation, and their change to the next. Such tables serve few poses; compressing them would
+    not pay.
     """
 
     left: np.ndarray | None
@@ -107,3 +108,12 @@ def shares(score, best, components):
     score -= best
     likely = np.exp(score, out=score).reshape(components, -1, len(best)).sum(axis=1).T
     return likely / likely.sum(axis=1, keepdims=True)
+
+
+def peaks(score, components, count):
+    """Where scores (C, n) have the `count` highest of their maxima over the rotations: (C, n)."""
+    turns = score.reshape(components, -1, score.shape[1])
+    peak = (turns >= np.roll(turns, 1, axis=1)) & (turns > np.roll(turns, -1, axis=1))
+    peak = peak.reshape(score.shape)
+    heights = np.where(peak, score, -np.inf)
+    return peak & (heights >= np.partition(heights, -count, axis=0)[-count])

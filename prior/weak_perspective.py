@@ -107,10 +107,10 @@ def views(points, angles, confidence):
         log_volume = 2 * np.log(np.where(weight > 0, weight, 1)).sum(axis=0)
         log_volume -= np.log(np.square(weight).sum(axis=0) / np.count_nonzero(weight, axis=0))
     roll, elevation, yaw = angles
-    centre = np.einsum("ln,cln->cn", share(weight), points)
+    centre = (share(weight) * points).sum(axis=1)
     y = rolled(points - centre[:, None], -roll)
     y *= weight
-    size = np.sqrt(np.einsum("cln,cln->n", y, y))
+    size = np.sqrt(np.square(y).sum(axis=(0, 1)))
     # Rounding of the coordinates is not an extent.
     ok &= size > 1e-9 * (1 + np.abs(points).max(axis=(0, 1), initial=0))
     size = np.where(ok, size, 1)
