@@ -36,9 +36,9 @@ NOISE_MM = 20.0
 # elevations so far apart, and the forms in between are interpolated.
 ELEVATION_STEP = np.deg2rad(0.5)
 
-# Search tables kept, and combinations up to which a table keeps its solutions (1.7 MB for 240).
-TABLES = 128
-SOLUTIONS = 2048
+# Combinations whose tables are kept: about 300 MB, 128 elevations for 3 components and 80
+# rotations. At least one table is kept.
+TABLES = 128 * 240
 
 # Poses handled at once by one thread: bounds the memory, and is enough for large products.
 CHUNK = 8192
@@ -91,12 +91,13 @@ class Lifted(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """A search.Table; the elevation where it starts; and, if it is for that elevation alone,
-    solution (K R, 1 + J, 2L): y -> (s, a') and log_det (K R,) of Systems (else None)."""
+    """A search.Table; the elevation where it starts; and, if it is for that elevation alone, what
+    _solution returns for all combinations (else None)."""
 
     search: search.Table
     elevation: float
     solution: np.ndarray | None
+    by_m: np.ndarray | None
     log_det: np.ndarray | None
 
 
@@ -201,31 +202,86 @@ class Lifter:
         """
         if scale not in ("exact", "held"):
             raise ValueError(f"scale: expected 'exact' or 'held', got {scale!r}")
-        views = weak.views(*weak.check(points, camera, confidence))
-        weight, count = views.weight.T, len(views.ok)
-        where = lifted.component, lifted.yaw + views.yaw, views.elevation, weight
-        systems = self.projector.systems(*where)
-        back = systems.solve.swapaxes(1, 2)
-        solve_m = weak.apply(systems.solve, systems.m)
-        to_y, to_scale, total = np.zeros((count, 2 * L)), np.zeros(count), np.zeros((2, count))
+        points, angles, confidence = weak.check(points, camera, confidence)
+        grads = np.empty(points.shape)
+
+        def work(start):
+            rows = slice(start, start + CHUNK)
+            given = None if confidence is None else confidence[rows]
+            views = weak.views(points[rows], angles[:, rows], given)
+            some = Lifted(*(a[rows] for a in lifted))
+            upper = [None if g is None else np.asarray(g, dtype=float)[rows]
+                     for g in (projection, pose)]  # fmt: skip
+            found = np.empty((2 * L, len(some.ok)))
+            for group, table in self._groups(views):
+                component = some.component[group]
+                turns = (some.yaw + views.yaw)[group] * (self.rotations / (2 * np.pi))
+                turn = np.round(turns).astype(int)
+                if not np.allclose(turns, turn, rtol=0, atol=1e-9):
+                    table = None  # refined angles are not in it
+                combination = component * self.rotations + turn % self.rotations
+                order = np.argsort(combination, kind="stable")
+                row = group[order]
+                inner = self._inner_grads(views, some, row, *upper)
+                found[:, row] = self._back(
+                    views, row, combination[order], component[order],
+                    (some.yaw + views.yaw)[row], table, inner, scale == "held",
+                )  # fmt: skip
+            total = 0 if upper[0] is None else weak.rolled(upper[0].T, -views.roll).sum(axis=1)
+            found = views.weight * found.reshape(2, L, -1)
+            # Centring: the points' weighted mean is taken off, and given back to the projection.
+            found += weak.share(views.weight) * (total - found.sum(axis=1))[:, None]
+            found = np.where(some.ok, weak.rolled(found, views.roll), 0)
+            grads[rows] = found.transpose(2, 1, 0)
+
+        _in_threads(work, range(0, len(points), CHUNK))
+        return grads
+
+    def _inner_grads(self, views, lifted, row, projection, pose):
+        """Gradients with respect to (s, a') (1 + J, P) of rows (P,), sorted by component."""
+        component = lifted.component[row]
+        ends = np.searchsorted(component, np.arange(self.model.components + 1)).tolist()
+        parts = [slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)]
+        inner = np.zeros((1 + self.model.basis_size, len(row)))
         if projection is not None:
-            grad = weak.rolled(np.asarray(projection, dtype=float).transpose(2, 1, 0), -views.roll)
-            total = grad.sum(axis=1)
-            reduced = np.einsum("nclj,cln->nj", self.projector.columns(*where), grad)
-            to_y += weak.apply(back, reduced[:, 1:])
-            to_scale += reduced[:, 0] - np.einsum("nj,nj->n", reduced[:, 1:], solve_m)
+            flat = weak.rolled(projection[row].T, -views.roll[row])
+            flat -= weak.share(views.weight[:, row]) * flat.sum(axis=1, keepdims=True)
+            elevation, angle = views.elevation[row], (lifted.yaw + views.yaw)[row]
+            x, z = flat[0], np.sin(elevation) * flat[1]
+            cos, sin = np.cos(angle), np.sin(angle)
+            shape = np.stack([cos * x - sin * z, -np.cos(elevation) * flat[1], sin * x + cos * z])
+            for shapes, part in zip(self._shape, parts, strict=True):
+                inner[:, part] = shapes.T @ shape.reshape(3 * L, -1)[:, part]
         if pose is not None:
-            grad = turned(np.asarray(pose, dtype=float), -lifted.yaw) * self.model.scale_mm
-            to_a = np.einsum("nlc,njlc->nj", grad, self.model.basis[lifted.component])
-            s = np.where(lifted.ok, lifted.scale, 1)
-            to_y += weak.apply(back, to_a) / s[:, None]
-            to_scale -= np.einsum("nj,nj->n", to_a, lifted.coefficients + solve_m) / s
-        if scale == "exact":
-            to_y += systems.g * (to_scale / systems.mqm)[:, None]
-        grad = views.weight * to_y.T.reshape(2, L, count)
-        # Centring: the points' weighted mean is taken off, and given back to the projection.
-        grad += weak.share(views.weight) * (total - grad.sum(axis=1))[:, None]
-        return np.where(lifted.ok, weak.rolled(grad, views.roll), 0).transpose(2, 1, 0)
+            x, y, z = pose[row].T * self.model.scale_mm
+            cos, sin = np.cos(lifted.yaw[row]), np.sin(lifted.yaw[row])
+            shape = np.stack([cos * x - sin * z, y, sin * x + cos * z]).reshape(3 * L, -1)
+            s = np.where(lifted.ok, lifted.scale, 1)[row]
+            for shapes, part in zip(self._shape, parts, strict=True):
+                by_a = shapes[:, 1:].T @ shape[:, part] / s[part]
+                inner[1:, part] += by_a
+                inner[0, part] -= (by_a * lifted.coefficients[row[part]].T).sum(axis=0)
+        return inner
+
+    def _back(self, views, row, combination, component, angle, table, inner, held):
+        """Gradients with respect to y (2L, P) of those with respect to (s, a') (1 + J, P)."""
+        result = np.empty((2 * L, len(row)))
+        if table is None or table.solution is None:
+            for i in range(0, len(row), BATCH):
+                batch = slice(i, i + BATCH)
+                solution, by_m, _ = _solution(self.projector.systems(
+                    component[batch], angle[batch], views.elevation[row[batch]],
+                    views.weight[:, row[batch]].T,
+                ))  # fmt: skip
+                if held:
+                    inner[0, batch] = np.einsum("pj,jp->p", by_m, inner[1:, batch])
+                result[:, batch] = np.einsum("pji,jp->ip", solution, inner[:, batch])
+            return result
+        for i, part in _runs(combination):
+            if held:
+                inner[0, part] = table.by_m[i] @ inner[1:, part]
+            np.matmul(table.solution[i].T, inner[:, part], out=result[:, part])
+        return result
 
     def posterior(self, points, lifted, camera=None, confidence=None, spread=True):
         """How far the true poses may be from the lifted ones: second moments (N, 3L, 3L), mm^2.
@@ -345,10 +401,8 @@ class Lifter:
             return self._solve_each(views, row, component, angle)
         y = np.take(views.y.reshape(2 * L, -1), row, axis=1)
         solution = np.empty((1 + self.model.basis_size, len(row)))
-        starts = np.flatnonzero(np.diff(combination, prepend=-1))
-        ends = np.append(starts[1:], len(row))
-        for i, start, end in zip(combination[starts], starts, ends, strict=True):
-            np.matmul(table.solution[i], y[:, start:end], out=solution[:, start:end])
+        for i, part in _runs(combination):
+            np.matmul(table.solution[i], y[:, part], out=solution[:, part])
         y = y.reshape(2, L, -1)
         return _Pairs(row, component, angle, y, solution, table.log_det[combination])
 
@@ -393,35 +447,28 @@ class Lifter:
             if key in self._tables:
                 self._tables.move_to_end(key)
                 return self._tables[key]
-        count = len(self._angle)
         dimensions = weak.dimensions(weight)
+        parts = []
+        for i in range(0, len(self._angle), BATCH):
+            component, angle = self._component[i : i + BATCH], self._angle[i : i + BATCH]
 
-        def at(elevation):
-            return self.projector.systems(
-                self._component, self._angle, np.full(count, elevation),
-                np.broadcast_to(weight, (count, L)),
-            )  # fmt: skip
+            def at(elevation, component=component, angle=angle):
+                count = len(angle)
+                systems = self.projector.systems(
+                    component, angle, np.full(count, elevation), np.broadcast_to(weight, (count, L))
+                )
+                return systems, search.forms(systems, dimensions, self._log_prior[component])
 
-        def forms(systems):
-            return search.forms(systems, dimensions, self._log_prior[self._component])
-
-        systems = at(elevation)
-        there = None if exact else forms(at(elevation + ELEVATION_STEP))
-        found = search.table(forms(systems), there, dimensions)
-        solution = log_det = None
-        if exact:
-            by_scale = systems.g / systems.mqm[:, None]
-            lift = systems.solve - (
-                weak.apply(systems.solve, systems.m)[..., None] * by_scale[:, None]
-            )
-            solution = np.ascontiguousarray(
-                np.concatenate([by_scale[:, None], lift], axis=1)
-            )
-            log_det = systems.log_det
-        table = _Table(found, float(elevation), solution, log_det)
+            systems, here = at(elevation)
+            there = () if exact else at(elevation + ELEVATION_STEP)[1]
+            parts.append((*here, *there, *(_solution(systems) if exact else ())))
+        here, rest = [np.concatenate(a) for a in zip(*parts, strict=True)], None
+        here, rest = here[:3], here[3:]
+        table = search.table(here, None if exact else rest, dimensions)
+        table = _Table(table, float(elevation), *(rest if exact else (None, None, None)))
         with self._lock:
             self._tables[key] = table
-            while len(self._tables) > TABLES:
+            while len(self._tables) > max(1, TABLES // len(self._angle)):
                 self._tables.popitem(last=False)
         return table
 
@@ -497,6 +544,21 @@ class Lifter:
             out.log_likelihood[lost] = -np.inf
             out.pose[lost] = model.scale_mm * model.mean[0]
             out.projection[lost] = views.centre.T[lost, None]
+
+
+def _solution(systems):
+    """Of Systems: y -> (s, a') (M, 1 + J, 2L); H^-1 G^T m (M, J); log_det (M,)."""
+    by_m = weak.apply(systems.solve, systems.m)
+    by_scale = systems.g / systems.mqm[:, None]
+    scaled = systems.solve - by_m[..., None] * by_scale[:, None]
+    return np.concatenate([by_scale[:, None], scaled], axis=1), by_m, systems.log_det
+
+
+def _runs(numbers):
+    """The different ones among sorted numbers (n,), each with the slice where it stands."""
+    starts = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()
+    for start, end in zip(starts, [*starts[1:], len(numbers)], strict=True):
+        yield numbers[start], slice(start, end)
 
 
 def _some(pairs, which):
