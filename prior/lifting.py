@@ -577,11 +577,16 @@ _threads = threading.Lock()
 _blas = ThreadpoolController()
 
 
+def threads():
+    """How many threads `lift` uses: as many as BLAS may (OMP_NUM_THREADS, threadpoolctl)."""
+    return max((library.num_threads for library in _blas.lib_controllers), default=1)
+
+
 def _in_threads(work, items):
-    """Call work(item) for all items, in as many threads as BLAS may use (OMP_NUM_THREADS)."""
+    """Call work(item) for all items, in threads that leave BLAS one each."""
     if len(items) > 1 and _threads.acquire(blocking=False):
         try:
-            count = max((lib.num_threads for lib in _blas.lib_controllers), default=1)
+            count = threads()
             with _blas.limit(limits=1), ThreadPoolExecutor(count) as pool:
                 for _ in pool.map(work, items):
                     pass

@@ -3,14 +3,13 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.linalg import block_diag, lstsq, null_space
-from scipy.stats import multivariate_normal
 
 import prior
 from prior import lifting, metrics, weak_perspective
-from prior.camera import LEVEL, decompose, look_at, perspective, vertical_rotation
+from prior.camera import LEVEL, look_at, perspective, vertical_rotation
 from prior.normalise import PoseError
 from prior.skeleton import LANDMARKS, MIRROR, mirrored
+from tests.lifting_twin import lift_slowly
 from tests.poses import random_poses
 
 INTRINSICS = np.array([[1145.0, 0, 512], [0, 1145, 512], [0, 0, 1]])
@@ -40,50 +39,6 @@ def _photographs(count, seed=9, noise_px=0.0):
     return truth, points + random.normal(size=points.shape) * noise_px, cameras
 
 
-def _twin(points, model, camera, weight, rotations, noise_mm):
-    """Section 5.3 for one image, by loops, dense matrices and library calls. Returns pose,
-    projection, component, log likelihood."""
-    seen = weight > 0
-    contrast = null_space(np.ones((1, seen.sum())))
-    _, _, camera_yaw = decompose(camera)
-    best = (-np.inf,)
-    for k in range(model.components):
-        nu = model.noise_std[k] ** 2 + (noise_mm / model.scale_mm) ** 2
-        for r in range(rotations):
-            turn = vertical_rotation(2 * np.pi * r / rotations - camera_yaw)
-            view = (camera @ turn)[:2]
-            mean, basis = model.mean[k] @ view.T, model.basis[k] @ view.T
-            share = (weight**2 / np.sum(weight**2))[:, None]
-
-            def centred(points, share=share):
-                return weight[:, None] * (points - np.sum(share * points, axis=-2, keepdims=True))
-
-            y = np.where(seen[:, None], points, 0)
-            middle = np.sum(share * y, axis=0)
-            columns = np.stack([centred(mean).ravel(), *(centred(b).ravel() for b in basis)], 1)
-            penalty = np.diag([0.0, *(np.sqrt(nu) / model.std[k])])[1:]
-            solution = lstsq(
-                np.vstack([columns, penalty]), np.append(centred(y).ravel(), np.zeros(len(penalty)))
-            )[0]
-            s, a = solution[0], solution[1:] / solution[0]
-            if s <= 0:
-                continue
-            # Density of the points up to translation, with the coefficients integrated out.
-            M = np.concatenate([(basis[:, seen, c] @ contrast).T for c in range(2)])
-            noise = contrast.T @ np.diag(nu / weight[seen] ** 2) @ contrast
-            covariance = s**2 * (M @ np.diag(model.std[k] ** 2) @ M.T + block_diag(noise, noise))
-            value = np.concatenate([contrast.T @ y[seen, c] for c in range(2)])
-            expected = s * np.concatenate([contrast.T @ mean[seen, c] for c in range(2)])
-            score = multivariate_normal(expected, covariance).logpdf(value)
-            score += np.log(model.weight[k] / rotations)
-            if score > best[0]:
-                shape = model.mean[k] + np.tensordot(a, model.basis[k], 1)
-                flat = shape @ view.T
-                projection = middle + s * (flat - np.sum(share * flat, axis=0))
-                best = score, shape @ turn.T * model.scale_mm, projection, k, s
-    return best
-
-
 @pytest.mark.parametrize("weights", ["none", "missing", "confidence"])
 def test_agrees_with_the_twin(model, lifter, weights):
     _, points, cameras = _photographs(12, noise_px=4)
@@ -95,7 +50,7 @@ def test_agrees_with_the_twin(model, lifter, weights):
         confidence = random.random((12, 17))
     lifted = lifter.lift(points, cameras, None if weights == "none" else confidence)
     for i in range(12):
-        score, pose, projection, component, scale = _twin(
+        score, pose, projection, component, scale = lift_slowly(
             points[i], model, cameras[i], confidence[i], 24, lifting.NOISE_MM
         )
         assert lifted.component[i] == component
