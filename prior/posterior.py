@@ -20,13 +20,13 @@ from prior.skeleton import L
 _CENTRE = np.kron(np.eye(L) - 1 / L, np.eye(3))
 
 
-def given(lifter, views, lifted):
-    """Second moments (N, 3L, 3L), mm^2, given each pose's (component, rotation); of a
-    lifting.Lifter, and its Views and Lifted, all of them ok."""
-    model, k = lifter.model, lifted.component
+def given(enumeration, views, lifted):
+    """Second moments (N, 3L, 3L), mm^2, given each pose's (component, rotation), by the
+    Enumeration that found the Lifted in the Views; all of them ok."""
+    model, k = enumeration.model, lifted.component
     count = len(k)
     angle, weight = lifted.yaw + views.yaw, views.weight.T
-    systems = lifter.projector.systems(k, angle, views.elevation, weight)
+    systems = enumeration.projector.systems(k, angle, views.elevation, weight)
     basis = model.basis.reshape(model.components, -1, 3 * L)
     outside = np.stack([_CENTRE - e.T @ e for e in basis])
     prior = np.stack([(e.T * std**2) @ e for e, std in zip(basis, model.std, strict=True)])
@@ -41,7 +41,7 @@ def given(lifter, views, lifted):
     gain = basis[k].swapaxes(1, 2) @ solve
     rest = _CENTRE - gain @ project
     moments = rest @ prior[k] @ rest.swapaxes(1, 2)
-    moments += lifter.noise**2 * gain @ gain.swapaxes(1, 2)
+    moments += enumeration.noise**2 * gain @ gain.swapaxes(1, 2)
     turn = np.kron(np.eye(L), vertical_rotation(lifted.yaw))
     return model.scale_mm**2 * turn @ moments @ turn.swapaxes(1, 2)
 

@@ -167,7 +167,7 @@ def test_derivatives_against_finite_differences(lifter, scale, weighted):
     def value(points):
         """The function with rotation, component and, if held, scale kept."""
         views = weak_perspective.views(*weak_perspective.check(points, cameras, confidence))
-        systems = lifter.projector.systems(
+        systems = lifter.enumeration.projector.systems(
             lifted.component, lifted.yaw + views.yaw, views.elevation, views.weight.T
         )
         y = (views.y * views.size).reshape(34, -1).T
