@@ -85,26 +85,33 @@ class Enumeration:
     # Tables ----------------------------------------------------------------------------------
 
     def groups(self, views):
-        """Rows (n,) that share a table, and the Table."""
-        weight, elevation = views.weight.T, views.elevation
-        rows = np.arange(len(elevation))
-        alike = weight.strides[0] == 0 or (weight == weight[0]).all()
-        if alike and (elevation == elevation[0]).all():
-            yield rows, self._table(elevation[0], weight[0], True)
-            return
-        cell = np.floor(elevation / ELEVATION_STEP)
-        keys = np.concatenate([cell[:, None], weight], axis=1)
-        _, group = np.unique(keys, axis=0, return_inverse=True)
-        order = np.argsort(group.ravel(), kind="stable")
-        for rows in np.split(order, np.cumsum(np.bincount(group.ravel()))[:-1]):
-            first = rows[0]
-            if (elevation[rows] == elevation[first]).all():
-                yield rows, self._table(elevation[first], weight[first], True)
-            else:
-                yield rows, self._table(cell[first] * ELEVATION_STEP, weight[first], False)
+        """Rows (n,) that share a Table, and the Table.
 
-    def _table(self, elevation, weight, exact):
-        """The Table that starts at an elevation, for a weight (L,), made at its first use."""
+        A camera for all poses gets a table of its own. Where each pose has its own camera, tables
+        are interpolated: they are used again for other elevations.
+        """
+        weight, elevation = views.weight.T, views.elevation
+        count = len(elevation)
+        shared = count and elevation.strides[0] == 0
+        if shared and (weight.strides[0] == 0 or (weight == weight[0]).all()):
+            yield np.arange(count), self._table(elevation[0], weight[0], True, True)
+            return
+        keys = np.concatenate([np.floor(elevation / ELEVATION_STEP)[:, None], weight], axis=1)
+        keys, group = np.unique(keys, axis=0, return_inverse=True)
+        order = np.argsort(group.ravel(), kind="stable")
+        counts = np.bincount(group.ravel(), minlength=len(keys))
+        for key, rows in zip(keys, np.split(order, np.cumsum(counts))[: len(keys)], strict=True):
+            own = elevation[rows[0]]
+            many = len(rows) >= len(self._angle)
+            known = (float(own), key[1:].tobytes(), True) in self._tables
+            if (elevation[rows] == own).all() and (shared or many or known):
+                yield rows, self._table(own, key[1:], True, many)
+            else:
+                yield rows, self._table(key[0] * ELEVATION_STEP, key[1:], False, False)
+
+    def _table(self, elevation, weight, exact, compress):
+        """The Table that starts at an elevation, for a weight (L,), made at its first use. exact:
+        for that elevation alone; compress: for many poses."""
         key = (float(elevation), weight.tobytes(), exact)
         with self._lock:
             if key in self._tables:
@@ -127,7 +134,7 @@ class Enumeration:
             parts.append((*here, *there, *(linear_maps(systems) if exact else ())))
         here, rest = [np.concatenate(a) for a in zip(*parts, strict=True)], None
         here, rest = here[:3], here[3:]
-        table = search.table(here, None if exact else rest, dimensions)
+        table = search.table(here, None if exact else rest, dimensions, compress)
         table = Table(table, float(elevation), *(rest if exact else (None, None, None)))
         with self._lock:
             self._tables[key] = table
@@ -177,7 +184,7 @@ class Enumeration:
         tilt = np.zeros((3, len(best)))
         tilt[2] = views.yaw
         for elevation in ELEVATIONS:
-            level = views._replace(elevation=np.full(len(best), elevation))
+            level = views._replace(elevation=np.broadcast_to(elevation, len(best)))
             for rows, table in self.groups(level):
                 for roll in ROLLS:
                     for block, score in self._scores(level, rows, table, -roll):

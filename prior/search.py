@@ -38,8 +38,7 @@ class Table(NamedTuple):
     left (r, L (2L + 1)) and right (P C, r): products y_i y_j -> -y^T Q y / (2 nu), or right alone
     if left is None; linear (P C, 2L): y -> the scale s; constant (P C, 1); all float32. The log
     density is constant + quadratic / s^2 - dimensions log s. P is 1, or 2: the forms at one
-    elevation, and their change to the next. Such tables serve few poses; compressing them would
-    not pay.
+    elevation, and their change to the next.
     """
 
     left: np.ndarray | None
@@ -58,18 +57,17 @@ def forms(systems, dimensions, log_prior):
     return quadratic, systems.g / systems.mqm[:, None], 0.5 * constant + log_prior
 
 
-def table(here, there, dimensions):
-    """The Table of the forms `here` and, unless it is None, of their change to `there`."""
-    if there is None:
-        u, values, v = np.linalg.svd(here[0], full_matrices=False)
+def table(here, there, dimensions, compress):
+    """The Table of the forms `here` and, unless it is None, of their change to `there`. compress:
+    find their low rank, which costs as much as the search of thousands of poses."""
+    left = None
+    if there is not None:
+        here = (np.concatenate([a, b - a]) for a, b in zip(here, there, strict=True))
+    right, linear, constant = here
+    if compress:
+        u, values, v = np.linalg.svd(right, full_matrices=False)
         rank = np.count_nonzero(values > RANK_TOLERANCE * values[0])
         left, right = np.ascontiguousarray(v[:rank], np.float32), u[:, :rank] * values[:rank]
-        _, linear, constant = here
-    else:
-        left = None
-        right, linear, constant = (
-            np.concatenate([a, b - a]) for a, b in zip(here, there, strict=True)
-        )
     arrays = (np.ascontiguousarray(a, np.float32) for a in (right, linear, constant[:, None]))
     return Table(left, *arrays, dimensions)
 
