@@ -19,6 +19,9 @@ from prior.skeleton import L
 # elevations so far apart, and the forms in between are interpolated.
 ELEVATION_STEP = np.deg2rad(0.5)
 
+# Interpolated log densities are off by so many times more than others.
+INTERPOLATION = np.float32(4)
+
 # Combinations whose tables are kept: about 300 MB, 128 elevations for 3 components and 80
 # rotations. At least one table is kept.
 TABLES = 128 * 240
@@ -94,25 +97,26 @@ class Enumeration:
         count = len(elevation)
         shared = count and elevation.strides[0] == 0
         if shared and (weight.strides[0] == 0 or (weight == weight[0]).all()):
-            yield np.arange(count), self._table(elevation[0], weight[0], True, True)
+            yield np.arange(count), self._table(elevation[0], weight[0], True, count)
             return
         keys = np.concatenate([np.floor(elevation / ELEVATION_STEP)[:, None], weight], axis=1)
         keys, group = np.unique(keys, axis=0, return_inverse=True)
         order = np.argsort(group.ravel(), kind="stable")
-        counts = np.bincount(group.ravel(), minlength=len(keys))
-        for key, rows in zip(keys, np.split(order, np.cumsum(counts))[: len(keys)], strict=True):
+        ends = np.cumsum(np.bincount(group.ravel(), minlength=len(keys)))
+        for key, rows in zip(keys, np.split(order, ends)[: len(keys)], strict=True):
             own = elevation[rows[0]]
-            many = len(rows) >= len(self._angle)
-            known = (float(own), key[1:].tobytes(), True) in self._tables
-            if (elevation[rows] == own).all() and (shared or many or known):
-                yield rows, self._table(own, key[1:], True, many)
+            alone = shared or len(rows) >= len(self._angle)
+            alone |= (float(own), key[1:].tobytes(), True, False) in self._tables
+            if alone and (elevation[rows] == own).all():
+                yield rows, self._table(own, key[1:], True, len(rows))
             else:
-                yield rows, self._table(key[0] * ELEVATION_STEP, key[1:], False, False)
+                yield rows, self._table(key[0] * ELEVATION_STEP, key[1:], False, len(rows))
 
-    def _table(self, elevation, weight, exact, compress):
+    def _table(self, elevation, weight, exact, count):
         """The Table that starts at an elevation, for a weight (L,), made at its first use. exact:
-        for that elevation alone; compress: for many poses."""
-        key = (float(elevation), weight.tobytes(), exact)
+        for that elevation alone; count: of poses, which decides whether compressing it pays."""
+        compress = exact and count >= len(self._angle)
+        key = (float(elevation), weight.tobytes(), exact, compress)
         with self._lock:
             if key in self._tables:
                 self._tables.move_to_end(key)
@@ -159,13 +163,14 @@ class Enumeration:
     def candidates(self, views, shares, refine=False, reach=None):
         """The Pairs of what may be the best of each row; writes the components' shares (n, K) of
         the probability. refine: the pairs are peaks to refine. reach: all within so many nats."""
-        reach = self._tie if reach is None else np.float32(reach)
         found = []
         for rows, table in self.groups(views):
+            tie = self._tie if table.solution is not None else self._tie * INTERPOLATION
+            within = tie if reach is None else np.float32(reach)
             near = np.empty((len(self._angle), len(rows)), dtype=bool)
             for block, score in self._scores(views, rows, table):
                 best = score.max(axis=0)
-                np.greater_equal(score, best - reach, out=near[:, block])
+                np.greater_equal(score, best - within, out=near[:, block])
                 if refine:
                     near[:, block] |= search.peaks(score, self.model.components, PEAKS)
                 shares[rows[block]] = search.shares(score, best, self.model.components)

@@ -187,6 +187,19 @@ class Lifter:
                 moments[rows] += posterior.spread(pairs.row, off, density)
         return moments
 
+    def deviation(self, points, lifted, camera=None, confidence=None, spread=True):
+        """Standard deviation (N, L) of each landmark, mm, the root of the mean squared distance in
+        3D: `posterior`, whose arguments it takes, without keeping all its moments."""
+        result = np.empty(np.shape(points)[:2])
+        for start in range(0, len(result), BATCH):
+            rows = slice(start, start + BATCH)
+            some_of = [a if a is None or np.ndim(a) < full else a[rows]
+                       for a, full in ((camera, 3), (confidence, 2))]  # fmt: skip
+            part = Lifted(*(a[rows] for a in lifted))
+            moments = self.posterior(points[rows], part, *some_of, spread)
+            result[rows] = posterior.deviation(moments)
+        return result
+
     def _describe(self, views, pairs, out):
         """Write what the _Pairs, one a row, say into `out`, a Lifted."""
         model, row = self.model, pairs.row

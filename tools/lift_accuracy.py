@@ -25,7 +25,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from tqdm import tqdm
 
 import prior
-from prior import metrics, mocap, posterior
+from prior import lifting, metrics, mocap, posterior
 from prior.camera import decompose, look_at, toward, turned
 from prior.mocap import deepmimic
 from prior.skeleton import L, limb_scale, mirrored
@@ -36,6 +36,9 @@ from tools.evaluate import write
 INTRINSICS = np.array([[1145.0, 0, 512], [0, 1145, 512], [0, 0, 1]])
 CAMERAS_MM = np.array([[x, 1600.0, z] for x in (-2000, 2000) for z in (-4000, 4000)])
 TARGET_MM = np.array([0.0, 900.0, 0.0])
+
+# One px at the body: 4.5 m away.
+MM_PER_PX = 4500 / 1145
 
 NOISES_PX = (0, 5, 10, 20)
 NOISES_MM = (0, 5, 10, 15, 20, 30, 40, 60)
@@ -214,6 +217,10 @@ def measure(clips, seed, count, views):
         poses = {"mean pose, turned as lifted": turned(mean, lifted[1].yaw)}
         poses |= {name: r.lift(points, scene.cameras) for name, r in learned.items()}
         poses |= {f"lifted, K = {k}": some.pose for k, some in lifted.items()}
+        if noise:
+            lifter = prior.Lifter(models[3], noise_mm=noise * MM_PER_PX)
+            name = f"lifted, K = 3, {noise * MM_PER_PX:.0f} mm"
+            poses[name] = lifter.lift(points, scene.cameras).pose
         accuracy[f"{noise} px"] = {name: errors(p, scene.truth) for name, p in poses.items()}
 
     rotations = result["rotations_5px_mm"] = {}
@@ -238,10 +245,12 @@ def measure(clips, seed, count, views):
 
     few = at_most(np.arange(len(held)), min(count, 500))
     part = Scene(*(a[few] for a in scene))
-    result["calibration"] = {
-        f"{noise} px": calibration(lifters[3], part, part.seen(noise))
-        for noise in tqdm(NOISES_PX, desc="calibration")
-    }
+    result["calibration"] = {}
+    for noise in tqdm(NOISES_PX, desc="calibration"):
+        for mm in sorted({lifting.NOISE_MM, (noise or 1) * MM_PER_PX}):
+            lifter = prior.Lifter(models[3], noise_mm=mm)
+            name = f"{noise} px, noise_mm {mm:.0f}"
+            result["calibration"][name] = calibration(lifter, part, part.seen(noise))
 
     model = prior.fit(inner, components=3, **basis)
     inside = room(validation, seed)
@@ -275,7 +284,7 @@ def show(result):
               {key: rows[key] for key in ("known", "taken as level", "searched")})  # fmt: skip
     print("\nShares of truths in the 50 % and 90 % regions, K = 3")
     for noise, rows in result["calibration"].items():
-        print(f"{noise:>6}: " + "; ".join(
+        print(f"{noise:>21}: " + "; ".join(
             f"{name} {rows[name]['in 50 %']:.2f} {rows[name]['in 90 %']:.2f}, rms "
             f"{rows[name]['rms deviation mm']:.0f} mm" for name in ("given", "spread")
         ) + f"; error {rows['rms error mm']:.0f} mm")  # fmt: skip
