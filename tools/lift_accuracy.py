@@ -115,6 +115,12 @@ def features(points, cameras):
     return np.column_stack([flat, np.cos(elevation), np.sin(elevation)])
 
 
+def noises_mm(noise_px):
+    """The default noise_mm, and, where it is another, the one that such a detector has."""
+    own = noise_px * MM_PER_PX
+    return [lifting.NOISE_MM, *([own] if own > 1.1 * lifting.NOISE_MM else [])]
+
+
 class Regressor:
     """Poses in the camera's axes, but upright, learned from points: the first thing to try."""
 
@@ -217,10 +223,9 @@ def measure(clips, seed, count, views):
         poses = {"mean pose, turned as lifted": turned(mean, lifted[1].yaw)}
         poses |= {name: r.lift(points, scene.cameras) for name, r in learned.items()}
         poses |= {f"lifted, K = {k}": some.pose for k, some in lifted.items()}
-        if noise:
-            lifter = prior.Lifter(models[3], noise_mm=noise * MM_PER_PX)
-            name = f"lifted, K = 3, {noise * MM_PER_PX:.0f} mm"
-            poses[name] = lifter.lift(points, scene.cameras).pose
+        for mm in noises_mm(noise)[1:]:
+            lifter = prior.Lifter(models[3], noise_mm=mm)
+            poses[f"lifted, K = 3, {mm:.0f} mm"] = lifter.lift(points, scene.cameras).pose
         accuracy[f"{noise} px"] = {name: errors(p, scene.truth) for name, p in poses.items()}
 
     rotations = result["rotations_5px_mm"] = {}
@@ -247,7 +252,7 @@ def measure(clips, seed, count, views):
     part = Scene(*(a[few] for a in scene))
     result["calibration"] = {}
     for noise in tqdm(NOISES_PX, desc="calibration"):
-        for mm in sorted({lifting.NOISE_MM, (noise or 1) * MM_PER_PX}):
+        for mm in noises_mm(noise):
             lifter = prior.Lifter(models[3], noise_mm=mm)
             name = f"{noise} px, noise_mm {mm:.0f}"
             result["calibration"][name] = calibration(lifter, part, part.seen(noise))
