@@ -43,7 +43,7 @@ ROLLS = np.deg2rad(np.arange(-10, 10.1, 5))
 
 class Table(NamedTuple):
     """A search.Table; the elevation where it starts; and, if it is for that elevation alone, what
-    _solution returns for all combinations (else None)."""
+    linear_maps returns for all combinations (else None)."""
 
     search: search.Table
     elevation: float
@@ -122,24 +122,25 @@ class Enumeration:
                 self._tables.move_to_end(key)
                 return self._tables[key]
         dimensions = weak.dimensions(weight)
-        parts = []
-        for i in range(0, len(self._angle), BATCH):
-            component, angle = self._component[i : i + BATCH], self._angle[i : i + BATCH]
 
-            def at(elevation, component=component, angle=angle):
-                count = len(angle)
-                systems = self.projector.systems(
-                    component, angle, np.full(count, elevation), np.broadcast_to(weight, (count, L))
-                )
-                return systems, search.forms(systems, dimensions, self._log_prior[component])
+        def at(elevation, part):
+            """Forms, and what linear_maps returns, of a part of the combinations."""
+            component, angle = self._component[part], self._angle[part]
+            count = len(angle)
+            systems = self.projector.systems(
+                component, angle, np.full(count, elevation), np.broadcast_to(weight, (count, L))
+            )
+            forms = search.forms(systems, dimensions, self._log_prior[component])
+            return *forms, *linear_maps(systems)
 
-            systems, here = at(elevation)
-            there = () if exact else at(elevation + ELEVATION_STEP)[1]
-            parts.append((*here, *there, *(linear_maps(systems) if exact else ())))
-        here, rest = [np.concatenate(a) for a in zip(*parts, strict=True)], None
-        here, rest = here[:3], here[3:]
-        table = search.table(here, None if exact else rest, dimensions, compress)
-        table = Table(table, float(elevation), *(rest if exact else (None, None, None)))
+        def whole(elevation):
+            parts = [at(elevation, slice(i, i + BATCH)) for i in range(0, len(self._angle), BATCH)]
+            return [np.concatenate(a) for a in zip(*parts, strict=True)]
+
+        here = whole(elevation)
+        there = None if exact else whole(elevation + ELEVATION_STEP)[:3]
+        table = search.table(here[:3], there, dimensions, compress)
+        table = Table(table, float(elevation), *(here[3:] if exact else (None, None, None)))
         with self._lock:
             self._tables[key] = table
             while len(self._tables) > max(1, TABLES // len(self._angle)):
@@ -202,6 +203,7 @@ class Enumeration:
     def refined(self, views, pairs):
         """The Pairs with the angles of the nearest maxima of the density: the parabola through
         three angles around it gives the next one."""
+
         def at(angle):
             solved = self._solve_each(views, pairs.row, pairs.component, angle)
             return solved, self.seen(views, solved)[-1]

@@ -174,11 +174,13 @@ class Lifter:
         for start in range(0, len(points), BATCH):
             rows = np.arange(start, min(start + BATCH, len(points)))
             rows = rows[lifted.ok[rows]]
+            if not len(rows):
+                continue
             given = None if confidence is None else confidence[rows]
             views = weak.views(points[rows], angles[:, rows], given)
             part = Lifted(*(a[rows] for a in lifted))
             moments[rows] = posterior.given(self.enumeration, views, part)
-            if spread and len(rows):
+            if spread:
                 pairs = self.enumeration.candidates(views, part.component_probability, reach=REACH)
                 *shape, _, density = self.enumeration.seen(views, pairs)
                 shape = np.stack(shape, axis=-1).swapaxes(0, 1) / pairs.solution[0][:, None, None]

@@ -395,6 +395,7 @@ def test_posterior_spreads_over_what_else_is_probable(lifter):
     assert (posterior.deviation(spread[keep]) > posterior.deviation(given[keep])).any()
     np.testing.assert_allclose(lifter.deviation(points, lifted, cameras),
                                posterior.deviation(spread))  # fmt: skip
+    assert np.isnan(lifter.deviation(points[3:4], lifting.Lifted(*(a[3:4] for a in lifted)))).all()
     # Missing landmarks are known less well.
     points[:, 13] = np.nan
     less = posterior.deviation(lifter.posterior(points, lifted, cameras, spread=False))[keep]
