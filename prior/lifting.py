@@ -32,7 +32,7 @@ ROTATIONS = 80
 NOISE_MM = 20.0
 
 # Poses handled at once by one thread: bounds the memory, and is enough for large products.
-CHUNK = 8192
+CHUNK = 4096
 
 # Poses described at once: these arrays stay near the processor.
 BLOCK = 2048
