@@ -203,7 +203,7 @@ class Lifter:
         return result
 
     def _describe(self, views, pairs, out):
-        """Write what the _Pairs, one a row, say into `out`, a Lifted."""
+        """Write what the Pairs, one a row, say into `out`, a Lifted."""
         model, row = self.model, pairs.row
         x, height, z, flat, density = self.enumeration.seen(views, pairs)
         ok = views.ok[row] & (pairs.solution[0] > 0)
