@@ -31,7 +31,7 @@ export PYTHONPATH := $(CURDIR):$(CAFFE_ROOT)/python:$(CURDIR)/$(VENV)/site-packa
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Keeps the time and memory of a step for the demo's report.
 TIMED = $(SYSTEM_PYTHON) tools/timed.py
@@ -152,6 +152,17 @@ test: lint venv-demo caffe ## everything
 .PHONY: test-fast
 test-fast: venv venv-demo ## what takes seconds and needs no Caffe
 	$(PYTHON) -m pytest -m "not slow" --ignore tests/caffe
+
+.PHONY: bench-lift
+bench-lift: venv venv-demo ## speed of the lifting, beside its floor, into build/bench/lift.json
+	$(PYTHON) -m tools.bench_lift --out build/bench/lift.json
+
+# Motion capture to split into training and held-out clips; if none, what venv-demo installs.
+CLIPS ?=
+
+.PHONY: accuracy-lift
+accuracy-lift: venv venv-demo ## accuracy of the lifting on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
+	$(PYTHON) -m tools.lift_accuracy $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-accuracy.json
 
 .PHONY: lint
 lint: venv ## ruff

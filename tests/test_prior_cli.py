@@ -76,6 +76,22 @@ def test_lift_is_prior_lift(folder, tmp_path, kind):
         assert file["landmarks"].tolist() == list(LANDMARKS)
 
 
+def test_lift_has_the_options_of_prior_lift(folder, tmp_path):
+    points = random_poses(4, seed=7)[..., :2] * [0.2, -0.2]
+    path, out = tmp_path / "points.npz", tmp_path / "poses.npz"
+    np.savez(path, points=points)
+    options = ["--rotations", "20", "--refine", "--tilt", "--deviation", "--noise-mm", "30"]
+    assert main(["lift", str(folder / "model.prior"), str(path), "--out", str(out), *options]) == 0
+    lifter = prior.Lifter(prior.load(folder / "model.prior"), 20, 30)
+    expected = lifter.lift(points, refine=True, tilt=True)
+    with np.load(out) as file:
+        np.testing.assert_allclose(file["pose"], expected.pose)
+        np.testing.assert_allclose(file["camera"], expected.camera)
+        np.testing.assert_allclose(
+            file["deviation_mm"], lifter.deviation(points, expected, expected.camera)
+        )
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
