@@ -175,21 +175,23 @@ def network(m, *, lifting, train, loss="fused", last_fusion=True, backward="none
             projected = n[f"projected_stage{t}"] = project(m, t, landmarks, beliefs, backward)
             maps = n[f"fused_stage{t}"] = fuse(t, beliefs, projected)
         if train:
-            n[f"loss_stage{t}"] = L.EuclideanLoss(maps if loss == "fused" else beliefs, n.label)
+            judge(n, t, maps if loss == "fused" else beliefs)
     if lifting and not train:
         lift(n, m, maps, "", train, backward)  # the final estimate: landmarks and pose
     return n.to_proto()
 
 
 def inputs(n, m, lifting, train):
-    """data (N,3,S,S), center_map (N,1,S,S), camera (N,3,3); label (N,18,S/stride,S/stride)."""
+    """data (N,3,S,S), center_map (N,1,S,S), camera (N,3,3); label (N,18,S/stride,S/stride) and
+    mask (N,18), for stage 1 of everyone in sight, later of the person in the centre, as CPM."""
     if not train:
         n.data = L.Input(shape=dict(dim=[1, 3, m.input, m.input]))
         n.center_map = L.Input(shape=dict(dim=[1, 1, m.input, m.input]))
         if lifting:
             n.camera = L.Input(shape=dict(dim=[1, 3, 3]))
         return
-    names = ["data", "label", "center_map", "camera"][: 4 if lifting else 3]
+    names = ["data", "center_map", "label", "mask", "label_stage1", "mask_stage1", "camera"]
+    names = names if lifting else names[:-1]
     tops = python(
         "pose_data",
         "PoseDataLayer",
@@ -225,6 +227,13 @@ def predict(n, m, t, maps):
         features = n[f"concat_stage{t}"] = L.Concat(features, maps, n.pool_center_lower)
     *hidden, last = m.head if t == 1 else m.refine
     return convolve(m, t, chain(n, m, t, features, hidden), last)
+
+
+def judge(n, t, maps):
+    """Equation 8, without the maps of landmarks that the annotation does not have."""
+    suffix = "_stage1" if t == 1 else ""
+    known = n[f"known_stage{t}"] = L.Scale(maps, n[f"mask{suffix}"], axis=0)  # times 0 or 1
+    n[f"loss_stage{t}"] = L.EuclideanLoss(known, n[f"label{suffix}"])
 
 
 def lift(n, m, maps, suffix, train, backward):

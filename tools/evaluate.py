@@ -104,7 +104,7 @@ def predict(deploy, weights, people, subpixel=True):
     for start in tqdm(range(0, len(people), BATCH), "evaluate", unit="batch", mininterval=interval):
         rows = range(start, min(start + BATCH, len(people)))
         for place, i in enumerate(rows):
-            image = crop.read(people.files[i], people.image_sizes[i])
+            image = people.image(i)
             net.blobs["data"].data[place] = crop.input_blob(crop.warp(image, crops[i]))
             net.blobs["center_map"].data[place] = crop.centre_map(crops[i])
             if lifts:

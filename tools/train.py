@@ -9,7 +9,6 @@ run of another network, or on other data, that FOLDER holds is moved to FOLDER/b
 
 import argparse
 import csv
-import hashlib
 import json
 import math
 import os
@@ -24,6 +23,8 @@ from pathlib import Path
 import numpy as np
 from caffe.proto import caffe_pb2
 from tqdm import tqdm
+
+from python_layers import annotations
 
 from . import caffe_process
 from .caffe_files import (
@@ -124,7 +125,6 @@ def check_settings(solver, settings, iterations):
 def check_inputs(net):
     """{path: SHA-256} of the files that the layers read. Says what makes a missing one."""
     inputs = {}
-    makers = {"source": "make data", "model": "make prior"}
     for layer in read_text(net, caffe_pb2.NetParameter()).layer:
         if layer.type != "Python":
             continue
@@ -132,14 +132,19 @@ def check_inputs(net):
             parameters = json.loads(layer.python_param.param_str or "{}")
         except ValueError as error:
             raise TrainingError(f"{net}: {layer.name}: param_str is no JSON: {error}") from None
-        for key, maker in makers.items():
-            if key not in parameters:
-                continue
-            path = ROOT / parameters[key]
-            if not path.is_file():
-                name = parameters[key]
+        if not isinstance(parameters, dict):
+            raise TrainingError(f"{net}: {layer.name}: param_str: expected a JSON object")
+        source = parameters.get("source", {})
+        needed = {name: "make data" for name in ([source] if isinstance(source, str) else source)}
+        if "model" in parameters:
+            needed[parameters["model"]] = "make prior"
+        for name, maker in needed.items():
+            if not (ROOT / name).is_file():
                 raise TrainingError(f"{name}: no such file; {layer.name} reads it; run {maker}")
-            inputs[parameters[key]] = hashlib.sha256(path.read_bytes()).hexdigest()
+            try:
+                inputs[name] = annotations.digest(ROOT / name)
+            except annotations.AnnotationError as error:
+                raise TrainingError(f"{name}: {error}") from None
     return inputs
 
 

@@ -229,7 +229,10 @@ def test_each_stage_is_that_of_figure_1(size, phase):
             bottoms = list(found[f"concat_stage{t}"].bottom)
             assert bottoms[1:] == [f"fused_stage{t - 1}", "pool_center_lower"]
         if phase == "train":
-            assert list(found[f"loss_stage{t}"].bottom) == [f"fused_stage{t}", "label"]
+            seen = "_stage1" if t == 1 else ""  # stage 1 is to find everybody
+            known, loss = found[f"known_stage{t}"], found[f"loss_stage{t}"]
+            assert list(known.bottom) == [f"fused_stage{t}", f"mask{seen}"]
+            assert list(loss.bottom) == [f"known_stage{t}", f"label{seen}"]
     if phase == "deploy":
         assert list(found["lifting"].bottom) == [f"fused_stage{stages}", "camera"]
         assert list(found["lifting"].top) == ["landmarks", "pose"]
@@ -252,7 +255,10 @@ def test_blobs_have_the_documented_shapes(loaded, folder):
             assert blobs["pose" + suffix] == [1, skeleton.L, 3]
         assert blobs["fused_stage2"] == maps
     train = loaded[f"{folder}/train.prototxt"]["blobs"]
-    assert train["label"] == [train["data"][0], *maps[1:]]
+    batch = train["data"][0]
+    for seen in "", "_stage1":
+        assert train["label" + seen] == [batch, *maps[1:]]
+        assert train["mask" + seen] == [batch, maps[1]]
 
 
 @pytest.mark.parametrize("size", ["", "vgg/", "lite/"])
@@ -293,7 +299,7 @@ def test_other_choices():
 
     found = net(loss="beliefs", last_fusion=False, backward="exact")
     assert "fusion_stage6" not in found
-    assert list(found["loss_stage5"].bottom) == ["beliefs_stage5", "label"]
+    assert list(found["known_stage5"].bottom) == ["beliefs_stage5", "mask"]
     assert list(found["lifting_stage1"].propagate_down) == [True, False]
     assert json.loads(found["lifting_stage1"].python_param.param_str)["backward"] == "exact"
     assert json.loads(found["projection_stage1"].python_param.param_str)["backward"] != "none"
