@@ -151,7 +151,9 @@ LITE = VGG._replace(
 )
 
 
-def network(m, *, lifting, train, loss="fused", last_fusion=True, backward="none"):
+def network(
+    m, *, lifting, train, loss="fused", last_fusion=True, backward="none", data=TRAINING_DATA
+):
     """Figure 1: the stages one after another, as a NetParameter.
 
     m: a Machine. lifting: the paper's network; False gives the pose machine alone.
@@ -159,11 +161,12 @@ def network(m, *, lifting, train, loss="fused", last_fusion=True, backward="none
     loss: on the "fused" maps (equation 8), or on "beliefs", the maps before the fusion.
     last_fusion: False leaves lifting and fusion out of the last stage.
     backward: through the lifting "none", "scale-held" or "exact" (supplement).
+    data: file of annotations to train on, or {file: share of the samples}.
     """
     if lifting and last_fusion and loss == "beliefs":
         raise ValueError("the last fusion learns nothing from a loss on beliefs: leave it out")
     n = NetSpec()
-    inputs(n, m, lifting, train)
+    inputs(n, m, lifting, train, data)
     n.pool_center_lower = L.Pooling(
         n.center_map, pool=P.Pooling.AVE, kernel_size=m.stride + 1, stride=m.stride
     )
@@ -181,7 +184,7 @@ def network(m, *, lifting, train, loss="fused", last_fusion=True, backward="none
     return n.to_proto()
 
 
-def inputs(n, m, lifting, train):
+def inputs(n, m, lifting, train, data):
     """data (N,3,S,S), center_map (N,1,S,S), camera (N,3,3); label (N,18,S/stride,S/stride) and
     mask (N,18), for stage 1 of everyone in sight, later of the person in the centre, as CPM."""
     if not train:
@@ -196,7 +199,7 @@ def inputs(n, m, lifting, train):
         "pose_data",
         "PoseDataLayer",
         dict(
-            source=TRAINING_DATA,
+            source=data,
             batch_size=m.batch,
             input_size=m.input,
             stride=m.stride,
@@ -418,6 +421,21 @@ def text(message):
     return re.sub(r'param_str: "((?:[^"\\]|\\.)*)"', unescape, text_format.MessageToString(message))
 
 
+def share(argument):
+    """("mpii.pack", 3) of "mpii.pack=3"."""
+    name, _, number = argument.rpartition("=") if "=" in argument else (argument, "=", "1")
+    if not name or not number.isdigit() or not int(number):
+        raise argparse.ArgumentTypeError(f"expected FILE or FILE=SHARE, got {argument}")
+    return name, int(number)
+
+
+def sources(shares):
+    """What the data layer takes as its source."""
+    if not shares:
+        return TRAINING_DATA
+    return dict(shares) if len(shares) > 1 else shares[0][0]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="compare only, write nothing")
@@ -425,7 +443,10 @@ def main():
     parser.add_argument("--loss", choices=("fused", "beliefs"), default="fused")
     parser.add_argument("--backward", choices=("none", "scale-held", "exact"), default="none")
     parser.add_argument("--no-last-fusion", dest="last_fusion", action="store_false")
+    parser.add_argument("--data", nargs="+", type=share, default=None, metavar="FILE[=SHARE]",
+                        help="to train on (default: build/data/train.json)")  # fmt: skip
     options = vars(parser.parse_args())
+    options["data"] = sources(options["data"])
     check, out = options.pop("check"), options.pop("out")
     base = out.resolve()
     base = base.relative_to(HERE.parent) if base.is_relative_to(HERE.parent) else base
