@@ -44,12 +44,14 @@ def environment():
     }
 
 
-def dry_run(net):
+def dry_run(net, save=None, seed=0):
     """Load a network for training in a process of its own, which Caffe may abort.
 
-    Returns {layer: [shape of each blob of weights]}. Raises CaffeError with Caffe's reason.
+    save: path of a .caffemodel for the weights that its fillers give with a seed. Returns
+    {layer: [shape of each blob of weights]}. Raises CaffeError with Caffe's reason.
     """
     command = [sys.executable, "-m", "tools.caffe_process", str(Path(net).resolve())]
+    command += [str(Path(save).resolve()), str(seed)] if save else []
     done = subprocess.run(
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
     )
@@ -100,13 +102,17 @@ class Log:
                 yield "snapshot", match[1]
 
 
-def _print_shapes(net):
+def _print_shapes(path, save=None, seed=None):
     import caffe
 
-    params = caffe.Net(net, caffe.TRAIN).params
-    shapes = {name: [list(blob.data.shape) for blob in blobs] for name, blobs in params.items()}
+    if save:
+        caffe.set_random_seed(int(seed))
+    net = caffe.Net(path, caffe.TRAIN)
+    if save:
+        net.save(save)
+    shapes = {name: [list(blob.data.shape) for blob in blobs] for name, blobs in net.params.items()}
     print(json.dumps(shapes), flush=True)
 
 
 if __name__ == "__main__":
-    _print_shapes(sys.argv[1])
+    _print_shapes(*sys.argv[1:])

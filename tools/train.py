@@ -204,7 +204,7 @@ def state_before(weights, out, settings, shapes):
         raise TrainingError(f"{weights}: none of its layers fits the network, by name and shape")
     print(f"{weights}: {len(fitting)} of the network's {len(learned)} layers start from it", end="")
     print(f"; new: {', '.join(sorted(learned - fitting))}" if learned - fitting else "")
-    copy_weights(weights, out / "weights.caffemodel", fitting)
+    copy_weights(out / "weights.caffemodel", (weights, fitting))
     arrays = [np.zeros(shape, np.float32) for blobs in shapes.values() for shape in blobs]
     history = arrays * HISTORIES.get(settings.type, 1)
     state = State(0, shown(out / "weights.caffemodel"), history)
