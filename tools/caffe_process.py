@@ -60,6 +60,19 @@ def dry_run(net, save=None, seed=0):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def replace(path, write):
+    """Let write(path) write a file under another name, and give it its own when it is whole."""
+    temporary = path.with_name(path.name + ".new")
+    write(temporary)
+    temporary.replace(path)
+
+
+def shown(path):
+    """A path as short as it can be: from the repository's root if it lies there."""
+    path = Path(path)
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
 def last_error(log):
     """Caffe's or Python's own last word about what went wrong, from a log's text."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
@@ -75,6 +88,8 @@ class Log:
 
     ITERATION = re.compile(r"\] Iteration (\d+).*, loss = (\S+)")
     OUTPUT = re.compile(r"\] +Train net output #\d+: (\S+) = (\S+)")
+    # What the data layer says of an image that it cannot use.
+    LEFT_OUT = re.compile(r"^PoseDataLayer: (.*); .* \((\d+) left out so far\)$")
     SNAPSHOT = re.compile(r"\] Snapshotting solver state to \w+ \w+ file (\S+)")
 
     def __init__(self, path):
@@ -91,13 +106,15 @@ class Log:
 
     def events(self):
         """What the new whole lines tell, of: ("iteration", int, loss), ("output", blob name,
-        loss) and ("snapshot", path)."""
+        loss), ("left out", reason, number so far) and ("snapshot", path)."""
         *lines, self.rest = (self.rest + self.file.read()).split("\n")
         for line in lines:
             if match := self.ITERATION.search(line):
                 yield "iteration", int(match[1]), float(match[2])
             elif match := self.OUTPUT.search(line):
                 yield "output", match[1], float(match[2])
+            elif match := self.LEFT_OUT.search(line):
+                yield "left out", match[1], int(match[2])
             elif match := self.SNAPSHOT.search(line):
                 yield "snapshot", match[1]
 

@@ -21,8 +21,7 @@ from caffe.proto import caffe_pb2
 from tools import caffe_process
 from tools.caffe_files import CaffeFileError, copy_weights, read_text, read_weights
 from tools.caffe_process import CaffeError
-
-DATA = "pose_data"  # a training's place in its data is no weight
+from tools.snapshots import DATA
 
 
 class TransferError(Exception):

@@ -9,12 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
 from tests.caffe import tiny_world
-from tools import caffe_files, caffe_process, train
+from tools import caffe_files, caffe_process, curves, snapshots, train
 
 PROTOTXT = caffe_process.ROOT / "prototxt"
 ADAM = 'type: "Adam" base_lr: 1e-3 momentum: 0.9 momentum2: 0.999 lr_policy: "fixed"'
@@ -141,7 +142,7 @@ def test_interrupted_and_resumed_is_the_same_to_the_last_bit(whole, world, tmp_p
     assert process.returncode == 130, errors
     assert "the last good snapshot is" in printed
     assert "Traceback" not in errors
-    stopped = train.find_state(out, "auto", caffe_process.dry_run(out / "train.prototxt"))
+    stopped = snapshots.find_state(out, "auto", caffe_process.dry_run(out / "train.prototxt"))
     assert 0 < caffe_files.read_state(stopped).iteration < ITERATIONS
     assert not (out / "final.caffemodel").exists()
 
@@ -161,7 +162,7 @@ def test_a_truncated_snapshot_is_put_aside(whole, tmp_path, capsys, kind, left):
     whole_bytes = broken.read_bytes()
     broken.write_bytes(whole_bytes[: int(left * len(whole_bytes))])
     shapes = caffe_process.dry_run(out / "train.prototxt")
-    assert train.find_state(out, "auto", shapes) == out / "snapshot_iter_8.solverstate"
+    assert snapshots.find_state(out, "auto", shapes) == out / "snapshot_iter_8.solverstate"
     warning = capsys.readouterr().err
     assert warning.count("\n") == 1
     assert str(broken) in warning
@@ -185,7 +186,7 @@ def test_every_cut_of_a_file_is_noticed(whole, tmp_path):
     shapes = caffe_process.dry_run(out / "train.prototxt")
     path = out / "snapshot_iter_4.caffemodel"
     state = out / "snapshot_iter_4.solverstate"
-    train.check_snapshot(state, shapes)
+    snapshots.check_snapshot(state, shapes)
     content = path.read_bytes()
     starts, at = {}, 0  # of whole fields, where a protocol buffer looks whole
     for _, value, raw in caffe_files._fields(memoryview(content)):
@@ -196,7 +197,7 @@ def test_every_cut_of_a_file_is_noticed(whole, tmp_path):
     for end in ends:
         path.write_bytes(content[:end])
         with pytest.raises(caffe_files.CaffeFileError):
-            train.check_snapshot(state, shapes)
+            snapshots.check_snapshot(state, shapes)
 
 
 def test_a_loss_that_is_not_finite_stops(world, tmp_path, capsys):
@@ -337,6 +338,35 @@ def test_weights_of_another_network_start_where_they_fit(whole, world, tmp_path,
     theirs = caffe_files.read_weights(final)
     np.testing.assert_array_equal(ours["Mconv1_stage3"][0], theirs["Mconv1_stage3"][0])
     assert ours["Mconv2_stage3"][0].shape != theirs["Mconv2_stage3"][0].shape
+
+
+def test_an_image_that_cannot_be_used_is_reported(world, tmp_path, capsys):
+    shutil.copytree(world, tmp_path / "world")
+    (tmp_path / "world/data/2.png").write_bytes(b"no image")
+    solver, out = write_solver(tmp_path, tmp_path / "world", "lite/cpm", iterations=8), tmp_path
+    assert run(solver, "--out", out / "out") == 0
+    printed, errors = capsys.readouterr()
+    assert "1 images could not be used" in printed and "caffe.log names them" in printed
+    assert "2.png: expected an image, got something else" in errors
+
+
+def test_curves_are_drawn(whole, tmp_path, capsys):
+    _, out = whole
+    assert cv2.imread(str(out / "loss.png")).shape[2] == 3
+    two = [str(out), str(copy_run(out, tmp_path / "other"))]
+    assert curves.main([*two, "--out", str(tmp_path / "both.png")]) == 0
+    assert cv2.imread(str(tmp_path / "both.png")).std() > 5
+    rows = curves.read(out)
+    iterations, losses = curves._column("a", rows, "loss_stage2")
+    assert iterations.tolist() == [int(row["iteration"]) for row in rows if row["loss_stage2"]]
+    means = curves._means(np.arange(600), losses.repeat(600)[:600])
+    assert len(means[0]) == curves.PARTS and means[0][0] == 4.5  # of 0 to 9
+    assert curves.main([str(tmp_path), "--out", str(tmp_path / "none.png")]) == 1
+    assert_one_line(capsys, "loss.csv")
+    (tmp_path / "loss.csv").write_text("iteration,loss\n1,abc\n")
+    assert curves.main([str(tmp_path), "--out", str(tmp_path / "none.png")]) == 1
+    assert_one_line(capsys, "loss.csv: expected numbers")
+    assert not (tmp_path / "none.png").exists()
 
 
 @pytest.mark.slow
