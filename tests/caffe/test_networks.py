@@ -11,7 +11,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from prior import skeleton
-from prototxt import generate
+from prototxt import generate, machines
 from tests.caffe import tiny_world
 from tools import caffe_process
 
@@ -71,7 +71,8 @@ def test_every_file_is_what_the_generator_writes():
     written = generate.files()
     assert set(written) == {str(path.relative_to(HERE)) for path in FILES}
     for path, content in written.items():
-        assert (HERE / path).read_bytes() == content.encode(), f"{path}: run prototxt/generate.py"
+        same = (HERE / path).read_bytes() == content.encode()
+        assert same, f"{path}: run python -m prototxt.generate"
         assert content.startswith("# Written by")
 
 
@@ -211,6 +212,29 @@ def test_receptive_field_of_the_original():
     assert receptive_field("cpm/deploy.prototxt", "beliefs_stage2") == 400 + 7
 
 
+@pytest.mark.parametrize("size", ["", "vgg/"])
+def test_pooling_is_that_of_the_released_files(size):
+    found = {
+        layer.name: (layer.pooling_param.kernel_size, layer.pooling_param.stride,
+                     layer.pooling_param.pool)
+        for layer in read(HERE / f"{size}cpm/deploy.prototxt").layer if layer.type == "Pooling"
+    }  # fmt: skip
+    assert found.pop("pool_center_lower") == (9, 8, caffe_pb2.PoolingParameter.AVE)
+    stages = (1, 2) if size == "" else (1,)
+    assert sorted(found) == [f"pool{i}_stage{t}" for i in (1, 2, 3) for t in stages]
+    assert set(found.values()) == {(3, 2, caffe_pb2.PoolingParameter.MAX)}
+
+
+def test_each_convolution_is_followed_by_its_relu_but_for_the_maps():
+    for folder in FOLDERS:
+        found = list(read(HERE / folder / "train.prototxt").layer)
+        for layer, after in zip(found, found[1:], strict=False):
+            if layer.type == "Convolution" and layer.convolution_param.num_output != 18:
+                assert after.type == "ReLU" and list(after.bottom) == list(layer.top)
+            elif layer.type == "Convolution":
+                assert after.type != "ReLU"
+
+
 @pytest.mark.parametrize("size", ["", "vgg/", "lite/"])
 @pytest.mark.parametrize("phase", ["train", "deploy"])
 def test_each_stage_is_that_of_figure_1(size, phase):
@@ -304,9 +328,16 @@ def test_other_choices():
     assert json.loads(found["lifting_stage1"].python_param.param_str)["backward"] == "exact"
     assert json.loads(found["projection_stage1"].python_param.param_str)["backward"] != "none"
     assert list(net()["lifting_stage1"].propagate_down) == [False, False]
+    assert "per_landmark" not in net()["fusion_stage2"].python_param.param_str
+    landmark = net(fusion="landmark")["fusion_stage2"]
+    assert json.loads(landmark.python_param.param_str)["per_landmark"] is True
+    assert net(fusion="fixed")["fusion_stage2"].param[0].lr_mult == 0
+    assert net()["fusion_stage2"].param[0].lr_mult == landmark.param[0].lr_mult == 1
+    mixed = {"a.pack": 3, "b.pack": 1}
+    assert json.loads(net(data=mixed)["pose_data"].python_param.param_str)["source"] == mixed
     with pytest.raises(ValueError, match="last fusion learns nothing"):
         net(loss="beliefs")
 
 
 def test_the_constants_of_other_modules():
-    assert generate.LANDMARKS == skeleton.L
+    assert machines.LANDMARKS == skeleton.L
