@@ -31,7 +31,7 @@ export PYTHONPATH := $(CURDIR):$(CAFFE_ROOT)/python:$(CURDIR)/$(VENV)/site-packa
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Keeps the time and memory of a step for the demo's report.
 TIMED = $(SYSTEM_PYTHON) tools/timed.py
@@ -82,6 +82,10 @@ build/train/%/final.caffemodel: $$(net)/solver.prototxt $$(net)/train.prototxt \
 build/eval/%/errors.json: $$(net)/deploy.prototxt build/train/%/final.caffemodel | caffe
 	@$(TIMED) eval-$* $(PYTHON) -m tools.evaluate $^ --data build/data/test.json \
 	  --training-data build/data/train.json --prior build/prior.npz --out $(@D)
+
+.PHONY: bench-network
+bench-network: build/data/test.json build/prior.npz | caffe ## times of the networks, into build/bench/network.json
+	@$(PYTHON) -m tools.bench_network --out build/bench/network.json
 
 ##@ Set-up, done by the jobs above as they need it
 

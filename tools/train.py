@@ -42,6 +42,9 @@ def main(argv=None):
         "and prior (default); none: from the start; a .solverstate",
     )
     parser.add_argument("--weights", type=Path, help="a .caffemodel to start from, where it fits")
+    parser.add_argument(
+        "--gpu", type=int, metavar="ID", help="train on this GPU, by a Caffe built for it"
+    )
     arguments = parser.parse_args(argv)
     try:
         return train(**vars(arguments))
@@ -50,7 +53,7 @@ def main(argv=None):
         return 1
 
 
-def train(solver, out, iterations=None, resume="auto", weights=None):
+def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
     """Train; returns 0, or 130 after an interruption. Paths are relative to where you are.
 
     Raises TrainingError, CaffeError or CaffeFileError, with the reason in one line.
@@ -68,6 +71,7 @@ def train(solver, out, iterations=None, resume="auto", weights=None):
     check_disk(out, settings, shapes, start)
 
     command = [program, "train", f"--solver={out / 'solver.prototxt'}"]
+    command += [] if gpu is None else [f"--gpu={gpu}"]  # stronger than the solver's CPU
     if state:
         print(f"goes on from iteration {start}: {shown(state)}")
         command.append(f"--snapshot={state}")

@@ -1,6 +1,7 @@
 """tools/train.py with the real caffe program: small runs, and what can go wrong in them."""
 
 import csv
+import json
 import re
 import shutil
 import signal
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
+from python_layers import packed
 from tests.caffe import tiny_world
 from tools import caffe_files, caffe_process, curves, snapshots, train
 
@@ -338,6 +340,86 @@ def test_weights_of_another_network_start_where_they_fit(whole, world, tmp_path,
     theirs = caffe_files.read_weights(final)
     np.testing.assert_array_equal(ours["Mconv1_stage3"][0], theirs["Mconv1_stage3"][0])
     assert ours["Mconv2_stage3"][0].shape != theirs["Mconv2_stage3"][0].shape
+
+
+def packed_twin(world, path):
+    """The tiny data in one packed file."""
+    document = json.loads((world / "data/train.json").read_text())
+    with packed.Writer(path, document["cameras"]) as writer:
+        for image, person in zip(document["images"], document["annotations"], strict=True):
+            writer.add(image, [person], (world / "data" / image["file_name"]).read_bytes())
+    return path
+
+
+def test_packed_and_mixed_sources_train_and_are_known_again(world, tmp_path, capsys):
+    pack = packed_twin(world, tmp_path / "a.pack")
+    mixed = json.dumps({str(pack): 2, str(world / "data/train.json"): 1})
+    solver = write_solver(tmp_path, world, "lite/cpm", iterations=2)
+    net = tmp_path / "net.prototxt"
+    net.write_text(net.read_text().replace(f'"{world / "data/train.json"}"', mixed))
+    assert run(solver, "--out", tmp_path / "out") == 0
+    digests = json.loads((tmp_path / "out/inputs.json").read_text())
+    assert digests.keys() == {str(pack), str(world / "data/train.json")}
+    # A change of an image that leaves the index alone is no other data: it is damage.
+    content = pack.read_bytes()
+    pack.write_bytes(content[:60] + bytes([content[60] ^ 1]) + content[61:])
+    assert run(solver, "--out", tmp_path / "out", "--iterations", 3) == 0
+    assert "goes on from iteration 2" in capsys.readouterr().out
+
+
+def of_another_version(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:8] + bytes([9]) + content[9:])
+
+
+def cut_in_half(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (of_another_version, "expected version 1 of the packed format, got 9"),
+        (cut_in_half, "cut short"),
+    ],
+)
+def test_a_packed_file_of_no_use_is_one_line(world, tmp_path, capsys, damage, message):
+    pack = packed_twin(world, tmp_path / "a.pack")
+    solver = write_solver(tmp_path, world, "lite/cpm")
+    net = tmp_path / "net.prototxt"
+    net.write_text(net.read_text().replace(str(world / "data/train.json"), str(pack)))
+    damage(pack)
+    assert run(solver, "--out", tmp_path / "out") == 1
+    assert_one_line(capsys, "a.pack: ", message)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_prior_of_other_landmarks_is_one_line(world, tmp_path, capsys):
+    with np.load(world / "prior.npz") as file:
+        arrays = dict(file)
+    arrays["landmarks"] = arrays["landmarks"][::-1]
+    np.savez(tmp_path / "prior.npz", **arrays)
+    solver = write_solver(tmp_path, world)
+    net = tmp_path / "net.prototxt"
+    net.write_text(net.read_text().replace(str(world / "prior.npz"), str(tmp_path / "prior.npz")))
+    assert run(solver, "--out", tmp_path / "out") == 1
+    assert_one_line(capsys, "refuses this network", "prior.npz", "landmarks")
+
+
+def test_weights_of_no_use_are_one_line(world, tmp_path, capsys):
+    net = caffe_pb2.NetParameter()
+    blob = net.layer.add(name="fc6", type="InnerProduct").blobs.add(data=[1.0])
+    blob.shape.dim.append(1)
+    (tmp_path / "other.caffemodel").write_bytes(net.SerializeToString())
+    solver = write_solver(tmp_path, world)
+    assert run(solver, "--out", tmp_path / "o", "--weights", tmp_path / "other.caffemodel") == 1
+    assert_one_line(capsys, "none of its layers fits the network")
+
+
+def test_a_gpu_that_is_not_there_is_one_line(world, tmp_path, capsys):
+    solver = write_solver(tmp_path, world, "lite/cpm", iterations=1)
+    if run(solver, "--out", tmp_path / "out", "--gpu", 0):
+        assert_one_line(capsys, "caffe ended with", "CPU-only")
 
 
 def test_an_image_that_cannot_be_used_is_reported(world, tmp_path, capsys):
