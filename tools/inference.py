@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from caffe.proto import caffe_pb2
 
 import prior
 from prior import skeleton
@@ -60,12 +59,6 @@ def check_weights(deploy, weights):
             )
 
 
-def input_size(deploy):
-    """Side of a deploy network's input, px."""
-    net = read_text(deploy, caffe_pb2.NetParameter())
-    return next(la for la in net.layer if la.name == "data").input_param.shape[0].dim[2]
-
-
 def whole_image(shape, centre=None):
     """The box with which the network's input covers a whole image of `shape` (H, W, ...), around
     `centre` (x, y), px: the one it is to look for is there. None: the image's."""
@@ -92,6 +85,7 @@ class Network:
         self.lifts = "pose" in net.blobs
         self.stride = self.size // net.blobs["beliefs_stage1"].shape[2]
         self.lifting = {}
+        caffe_pb2 = caffe.proto.caffe_pb2
         for layer in read_text(deploy, caffe_pb2.NetParameter()).layer:
             if layer.name == "lifting":
                 self.lifting = json.loads(layer.python_param.param_str)

@@ -404,6 +404,35 @@ def test_a_layer_takes_any_batch_and_remembers_none(tmp_path, model, kind):
 
 
 @pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("wanted", [(True, False), (False, True), (False, False)])
+def test_a_layer_honours_propagate_down(tmp_path, model, kind, wanted):
+    """A gradient that is not asked for is not written. Below each bottom is a layer that learns."""
+    _, values = one_of(kind, tmp_path, model, 2)
+    module, layer, given, bottoms, tops = LAYERS[kind]
+    given = given | ({"model": model} if kind == "lifting" else {})
+    below = "".join(
+        f'layer {{ name: "{b}" type: "Bias" bottom: "{b}" top: "{b}_" bias_param {{ axis: 0 '
+        "num_axes: 0 } }\n"
+        for b in bottoms
+    )
+    extra = " ".join(f"propagate_down: {str(each).lower()}" for each in wanted)
+    extra += " loss_weight: 1" * len(tops)  # Caffe skips what is under no loss
+    made = net(
+        tmp_path,
+        inputs(**{name: values[name].shape for name in bottoms}),
+        below,
+        python_layer(module, layer, given, [f"{b}_" for b in bottoms], tops, extra),
+        to_inputs=False,
+    )
+    for name in bottoms:
+        made.blobs[f"{name}_"].diff[...] = 7
+    run(made, {name: np.ones(made.blobs[name].shape) for name in tops}, **values)
+    for name, each in zip(bottoms, wanted, strict=True):
+        written = (made.blobs[f"{name}_"].diff != 7).any()
+        assert written == each, name
+
+
+@pytest.mark.parametrize("kind", LAYERS)
 def test_a_layers_memory_does_not_grow(tmp_path, model, kind):
     layer, values = one_of(kind, tmp_path, model, 3)
     for _ in range(3):
