@@ -1,5 +1,6 @@
 """The layers in Caffe: values, gradients, and what they say of wrong bottoms and parameters."""
 
+import shutil
 import tracemalloc
 
 import caffe
@@ -218,6 +219,20 @@ def seen_by(rotations, seed=1, noise=0.3):
 TILTED = np.stack(
     [cameras.look_at([2000, 1500, 4000], [0, 0, 0]), cameras.look_at([0, 300, -4000], [0, 0, 0])]
 )
+
+
+def test_layers_of_one_model_share_their_tables_and_another_file_is_read_anew(tmp_path, model):
+    copy = tmp_path / "prior.npz"
+    shutil.copy(model, copy)
+
+    def lifter(**more):
+        made = lifting(tmp_path, {"model": str(copy)} | more)
+        return made.layers[list(made._layer_names).index("layer")].lifter
+
+    first = lifter()
+    assert lifter() is first and lifter(rotations=20) is not first
+    prior.fit(poses.random_poses(50), components=1, basis=2, solver="closed-form").save(copy)
+    assert lifter().model.components == 1
 
 
 @pytest.mark.parametrize("subpixel", [False, True])
