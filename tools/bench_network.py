@@ -75,7 +75,9 @@ def measure(network, folder, data, model, iterations):
     net = caffe.Net(str(paths["train"]), caffe.TRAIN)
     weights = folder / "weights.caffemodel"
     net.save(str(weights))
-    result = {"train": {"batch": BATCH[kind(network)]} | timed(net, iterations, warm, backward=True)}
+    result = {
+        "train": {"batch": BATCH[kind(network)]} | timed(net, iterations, warm, backward=True)
+    }
     net.layers[list(net._layer_names).index("pose_data")].stop()
     del net
     net = caffe.Net(str(paths["deploy"]), str(weights), caffe.TEST)
