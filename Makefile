@@ -134,6 +134,16 @@ caffe: venv
 	@tools/caffe/check.sh $(CAFFE_ROOT)
 endif
 
+##@ Measurements
+
+.PHONY: bench-prior
+bench-prior: venv $(VENV)/.installed-clips ## time and memory of fitting the prior to up to a million poses, into build/bench
+	@$(PYTHON) -m tools.bench_prior
+
+.PHONY: study-prior
+study-prior: venv $(VENV)/.installed-clips ## what start, annealing and Ceres are worth, on CLIPS="FOLDER ...", into build/study
+	@$(PYTHON) -m tools.study_prior $(CLIPS)
+
 ##@ Development
 
 # Errors only; Caffe is talkative.

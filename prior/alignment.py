@@ -6,44 +6,50 @@ objective here is the PPCA negative log-likelihood of the turned poses, which th
 which neither half-step can raise. The basis grows from 1 to J ("annealed"), so that what rotations
 can explain never enters it.
 
-With the coefficients eliminated, the yaw's part of the objective is a squared Mahalanobis distance.
-A turned pose is linear in (1, cos, sin) of its yaw, so this distance is u^T G u, u = (1, cos, sin),
-with a 3 x 3 matrix G for each pose. Ceres minimises it as published; being a trigonometric
-polynomial of degree 2 it also has a closed form, which finds the global minimum.
+Rotation half-step. With the coefficients eliminated, what a pose adds to the objective is a squared
+Mahalanobis distance. On the ground plane, w = x + i z, turning back by the yaw multiplies w by
+exp(i yaw), so the distance is a trigonometric polynomial of degree 2 (`Distances`). Ceres minimises
+it as published; its global minimum also has a closed form.
+
+Mirror images. The set contains each pose's mirror image (section 4), so its PPCA is its own mirror
+image, and the image of a pose has the opposite yaw and the same distance. Their part of the
+statistics is added (`_symmetric`); they are never made.
 """
 
+from functools import partial, reduce
 from typing import NamedTuple
 
 import numpy as np
 
 from prior import ppca
-from prior.camera import turned
+from prior.chunks import cores, each_chunk
 from prior.factorisation import factorise
-from prior.skeleton import LANDMARKS
+from prior.normalise import ROW_MIRROR, ROW_SIGN, turned_back
+from prior.skeleton import L
 
 SOLVERS = ("ceres", "closed-form")
 
-# A basis size is done when an alternation gains less than this many nats a pose. Our choice: the
-# likelihood's own sampling error is larger for any set below a million poses.
-TOLERANCE = 1e-3
+# Alternations for each basis size below J. Our choice; the authors' released code makes 10. On real
+# motion capture the end is the same from 1 to 100 of them: prior/README.md.
+ALTERNATIONS = 2
 
-# At most this many alternations for each basis size, the count of the authors' released code.
-ALTERNATIONS = 10
+# At J, the alternation has converged when it gains less than this many nats a pose. Our choice: the
+# likelihood's own sampling error is larger for any set below a million poses.
+TOLERANCE = 1e-4
+LIMIT = 300
 
 # Ceres counts as in a worse local minimum where its objective is above the closed form's by more
 # than this share.
 WORSE = 1e-6
 
 # Start angles of the closed form. A trigonometric polynomial of degree 2 has at most two minima;
-# 32 samples see both unless they are within 0.2 rad, next to equal. The tests found none missed.
-GRID = 32
-
-CHUNK = 8192
+# 32 samples see both unless they are within 0.2 rad, next to equal.
+GRID = np.arange(32) * (2 * np.pi / 32)
 
 
 class Step(NamedTuple):
-    """A half-step: basis size, "ppca" or "rotation", the NLL per pose after it, and how many
-    poses Ceres left in a worse local minimum (None where it does not apply)."""
+    """A half-step: basis size; "ppca", "rotation" or "extrapolation"; the NLL per pose after it;
+    how many poses Ceres left in a worse local minimum (None where it does not apply)."""
 
     basis: int
     half_step: str
@@ -52,120 +58,188 @@ class Step(NamedTuple):
 
 
 class Alignment(NamedTuple):
-    """poses (N, L, 3) turned back by yaw (N,), their single PPCA, and the history of Steps."""
+    """yaw (N,) of the poses; the single PPCA of all rows turned back by theirs; the Steps; whether
+    the last gain was below the tolerance."""
 
-    poses: np.ndarray
     yaw: np.ndarray
     ppca: ppca.PPCA
     history: list
+    converged: bool
 
 
-def face_forward(mean):
-    """Angle that turns a mean pose (L, 3) so that it faces +z, its left along +x.
+class Distances(NamedTuple):
+    """Squared Mahalanobis distances of n poses as functions of their yaws.
 
-    A common turn of all poses changes nothing in equation 1; this settles it.
+    constant (n,); harmonics (4, n), factors of cos, sin, cos 2 yaw and sin 2 yaw.
     """
-    sides = {side: [LANDMARKS.index(f"{side} {part}") for part in ("hip", "shoulder")]
-             for side in ("left", "right")}  # fmt: skip
-    x, _, z = mean[sides["left"]].mean(axis=0) - mean[sides["right"]].mean(axis=0)
-    return np.arctan2(z, x)
+
+    constant: np.ndarray
+    harmonics: np.ndarray
+
+    def at(self, yaw):
+        """The distances (n,) at yaw (n,)."""
+        angles = np.stack([np.cos(yaw), np.sin(yaw), np.cos(2 * yaw), np.sin(2 * yaw)])
+        return self.constant + np.einsum("hn,hn->n", self.harmonics, angles)
 
 
-def distance_form(poses, model):
-    """The matrices G (N, 3, 3): squared Mahalanobis distance u^T G u of each pose turned back by
-    its yaw, u = (1, cos yaw, sin yaw), from the model, a PPCA with coefficients eliminated."""
-    white = ppca.whitening(model).reshape(-1, 3, model.mean.size)
-    white_x, white_y, white_z = np.ascontiguousarray(white.swapaxes(0, 1))
-    offset = model.mean @ white.reshape(model.mean.size, -1)
-    form = np.empty((len(poses), 3, 3))
-    for i in range(0, len(poses), CHUNK):
-        x, y, z = np.ascontiguousarray(np.moveaxis(poses[i : i + CHUNK], -1, 0))
-        # Turned back: x' = x cos - z sin, z' = z cos + x sin.
-        parts = (y @ white_y - offset, x @ white_x + z @ white_z, x @ white_z - z @ white_x)
-        for a in range(3):
-            for b in range(a, 3):
-                form[i : i + CHUNK, a, b] = np.einsum("nd,nd->n", parts[a], parts[b])
-                form[i : i + CHUNK, b, a] = form[i : i + CHUNK, a, b]
-    return form
+def distances(rows, model):
+    """The Distances of rows (n, 3L) from the model, a PPCA, coefficients eliminated."""
+    noise, size = model.noise_variance, len(model.variance)
+    # The distance is ||row - mean||^2 / noise - sum_j coefficient_j^2, the basis scaled to what the
+    # variance along it takes off. Of the turned row, coefficient_j = Re(turning_j exp(i yaw)) +
+    # fixed_j; the mean is one more such direction.
+    basis = np.sqrt(1 / noise - 1 / model.variance)[:, None] * model.basis
+    x, z, y = np.concatenate([basis, model.mean[None]]).reshape(-1, 3, L).swapaxes(0, 1)
+    turning = rows[:, : 2 * L] @ np.block([[x.T, -z.T], [z.T, x.T]])
+    real, to_mean_real = turning[:, :size], turning[:, size]
+    imaginary, to_mean_imaginary = turning[:, size + 1 : -1], turning[:, -1]
+    fixed = rows[:, 2 * L :] @ y.T
+    to_mean = fixed[:, size]
+    fixed = fixed[:, :size] - basis @ model.mean
+    cosine, sine = _dot(real, real), _dot(imaginary, imaginary)
+    harmonics = np.stack([
+        -2 * (_dot(fixed, real) + to_mean_real / noise),
+        2 * (_dot(fixed, imaginary) + to_mean_imaginary / noise),
+        (sine - cosine) / 2,
+        _dot(real, imaginary),
+    ])  # fmt: skip
+    constant = (_dot(rows, rows) + model.mean @ model.mean - 2 * to_mean) / noise
+    return Distances(constant - _dot(fixed, fixed) - (cosine + sine) / 2, harmonics)
 
 
-def evaluate_form(form, yaw):
-    """u^T G u for each pose: (N,), or (N, M) for yaw (N, M)."""
+def _dot(a, b):
+    return np.einsum("nj,nj->n", a, b)
+
+
+def minimise_closed_form(curves):
+    """Yaw (n,) at the global minimum of Distances."""
+    # The grid only finds where to start, and float32 does for that.
+    basis = np.stack([np.cos(GRID), np.sin(GRID), np.cos(2 * GRID), np.sin(2 * GRID)])
+    values = curves.harmonics.T.astype(np.float32) @ basis.astype(np.float32)
+    start = values.argmin(axis=1)
+    yaw = _polish(curves.harmonics, GRID[start])
+    lowest = curves.at(yaw) - curves.constant
+    # Another valley may be the lower one if its lowest sample is at most what a minimum can lie
+    # below its nearest sample: half the largest curvature times half a step squared.
+    curvature = np.hypot(*curves.harmonics[:2]) + 4 * np.hypot(*curves.harmonics[2:])
+    reach = lowest + curvature * ((GRID[1] / 2) ** 2 / 2 + 1e-6)
+    rows = np.flatnonzero(np.count_nonzero(values <= reach[:, None].astype(np.float32), axis=1) > 1)
+    near = values[rows]
+    valley = (near < np.roll(near, 1, axis=1)) & (near <= np.roll(near, -1, axis=1))
+    valley[np.arange(len(rows)), start[rows]] = False
+    near = np.where(valley, near, np.inf)
+    second = near.argmin(axis=1)
+    open_ = near[np.arange(len(rows)), second] <= reach[rows]
+    rows, second = rows[open_], second[open_]
+    other = _polish(curves.harmonics[:, rows], GRID[second])
+    part = Distances(curves.constant[rows], curves.harmonics[:, rows])
+    yaw[rows] = np.where(part.at(other) < part.at(yaw[rows]), other, yaw[rows])
+    return yaw
+
+
+def _polish(harmonics, yaw):
+    """Newton's method on the derivative, from next to a minimum."""
+    a1, b1, a2, b2 = harmonics
     cos, sin = np.cos(yaw), np.sin(yaw)
-    g = form.reshape(-1, *(1,) * (np.ndim(yaw) - 1), 3, 3)
-    linear = g[..., 0, 0] + 2 * (g[..., 0, 1] * cos + g[..., 0, 2] * sin)
-    return linear + g[..., 1, 1] * cos**2 + g[..., 2, 2] * sin**2 + 2 * g[..., 1, 2] * cos * sin
-
-
-def minimise_closed_form(form):
-    """Yaw (N,) at the global minimum of u^T G u."""
-    grid = np.arange(GRID) * (2 * np.pi / GRID)
-    basis = np.stack([np.ones(GRID), np.cos(grid), np.sin(grid),
-                      np.cos(2 * grid), np.sin(2 * grid)])  # fmt: skip
-    g = form
-    coefficients = np.stack(
-        [
-            g[:, 0, 0] + (g[:, 1, 1] + g[:, 2, 2]) / 2,
-            2 * g[:, 0, 1],
-            2 * g[:, 0, 2],
-            (g[:, 1, 1] - g[:, 2, 2]) / 2,
-            g[:, 1, 2],
-        ],
-        axis=-1,
-    )
-    values = coefficients @ basis
-    valley = (values <= np.roll(values, 1, axis=1)) & (values <= np.roll(values, -1, axis=1))
-    ranked = np.argpartition(np.where(valley, values, np.inf), 1, axis=1)[:, :2]
-    candidates = np.stack([_polish(coefficients, grid[start]) for start in ranked.T], axis=1)
-    best = evaluate_form(form, candidates).argmin(axis=1)
-    return candidates[np.arange(len(form)), best]
-
-
-def _polish(coefficients, angle):
-    """Newton's method on the derivative from a point next to a minimum."""
-    _, a1, b1, a2, b2 = coefficients.T
-    limit = 2 * np.pi / GRID
+    limit = GRID[1]
     for _ in range(5):  # quadratic convergence from within 0.1 rad: 4 steps reach rounding
-        cos, sin, cos2, sin2 = np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)
+        cos2, sin2 = cos * cos - sin * sin, 2 * cos * sin
         slope = b1 * cos - a1 * sin + 2 * (b2 * cos2 - a2 * sin2)
-        curvature = -a1 * cos - b1 * sin - 4 * (a2 * cos2 + b2 * sin2)
-        # Where the curvature is negative the step would climb: go downhill by a bounded step.
-        step = np.where(curvature > 0, slope / np.where(curvature > 0, curvature, 1),
-                        np.sign(slope) * limit / 2)  # fmt: skip
-        angle = angle - np.clip(step, -limit, limit)
-    return angle
+        bend = -(a1 * cos + b1 * sin) - 4 * (a2 * cos2 + b2 * sin2)
+        # Where it bends down the step would climb: go downhill by a bounded step.
+        step = np.where(bend > 0, -slope / np.where(bend > 0, bend, 1), -np.sign(slope) * limit / 2)
+        step = np.clip(step, -limit, limit)
+        # Rotate by the step to third order, then back onto the circle: no trigonometry.
+        ahead, side = 1 - step * step / 2, step * (1 - step * step / 6)
+        cos, sin = cos * ahead - sin * side, sin * ahead + cos * side
+        length = np.sqrt(cos * cos + sin * sin)
+        cos, sin = cos / length, sin / length
+    return np.arctan2(sin, cos)
 
 
-def rotation_half_step(poses, yaw, model, solver="ceres"):
-    """The yaws that minimise the NLL of the turned poses under the model, a PPCA.
+def rotation_half_step(poses, yaw, model, minimise=None):
+    """The yaws that minimise the NLL of the poses turned back by them, under the model, a PPCA.
 
-    Returns (yaw (N,), NLL per pose, count of poses in a worse local minimum or None).
+    poses: rows (N, 3L), an array or NormalisedPoses; yaw: (N,), where `minimise` starts: a function
+    of Distances and yaws (n,) that returns yaws, by default the closed form.
+    Returns (yaw (N,), NLL per pose, count of poses in a worse minimum or None, and the
+    ppca.Moments of the turned poses and their mirror images).
     """
-    form = distance_form(poses, model)
-    best = minimise_closed_form(form)
-    worse = None
-    if solver == "ceres":
-        # Only here: Ceres' logging library must not enter a process that runs Caffe, which has one.
-        from prior import ceres
-
-        lowest = evaluate_form(form, best)
-        best = ceres.minimise(form, yaw)
-        worse = int(np.count_nonzero(evaluate_form(form, best) > lowest * (1 + WORSE)))
-    distance = evaluate_form(form, best).mean()
-    constant = ppca.log_determinant(model) + model.mean.size * np.log(2 * np.pi)
-    return best, float(distance + constant) / 2, worse
+    parts = list(
+        each_chunk(partial(_rotate, poses, np.asarray(yaw, dtype=float), model, minimise),
+                   len(poses))  # fmt: skip
+    )
+    yaws, totals, worse, stats = zip(*parts, strict=True)
+    dimensions = model.mean.size
+    constant = ppca.log_determinant(model) + dimensions * np.log(2 * np.pi)
+    nll = float(sum(totals) / len(poses) + constant) / 2
+    worse = None if minimise is None else sum(worse)
+    return np.concatenate(yaws), nll, worse, _symmetric(reduce(ppca.merge, stats))
 
 
-def align(poses, basis, solver="ceres", *, yaw=None, annealed=True, tolerance=TOLERANCE,
-          alternations=ALTERNATIONS, progress=None):  # fmt: skip
+def _rotate(poses, yaw, model, minimise, where):
+    """A chunk's part of rotation_half_step."""
+    rows = poses[where]
+    curves = distances(rows, model)
+    found, worse = minimise_closed_form(curves), 0
+    if minimise is not None:
+        lowest = curves.at(found)
+        found = minimise(curves, yaw[where])
+        worse = int(np.count_nonzero(curves.at(found) > lowest * (1 + WORSE)))
+    return found, curves.at(found).sum(), worse, ppca.chunk_moments(turned_back(rows, found))
+
+
+def _symmetric(stats):
+    """The Moments of rows and their mirror images from those of the rows."""
+    mean = stats.mean[ROW_MIRROR] * ROW_SIGN
+    scatter = stats.scatter[np.ix_(ROW_MIRROR, ROW_MIRROR)] * np.outer(ROW_SIGN, ROW_SIGN)
+    return ppca.merge(stats, ppca.Moments(stats.weight, mean, scatter))
+
+
+def _turned_stats(poses, yaw):
+    """The Moments of the poses turned back by yaw and their mirror images."""
+
+    def part(where):
+        return ppca.chunk_moments(turned_back(poses[where], yaw[where]))
+
+    return _symmetric(reduce(ppca.merge, each_chunk(part, len(poses))))
+
+
+def _extrapolate(start, first, second):
+    """Where two alternations' yaws, from start to first to second, are heading: SQUAREM's squared
+    extrapolation (Varadhan and Roland 2008, step length S3)."""
+    step = _wrapped(first - start)
+    bend = _wrapped(second - first) - step
+    length = np.linalg.norm(step) / max(np.linalg.norm(bend), np.finfo(float).tiny)
+    length = max(length, 1.0)  # 1 is where the alternations themselves are
+    return start + 2 * length * step + length**2 * bend
+
+
+def _wrapped(angle):
+    return np.angle(np.exp(1j * angle))
+
+
+def align(poses, basis, solver="ceres", *, yaw=None, annealed=True, alternations=ALTERNATIONS,
+          tolerance=TOLERANCE, limit=LIMIT, progress=None):  # fmt: skip
     """Minimise equation 1 over yaws, mean, basis and standard deviations.
 
-    poses: (N, L, 3), normalised; basis: J; yaw: (N,) to start from, Tomasi-Kanade's by default;
-    annealed: basis sizes 1..J, or J at once; progress: called with each Step.
-    Returns an Alignment whose mean faces +z. Raises ValueError when J exceeds the data's rank.
+    poses: rows (N, 3L), an array or NormalisedPoses; their mirror images are part of the set.
+    basis: J; yaw: (N,) to start from, Tomasi-Kanade's by default; annealed: `alternations` at each
+    basis size from 1 to J - 1 come first; tolerance: at J, the gain of an alternation in nats a
+    pose at which to stop; limit: at most so many; progress: called with each Step.
+
+    Convergence at J is slow and linear, so every two alternations are followed by an extrapolation
+    of the yaws, kept if it lowers the objective.
+    Returns an Alignment whose mean has its left along +x. Raises ValueError when J exceeds the
+    data's rank.
     """
     if solver not in SOLVERS:
         raise ValueError(f"solver: expected one of {', '.join(SOLVERS)}, got {solver!r}")
+    minimise = None
+    if solver == "ceres":
+        from prior.ceres import Minimiser
+
+        minimise = Minimiser(cores())
     history = []
 
     def record(*step):
@@ -173,32 +247,37 @@ def align(poses, basis, solver="ceres", *, yaw=None, annealed=True, tolerance=TO
         if progress:
             progress(history[-1])
 
+    def alternate(yaw, model):
+        size = len(model.variance)
+        yaw, nll, worse, stats = rotation_half_step(poses, yaw, model, minimise)
+        record(size, "rotation", nll, worse)
+        model = ppca.fit(stats, size)
+        record(size, "ppca", ppca.nll(model), None)
+        return yaw, model, stats
+
     if yaw is None:
         _, yaw = factorise(poses)
-    _fit(poses, yaw, basis)  # an impossible basis size is an error now, not after the smaller ones
-    for size in range(1, basis + 1) if annealed else [basis]:
-        before = np.inf
+    stats = _turned_stats(poses, yaw)
+    ppca.fit(stats, basis)  # an impossible basis size is an error now, not after the smaller ones
+    for size in range(1, basis) if annealed else ():
+        model = ppca.fit(stats, size)
+        record(size, "ppca", ppca.nll(model), None)
         for _ in range(alternations):
-            model = _fit(poses, yaw, size)
-            record(size, "ppca", _nll(model), None)
-            yaw, nll, worse = rotation_half_step(poses, yaw, model, solver)
-            record(size, "rotation", nll, worse)
-            if before - nll < tolerance:
-                break
-            before = nll
-    yaw = yaw - face_forward(turned(poses, -yaw).mean(axis=0))
-    aligned = turned(poses, -yaw)
-    model = _fit(poses, yaw, basis)
-    record(basis, "ppca", _nll(model), None)
-    return Alignment(aligned, np.angle(np.exp(1j * yaw)), model, history)
-
-
-def _fit(poses, yaw, size):
-    return ppca.fit(ppca.moments(turned(poses, -yaw).reshape(len(poses), -1)), size)
-
-
-def _nll(model):
-    """NLL per pose of the data that the PPCA was fitted to: at the optimum the mean squared
-    Mahalanobis distance is the dimension."""
-    dimensions = model.mean.size
-    return float(ppca.log_determinant(model) + dimensions * (1 + np.log(2 * np.pi))) / 2
+            yaw, model, stats = alternate(yaw, model)
+    model = ppca.fit(stats, basis)
+    record(basis, "ppca", ppca.nll(model), None)
+    converged = False
+    for _ in range(0, limit, 2):
+        before = history[-1].nll
+        first, model, _ = alternate(yaw, model)
+        second, model, _ = alternate(first, model)
+        ahead = _extrapolate(yaw, first, second)
+        yaw = second
+        extrapolated = ppca.fit(_turned_stats(poses, ahead), basis)
+        if ppca.nll(extrapolated) < history[-1].nll:
+            yaw, model = ahead, extrapolated
+            record(basis, "extrapolation", ppca.nll(model), None)
+        converged = before - history[-1].nll < 2 * tolerance
+        if converged:
+            break
+    return Alignment(_wrapped(yaw), model, history, converged)

@@ -1,76 +1,74 @@
-"""The rotation half-step of equation 1 by Ceres, as published: see prior.alignment."""
+"""The rotation half-step of equation 1 by Ceres, as published: see prior.alignment.
+
+Each pose is a problem of its own: a direction on the circle (SphereManifold), and a quadratic cost
+that pyceres has built in, so that Ceres runs without calls back to Python. Ceres runs in processes
+of its own: pyceres keeps the interpreter's lock while it solves, so threads would not use the
+cores, and its logging library cannot share a process with Caffe's.
+"""
+
+import signal
 
 import numpy as np
-import pyceres
+from loky import get_reusable_executor
 
-# Poses that share a Ceres problem, and its iterations. Sharing makes the call from C++ to Python
-# five times cheaper a pose, but shares the trust region too: poses that this leaves unfinished are
-# solved again, each alone.
-PASSES = ((16, 30), (1, 100))
+# Relative; Ceres' own default stops where a pose's distance still falls by 1e-6 of itself.
+FUNCTION_TOLERANCE = 1e-12
 
-
-class _RotationCost(pyceres.CostFunction):
-    """Residuals factor ((cos yaw, sin yaw) - centre) of some poses: two for each.
-
-    factor (n, 2, 2), centre (n, 2). With factor^T factor = G's lower block and centre its minimum
-    over the plane, half their squares are u^T G u / 2 less a constant; without the constant the
-    residuals are the smallest possible, and Gauss-Newton steps the best.
-    """
-
-    def __init__(self, factor, centre):
-        super().__init__()
-        self.factor, self.offset = factor, np.einsum("nab,nb->na", factor, centre)
-        self.set_num_residuals(2 * len(factor))
-        self.set_parameter_block_sizes([len(factor)])
-
-    def Evaluate(self, parameters, residuals, jacobians):
-        cos, sin = np.cos(parameters[0])[:, None], np.sin(parameters[0])[:, None]
-        by_cos, by_sin = self.factor[..., 0], self.factor[..., 1]
-        residuals[:] = (by_cos * cos + by_sin * sin - self.offset).ravel()
-        if jacobians is not None and jacobians[0] is not None:
-            count = len(cos)
-            each = np.arange(count)
-            block = np.zeros((count, 2, count))
-            block[each, :, each] = by_sin * cos - by_cos * sin
-            jacobians[0][:] = block.ravel()
-        return True
+# From the last yaw Ceres takes about 4; from far away 20.
+ITERATIONS = 100
 
 
-def minimise(form, yaw):
-    """Yaw (N,) at the minimum of u^T G u that Ceres reaches from `yaw`.
+class Minimiser:
+    """Minimises alignment.Distances with Ceres, in `processes` of its own."""
 
-    Raises RuntimeError when Ceres finds no usable solution.
-    """
-    plane = form[:, 1:, 1:]
-    factor = np.linalg.cholesky(plane).swapaxes(1, 2)
-    centre = -np.linalg.solve(plane, form[:, 1:, :1])[..., 0]
-    result = np.array(yaw, dtype=float)
-    pending = np.arange(len(form))
-    for size, iterations in PASSES:
-        options = pyceres.SolverOptions()
-        options.linear_solver_type = pyceres.LinearSolverType.DENSE_QR
-        options.logging_type = pyceres.LoggingType.SILENT
-        options.num_threads = 1  # a Python cost holds the interpreter's lock
-        options.function_tolerance = 1e-12
-        options.max_num_iterations = iterations
-        for i in range(0, len(pending), size):
-            block = pending[i : i + size]
-            # Ceres needs a contiguous writeable array that outlives the solve.
-            angles = result[block]
-            problem = pyceres.Problem()
-            problem.add_residual_block(_RotationCost(factor[block], centre[block]), None, [angles])
-            summary = pyceres.SolverSummary()
-            pyceres.solve(options, problem, summary)
-            if not summary.IsSolutionUsable():
-                raise RuntimeError(f"Ceres: poses {block[0]} to {block[-1]}: {summary.message}")
-            result[block] = angles
-        pending = pending[~_stationary(form[pending], result[pending])]
-    return result
+    def __init__(self, processes):
+        # Ctrl-C reaches every process of a terminal: the one that waits for these answers it.
+        self._pool = get_reusable_executor(
+            processes, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+        )
+
+    def __call__(self, curves, yaw):
+        """Yaw (n,) at the minima that Ceres reaches from `yaw`.
+
+        Raises RuntimeError when Ceres finds no usable solution.
+        """
+        return self._pool.submit(_solve, *_gaussians(curves, yaw), yaw).result()
 
 
-def _stationary(form, yaw):
-    """Whether u^T G u has no slope at yaw (N,), up to Ceres' tolerances."""
-    u = np.stack([np.ones_like(yaw), np.cos(yaw), np.sin(yaw)], axis=-1)
-    du = np.stack([np.zeros_like(yaw), -np.sin(yaw), np.cos(yaw)], axis=-1)
-    slope = np.einsum("na,nab,nb->n", du, form, u)
-    return np.abs(slope) <= 1e-6 * np.trace(form[:, 1:, 1:], axis1=1, axis2=2)
+def _gaussians(curves, yaw):
+    """mean (n, 2) and covariance (n, 2, 2): the distance is the squared Mahalanobis distance of
+    (cos, sin) yaw from these, and a constant."""
+    a1, b1, a2, b2 = curves.harmonics
+    # Any k will do that leaves the form P = [[k + a2, b2], [b2, k - a2]] definite: what it adds is
+    # constant on the circle. Gauss-Newton's matrix is the true second derivative where
+    # k = -(first harmonic) / 2 - second harmonic; that, at the start, takes the fewest steps.
+    first = a1 * np.cos(yaw) + b1 * np.sin(yaw)
+    second = a2 * np.cos(2 * yaw) + b2 * np.sin(2 * yaw)
+    k = np.maximum(-first / 2 - second, 1.01 * np.hypot(a2, b2) + 1e-6 * np.hypot(a1, b1))
+    inverse = np.array([[k - a2, -b2], [-b2, k + a2]]) / (k * k - a2 * a2 - b2 * b2)
+    covariance = np.ascontiguousarray(np.moveaxis(inverse, -1, 0))
+    return -np.einsum("nab,bn->na", covariance, curves.harmonics[:2]) / 2, covariance
+
+
+def _solve(mean, covariance, yaw):
+    import pyceres  # here only: in the process that solves
+
+    options = pyceres.SolverOptions()
+    options.linear_solver_type = pyceres.LinearSolverType.DENSE_QR
+    options.logging_type = pyceres.LoggingType.SILENT
+    options.num_threads = 1
+    options.function_tolerance = FUNCTION_TOLERANCE
+    options.max_num_iterations = ITERATIONS
+    circle = pyceres.SphereManifold(2)
+    # Ceres needs contiguous writeable arrays that outlive the solve.
+    directions = np.stack([np.cos(yaw), np.sin(yaw)], axis=1)
+    for i, direction in enumerate(directions):
+        problem = pyceres.Problem()
+        cost = pyceres.factors.NormalPrior(mean[i], covariance[i])
+        problem.add_residual_block(cost, None, [direction])
+        problem.set_manifold(direction, circle)
+        summary = pyceres.SolverSummary()
+        pyceres.solve(options, problem, summary)
+        if not summary.IsSolutionUsable():
+            raise RuntimeError(f"Ceres, pose {i} of a chunk: {summary.message}")
+    return np.arctan2(directions[:, 1], directions[:, 0])

@@ -9,22 +9,48 @@ phases times the mean, a matrix of rank 1. Its real form is the paper's rank-2 f
 
 import numpy as np
 
+from prior.chunks import each_chunk, one_thread
+from prior.normalise import from_rows, turned_back
+from prior.skeleton import LANDMARKS, MIRROR, L, mirrored
+
 
 def factorise(poses):
-    """Initial mean and yaws of normalised poses (N, L, 3).
+    """Initial mean and yaws of normalised poses and their mirror images.
 
-    Returns (mean (L, 3), yaw (N,)): pose_i ~ vertical_rotation(yaw_i) applied to the mean. A
-    common turn of all poses is not determined; alignment.face_forward settles it.
+    poses: rows (N, 3L), an array or NormalisedPoses; mirror images are counted in, not made.
+    Returns (mean (L, 3), its own mirror image, left along +x; yaw (N,)): pose_i ~
+    vertical_rotation(yaw_i) applied to the mean; the mirror image of pose_i has yaw -yaw_i.
     """
-    ground = poses[..., 0] + 1j * poses[..., 2]
+    gram = sum(each_chunk(lambda where: _gram(poses[where]), len(poses)))
+    # In a mirror w becomes -conj(w), and left and right landmarks change places.
+    gram = gram + gram.conj()[np.ix_(MIRROR, MIRROR)]
     # The leading right singular vector, from the L x L Gram matrix: one pass over the poses.
-    _, vectors = np.linalg.eigh(ground.conj().T @ ground)
-    phase = ground @ vectors[:, -1]
+    with one_thread():
+        _, vectors = np.linalg.eigh(gram)
+    shape = vectors[:, -1].conj()
+    # A common turn of all poses changes nothing in equation 1: the one that puts the left along +x
+    # makes the mean, and with it all that follows, its own mirror image.
+    left, right = (shape[[LANDMARKS.index(f"{side} {part}") for part in ("hip", "shoulder")]].sum()
+                   for side in ("left", "right"))  # fmt: skip
+    shape = shape * np.exp(-1j * np.angle(left - right))
+    parts = list(each_chunk(lambda where: _align(poses[where], shape), len(poses)))
+    mean = from_rows(sum(total for _, total in parts) / len(poses))
+    return (mean + mirrored(mean)) / 2, np.concatenate([yaw for yaw, _ in parts])
+
+
+def _ground(rows):
+    return rows[:, :L] + 1j * rows[:, L : 2 * L]
+
+
+def _gram(rows):
+    ground = _ground(rows)
+    return ground.conj().T @ ground
+
+
+def _align(rows, shape):
+    """Yaws (n,) of the rows, and the sum of the rows turned back by them."""
     # The closest rotation to a scaled rotation: its phase alone (the paper's projection of each
-    # 2 x 2 block to an orthonormal matrix). A pose with no extent on the ground keeps yaw 0.
-    size = np.abs(phase)
-    phase = np.where(size > 0, phase / np.where(size > 0, size, 1), 1)
-    # pinv of stacked rotations is their stacked transposes over N.
-    ground_mean = phase.conj() @ ground / len(poses)
-    mean = np.stack([ground_mean.real, poses[..., 1].mean(axis=0), ground_mean.imag], axis=-1)
-    return mean, -np.angle(phase)
+    # 2 x 2 block to an orthonormal matrix); pinv of stacked rotations is their transposes over N.
+    # A pose with no extent on the ground keeps yaw 0.
+    yaw = -np.angle(_ground(rows) @ shape.conj())
+    return yaw, turned_back(rows, yaw).sum(axis=0)

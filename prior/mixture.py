@@ -1,6 +1,7 @@
 """A mixture of PPCA: greedy seeds (equation 2), then EM (Tipping and Bishop 1999, appendix C)."""
 
 import logging
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
 from prior import ppca
+from prior.chunks import each_chunk
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,14 @@ STOP_DISTANCE = 0.2
 # EM has converged when an iteration gains less than this many nats a pose.
 TOLERANCE = 1e-4
 ITERATIONS = 500
+
+# A row is left out of a component's statistics where its responsibility is below this; a million
+# such rows weigh less than a hundredth of one.
+NEGLIGIBLE = 1e-8
+
+# A component whose noise is below this share of that of a single PPCA has collapsed on copies of a
+# few poses, where the likelihood has no bound.
+COLLAPSED = 1e-3
 
 
 class Mixture(NamedTuple):
@@ -65,45 +75,83 @@ def log_joint(rows, components, weight):
     return np.stack([ppca.log_density(rows, c) for c in components], axis=1) + log_weight
 
 
-def _e_step(rows, components, weight):
-    joint = log_joint(rows, components, weight)
-    total = logsumexp(joint, axis=1)
-    return np.exp(joint - total[:, None]), float(total.mean())
+def log_likelihood(rows, components, weight):
+    """Log density (N,) of rows (N, D) under the mixture."""
+    return logsumexp(log_joint(rows, components, weight), axis=1)
 
 
-def _m_step(rows, responsibility, size):
-    components = [ppca.fit(ppca.moments(rows, r), size) for r in responsibility.T]
-    return components, responsibility.mean(axis=0)
+def _by_component(rows, responsibility):
+    parts = []
+    for weights in responsibility.T:
+        counted = weights > NEGLIGIBLE
+        parts.append(ppca.chunk_moments(rows[counted], weights[counted]))
+    return parts
 
 
-def fit(poses, seeds, size, *, tolerance=TOLERANCE, iterations=ITERATIONS):
+def _merge_all(a, b):
+    return [ppca.merge(*pair) for pair in zip(a, b, strict=True)]
+
+
+def _usable(stats, size, floor):
+    """The PPCAs of components that can have one; the others are dropped, and a warning says why."""
+    components, weight = [], []
+    for number, part in enumerate(stats, 1):
+        # J directions and one of noise need J + 2 poses, mean included.
+        if part.weight < size + 2:
+            log.warning("component %d of %d has %.1f poses, too few for %d basis vectors: dropped",
+                        number, len(stats), part.weight, size)  # fmt: skip
+            continue
+        try:
+            component = ppca.fit(part, size)
+        except ValueError as error:
+            log.warning("component %d of %d: %s: dropped", number, len(stats), error)
+            continue
+        if component.noise_variance < floor:
+            log.warning("component %d of %d collapsed on %.1f poses next to equal: dropped",
+                        number, len(stats), part.weight)  # fmt: skip
+            continue
+        components.append(component)
+        weight.append(part.weight)
+    if not components:
+        raise ValueError(f"no component has the {size + 2} different poses that J = {size} needs")
+    return components, np.array(weight) / sum(weight)
+
+
+def fit(poses, seeds, size, *, tolerance=TOLERANCE, iterations=ITERATIONS, progress=None):
     """EM from the assignment of every pose to its nearest seed.
 
-    poses: (N, D); seeds: (K, D); size: J. A component that is left with too few poses to span J
-    directions is dropped, with a warning. Returns a Mixture, components by descending weight.
+    poses: rows (N, D), an array or what gives its slices; seeds: (K, D); size: J; progress: called
+    with the log likelihood per pose of each iteration. A component that is left with too few poses
+    to span J directions, or collapses on copies of a pose, is dropped, with a warning. Returns a
+    Mixture, components by descending weight.
     """
-    nearest = cdist(poses, seeds).argmin(axis=1)
-    responsibility = np.eye(len(seeds))[nearest]
+
+    def nearest(where):
+        rows = poses[where]
+        return _by_component(rows, np.eye(len(seeds))[cdist(rows, seeds).argmin(axis=1)])
+
+    def expect(where):
+        """A chunk's part of an E-step, and of the sums for the M-step after it."""
+        rows = poses[where]
+        joint = log_joint(rows, components, weight)
+        total = logsumexp(joint, axis=1)
+        return total.sum(), _by_component(rows, np.exp(joint - total[:, None]))
+
+    stats = reduce(_merge_all, each_chunk(nearest, len(poses)))
+    floor = COLLAPSED**2 * ppca.fit(reduce(ppca.merge, stats), size).noise_variance
+    components, weight = _usable(stats, size, floor)
     history, converged = [], False
-    for _ in range(iterations):
-        # J directions and one of noise need J + 2 poses, mean included.
-        kept = responsibility.sum(axis=0) >= size + 2
-        if not kept.all():
-            log.warning(
-                "%d of %d components have fewer than %d poses, too few for %d basis vectors: "
-                "dropped", np.count_nonzero(~kept), len(kept), size + 2, size,
-            )  # fmt: skip
-            if not kept.any():
-                raise ValueError(f"no component has the {size + 2} poses that J = {size} needs")
-            responsibility = responsibility[:, kept]
-            responsibility = responsibility / responsibility.sum(axis=1, keepdims=True).clip(1e-300)
-            history.clear()  # another model: its likelihoods are not comparable
-        components, weight = _m_step(poses, responsibility, size)
-        responsibility, likelihood = _e_step(poses, components, weight)
-        history.append(likelihood)
+    while not converged and len(history) < iterations:
+        if history:
+            components, weight = _usable(stats, size, floor)
+            if len(components) < len(stats):
+                history.clear()  # another model: its likelihoods are not comparable
+        totals, parts = zip(*each_chunk(expect, len(poses)), strict=True)
+        stats = reduce(_merge_all, parts)
+        history.append(float(sum(totals)) / len(poses))
+        if progress:
+            progress(history[-1])
         converged = len(history) > 1 and history[-1] - history[-2] < tolerance
-        if converged:
-            break
     if not converged:
         log.warning("EM stopped after %d iterations before converging", iterations)
     order = np.argsort(-weight, kind="stable")

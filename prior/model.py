@@ -9,7 +9,6 @@ The file is an .npz without pickle, the same bytes for the same model:
 """
 
 import json
-import os
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
+from prior.files import replacing
+from prior.normalise import to_rows
+from prior.ppca import PPCA
 from prior.skeleton import LANDMARKS, MIRROR, PARENTS, L
 
 FORMAT = 1
@@ -73,10 +75,14 @@ class PriorModel:
         """J."""
         return self.basis.shape[1]
 
-    def save(self, path):
-        """Write the file: all of it, or nothing. Raises OSError, and ModelFileError if the model
-        would not load again."""
-        path = Path(path)
+    @property
+    def parts(self):
+        """The components as a list of ppca.PPCA over rows (normalise.to_rows)."""
+        parts = zip(to_rows(self.mean), to_rows(self.basis), self.std, self.noise_std, strict=True)
+        return [PPCA(mean, basis, std**2, noise**2) for mean, basis, std, noise in parts]
+
+    def check(self, path):
+        """The arrays of the file; ModelFileError, which begins with path, if they are no model."""
         arrays = {name: np.asarray(getattr(self, name)) for name in _SHAPES if hasattr(self, name)}
         arrays |= {
             "scale_mm": np.float64(self.scale_mm),
@@ -86,14 +92,14 @@ class PriorModel:
             "meta": np.array(json.dumps({"format": FORMAT} | self.meta, sort_keys=True)),
         }
         _check(arrays, path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **arrays)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        return arrays
+
+    def save(self, path):
+        """Write the file: all of it, or nothing. Raises OSError, and ModelFileError if the model
+        would not load again."""
+        arrays = self.check(path)
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def load(path):

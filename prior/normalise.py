@@ -1,12 +1,19 @@
-"""Poses in millimetres to the model's space (section 4): centre, scale, mirror."""
+"""Poses in millimetres to the model's space (section 4): centre, scale, mirror.
+
+What is fitted is "rows": unwrapped poses, all x, then all z, then all y, so that what turns about
+the vertical lies together.
+"""
 
 import numpy as np
 
-from prior.skeleton import L, limb_scale, mirrored
+from prior.chunks import each_chunk
+from prior.skeleton import MIRROR, L, limb_scale
 
 # A person's limb scale (skeleton.limb_scale) lies near 1000 mm for an adult; children and giants,
 # and the differences between definitions of the landmarks, are well inside this range.
 LIMB_SCALE_RANGE_MM = (300.0, 2500.0)
+
+_ROW_ORDER = [0, 2, 1]
 
 
 class PoseError(ValueError):
@@ -14,27 +21,37 @@ class PoseError(ValueError):
 
 
 def check_poses(poses_mm):
-    """The poses as a float64 array (N, 17, 3); PoseError if they are not poses in millimetres."""
-    poses = np.asarray(poses_mm, dtype=float)
+    """Check poses (N, 17, 3) in mm; returns (poses, limb scale (N,) in mm).
+
+    The poses are not copied if they are an array, a memory map for instance. Raises PoseError.
+    """
+    poses = np.asanyarray(poses_mm)
     if poses.ndim != 3 or poses.shape[1:] != (L, 3) or not len(poses):
         raise PoseError(f"poses: expected shape (N, {L}, 3) with N > 0, got {poses.shape}")
-    finite = np.isfinite(poses).all(axis=(1, 2))
+    if poses.dtype.kind not in "fiu":
+        raise PoseError(f"poses: expected numbers, got {poses.dtype}")
+    with np.errstate(invalid="ignore"):  # infinity less infinity: found below
+        scale = np.concatenate(
+            list(each_chunk(lambda where: limb_scale(poses[where].astype(float)), len(poses)))
+        )
+    # Every landmark is part of a limb, so the scale is finite where all of the pose is.
+    finite = np.isfinite(scale)
     if not finite.all():
         raise PoseError(
             f"poses: {np.count_nonzero(~finite)} of {len(poses)} have NaN or infinite coordinates, "
             f"the first is number {np.flatnonzero(~finite)[0]}; leave these frames out"
         )
-    scale = float(np.median(limb_scale(poses)))
+    typical = float(np.median(scale))
     low, high = LIMB_SCALE_RANGE_MM
-    if not low <= scale <= high:
+    if not low <= typical <= high:
         guesses = {"metres": 1000.0, "centimetres": 10.0, "inches": 25.4, "micrometres": 1e-3}
-        guess = [unit for unit, factor in guesses.items() if low <= scale * factor <= high]
+        guess = [unit for unit, factor in guesses.items() if low <= typical * factor <= high]
         hint = f"; are they in {' or '.join(guess)}?" if guess else ""
         raise PoseError(
             f"poses: expected millimetres, that is a limb scale of {low:.0f} to {high:.0f}, "
-            f"got {scale:.4g}{hint}"
+            f"got {typical:.4g}{hint}"
         )
-    return poses
+    return poses, scale
 
 
 def centred(poses):
@@ -43,16 +60,75 @@ def centred(poses):
     return poses - poses.mean(axis=-2, keepdims=True)
 
 
-def normalise(poses_mm):
-    """The set of poses that the model is fitted to.
+def to_rows(poses):
+    """Poses (..., L, 3) unwrapped: (..., 3L), all x, all z, all y."""
+    poses = np.asarray(poses)[..., _ROW_ORDER].swapaxes(-1, -2)
+    return poses.reshape(*poses.shape[:-2], 3 * L)
 
-    poses_mm: (N, 17, 3). Returns (poses (2N, 17, 3), scale_mm (N,)): each pose centred on its mean
-    landmark and divided by its limb scale, then all of them once more mirrored, in the same order.
+
+def from_rows(rows):
+    """The inverse of to_rows: (..., 3L) to (..., L, 3)."""
+    rows = np.asarray(rows)
+    return rows.reshape(*rows.shape[:-1], 3, L)[..., _ROW_ORDER, :].swapaxes(-1, -2)
+
+
+# The mirror image of a row is row[..., ROW_MIRROR] * ROW_SIGN (skeleton.mirrored).
+ROW_MIRROR = np.concatenate([MIRROR, L + MIRROR, 2 * L + MIRROR])
+ROW_SIGN = np.repeat([-1.0, 1.0, 1.0], L)
+
+
+def turned_back(rows, yaw):
+    """Rows (n, 3L) of poses that face yaw (n,), turned about the vertical to face 0."""
+    cos, sin = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
+    x, z = rows[:, :L], rows[:, L : 2 * L]
+    return np.concatenate([cos * x - sin * z, cos * z + sin * x, rows[:, 2 * L :]], axis=1)
+
+
+class NormalisedPoses:
+    """Poses centred on their mean landmark and divided by their limb scale (section 4).
+
+    poses_mm: (N, 17, 3), an array or a memory map; nothing of its size is allocated. `len` is N;
+    a slice, or an array of indices, gives rows (n, 3L) float64. scale_mm (N,) are the limb scales.
     Raises PoseError.
     """
-    poses = check_poses(poses_mm)
-    scale = limb_scale(poses)
-    if not scale.min() > 0:
-        raise PoseError("poses: expected limbs with a length, got a pose with all landmarks equal")
-    poses = centred(poses) / scale[:, None, None]
-    return np.concatenate([poses, mirrored(poses)]), scale
+
+    def __init__(self, poses_mm):
+        self._poses, self.scale_mm = check_poses(poses_mm)
+        if not self.scale_mm.min() > 0:
+            raise PoseError(
+                "poses: expected limbs with a length, got a pose with all landmarks equal"
+            )
+
+    def __len__(self):
+        return len(self._poses)
+
+    def __getitem__(self, where):
+        rows = to_rows(self._poses[where]).reshape(-1, 3, L)
+        rows = rows - rows.mean(axis=2, keepdims=True, dtype=float)
+        rows /= self.scale_mm[where, None, None]
+        return rows.reshape(-1, 3 * L)
+
+
+class AlignedPoses:
+    """NormalisedPoses turned back by their yaws (N,), each followed by its mirror image.
+
+    `len` is 2 N; a slice without step, or an array of indices, gives rows (n, 3L).
+    """
+
+    def __init__(self, poses, yaw):
+        self._poses, self._yaw = poses, yaw
+
+    def __len__(self):
+        return 2 * len(self._poses)
+
+    def __getitem__(self, where):
+        if isinstance(where, slice):
+            # Both of each pair, made from a slice, which is faster than indices, and cut.
+            start, stop, _ = where.indices(len(self))
+            pairs = slice(start // 2, (stop + 1) // 2)
+            rows = turned_back(self._poses[pairs], self._yaw[pairs])
+            rows = np.stack([rows, rows[:, ROW_MIRROR] * ROW_SIGN], axis=1).reshape(-1, 3 * L)
+            return rows[start - 2 * pairs.start :][: max(stop - start, 0)]
+        rows = turned_back(self._poses[where // 2], self._yaw[where // 2])
+        image = (where % 2 == 1)[:, None]
+        return np.where(image, rows[:, ROW_MIRROR] * ROW_SIGN, rows)

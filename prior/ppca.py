@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from prior.chunks import each_chunk, one_thread
+
 # An eigenvalue below this share of the largest is rounding, not data.
 RANK_TOLERANCE = 1e-12
-
-# Rows that are handled at once, so that temporaries stay in the processor's cache.
-CHUNK = 8192
 
 
 class Moments(NamedTuple):
@@ -37,11 +36,17 @@ class PPCA(NamedTuple):
     noise_variance: float
 
 
-def _chunk_moments(rows, weights):
-    total = weights.sum()
+def chunk_moments(rows, weights=None):
+    """Moments of rows (n, D) with weights (n,), 1 by default: a chunk's, to merge."""
+    if weights is None:
+        mean = rows.mean(axis=0)
+        rows = rows - mean
+        return Moments(float(len(rows)), mean, rows.T @ rows)
+    total = float(weights.sum())
     mean = weights @ rows / max(total, np.finfo(float).tiny)
-    rows = rows - mean
-    return Moments(total, mean, (rows * weights[:, None]).T @ rows)
+    # A product of a matrix with itself takes half the time.
+    rows = np.sqrt(weights)[:, None] * (rows - mean)
+    return Moments(total, mean, rows.T @ rows)
 
 
 def merge(a, b):
@@ -56,13 +61,12 @@ def merge(a, b):
 
 
 def moments(rows, weights=None):
-    """Moments of rows (N, D) with weights (N,), 1 by default."""
-    weights = np.ones(len(rows)) if weights is None else weights
-    chunks = (
-        _chunk_moments(rows[i : i + CHUNK], weights[i : i + CHUNK])
-        for i in range(0, len(rows), CHUNK)
-    )
-    return reduce(merge, chunks)
+    """Moments of rows, an array (N, D) or what gives its slices, with weights (N,)."""
+
+    def part(where):
+        return chunk_moments(rows[where], None if weights is None else weights[where])
+
+    return reduce(merge, each_chunk(part, len(rows)))
 
 
 def fit(stats, size):
@@ -71,7 +75,8 @@ def fit(stats, size):
     The covariance divides by N; the noise variance is the mean of the eigenvalues left out.
     Raises ValueError when the data has no `size` directions of variance and one of noise.
     """
-    values, vectors = np.linalg.eigh(stats.scatter / stats.weight)
+    with one_thread():
+        values, vectors = np.linalg.eigh(stats.scatter / stats.weight)
     values, vectors = values[::-1], vectors[:, ::-1]
     rank = np.count_nonzero(values > RANK_TOLERANCE * max(values[0], np.finfo(float).tiny))
     if not 1 <= size < rank:
@@ -86,13 +91,13 @@ def fit(stats, size):
 
 def log_density(rows, ppca):
     """Log density of each of rows (N, D) under the PPCA: (N,)."""
-    dimensions = ppca.mean.size
     residual = rows - ppca.mean
     coefficients = residual @ ppca.basis.T
-    inside = np.square(coefficients) @ (1 / ppca.variance)
-    # Taken from the residual itself, not as a difference of two large squares.
-    outside = np.square(residual - coefficients @ ppca.basis).sum(axis=1) / ppca.noise_variance
-    return -0.5 * (inside + outside + log_determinant(ppca) + dimensions * np.log(2 * np.pi))
+    # What the basis takes off the distance that noise in every direction would give.
+    less = 1 / ppca.noise_variance - 1 / ppca.variance
+    inside = np.square(coefficients, out=coefficients) @ less
+    distance = np.einsum("nd,nd->n", residual, residual) / ppca.noise_variance - inside
+    return -0.5 * (distance + log_determinant(ppca) + ppca.mean.size * np.log(2 * np.pi))
 
 
 def log_determinant(ppca):
@@ -101,7 +106,8 @@ def log_determinant(ppca):
     return np.log(ppca.variance).sum() + (dimensions - size) * np.log(ppca.noise_variance)
 
 
-def whitening(ppca):
-    """F (D, D) such that ||(row - mean) F||^2 is the squared Mahalanobis distance of the row."""
-    inside = ppca.basis.T @ np.diag(ppca.variance**-0.5 - ppca.noise_variance**-0.5) @ ppca.basis
-    return inside + np.eye(len(ppca.mean)) * ppca.noise_variance**-0.5
+def nll(ppca):
+    """Negative log-likelihood per row of the data that the PPCA was fitted to: at the optimum the
+    mean squared Mahalanobis distance is the dimension."""
+    dimensions = ppca.mean.size
+    return float(log_determinant(ppca) + dimensions * (1 + np.log(2 * np.pi))) / 2

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from prior import mixture
-from prior.ppca import PPCA
+from prior.normalise import to_rows
 from prior.skeleton import LIMBS, L
 
 COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860")
@@ -37,13 +37,7 @@ def draw_points(axes, points, **style):
 
 def components_of(model, poses):
     """Probability of each component for aligned poses (N, L, 3): (N, K)."""
-    parts = [
-        PPCA(mean.ravel(), basis.reshape(len(basis), -1), std**2, noise**2)
-        for mean, basis, std, noise in zip(
-            model.mean, model.basis, model.std, model.noise_std, strict=True
-        )
-    ]
-    return softmax(mixture.log_joint(poses.reshape(len(poses), -1), parts, model.weight), axis=1)
+    return softmax(mixture.log_joint(to_rows(poses), model.parts, model.weight), axis=1)
 
 
 def draw_aligned_poses(axes, model):
@@ -101,6 +95,11 @@ def describe(model):
         f"fitted by {meta.get('solver', 'unknown')} to {meta.get('poses', 'an unknown number of')}"
         f" poses, and their mirror images; seed {meta.get('seed', 'unknown')}",
     ]
+    if meta.get("worse_minima"):
+        lines.append(
+            f"Ceres left {meta['worse_minima'][-1]} poses in a worse local minimum in the last "
+            f"half-step, {max(meta['worse_minima'])} in the worst"
+        )
     lines += [f"{key}: {meta[key]}" for key in ("source", "licence") if key in meta]
     for k in range(model.components):
         std = " ".join(f"{value:.0f}" for value in model.std[k, :8] * model.scale_mm)

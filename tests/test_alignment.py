@@ -4,20 +4,23 @@ import sys
 import numpy as np
 import pytest
 
-from prior import alignment, ceres, ppca
-from prior.camera import turned, vertical_rotation
+from prior import alignment, ceres, chunks, ppca
+from prior.alignment import Distances
+from prior.camera import vertical_rotation
 from prior.factorisation import factorise
-from prior.normalise import normalise
+from prior.normalise import NormalisedPoses, from_rows, to_rows, turned_back
+from prior.skeleton import mirrored
 from tests.poses import random_poses
 
 
 def _turn(poses, yaw):
+    """Poses (N, L, 3) turned about the vertical, by matrices."""
     return np.einsum("nab,nlb->nla", vertical_rotation(yaw), poses)
 
 
 @pytest.fixture(scope="module")
 def poses():
-    return normalise(random_poses(150))[0]
+    return NormalisedPoses(random_poses(150))
 
 
 @pytest.fixture(scope="module")
@@ -31,65 +34,78 @@ def _spread(angle):
     return np.abs(np.angle(turn / turn.mean())).max()
 
 
+def _with_mirror_images(rows, yaw):
+    images = to_rows(mirrored(from_rows(rows)))
+    return np.concatenate([rows, images]), np.concatenate([yaw, -yaw])
+
+
 def test_factorisation_recovers_planted_mean_and_yaws():
     random = np.random.default_rng(0)
-    mean = normalise(random_poses(1, yaw=False))[0][0]
+    mean = from_rows(NormalisedPoses(random_poses(1, yaw=False))[:])[0]
+    mean = (mean + mirrored(mean)) / 2
     yaw = random.uniform(-np.pi, np.pi, 300)
     noisy = mean + random.normal(size=(300, 17, 3)) * 0.01
-    found, angles = factorise(_turn(noisy, yaw))
-    assert _spread(angles - yaw) < 0.1
-    back = vertical_rotation(np.angle(np.exp(1j * (angles - yaw)).mean()))
-    np.testing.assert_allclose(found @ back.T, mean, atol=0.01)
+    found, angles = factorise(to_rows(_turn(noisy, yaw)))
+    assert np.abs(np.angle(np.exp(1j * (angles - yaw)))).max() < 0.1
+    np.testing.assert_allclose(found, mean, atol=0.01)
 
 
-def test_factorised_mean_is_the_best_for_its_yaws(poses):
+def test_factorised_mean_is_the_best_for_its_yaws_and_its_own_mirror_image(poses):
     mean, yaw = factorise(poses)
-    np.testing.assert_allclose(_turn(poses, -yaw).mean(axis=0), mean, atol=1e-12)
+    rows, yaws = _with_mirror_images(poses[:], yaw)
+    np.testing.assert_allclose(from_rows(turned_back(rows, yaws)).mean(axis=0), mean, atol=1e-12)
+    np.testing.assert_allclose(mirrored(mean), mean, atol=1e-12)
+    left, right = mean[[4, 11]].mean(axis=0), mean[[1, 14]].mean(axis=0)
+    assert left[0] > right[0] and left[2] == pytest.approx(right[2])
 
 
-def test_turned_is_the_rotation(poses):
-    yaw = np.linspace(-9, 9, len(poses))
-    np.testing.assert_allclose(turned(poses, yaw), _turn(poses, yaw), atol=1e-12)
-
-
-def test_distance_form_is_the_mahalanobis_distance(poses):
-    rows = poses.reshape(len(poses), -1)
+def test_distances_are_mahalanobis_distances(poses):
+    rows = poses[:]
     model = ppca.fit(ppca.moments(rows), 4)
-    form = alignment.distance_form(poses, model)
+    covariance = model.basis.T @ np.diag(model.variance - model.noise_variance) @ model.basis
+    inverse = np.linalg.inv(covariance + model.noise_variance * np.eye(51))
+    curves = alignment.distances(rows, model)
     for yaw in (0.0, 1.0, -2.5):
-        turned = _turn(poses, np.full(len(poses), -yaw)).reshape(len(poses), -1)
-        expected = np.sum(((turned - model.mean) @ ppca.whitening(model)) ** 2, axis=1)
-        found = alignment.evaluate_form(form, np.full(len(poses), yaw))
-        np.testing.assert_allclose(found, expected, rtol=1e-9)
+        yaws = np.full(len(rows), yaw)
+        residual = to_rows(_turn(from_rows(rows), -yaws)) - model.mean
+        expected = np.einsum("ni,ij,nj->n", residual, inverse, residual)
+        np.testing.assert_allclose(curves.at(yaws), expected, rtol=1e-9)
 
 
-def _random_forms(count):
-    # Of rank 3 and less, with minima far apart and next to each other.
+def _random_curves(count):
+    # One valley and two, far apart and next to each other, next to equal and not.
     random = np.random.default_rng(1)
-    factor = random.normal(size=(count, 3, 3)) * random.lognormal(size=(count, 1, 3))
-    return factor.swapaxes(1, 2) @ factor
+    harmonics = random.normal(size=(4, count)) * random.lognormal(size=(4, count))
+    harmonics[:2, : count // 4] *= 1e-3
+    return Distances(np.abs(harmonics).sum(axis=0), harmonics)
 
 
 def test_closed_form_finds_the_global_minimum():
-    form = _random_forms(500)
-    found = alignment.evaluate_form(form, alignment.minimise_closed_form(form))
-    dense = alignment.evaluate_form(form, np.tile(np.linspace(0, 2 * np.pi, 8001), (500, 1)))
-    trace = np.trace(form, axis1=1, axis2=2)
-    assert ((found - dense.min(axis=1)) / trace).max() < 1e-12
-    assert ((dense.min(axis=1) - found) / trace).max() < 1e-5  # the grid's own error
+    curves = _random_curves(2000)
+    found = curves.at(alignment.minimise_closed_form(curves))
+    yaw = np.linspace(0, 2 * np.pi, 8001)
+    dense = np.stack([curves.at(np.full(2000, angle)) for angle in yaw]).min(axis=0)
+    size = curves.constant
+    assert ((found - dense) / size).max() < 1e-12
+    assert ((dense - found) / size).max() < 1e-5  # the grid's own error
 
 
 def test_ceres_ends_in_a_minimum_and_agrees_with_the_closed_form():
-    form = _random_forms(400)
-    best = alignment.minimise_closed_form(form)
-    from_best = ceres.minimise(form, best + 0.05)
-    lowest = alignment.evaluate_form(form, best)
-    reached = alignment.evaluate_form(form, from_best)
-    trace = np.trace(form, axis1=1, axis2=2)
-    assert ((reached - lowest) / trace < 1e-9).mean() > 0.98
-    # From anywhere: never below the global minimum, and a few in a worse local one.
-    anywhere = alignment.evaluate_form(form, ceres.minimise(form, best + 2.5))
-    assert ((anywhere - lowest) / trace).min() > -1e-9
+    curves = _random_curves(400)
+    minimise = ceres.Minimiser(1)
+    best = alignment.minimise_closed_form(curves)
+    lowest = curves.at(best)
+    reached = curves.at(minimise(curves, best + 0.05))
+    assert ((reached - lowest) / curves.constant < 1e-9).mean() > 0.98
+    # From anywhere: never below the global minimum, at the bottom of a valley, and never above
+    # where it started.
+    found = minimise(curves, best + 2.5)
+    value = curves.at(found)
+    assert ((value - lowest) / curves.constant).min() > -1e-9
+    assert (value <= curves.at(best + 2.5) + 1e-9 * curves.constant).all()
+    for step in (-1e-3, 1e-3):
+        assert (curves.at(found + step) > value - 1e-9 * curves.constant).all()
+    assert (value > lowest + 1e-3 * curves.constant).any()
 
 
 @pytest.mark.parametrize("solver", alignment.SOLVERS)
@@ -98,59 +114,90 @@ def test_the_objective_never_rises(poses, solver):
     nll = np.array([step.nll for step in history])
     assert (np.diff(nll) < 1e-9).all()
     assert {step.basis for step in history} == {1, 2, 3, 4}
+    assert {step.half_step for step in history} == {"ppca", "rotation", "extrapolation"}
+
+
+def test_ceres_stays_where_the_closed_form_converged(poses, aligned):
+    start = {"yaw": aligned.yaw, "annealed": False}
+    by_ceres = alignment.align(poses, 6, "ceres", **start)
+    again = alignment.align(poses, 6, "closed-form", **start)
+    assert by_ceres.history[-1].nll == pytest.approx(again.history[-1].nll, rel=1e-6)
+    assert not any(step.worse for step in by_ceres.history)
+    assert aligned.converged and by_ceres.converged
 
 
 def test_recorded_objective_is_the_likelihood(poses, aligned):
-    rows = aligned.poses.reshape(len(poses), -1)
-    assert aligned.history[-1].nll == pytest.approx(-ppca.log_density(rows, aligned.ppca).mean())
-    np.testing.assert_allclose(_turn(aligned.poses, aligned.yaw), poses, atol=1e-12)
+    rows, yaw = _with_mirror_images(poses[:], aligned.yaw)
+    density = ppca.log_density(turned_back(rows, yaw), aligned.ppca)
+    assert aligned.history[-1].nll == pytest.approx(-density.mean())
 
 
-def test_ceres_from_the_closed_forms_yaws_stays_there(poses, aligned):
-    yaw, nll, worse = alignment.rotation_half_step(poses, aligned.yaw, aligned.ppca, "ceres")
-    _, best, _ = alignment.rotation_half_step(poses, aligned.yaw, aligned.ppca, "closed-form")
-    assert worse == 0 and nll == pytest.approx(best, rel=1e-6)
+def test_mirror_images_need_not_be_made(poses, aligned):
+    # With the images made, as more poses, the set is symmetric in any case.
+    rows, _ = _with_mirror_images(poses[:], aligned.yaw)
+    doubled = alignment.align(rows, 6, "closed-form")
+    expected = np.concatenate([aligned.yaw, -aligned.yaw])
+    np.testing.assert_allclose(np.exp(1j * doubled.yaw), np.exp(1j * expected), atol=1e-6)
+    np.testing.assert_allclose(doubled.ppca.variance, aligned.ppca.variance, rtol=1e-8)
+
+
+def test_converged_is_where_plain_alternation_ends(poses):
+    # Without extrapolation: many half-steps, the twin of the accelerated ones.
+    found = alignment.align(poses, 5, "closed-form", tolerance=1e-9)
+    _, yaw = factorise(poses)
+    for size in [1, 1, 2, 2, 3, 3, 4, 4] + [5] * 300:
+        rows, yaws = _with_mirror_images(poses[:], yaw)
+        model = ppca.fit(ppca.moments(turned_back(rows, yaws)), size)
+        yaw = alignment.minimise_closed_form(alignment.distances(poses[:], model))
+    assert found.history[-1].nll == pytest.approx(ppca.nll(model), abs=1e-5)
+
+
+def test_any_number_of_threads_and_of_chunks(poses, aligned, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK", 16)
+    many = alignment.align(poses, 6, "closed-form")
+    np.testing.assert_allclose(many.yaw, aligned.yaw, atol=1e-6)
+    monkeypatch.setattr(chunks, "cores", lambda: 1)
+    np.testing.assert_array_equal(alignment.align(poses, 6, "closed-form").yaw, many.yaw)
 
 
 def test_poses_that_ceres_leaves_in_a_worse_minimum_are_counted(poses, aligned):
     opposite = aligned.yaw + np.where(np.arange(len(poses)) < 40, np.pi, 0)
-    yaw, nll, worse = alignment.rotation_half_step(poses, opposite, aligned.ppca, "ceres")
-    form = alignment.distance_form(poses, aligned.ppca)
-    lowest = alignment.evaluate_form(form, alignment.minimise_closed_form(form))
-    above = alignment.evaluate_form(form, yaw) > lowest * (1 + 1e-6)
-    assert worse == np.count_nonzero(above) > 0
+    minimise = ceres.Minimiser(1)
+    yaw, _, worse, _ = alignment.rotation_half_step(poses, opposite, aligned.ppca, minimise)
+    curves = alignment.distances(poses[:], aligned.ppca)
+    lowest = curves.at(alignment.minimise_closed_form(curves))
+    assert worse == np.count_nonzero(curves.at(yaw) > lowest * (1 + 1e-6)) > 0
 
 
 def test_turning_each_pose_changes_only_the_yaws(poses, aligned):
     yaw = np.random.default_rng(5).uniform(-np.pi, np.pi, len(poses))
-    again = alignment.align(_turn(poses, yaw), 6, "closed-form")
-    np.testing.assert_allclose(again.poses, aligned.poses, atol=1e-6)
+    again = alignment.align(to_rows(_turn(from_rows(poses[:]), yaw)), 6, "closed-form")
     np.testing.assert_allclose(np.exp(1j * (again.yaw - yaw)), np.exp(1j * aligned.yaw), atol=1e-6)
+    np.testing.assert_allclose(again.ppca.mean, aligned.ppca.mean, atol=1e-6)
 
 
 def test_planted_subspace_is_recovered():
     random = np.random.default_rng(2)
-    mean = normalise(random_poses(1, yaw=False))[0][0].ravel()
-    centring = np.kron(np.eye(17) - 1 / 17, np.eye(3))
-    basis = np.linalg.qr(centring @ random.normal(size=(51, 3)))[0].T
+    mean = from_rows(NormalisedPoses(random_poses(1, yaw=False))[:])[0]
+    mean = (mean + mirrored(mean)) / 2
+    # Directions that are their own mirror images or the opposite, as a symmetric set has them.
+    basis = random.normal(size=(3, 17, 3))
+    basis = basis + np.array([1, -1, 1])[:, None, None] * mirrored(basis)
+    basis = np.linalg.qr((basis - basis.mean(axis=1, keepdims=True)).reshape(3, 51).T)[0].T
+    basis = basis.reshape(3, 17, 3)
     std = np.array([0.12, 0.08, 0.05])
-    rows = mean + random.normal(size=(2000, 3)) * std @ basis
-    rows = rows + random.normal(size=(2000, 51)) @ centring * 0.004
-    yaw = random.uniform(-np.pi, np.pi, 2000)
-    found = alignment.align(_turn(rows.reshape(-1, 17, 3), yaw), 3, "closed-form")
+    shapes = mean + np.tensordot(random.normal(size=(3000, 3)) * std, basis, 1)
+    noise = random.normal(size=shapes.shape) * 0.004
+    shapes = shapes + noise - noise.mean(axis=1, keepdims=True)
+    yaw = random.uniform(-np.pi, np.pi, 3000)
+    found = alignment.align(to_rows(_turn(shapes, yaw)), 3, "closed-form")
+    assert _spread(found.yaw - yaw) < 0.15
     common = np.angle(np.exp(1j * (found.yaw - yaw)).mean())
-    assert _spread(found.yaw - yaw - common) < 0.15
-    turned = np.einsum("ab,jlb->jla", vertical_rotation(-common), basis.reshape(3, 17, 3))
+    assert abs(common) < 0.01, "the mean faces forward"
     # Turning every pose by its own small error lies outside the subspace: a cosine near 1, not 1.
-    cosines = np.linalg.svd(turned.reshape(3, -1) @ found.ppca.basis.T, compute_uv=False)
+    cosines = np.linalg.svd(to_rows(basis) @ found.ppca.basis.T, compute_uv=False)
     assert cosines.min() > 0.95
     np.testing.assert_allclose(np.sqrt(found.ppca.variance), std, rtol=0.15)
-
-
-def test_the_mean_faces_forward(aligned):
-    mean = aligned.ppca.mean.reshape(17, 3)
-    assert mean[4, 0] > mean[1, 0], "left hip along +x"
-    assert abs(alignment.face_forward(mean)) < 1e-9
 
 
 def test_an_unknown_solver_is_refused(poses):
@@ -158,7 +205,12 @@ def test_an_unknown_solver_is_refused(poses):
         alignment.align(poses, 2, "newton")
 
 
-def test_lifting_does_not_load_ceres():
+def test_fitting_does_not_load_ceres():
     # Its logging library and Caffe's cannot live in one process.
-    code = "import sys, prior; sys.exit('pyceres' in sys.modules)"
+    code = (
+        "import sys, prior\n"
+        "from tests.poses import random_poses\n"
+        "prior.fit(random_poses(60), components=1, basis=2)\n"
+        "sys.exit('pyceres' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -71,4 +71,4 @@ def test_an_emptied_component_is_dropped_and_said(clusters, caplog):
     with caplog.at_level(logging.WARNING):
         found = mixture.fit(rows, np.stack([rows[0], rows[0] + 1e3]), 2)
     assert len(found.components) == 1 and found.weight.sum() == pytest.approx(1)
-    assert "1 of 2 components have fewer than 4 poses" in caplog.text
+    assert "component 2 of 2 has 0.0 poses, too few for 2 basis vectors: dropped" in caplog.text

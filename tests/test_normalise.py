@@ -1,32 +1,86 @@
 import numpy as np
 import pytest
 
-from prior.normalise import PoseError, check_poses, normalise
+from prior import chunks
+from prior.camera import turned
+from prior.normalise import (
+    AlignedPoses,
+    NormalisedPoses,
+    PoseError,
+    check_poses,
+    from_rows,
+    to_rows,
+    turned_back,
+)
 from prior.skeleton import LIMBS, MIRROR, limb_scale, mirrored
 from tests.poses import random_poses
 
 
 def test_limb_scale_is_one_and_the_mean_landmark_the_origin():
-    poses, scale = normalise(random_poses(20))
-    assert poses.shape == (40, 17, 3) and scale.shape == (20,)
+    given = random_poses(20)
+    poses = from_rows(NormalisedPoses(given)[:])
+    assert poses.shape == (20, 17, 3)
     for pose in poses:
         total = sum(np.sum((pose[a] - pose[b]) ** 2) for a, b in LIMBS)
         assert total == pytest.approx(1)
     np.testing.assert_allclose(poses.mean(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose(NormalisedPoses(given).scale_mm, limb_scale(given))
 
 
-def test_second_half_is_the_mirror_of_the_first():
-    poses, _ = normalise(random_poses(5))
-    np.testing.assert_array_equal(poses[5:], mirrored(poses[:5]))
-    np.testing.assert_array_equal(mirrored(mirrored(poses)), poses)
+def test_rows_are_all_x_all_z_all_y():
+    pose = np.arange(51).reshape(17, 3)
+    row = to_rows(pose)
+    assert row[0] == 0 and row[17] == 2 and row[34] == 1 and row[1] == 3
+    np.testing.assert_array_equal(from_rows(row), pose)
+
+
+def test_slices_and_indices_and_types_of_array_agree(tmp_path):
+    given = random_poses(30).astype(np.float32)
+    np.save(tmp_path / "poses.npy", given)
+    mapped = NormalisedPoses(np.load(tmp_path / "poses.npy", mmap_mode="r"))
+    poses = NormalisedPoses(given)
+    np.testing.assert_array_equal(mapped[:], poses[:])
+    np.testing.assert_array_equal(poses[5:9], poses[:][5:9])
+    np.testing.assert_array_equal(poses[np.array([7, 2])], poses[:][[7, 2]])
+
+
+def test_aligned_poses_are_followed_by_their_mirror_images():
+    given = random_poses(9)
+    poses = NormalisedPoses(given)
+    yaw = np.linspace(-3, 3, 9)
+    aligned = AlignedPoses(poses, yaw)
+    assert len(aligned) == 18
+    back = turned(from_rows(poses[:]), -yaw)
+    np.testing.assert_allclose(from_rows(aligned[:])[::2], back, atol=1e-12)
+    np.testing.assert_allclose(from_rows(aligned[:])[1::2], mirrored(back), atol=1e-12)
+    np.testing.assert_array_equal(aligned[3:8], aligned[:][3:8])
+    np.testing.assert_array_equal(aligned[np.array([17, 0, 5])], aligned[:][[17, 0, 5]])
+    assert len(aligned[18:]) == 0
+    np.testing.assert_allclose(turned_back(poses[:], yaw), aligned[:][::2], atol=1e-12)
+    np.testing.assert_array_equal(mirrored(mirrored(given)), given)
     assert (MIRROR[MIRROR] == np.arange(17)).all()
 
 
 def test_arguments_are_left_alone():
-    poses = random_poses(3)
-    before = poses.copy()
-    normalise(poses)
-    np.testing.assert_array_equal(poses, before)
+    given = random_poses(3)
+    before = given.copy()
+    AlignedPoses(NormalisedPoses(given), np.ones(3))[:]
+    np.testing.assert_array_equal(given, before)
+
+
+def test_a_pose_without_extent_is_refused():
+    given = random_poses(3)
+    given[1] = 5.0
+    with pytest.raises(PoseError, match="expected limbs with a length"):
+        NormalisedPoses(given)
+
+
+def test_nan_in_any_chunk_is_found(monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK", 4)
+    given = random_poses(10)
+    given[9, 16, 2] = np.inf
+    with pytest.raises(PoseError, match="1 of 10 have NaN or infinite .*number 9"):
+        check_poses(given)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,10 @@
+import errno
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -27,7 +31,26 @@ def test_fit_is_prior_fit(folder):
     poses = np.concatenate([random_poses(60, seed=i).astype(np.float32) for i in range(2)])
     direct = prior.fit(poses, components=2, basis=5, solver="closed-form")
     np.testing.assert_allclose(model.mean, direct.mean, atol=1e-6)
-    assert model.meta["source"] == "2 clips of S1"
+    assert model.meta["source"] == "120 poses of 2 clips of subjects S1"
+
+
+def test_select_prints_and_writes_what_it_found(folder, tmp_path, capsys):
+    out = tmp_path / "select.json"
+    sizes = ["--components", "1", "2", "--basis", "3", "5", "--hold-out", "clip"]
+    clips = [str(folder / name) for name in ("walk.npz", "wave.npz")]
+    assert main(["select", *clips, *sizes, "--out", str(out)]) == 0
+    found = json.loads(out.read_text())["candidates"]
+    assert [(c["components"], c["basis"]) for c in found] == [(1, 3), (2, 3), (1, 5), (2, 5)]
+    lines = capsys.readouterr().out.splitlines()
+    assert "fitted to 60 poses of 1 clips" in lines[0] and len(lines) == 8
+    best = min(found, key=lambda c: c["mpjpe_mm"])
+    assert f"lifting error: K = {best['components']}, J = {best['basis']}" in lines[-2]
+
+
+def test_one_subject_cannot_be_held_out(folder, capsys):
+    assert main(["select", str(folder / "walk.npz")]) == 2
+    error = capsys.readouterr().err
+    assert "expected motion capture of 2 subjects" in error and error.count("\n") == 1
 
 
 def test_show_describes_and_draws(folder, tmp_path, capsys):
@@ -79,3 +102,54 @@ def test_no_motion_capture_is_one_line(tmp_path):
     )  # fmt: skip
     assert run.returncode == 2 and "no motion capture found" in run.stderr
     assert run.stderr.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_leaves_nothing_behind(folder, tmp_path):
+    out = tmp_path / "model.npz"
+    run = subprocess.Popen(
+        [sys.executable, "-m", "prior", "fit", str(folder), "--out", str(out), "--basis", "40",
+         "--components", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert "poses of 2 clips" in run.stdout.readline()
+    time.sleep(1)  # into the alignment, Ceres' processes and all
+    os.killpg(run.pid, signal.SIGINT)
+    _, error = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert error.splitlines()[-1] == "python -m prior: interrupted; nothing was written"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_the_old_file(folder, tmp_path, monkeypatch, capsys):
+    model = prior.load(folder / "model.prior")
+    out = tmp_path / "model.npz"
+    model.save(out)
+    before = out.read_bytes()
+
+    def full(file, **arrays):
+        file.write(b"PK half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    clip = str(folder / "walk.npz")
+    arguments = ["--components", "1", "--basis", "3", "--solver", "closed-form"]
+    assert main(["fit", clip, "--out", str(out), *arguments]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith("No space left on device")
+    assert out.read_bytes() == before and list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--basis", "51"], "basis size: expected 1 to"),
+        (["--components", "0"], "components: expected 1 or more, got 0"),
+        (["--restarts", "0"], "restarts: expected 1 or more, got 0"),
+    ],
+)
+def test_impossible_sizes_are_one_line(folder, tmp_path, arguments, message):
+    run = subprocess.run(
+        [sys.executable, "-m", "prior", "fit", str(folder), "--out", str(tmp_path / "m.npz"),
+         "--solver", "closed-form", *arguments], capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 2 and message in run.stderr.splitlines()[-1]
+    assert not list(tmp_path.iterdir())

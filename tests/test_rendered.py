@@ -193,7 +193,7 @@ class TestPeople:
         from tools.rendered.retarget import retarget
 
         for path in deepmimic.find_clips()[::4]:
-            clip = deepmimic.read(path).poses
+            clip = deepmimic.read(path)[0].poses
             posed = retarget(deepmimic.read_motion(path), plan.body("S6")).landmarks
             for part in ("knee", "foot", "elbow", "wrist"):
                 for side in ("left", "right"):
@@ -256,7 +256,7 @@ def test_no_test_clip_has_a_twin_in_training():
     clips = {name: path for s in ("S1", "S9") for name, path in subjects.clips(s)}
 
     def turned(path):  # centred on the hips, which are turned to one direction
-        poses = deepmimic.read(path).poses[::3]
+        poses = deepmimic.read(path)[0].poses[::3]
         poses = poses - poses[:, :1]
         across = poses[:, INDEX["left hip"]] - poses[:, INDEX["right hip"]]
         unit = np.exp(-1j * np.angle(across[:, 0] + 1j * across[:, 2]))[:, None]

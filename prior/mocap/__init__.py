@@ -1,46 +1,53 @@
 """Motion capture as clips of the 17 landmarks; one module per file format."""
 
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
+from prior.mocap import acclaim, bvh, clip_npz, deepmimic, human36m
+from prior.mocap.clip import Clip, MocapError, check
+
+__all__ = ["Clip", "MocapError", "find", "read"]
+
+# Each has recognises(path), and read(path), which gives a list of Clip.
+READERS = (acclaim, bvh, human36m, deepmimic, clip_npz)
 
 
-class Clip(NamedTuple):
-    """A stretch of motion capture of one person.
+def _reader(path):
+    return next((reader for reader in READERS if reader.recognises(path)), None)
 
-    poses: (F, 17, 3), mm, y up, the landmarks of prior.skeleton; rate: frames per second.
+
+def find(path):
+    """The files with motion capture below `path`, a file or a folder, sorted by name.
+
+    Raises MocapError: there is none.
     """
-
-    poses: np.ndarray
-    rate: float
-    subject: str
-    action: str
-
-
-class MocapError(ValueError):
-    """A motion-capture file that cannot be used: which one, what was expected, what came."""
-
-
-def read(path):
-    """All clips below `path`, a file or a folder: a list of Clip in the order of their names.
-
-    Raises MocapError: nothing readable there, or a damaged file.
-    """
-    from prior.mocap import clip_npz, deepmimic
-
     path = Path(path)
     if not path.exists():
         raise MocapError(f"{path}: no such file or folder; expected motion capture")
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    clips = []
-    for file in files:
-        for reader in (deepmimic, clip_npz):
-            if reader.recognises(file):
-                clips.append(reader.read(file))
-    if not clips:
+    files = [file for file in files if _reader(file)]
+    if not files:
         raise MocapError(
-            f"{path}: no motion capture found; expected DeepMimic .txt clips, "
-            "or .npz files with 'poses_mm'"
+            f"{path}: no motion capture found; expected .amc with .asf, .bvh, Human3.6M's "
+            "D3_Positions/*.cdf (not D3_Positions_mono, which is in camera axes) or "
+            "data_3d_h36m.npz, DeepMimic .txt clips, or .npz files with 'poses_mm'"
         )
+    return files
+
+
+def read(path, joint_map=None):
+    """All clips below `path`, a file or a folder: a list of Clip in the order of the files' names.
+
+    joint_map: path of a JSON file that says where the landmarks are on the skeleton of .bvh files
+    (prior.mocap.bvh.read_joint_map). Raises MocapError: nothing readable there, a damaged file, or
+    a clip that cannot be used (prior.mocap.clip.check).
+    """
+    if joint_map is not None:
+        joint_map = bvh.read_joint_map(joint_map)
+    clips = []
+    for file in find(path):
+        reader = _reader(file)
+        found = reader.read(file, joint_map) if reader is bvh else reader.read(file)
+        for clip in found:
+            check(clip, file if len(found) == 1 else f"{file}: {clip.subject}, {clip.action}")
+        clips += found
     return clips

@@ -1,34 +1,65 @@
-"""Clips in our own format: an .npz (no pickle) with poses_mm, rate, subject and action.
+"""Clips in our own format: an .npz (no pickle) with the poses of one clip, or of several.
 
-poses_mm: (F, 17, 3) float32, mm, world, y up, the landmarks of prior.skeleton; rate: frames per
-second; subject and action: text.
+poses_mm: (F, 17, 3) floats, mm, world, y up; rate (or fps): frames per second. Optional: subject
+and action, text, else the file's name; clip: (F,) names, one per frame, for several clips in one
+file; landmarks: (17,) names, if their order is not that of prior.skeleton.
 """
 
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from prior.mocap import Clip, MocapError
-from prior.skeleton import L
+from prior.files import replacing
+from prior.mocap.clip import Clip, MocapError
+from prior.skeleton import LANDMARKS, L
 
-KEYS = ("poses_mm", "rate", "subject", "action")
+KEYS = ("poses_mm", "rate", "fps", "subject", "action", "clip", "landmarks")
+# Other common names of the landmarks. "LKnee" is read as "left knee" without a line here.
+SYNONYMS = {"thorax": "neck", "neck/nose": "nose", "head": "head top"}
 
 
 def recognises(path):
     """Whether the file is an .npz that holds poses_mm (other .npz are not motion capture)."""
+    return "poses_mm" in arrays_in(path)
+
+
+def arrays_in(path):
+    """The names of the arrays in an .npz; none if it is no such file."""
     if Path(path).suffix != ".npz":
-        return False
+        return []
     try:
         with zipfile.ZipFile(path) as archive:
-            return "poses_mm.npy" in archive.namelist()
+            return [name.removesuffix(".npy") for name in archive.namelist()]
     except (OSError, zipfile.BadZipFile):
-        return False
+        return []
+
+
+def _name(landmark):
+    """Our name of a landmark: "LKnee" and "Left knee" are "left knee"."""
+    name = landmark.strip()
+    if name[:1] in "LR" and name[1:2].isupper():
+        name = f"{'left' if name[0] == 'L' else 'right'} {name[1:]}"
+    name = name.lower().replace("_", " ")
+    return SYNONYMS.get(name, name)
+
+
+def _order(path, landmarks):
+    """Where each of our landmarks is among those of the file. Raises MocapError."""
+    names = [_name(str(landmark)) for landmark in landmarks.ravel()]
+    if sorted(names) != sorted(LANDMARKS):
+        unknown = [name for name in names if name not in LANDMARKS]
+        missing = [name for name in LANDMARKS if name not in names]
+        raise MocapError(
+            f"{path}: landmarks: expected {', '.join(LANDMARKS)}, each once; "
+            f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
+        )
+    return [names.index(name) for name in LANDMARKS]
 
 
 def read(path):
-    """The file's Clip, poses as float64. Raises MocapError when it is damaged."""
+    """The file's clips, poses as float64. Raises MocapError when it is damaged."""
+    path = Path(path)
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in KEYS if key in archive.files}
@@ -36,45 +67,46 @@ def read(path):
         raise MocapError(
             f"{path}: expected an .npz without pickle, got {error}; write it again"
         ) from None
-    missing = [key for key in KEYS if key not in arrays]
-    if missing:
+    poses, rate = arrays.get("poses_mm"), arrays.get("rate", arrays.get("fps"))
+    if poses is None or rate is None:
         raise MocapError(
-            f"{path}: expected the keys {', '.join(KEYS)}; missing: {', '.join(missing)}; "
+            f"{path}: expected poses_mm and rate, got {', '.join(arrays) or 'neither'}; "
             "write the file with prior.mocap.clip_npz.write"
         )
-    poses, rate = arrays["poses_mm"], arrays["rate"]
-    if poses.ndim != 3 or poses.shape[1:] != (L, 3) or poses.dtype.kind != "f" or len(poses) < 2:
+    if poses.ndim != 3 or poses.shape[1:] != (L, 3) or poses.dtype.kind != "f":
         raise MocapError(
-            f"{path}: expected poses_mm as (F, {L}, 3) floats with F of at least 2, "
+            f"{path}: expected poses_mm as (F, {L}, 3) floats, "
             f"got {poses.shape} {poses.dtype}; use the landmarks of prior.skeleton"
         )
-    bad = ~np.isfinite(poses).all(axis=(1, 2))
-    if bad.any():
-        raise MocapError(
-            f"{path}: frame {int(np.argmax(bad))}: expected finite positions, got nan or inf; "
-            "repair or drop the frame"
-        )
-    if rate.size != 1 or rate.dtype.kind not in "fiu" or not 0 < rate < np.inf:
+    if rate.size != 1 or rate.dtype.kind not in "fiu":
         raise MocapError(
             f"{path}: expected rate as one positive number, got {rate}; give frames per second"
         )
-    return Clip(poses.astype(float), float(rate), str(arrays["subject"]), str(arrays["action"]))
+    poses = poses.astype(float)
+    if "landmarks" in arrays:
+        poses = poses[:, _order(path, arrays["landmarks"])]
+    subject, action = (str(arrays.get(key, path.stem)) for key in ("subject", "action"))
+    if "clip" not in arrays:
+        return [Clip(poses, float(rate.item()), subject, action)]
+    names = arrays["clip"].astype(str)
+    if names.shape != (len(poses),):
+        raise MocapError(
+            f"{path}: expected clip as {len(poses)} names, one per frame, got {names.shape}"
+        )
+    starts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1)]
+    return [
+        Clip(part, float(rate.item()), subject, str(names[start]))
+        for start, part in zip(starts, np.split(poses, starts[1:]), strict=True)
+    ]
 
 
 def write(path, clip):
     """Write a Clip; the file appears only when it is complete. Makes the folder."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez_compressed(
-                file,
-                poses_mm=np.asarray(clip.poses, dtype=np.float32),
-                rate=float(clip.rate),
-                subject=clip.subject,
-                action=clip.action,
-            )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(
+            file,
+            poses_mm=np.asarray(clip.poses, dtype=np.float32),
+            rate=float(clip.rate),
+            subject=clip.subject,
+            action=clip.action,
+        )

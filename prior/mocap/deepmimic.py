@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from prior.mocap import Clip, MocapError
+from prior.mocap import kinematics
+from prior.mocap.clip import Clip, MocapError, check_frames
 
 # The skeleton is that of pybullet_data's humanoid/humanoid.urdf, whose unit is a quarter of a
 # metre: (joint, parent, offset from the parent, how it turns). "ball" joints take a quaternion from
@@ -47,18 +48,19 @@ ROW = 44
 # The head is a sphere that moves with the neck.
 HEAD_CENTRE_M = UNIT_M * np.array([0, 0.7, 0])
 HEAD_RADIUS_M = UNIT_M * 0.41
-# Where the 17 landmarks are: a joint, and an offset in its frame. The chest joint is halfway up the
-# trunk (0.24 m above the hips), Human3.6M's spine; the neck joint, between the shoulders, is its
-# neck (thorax). The nose is the foremost point of the head's sphere, the head top the highest.
-_TOP = tuple(HEAD_CENTRE_M + [0, HEAD_RADIUS_M, 0])
-_NOSE = tuple(HEAD_CENTRE_M + [HEAD_RADIUS_M, 0, 0])
-_HERE = (0.0, 0.0, 0.0)
-LANDMARK_JOINTS = (
-    "root", "right hip", "right knee", "right ankle", "left hip", "left knee", "left ankle",
-    "chest", "neck", "neck", "neck", "left shoulder", "left elbow", "left wrist",
-    "right shoulder", "right elbow", "right wrist",
-)  # fmt: skip
-LANDMARK_OFFSETS_M = np.array([_HERE] * 9 + [_NOSE, _TOP] + [_HERE] * 6)
+# Where the 17 landmarks are (see kinematics.place). The chest joint is halfway up the trunk (0.24 m
+# above the hips), Human3.6M's spine; the neck joint, between the shoulders, is its neck (thorax).
+# The nose is the foremost point of the head's sphere, the head top the highest.
+_HEAD_TOP = tuple(1000 * (HEAD_CENTRE_M + [0, HEAD_RADIUS_M, 0]))
+_NOSE = tuple(1000 * (HEAD_CENTRE_M + [HEAD_RADIUS_M, 0, 0]))
+LANDMARKS_AT = {
+    "hip": "root", "spine": "chest", "neck": "neck", "nose": ("neck", _NOSE),
+    "head top": ("neck", _HEAD_TOP), "right foot": "right ankle", "left foot": "left ankle",
+} | {
+    f"{side} {part}": f"{side} {part}"
+    for side in ("right", "left")
+    for part in ("hip", "knee", "shoulder", "elbow", "wrist")
+}  # fmt: skip
 # Some clips were interpolated without normalising again: their quaternions are as short as 0.58.
 # They are normalised here; what is further off than this is damage.
 QUATERNION_TOLERANCE = 0.5
@@ -135,7 +137,7 @@ def read_motion(path):
         rows = np.array(frames, dtype=float)
     except (TypeError, ValueError):
         raise MocapError(f"{path}: expected numbers in 'Frames'; copy the file again") from None
-    _check(path, np.isfinite(rows).all(axis=1), "finite numbers", rows.sum(axis=1))
+    check_frames(path, np.isfinite(rows).all(axis=1), "finite numbers", rows.sum(axis=1))
     # The last frame's time is often 0, and a clip may have a gap where a frame was dropped: the
     # median is the rate of the capture.
     step = float(np.median(rows[:-1, 0]))
@@ -147,7 +149,7 @@ def read_motion(path):
         if kind == "ball":
             quaternion = rows[:, column : column + 4]
             length = np.linalg.norm(quaternion, axis=1)
-            _check(path, abs(length - 1) < QUATERNION_TOLERANCE, "unit quaternions", length)
+            check_frames(path, abs(length - 1) < QUATERNION_TOLERANCE, "unit quaternions", length)
             local[:, j] = Rotation.from_quat(quaternion, scalar_first=True).as_matrix()
             column += 4
         elif kind == "hinge":
@@ -156,30 +158,14 @@ def read_motion(path):
     return Motion(local, rows[:, 1:4], 1 / step)
 
 
-def _check(path, good, expected, got):
-    if not good.all():
-        bad = int(np.argmin(good))
-        raise MocapError(
-            f"{path}: frame {bad}: expected {expected}, got {got[bad]}; repair or drop the frame"
-        )
-
-
 def forward(motion):
     """World rotations (F, 15, 3, 3) and positions (F, 15, 3), m, of the joints."""
-    rotations, positions = np.empty_like(motion.local), np.empty(motion.local.shape[:-1])
-    for j, parent in enumerate(PARENTS):
-        if parent < 0:
-            rotations[:, j], positions[:, j] = motion.local[:, j], motion.root_m
-        else:
-            rotations[:, j] = rotations[:, parent] @ motion.local[:, j]
-            positions[:, j] = positions[:, parent] + rotations[:, parent] @ OFFSETS_M[j]
-    return rotations, positions
+    return kinematics.forward(PARENTS, OFFSETS_M, motion.local, motion.root_m)
 
 
 def read(path):
-    """The file's Clip, (F, 17, 3) mm. Raises MocapError when it is damaged."""
+    """The file's clip, in a list. Raises MocapError when it is damaged."""
     motion = read_motion(path)
     rotations, positions = forward(motion)
-    joint = [JOINTS.index(name) for name in LANDMARK_JOINTS]
-    offsets = np.einsum("flij,lj->fli", rotations[:, joint], LANDMARK_OFFSETS_M)
-    return Clip(1000 * (positions[:, joint] + offsets), motion.rate, "humanoid", action(path))
+    poses = kinematics.place(LANDMARKS_AT, JOINTS, rotations, 1000 * positions)
+    return [Clip(poses, motion.rate, "humanoid", action(path))]

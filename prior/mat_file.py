@@ -1,0 +1,93 @@
+"""The format of the authors' released models, `prob_model_params.mat`: read and written.
+
+Facts about the format: mu (K, 3L), mm, and e (K, J, 3L), orthonormal, unwrapped as all x, all
+depth, all up (z up, the person's mean facing along the depth axis); sigma (K, J + 1), inverse
+standard deviations in 1 / mm, that of the noise last. No mixture weights, no names of landmarks.
+What we write has `weight` (K,) besides, which other readers ignore.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from scipy.io import loadmat, savemat
+from scipy.io.matlab import MatReadError
+
+from prior.files import replacing
+from prior.model import ModelFileError, PriorModel
+from prior.normalise import centred
+from prior.skeleton import L, limb_scale
+
+
+def read(path):
+    """The PriorModel in a .mat file. Components without weights get equal ones.
+
+    Raises ModelFileError.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+        values = loadmat(path)
+        mu, e, sigma = (np.asarray(values[name], dtype=float) for name in ("mu", "e", "sigma"))
+    except FileNotFoundError:
+        raise ModelFileError(f"{path}: no such file; expected prob_model_params.mat") from None
+    except (OSError, ValueError, TypeError, KeyError, NotImplementedError, MatReadError) as error:
+        raise ModelFileError(
+            f"{path}: expected a .mat file with mu, e and sigma, got {error!r}"
+        ) from None
+    if mu.ndim != 2 or e.ndim != 3 or mu.shape[1] != 3 * L or e.shape[::2] != mu.shape \
+            or sigma.shape != (len(mu), e.shape[1] + 1):  # fmt: skip
+        raise ModelFileError(
+            f"{path}: expected mu (K, {3 * L}), e (K, J, {3 * L}) and sigma (K, J + 1), "
+            f"got {mu.shape}, {e.shape} and {sigma.shape}"
+        )
+    if not (sigma > 0).all():
+        raise ModelFileError(f"{path}: sigma: expected positive numbers, got {sigma.min():.3g}")
+    mean = centred(_from_released(mu))
+    basis = _from_released(e)
+    std = 1 / sigma
+    order = np.argsort(-std[:, :-1], axis=1, kind="stable")
+    weight = np.ravel(values.get("weight", np.ones(len(mu)))).astype(float)
+    if weight.shape != (len(mu),):
+        raise ModelFileError(f"{path}: weight: expected ({len(mu)},), got {weight.shape}")
+    scale_mm = float(np.median(limb_scale(mean)))
+    model = PriorModel(
+        mean=mean / scale_mm,
+        basis=np.take_along_axis(basis, order[..., None, None], axis=1),
+        std=np.take_along_axis(std[:, :-1], order, axis=1) / scale_mm,
+        noise_std=std[:, -1] / scale_mm,
+        weight=weight / weight.sum(),
+        scale_mm=scale_mm,
+        # There are no training poses to draw: the means stand for them.
+        seeds=mean / scale_mm,
+        sample=(mean / scale_mm).astype(np.float32),
+        meta={
+            "source": f"imported from {path.name}",
+            "data_sha256": hashlib.sha256(content).hexdigest(),
+        },
+    )
+    model.check(path)
+    return model
+
+
+def write(path, model):
+    """Write a PriorModel."""
+    values = {
+        "mu": _to_released(model.mean) * model.scale_mm,
+        "e": _to_released(model.basis),
+        "sigma": 1 / (np.column_stack([model.std, model.noise_std]) * model.scale_mm),
+        "weight": model.weight,
+    }
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        savemat(file, values, do_compression=True)
+
+
+# Theirs is x, depth, up; ours x, up and, right-handed, less depth.
+def _from_released(rows):
+    x, depth, up = np.moveaxis(rows.reshape(*rows.shape[:-1], 3, L), -2, 0)
+    return np.stack([x, up, -depth], axis=-1)
+
+
+def _to_released(poses):
+    x, y, z = np.moveaxis(poses, -1, 0)
+    return np.stack([x, -z, y], axis=-2).reshape(*poses.shape[:-2], 3 * L)

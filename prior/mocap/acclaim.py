@@ -1,0 +1,230 @@
+"""Acclaim: a skeleton (.asf) and its motions (.amc), as CMU's database has them.
+
+In rest pose a bone points along `direction` (world axes) from where its parent ends. It turns about
+its own axes, which `axis` gives as angles: with C the rotation of the axes and B that of the
+motion, both of them rotations about x, y and z in the order listed, the first innermost (R = Rz Ry
+Rx), a bone's rotation relative to its parent is C B C^-1. The world is y up and at rest the figure
+faces +z, as ours. Lengths are inches times the `length` of `:units` (CMU: 0.45).
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from prior.mocap import kinematics
+from prior.mocap.clip import Clip, MocapError, check_frames
+from prior.mocap.skeletons import ACCLAIM, INCH_MM
+
+# An .amc does not say its rate. That of CMU's database, but for a few clips of 60 Hz.
+RATE = 120.0
+
+
+class Skeleton(NamedTuple):
+    """The B joints of an .asf: the root, the start of each bone, and "BONE end" of the last ones.
+
+    names, parents (-1 for the root), dof: B each, dof as tuples such as ("rx", "rz"); offsets_mm:
+    (B, 3), from the parent; axes: (B, 3, 3), C; degrees: whether angles are; unit_mm: of lengths.
+    """
+
+    names: list
+    parents: list
+    dof: list
+    offsets_mm: np.ndarray
+    axes: np.ndarray
+    degrees: bool
+    unit_mm: float
+
+
+def recognises(path):
+    """Whether the file's name ends in .amc (its .asf is no motion)."""
+    return Path(path).suffix.lower() == ".amc"
+
+
+def find_skeleton(path):
+    """The .asf of an .amc: SUBJECT.asf for SUBJECT_clip.amc, the same name, or the folder's one."""
+    path = Path(path)
+    found = sorted(file for file in path.parent.iterdir() if file.suffix.lower() == ".asf")
+    for name in (path.stem, path.stem.rpartition("_")[0]):
+        for file in found:
+            if file.stem == name:
+                return file
+    if len(found) != 1:
+        raise MocapError(
+            f"{path}: expected its skeleton {path.stem.rpartition('_')[0] or path.stem}.asf, or "
+            f"one .asf, in the same folder, got {len(found)} others; put it there"
+        )
+    return found[0]
+
+
+def _read_text(path):
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise MocapError(f"{path}: cannot be read: {error}") from None
+
+
+def _turn(order, angles, degrees):
+    """Rotations about x, y, z in the order listed, the first innermost; angles (..., len)."""
+    return Rotation.from_euler(order.lower(), angles, degrees=degrees).as_matrix()
+
+
+def read_skeleton(path):
+    """The Skeleton in an .asf. Raises MocapError when it is damaged."""
+    sections, lines = {}, []
+    for line in _read_text(path).splitlines():
+        line = line.split("#")[0].strip()
+        if line.startswith(":"):
+            key, *value = line[1:].split()
+            lines = sections.setdefault(key.lower(), [])
+            line = " ".join(value)
+        if line:
+            lines.append(line.split())
+    try:
+        units = {key: value for key, value, *_ in sections["units"]}
+        unit_mm = INCH_MM / float(units["length"])
+        degrees = units["angle"].lower().startswith("deg")
+        root = {key.lower(): value for key, *value in sections["root"]}
+        if any(float(angle) for angle in root["orientation"]):
+            raise ValueError("a root with another orientation than 0 0 0")
+        bones = {}
+        for key, *value in sections["bonedata"]:
+            if key == "begin":
+                bone = {"dof": ()}
+            elif key == "end":
+                bones[bone["name"][0]] = bone
+            else:
+                bone[key.lower()] = value
+        parent_of = {
+            child: parent for parent, *children in sections["hierarchy"] for child in children
+        }
+        return _skeleton(root, bones, parent_of, unit_mm, degrees)
+    except (KeyError, ValueError, IndexError, UnboundLocalError, ZeroDivisionError) as error:
+        raise MocapError(
+            f"{path}: expected an Acclaim skeleton with :units, :root, :bonedata and :hierarchy, "
+            f"got a damaged one: {error}; copy the file again"
+        ) from None
+
+
+def _skeleton(root, bones, parent_of, unit_mm, degrees):
+    names, parents, dof = ["root"], [-1], [tuple(part.lower() for part in root["order"])]
+    offsets, axes, ends = [np.zeros(3)], [np.eye(3)], {"root": np.zeros(3)}
+    if sorted(dof[0]) != ["rx", "ry", "rz", "tx", "ty", "tz"]:
+        raise ValueError(f"root order {' '.join(root['order'])}")
+    for name, bone in bones.items():
+        direction = np.array(bone["direction"], dtype=float)
+        length = float(bone["length"][0])
+        ends[name] = unit_mm * length * direction / np.linalg.norm(direction)
+    waiting = list(bones)
+    while waiting:
+        # Parents first: the file may list the bones in any order.
+        ready = [name for name in waiting if parent_of[name] in names]
+        if not ready:
+            raise ValueError(f"bones that hang on no other: {', '.join(waiting)}")
+        for name in ready:
+            *angles, order = bones[name]["axis"]
+            bone_dof = tuple(part.lower() for part in bones[name]["dof"])
+            if not set(bone_dof) <= {"rx", "ry", "rz"}:
+                raise ValueError(f"bone {name}: dof {' '.join(bone_dof)}")
+            names.append(name)
+            parents.append(names.index(parent_of[name]))
+            dof.append(bone_dof)
+            offsets.append(ends[parent_of[name]])
+            axes.append(_turn(order, [float(angle) for angle in angles], degrees))
+        waiting = [name for name in waiting if name not in ready]
+    for name in [name for name in bones if name not in parent_of.values()]:
+        names.append(f"{name} end")
+        parents.append(names.index(name))
+        dof.append(())
+        offsets.append(ends[name])
+        axes.append(np.eye(3))
+    return Skeleton(names, parents, dof, np.array(offsets), np.array(axes), degrees, unit_mm)
+
+
+def read_motion(path, skeleton):
+    """The channels of an .amc: {joint: (F, len(dof))}, angles as in the file. Raises MocapError."""
+    words = _read_text(path).split("\n1", 1)
+    if len(words) != 2:
+        raise MocapError(f"{path}: expected frames, numbered from 1, got none; copy the file again")
+    if (":RADIANS" in words[0].upper()) == skeleton.degrees:
+        raise MocapError(
+            f"{path}: expected the angles in the unit of the .asf, got degrees in one and radians "
+            "in the other; is this the motion's skeleton?"
+        )
+    words = ("1" + words[1]).split()
+    # The first frame tells the layout; all others have to be alike.
+    names = {}
+    at = 1
+    while at < len(words) and words[at] != "2":
+        name = words[at]
+        if name not in skeleton.names or name in names:
+            raise MocapError(
+                f"{path}: frame 1: expected a bone of the .asf, each once, got {name!r}; "
+                "is this the motion's skeleton?"
+            )
+        count = len(skeleton.dof[skeleton.names.index(name)])
+        names[name] = range(at + 1, at + 1 + count)
+        at += 1 + count
+    wanted = [name for name, dof in zip(skeleton.names, skeleton.dof, strict=True) if dof]
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise MocapError(
+            f"{path}: frame 1: expected all bones that move, missing: {', '.join(missing)}; "
+            "is this the motion's skeleton?"
+        )
+    frames = len(words) // at
+    table = np.array(words[: frames * at]).reshape(frames, at)
+    labels = [0] + [columns.start - 1 for columns in names.values()]
+    expected = np.tile(table[0, labels], (frames, 1))
+    expected[:, 0] = np.arange(1, frames + 1)
+    alike = (table[:, labels] == expected).all(axis=1)
+    if len(words) != frames * at or not alike.all():
+        bad = frames if alike.all() else int(np.argmin(alike))
+        raise MocapError(
+            f"{path}: frame {bad + 1}: expected {at} words like frame 1, got others; "
+            "the file is cut off or was edited"
+        )
+    try:
+        channels = {name: table[:, columns].astype(float) for name, columns in names.items()}
+    except ValueError as error:
+        raise MocapError(f"{path}: expected numbers, got {error}; copy the file again") from None
+    finite = [np.isfinite(values).all(axis=1) for values in channels.values()]
+    check_frames(path, np.all(finite, axis=0), "finite numbers", np.full(frames, np.nan), 1)
+    return channels
+
+
+def forward(skeleton, channels):
+    """World rotations (F, B, 3, 3) and positions (F, B, 3), mm, of the joints."""
+    frames = len(channels["root"])
+    local = np.tile(np.eye(3), (frames, len(skeleton.names), 1, 1))
+    for name, values in channels.items():
+        j = skeleton.names.index(name)
+        dof = skeleton.dof[j]
+        turns = [i for i, part in enumerate(dof) if part[0] == "r"]
+        axes = "".join(dof[i][1] for i in turns)
+        motion = _turn(axes, values[:, turns], skeleton.degrees)
+        local[:, j] = skeleton.axes[j] @ motion @ skeleton.axes[j].T
+    shifts = [skeleton.dof[0].index(part) for part in ("tx", "ty", "tz")]
+    root_mm = skeleton.unit_mm * channels["root"][:, shifts]
+    return kinematics.forward(skeleton.parents, skeleton.offsets_mm, local, root_mm)
+
+
+def read(path):
+    """The .amc's clip, in a list; subject is the .asf's name, action the .amc's.
+
+    Raises MocapError: no skeleton, a damaged file, a skeleton other than CMU's.
+    """
+    path = Path(path)
+    asf = find_skeleton(path)
+    skeleton = read_skeleton(asf)
+    channels = read_motion(path, skeleton)
+    entries = map(kinematics.joints_and_offset, ACCLAIM.values())
+    missing = {joint: None for joints, _ in entries for joint in joints}
+    missing = [joint for joint in missing if joint not in skeleton.names]
+    if missing:
+        raise MocapError(f"{asf}: expected the bones of CMU's skeletons, missing: "
+                         f"{', '.join(missing)}; convert the clip to BVH")  # fmt: skip
+    rotations, positions_mm = forward(skeleton, channels)
+    poses = kinematics.place(ACCLAIM, skeleton.names, rotations, positions_mm)
+    return [Clip(poses, RATE, asf.stem, path.stem)]

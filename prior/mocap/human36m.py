@@ -1,0 +1,147 @@
+"""Human3.6M's 3D positions: the dataset's own files, or those that VideoPose3D collects in one.
+
+S1/MyPoseFeatures/D3_Positions/Walking 1.cdf holds `Pose`, (1, F, 96), mm. data_3d_h36m.npz holds
+`positions_3d`, a pickled dict: subject -> action -> (F, 32, 3), m. Both have the dataset's 32
+joints in the world's axes, z up, at 50 Hz. Files in any other folder than D3_Positions are left
+alone: D3_Positions_mono has the same poses in each camera's axes, in which the vertical is unknown.
+"""
+
+import pickle
+import re
+import zipfile
+from pathlib import Path
+
+import cdflib
+import numpy as np
+
+from prior.mocap.clip import Clip, MocapError
+from prior.mocap.clip_npz import arrays_in
+
+RATE = 50.0
+JOINTS = 32
+# Which of the 32 joints our 17 landmarks are; the others are duplicates, toes and fingers.
+LANDMARK_JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
+# From z up to y up: a quarter turn about x, (x, y, z) -> (x, z, -y).
+Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+FOLDER = "D3_Positions"
+KEY = "positions_3d"
+
+
+def recognises(path):
+    """Whether the file is a .cdf in a folder D3_Positions, or an .npz with positions_3d."""
+    path = Path(path)
+    return _is_cdf(path) or KEY in arrays_in(path)
+
+
+def _is_cdf(path):
+    return path.suffix.lower() == ".cdf" and path.resolve().parent.name == FOLDER
+
+
+def read(path):
+    """The file's clips; a .cdf's subject is the folder S1, S5, ... that it is in.
+
+    Raises MocapError: a damaged file, or one of another layout.
+    """
+    path = Path(path)
+    return [_read_cdf(path)] if _is_cdf(path) else _read_npz(path)
+
+
+def _clip(joints_mm, subject, action):
+    """A Clip of (F, 32, 3), mm, z up."""
+    poses = joints_mm[:, LANDMARK_JOINTS].astype(float) @ Y_UP.T
+    return Clip(poses, RATE, subject, action)
+
+
+def _read_cdf(path):
+    try:
+        pose = np.asarray(cdflib.CDF(path).varget("Pose"))
+    # cdflib's readers fail in their own ways on a damaged file.
+    except Exception as error:
+        raise MocapError(
+            f"{path}: expected a CDF file with the variable Pose, got {error}; copy it again"
+        ) from None
+    if pose.ndim != 3 or pose.shape[::2] != (1, 3 * JOINTS) or pose.dtype.kind != "f":
+        raise MocapError(
+            f"{path}: expected Pose as (1, F, {3 * JOINTS}) numbers, got {pose.shape} {pose.dtype}"
+        )
+    folders = [name for name in path.resolve().parts[:-1] if re.fullmatch(r"S\d+", name)]
+    if not folders:
+        raise MocapError(
+            f"{path}: expected a subject's folder above {FOLDER}, such as S1, got none; "
+            "keep the dataset's folders"
+        )
+    return _clip(pose.reshape(-1, JOINTS, 3), folders[-1], path.stem)
+
+
+def _encode(text, encoding):
+    """In place of codecs.encode, by which older numpy wrote bytes as text."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"bytes in {encoding}")
+    return text.encode(encoding)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Makes dicts, text, numbers and numpy arrays; anything else in the file is an error."""
+
+    ALLOWED = {
+        (module, name)
+        for module, names in {
+            "numpy": ["dtype", "ndarray"],
+            "numpy.core.multiarray": ["_reconstruct", "scalar"],
+            "numpy._core.multiarray": ["_reconstruct", "scalar"],
+            "numpy.core.numeric": ["_frombuffer"],
+            "numpy._core.numeric": ["_frombuffer"],
+        }.items()
+        for name in names
+    }
+
+    def find_class(self, module, name):
+        if (module, name) == ("_codecs", "encode"):
+            return _encode
+        if (module, name) not in self.ALLOWED:
+            raise pickle.UnpicklingError(f"{module}.{name}, which is not data")
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+def _unpickle(path):
+    """The object in the file's array positions_3d."""
+    with zipfile.ZipFile(path) as archive, archive.open(f"{KEY}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, _, dtype = read_header(file)
+        if not dtype.hasobject or shape != ():
+            raise ValueError(f"an array {shape} of {dtype}")
+        return _Unpickler(file).load().item()
+
+
+def _read_npz(path):
+    layout = f"subject -> action -> (F, {JOINTS}, 3) floats"
+    try:
+        subjects = _unpickle(path)
+    # A damaged pickle can raise nearly anything.
+    except Exception as error:
+        raise MocapError(
+            f"{path}: expected {KEY} as a pickled dict, {layout}, got {error}; copy it again"
+        ) from None
+    clips = []
+    for subject, actions in _items(path, "subjects", subjects):
+        for action, joints in _items(path, subject, actions):
+            if not (
+                isinstance(joints, np.ndarray) and joints.dtype.kind == "f"
+                and joints.ndim == 3 and joints.shape[1:] == (JOINTS, 3)
+            ):  # fmt: skip
+                got = getattr(joints, "shape", type(joints).__name__)
+                raise MocapError(f"{path}: {subject}, {action}: expected {layout}, got {got}")
+            clips.append(_clip(1000 * joints.astype(float), subject, action))
+    if not clips:
+        raise MocapError(f"{path}: expected {layout}, got no clip")
+    return clips
+
+
+def _items(path, name, value):
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise MocapError(f"{path}: {name}: expected a dict of names, got {type(value).__name__}")
+    return value.items()

@@ -1,0 +1,63 @@
+"""Where the 17 landmarks are on known skeletons: one table each.
+
+Entries are those of kinematics.place. The landmarks lie where the limbs turn, as Human3.6M's: the
+hip is midway between the hip joints (roots lie elsewhere: CMU's is 100 mm above them), the neck is
+the point between the shoulders, the spine is about halfway from hip to neck. No skeleton here has a
+nose, and not all have a top of the head. They are offsets that move with the head, our choice, from
+the proportions of an adult's head: its top is 150 mm above the tip of the nose and 115 mm above the
+eyes, and the nose 100 mm in front of the neck's axis.
+"""
+
+# The units that lengths in a file may have. CMU's are inches times 0.45: its FAQ
+# (mocap.cs.cmu.edu/faqs.php) turns lengths into metres by (1 / 0.45) * 2.54 / 100.
+INCH_MM = 25.4
+UNITS_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "inch": INCH_MM, "cmu": INCH_MM / 0.45}
+
+
+def _two_sided(limbs, trunk):
+    """A table: trunk's entries, limbs' for both sides ("{Side}Leg", "{s}Shin"), and the hip."""
+    table = dict(trunk)
+    for side in ("left", "right"):
+        for part, joint in limbs.items():
+            table[f"{side} {part}"] = joint.format(Side=side.capitalize(), s=side[0])
+    table["hip"] = [table["left hip"], table["right hip"]]
+    return table
+
+
+# CMU's ASF. Its bones are given by their starts: the left knee is where ltibia starts. The wrist is
+# where the hand bends, at the end of the bone "lwrist" (which turns the forearm about its length);
+# the neck is the end of lowerneck, level with the shoulders.
+ACCLAIM = _two_sided(
+    {"hip": "{s}femur", "knee": "{s}tibia", "foot": "{s}foot",
+     "shoulder": "{s}humerus", "elbow": "{s}radius", "wrist": "{s}hand"},
+    {"spine": "upperback", "neck": "upperneck",
+     "nose": ("head", (0, 0, 100)), "head top": "head end"},
+)  # fmt: skip
+
+# The names of Mixamo, MotionBuilder, Perception Neuron, LAFAN1 and others, without a prefix such as
+# "mixamorig:". "Head" is the base of the skull.
+_HUMANOID = _two_sided(
+    {"hip": "{Side}UpLeg", "knee": "{Side}Leg", "foot": "{Side}Foot",
+     "shoulder": "{Side}Arm", "elbow": "{Side}ForeArm", "wrist": "{Side}Hand"},
+    {"spine": "Spine1", "neck": "Neck", "nose": ("Head", (0, 40, 100)), "head top": "Head end"},
+)  # fmt: skip
+
+# CMU's bones under MotionBuilder's names: two joints in the neck, as in ACCLAIM.
+_CMU_HUMANOID = _HUMANOID | {"spine": "Spine", "neck": "Neck1", "nose": ("Head", (0, 0, 100))}
+
+# The names of DAZ, in the conversion of CMU's database for its figures. The eyes, 80 mm above and
+# in front of the joint of the head, show where the face is.
+_DAZ = _two_sided(
+    {"hip": "{s}Thigh", "knee": "{s}Shin", "foot": "{s}Foot",
+     "shoulder": "{s}Shldr", "elbow": "{s}ForeArm", "wrist": "{s}Hand"},
+    {"spine": "chest", "neck": "neck",
+     "nose": ("head", (2, 45, 105)), "head top": ("head", (2, 195, 0))},
+)  # fmt: skip
+
+# (name, table, unit or None: guessed), in the order in which they are tried.
+BVH_TABLES = (
+    ("the DAZ skeleton", _DAZ, "cm"),
+    ("CMU's MotionBuilder skeleton", _CMU_HUMANOID, None),
+    ("the Mixamo skeleton", _HUMANOID | {"head top": "HeadTop_End"}, None),
+    ("a skeleton with Hips, LeftUpLeg and so on", _HUMANOID, None),
+)

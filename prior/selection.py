@@ -1,0 +1,136 @@
+"""Which number of components and basis size: held-out likelihood and lifting error.
+
+Neighbouring frames are nearly equal, so what is held out is whole subjects, or whole clips.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import logsumexp, softmax
+from sklearn.model_selection import GroupShuffleSplit
+
+from prior import alignment, ppca
+from prior.camera import look_at, perspective, toward
+from prior.chunks import each_chunk
+from prior.fitting import fit_each
+from prior.lifting import lift
+from prior.metrics import root_aligned, with_scale_of
+from prior.normalise import NormalisedPoses
+
+# The share of subjects or clips that is held out.
+SHARE = 0.2
+
+# Held-out poses that are lifted: the error's own sampling error is then below 1 mm.
+LIFTED = 2000
+
+# Of EM over the yaw of a pose; most poses belong to one component, and take one.
+YAW_STEPS = 5
+
+
+class Candidate(NamedTuple):
+    """A size (K, J) and what it reached on held-out poses: log likelihood per pose (nats) and
+    MPJPE (mm; root-aligned, known limb scale) of poses lifted from their 2D landmarks."""
+
+    components: int
+    basis: int
+    log_likelihood: float
+    mpjpe_mm: float
+    model: object
+
+
+def split(clips, by, seed=0):
+    """(training clips, held-out clips): SHARE of the subjects, or of the actions of subjects.
+
+    by: "subject" or "clip". Raises ValueError when there is only one.
+    """
+    groups = [clip.subject if by == "subject" else (clip.subject, clip.action) for clip in clips]
+    names = sorted(set(groups))
+    if len(names) < 2:
+        raise ValueError(
+            f"expected motion capture of 2 {by}s or more, one to hold out; got {names[0]} alone"
+            + ("; hold out clips" if by == "subject" else "")
+        )
+    number = [names.index(group) for group in groups]
+    train, held_out = next(
+        GroupShuffleSplit(1, test_size=SHARE, random_state=seed).split(number, groups=number)
+    )
+    return [clips[i] for i in train], [clips[i] for i in held_out]
+
+
+def log_likelihood(model, poses_mm):
+    """Log density (N,) of normalised poses, each at its most probable yaw.
+
+    Over the 48 directions of centred poses: the PPCAs' other three, translations, are left out,
+    where the noise has a density too, which would grow with J without meaning anything.
+    """
+    poses, parts = NormalisedPoses(poses_mm), model.parts
+    constant = np.log(model.weight) + 1.5 * np.log(2 * np.pi * model.noise_std**2)
+    constant -= [(ppca.log_determinant(c) + c.mean.size * np.log(2 * np.pi)) / 2 for c in parts]
+
+    def part(where):
+        curves = [alignment.distances(poses[where], component) for component in parts]
+        highest = -np.inf
+        for curve in curves:
+            # EM over the yaw, from the best of each component.
+            yaw = alignment.minimise_closed_form(curve)
+            for _ in range(YAW_STEPS):
+                joint = constant - 0.5 * np.stack([c.at(yaw) for c in curves], axis=1)
+                highest = np.maximum(highest, logsumexp(joint, axis=1))
+                share = softmax(joint, axis=1).T
+                yaw = alignment.minimise_closed_form(
+                    alignment.Distances(
+                        sum(r * c.constant for r, c in zip(share, curves, strict=True)),
+                        sum(r * c.harmonics for r, c in zip(share, curves, strict=True)),
+                    )
+                )
+        return highest
+
+    return np.concatenate(list(each_chunk(part, len(poses))))
+
+
+def lifting_error(model, poses_mm, seed=0):
+    """MPJPE (mm; root-aligned, known limb scale) of poses (N, 17, 3) lifted from their projections
+    by cameras like Human3.6M's, each pose with one of its own."""
+    random = np.random.default_rng(seed)
+    points, cameras = photographs(poses_mm, random)
+    lifted = lift(points, model, camera=cameras)
+    return float(root_aligned(with_scale_of(lifted.pose, poses_mm), poses_mm).mean())
+
+
+# Human3.6M's cameras: 1,000 px wide, focal length 1,145 px, on tripods 4 to 5 m from the person.
+INTRINSICS = np.array([[1145.0, 0, 500], [0, 1145, 500], [0, 0, 1]])
+DISTANCE_MM = (4000.0, 5500.0)
+HEIGHT_MM = (300.0, 1000.0)  # above the person's middle
+
+
+def photographs(poses, random):
+    """Project poses (N, 17, 3), mm, each by a camera of its own that looks about at the person.
+
+    Returns (points (N, 17, 2) px, cameras (N, 3, 3), each turned toward the person).
+    """
+    points, cameras = np.empty((len(poses), 17, 2)), np.empty((len(poses), 3, 3))
+    for i, pose in enumerate(poses):
+        centre = pose.mean(axis=0)
+        azimuth, distance = random.uniform(-np.pi, np.pi), random.uniform(*DISTANCE_MM)
+        offset = [np.sin(azimuth) * distance, random.uniform(*HEIGHT_MM),
+                  np.cos(azimuth) * distance]  # fmt: skip
+        aim = centre + random.normal(size=3) * 300  # people are not always in the middle
+        camera = look_at(centre + offset, aim)
+        points[i] = perspective(pose, camera, centre + offset, INTRINSICS)
+        cameras[i] = toward(camera, INTRINSICS, points[i].mean(axis=0))
+    return points, cameras
+
+
+def select(train, held_out, components, basis, **options):
+    """Yield a Candidate for each number of components and each basis size.
+
+    train, held_out: poses (N, 17, 3), mm; options: those of fitting.fit_each.
+    """
+    random = np.random.default_rng(0)
+    chosen = held_out[np.sort(random.permutation(len(held_out))[:LIFTED])]
+    for size in basis:
+        for model in fit_each(train, components, basis=size, **options):
+            yield Candidate(
+                model.components, size, float(log_likelihood(model, held_out).mean()),
+                lifting_error(model, chosen), model,
+            )  # fmt: skip
