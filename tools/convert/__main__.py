@@ -30,7 +30,7 @@ def _human36m(given):
     paths = human36m.videos(given.folder, given.subjects)
     report = entries.Report()
     found = itertools.chain.from_iterable(
-        human36m.read(path, views, given.rate, report) for path in paths
+        human36m.read(path, views, given.step, report) for path in paths
     )
     cameras = {
         name: {"rotation": c.rotation, "position_mm": c.position, "intrinsics": c.intrinsics}
@@ -73,6 +73,12 @@ def _check(given):
     return report
 
 
+def _positive(text):
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text}")
+    return int(text)
+
+
 def _parser():
     parser = argparse.ArgumentParser("python -m tools.convert", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -92,8 +98,9 @@ def _parser():
     made.add_argument("--subjects", nargs="+", default=TRAINING, metavar="S",
                       choices=[f"S{i}" for i in range(1, human36m.SUBJECTS + 1)],
                       help="default: the training subjects of protocol 1")  # fmt: skip
-    made.add_argument("--rate", type=int, default=10, choices=(1, 2, 5, 10, 25, 50),
-                      help="frames a second, of 50 (default: 10, the paper's)")  # fmt: skip
+    made.add_argument("--step", type=_positive, default=5, metavar="N",
+                      help="every Nth of 50 frames a second (default: 5, protocol 1's; protocol "
+                      "2 has 64, protocol 3 has 1)")  # fmt: skip
     command("mpii", _of(mpii.read, "annotations", "folder"), "MPII Human Pose, training images",
             "annotations", "folder")  # fmt: skip
     made = command("leeds", _of(leeds.read, "folder", "part"),

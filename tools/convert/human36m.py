@@ -15,22 +15,20 @@ import re
 import xml.etree.ElementTree
 from typing import NamedTuple
 
+import cdflib
 import cv2
 import numpy as np
 
 from prior import skeleton
 from prior.camera import perspective
+from prior.mocap import MocapError
+from prior.mocap import human36m as motion
+from prior.mocap.human36m import JOINTS, LANDMARK_JOINTS, Y_UP
 from python_layers import crop
 from tools.convert.entries import ConversionError, Entry, box_round, person
 
-RATE = 50
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
 SUBJECTS = 11
-JOINTS = 32
-# Which of the 32 joints our 17 landmarks are; the others are duplicates, toes and fingers.
-LANDMARK_JOINTS = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
-# From z up to y up: (x, y, z) -> (x, z, -y).
-Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 MISMATCH = 5.0  # px, mean over a pose: the dataset's own agree within a fraction of one
 QUALITY = 95  # of the JPEGs
 # Our choice: the side of the square that is kept, in longer sides of the person's box: what the
@@ -117,8 +115,8 @@ def videos(folder, subjects):
     return found
 
 
-def read(path, views, rate, report):
-    """Yields an Entry for each frame of a video at `rate` a second.
+def read(path, views, step, report):
+    """Yields an Entry for every `step`-th frame of a video.
 
     views: of `cameras`. A video that cannot be used is left out, in the report.
     """
@@ -130,37 +128,35 @@ def read(path, views, rate, report):
         return
     features = path.parent.parent / "MyPoseFeatures"
     try:
-        points = _pose(features / "D2_Positions" / f"{path.stem}.cdf", 2)
-        poses = _pose(features / "D3_Positions" / f"{match[1]}.cdf", 3) @ Y_UP.T
+        points = _points(features / "D2_Positions" / f"{path.stem}.cdf")
+        poses = motion.read(features / "D3_Positions" / f"{match[1]}.cdf")[0].poses
         _check(path, points, poses, views[name])
-    except ConversionError as error:
+    except (ConversionError, MocapError) as error:
         report.leave_out(str(error))
         return
     facts = {"subject": subject, "action": match[1], "camera": name}
-    frames = range(0, len(points), RATE // rate)
+    frames = range(0, len(points), step)
     for frame, picture in _frames(path, frames, report):
         yield _entry(picture, points[frame], poses[frame], facts | {"frame": frame})
 
 
-def _pose(path, axes):
-    """(F, 17, axes) of a CDF file's variable Pose."""
-    import cdflib  # slow to load
-
+def _points(path):
+    """(F, 17, 2) px of a CDF file of 2D positions."""
     try:
         pose = np.asarray(cdflib.CDF(path).varget("Pose"), dtype=float)
     # Its readers fail in their own ways on a damaged file.
     except Exception as error:
         raise ConversionError(f"{path}: expected a CDF file with Pose: {error}") from None
-    if pose.ndim != 3 or pose.shape[0] != 1 or pose.shape[2] != axes * JOINTS:
-        raise ConversionError(f"{path}: expected Pose (1, F, {axes * JOINTS}), got {pose.shape}")
-    if not np.isfinite(pose).all():
-        raise ConversionError(f"{path}: expected finite numbers in Pose")
-    return pose.reshape(-1, JOINTS, axes)[:, LANDMARK_JOINTS]
+    if pose.ndim != 3 or pose.shape[0] != 1 or pose.shape[2] != 2 * JOINTS:
+        raise ConversionError(f"{path}: expected Pose (1, F, {2 * JOINTS}), got {pose.shape}")
+    return pose.reshape(-1, JOINTS, 2)[:, LANDMARK_JOINTS]
 
 
 def _check(path, points, poses, camera):
     if len(points) != len(poses):
         raise ConversionError(f"{path}: {len(points)} frames of 2D and {len(poses)} of 3D")
+    if not (np.isfinite(points).all() and np.isfinite(poses).all()):
+        raise ConversionError(f"{path}: expected finite 2D and 3D positions")
     distance = np.linalg.norm(camera.project(poses) - points, axis=-1).mean(axis=1)
     if not np.median(distance) < MISMATCH:
         raise ConversionError(
