@@ -83,6 +83,10 @@ build/eval/%/errors.json: $$(net)/deploy.prototxt build/train/%/final.caffemodel
 	@$(TIMED) eval-$* $(PYTHON) -m tools.evaluate $^ --data build/data/test.json \
 	  --training-data build/data/train.json --prior build/prior.npz --out $(@D)
 
+.PHONY: bench-network
+bench-network: build/data/test.json build/prior.npz | caffe ## times of the networks, into build/bench/network.json
+	@$(PYTHON) -m tools.bench_network --out build/bench/network.json
+
 ##@ Set-up, done by the jobs above as they need it
 
 .PHONY: venv

@@ -72,6 +72,13 @@ def test_distances_are_mahalanobis_distances(poses):
         np.testing.assert_allclose(curves.at(yaws), expected, rtol=1e-9)
 
 
+def test_slope_is_the_derivative(poses):
+    curves = alignment.distances(poses[:], ppca.fit(ppca.moments(poses[:]), 4))
+    yaw = np.linspace(-3, 3, len(poses))
+    slope = (curves.at(yaw + 1e-6) - curves.at(yaw - 1e-6)) / 2e-6
+    np.testing.assert_allclose(curves.slope(yaw), slope, rtol=1e-5, atol=1e-4)
+
+
 def _random_curves(count):
     # One valley and two, far apart and next to each other, next to equal and not.
     random = np.random.default_rng(1)
