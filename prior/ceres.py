@@ -1,7 +1,7 @@
 """The rotation half-step of equation 1 by Ceres, as published: see prior.alignment.
 
-The yaw of each pose is a direction on the circle (SphereManifold), and its cost a quadratic one that
-pyceres has built in, so that Ceres runs without calls back to Python. Ceres runs in processes of
+The yaw of each pose is a direction on the circle (SphereManifold), and its cost a quadratic one
+that pyceres has built in, so that Ceres runs without calls back to Python. It runs in processes of
 its own: pyceres keeps the interpreter's lock while it solves, so threads would not use the
 cores, and its logging library cannot share a process with Caffe's.
 """
