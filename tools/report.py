@@ -25,9 +25,9 @@ import numpy as np
 
 import prior
 from prior import metrics, show
+from prior.files import write
 from prior.skeleton import LANDMARKS
 from python_layers import annotations
-from tools.evaluate import write
 
 NETWORKS = {"cpm": "CPM baseline", "lifting": "with lifting and fusion"}
 COLOUR = {"cpm": "#8172b3", "lifting": "#dd8452"}
