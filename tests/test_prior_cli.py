@@ -136,6 +136,26 @@ def test_ctrl_c_leaves_nothing_behind(folder, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_ceres_processes_end_with_a_killed_fit(folder, tmp_path):
+    run = subprocess.Popen(
+        [sys.executable, "-m", "prior", "fit", str(folder), "--out", str(tmp_path / "model.npz"),
+         "--basis", "40", "--components", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert "poses of 2 clips" in run.stdout.readline()
+    time.sleep(1)
+    run.kill()
+    run.communicate()
+    for _ in range(100):
+        try:
+            os.killpg(run.pid, 0)  # its group is there as long as one of its processes is
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.killpg(run.pid, signal.SIGKILL)
+    pytest.fail("processes were left behind")
+
+
 def test_a_full_disk_leaves_the_old_file(folder, tmp_path, monkeypatch, capsys):
     model = prior.load(folder / "model.prior")
     out = tmp_path / "model.npz"
