@@ -83,6 +83,21 @@ build/eval/%/errors.json: $$(net)/deploy.prototxt build/train/%/final.caffemodel
 	@$(TIMED) eval-$* $(PYTHON) -m tools.evaluate $^ --data build/data/test.json \
 	  --training-data build/data/train.json --prior build/prior.npz --out $(@D)
 
+# What is compared with the paper: annotations with 3D truth, or the folder of make h36m.
+DATA ?= build/data/test.json
+# Landmarks or poses of any detector: files as tools/predictions.py describes.
+PREDICTIONS ?=
+PRIOR ?= build/prior.npz
+# A network that is named, NET=..., is evaluated first.
+NETWORKS := $(if $(filter command environment,$(firstword $(origin NET))),$(NET))
+EVALUATED = $(foreach net,$(NETWORKS),build/eval/$(subst /,-,$(net))/errors.json)
+
+.PHONY: compare
+compare: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(EVALUATED) | venv ## our numbers beside the paper's, in build/compare; NET=..., PREDICTIONS="NAME=FILE ...", DATA=...
+	@$(PYTHON) -m tools.compare --data $(DATA) --prior $(PRIOR) --out build/compare \
+	  --predictions $(foreach net,$(NETWORKS),$(net)=build/eval/$(subst /,-,$(net))/predictions.npz) \
+	  $(PREDICTIONS)
+
 ##@ Set-up, done by the jobs above as they need it
 
 .PHONY: venv

@@ -2,10 +2,10 @@
 
     python -m tools.evaluate DEPLOY CAFFEMODEL --data test.json --prior prior.npz --out FOLDER
 
-Writes predictions.npz (landmarks in px of the images and poses in mm, of every stage) and
-errors.json into FOLDER. What is aligned before 3D poses are compared is in each number's name;
-without another word it is the hip (root-aligned), over all 17 landmarks, at the prior's typical
-limb scale: nothing of the truth is used.
+Writes predictions.npz (landmarks in px of the images and poses in mm, of every stage, and which
+frames they are of: tools.predictions reads it) and errors.json into FOLDER. What is aligned before
+3D poses are compared is in each number's name; without another word it is the hip (root-aligned),
+over all 17 landmarks, at the prior's typical limb scale: nothing of the truth is used.
 """
 
 import argparse
@@ -221,6 +221,15 @@ def score(predictions, people, model, size):
     return result
 
 
+def frames_of(people):
+    """Which frame each record is, as tools.predictions reads it; {} where the data does not say."""
+    columns = {"subject": people.subjects, "action": people.actions,
+               "camera": people.camera_names, "frame": people.frames}  # fmt: skip
+    if any(None in column for column in columns.values()):
+        return {}
+    return {"landmarks": np.array(LANDMARKS)} | {k: np.array(v) for k, v in columns.items()}
+
+
 def write(path, content):
     """Write bytes or text: all, or nothing."""
     temporary = path.with_name(f".{path.name}.tmp")
@@ -243,6 +252,7 @@ def evaluate(options):
         errors |= baselines(people, training, model, size)
     options.out.mkdir(parents=True, exist_ok=True)
     arrays = {name: a for name, a in predictions._asdict().items() if a is not None}
+    arrays |= frames_of(people)
     temporary = options.out / ".predictions.npz.tmp"
     with open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)

@@ -7,19 +7,13 @@ evaluations and the time that each step took.
 """
 
 import argparse
-import base64
 import csv
 import html
-import io
 import json
 import sys
 from pathlib import Path
 
 import cv2
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -28,6 +22,7 @@ from prior import metrics, show
 from prior.skeleton import LANDMARKS
 from python_layers import annotations
 from tools.evaluate import write
+from tools.page import document, image, table
 
 NETWORKS = {"cpm": "CPM baseline", "lifting": "with lifting and fusion"}
 COLOUR = {"cpm": "#8172b3", "lifting": "#dd8452"}
@@ -99,8 +94,8 @@ def summary(run):
 def losses(run):
     """Loss over iterations, both networks."""
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
-    for name, table in run.losses.items():
-        axes.plot(*table.T, color=COLOUR[name], label=NETWORKS[name], linewidth=1)
+    for name, rows in run.losses.items():
+        axes.plot(*rows.T, color=COLOUR[name], label=NETWORKS[name], linewidth=1)
     axes.set(xlabel="iteration", ylabel="loss, sum over stages", yscale="log")
     axes.legend()
     return figure
@@ -187,28 +182,6 @@ def examples(run):
 # The page ----------------------------------------------------------------------------------------
 
 
-def image(figure, text):
-    """A figure as an HTML image, data inside."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    plt.close(figure)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
-
-
-def table(head, rows):
-    """An HTML table; numbers to one decimal."""
-
-    def cell(value, tag="td"):
-        if isinstance(value, float):
-            value = f"{value:.1f}"
-        return f"<{tag}>{html.escape('' if value is None else str(value))}</{tag}>"
-
-    lines = ["<tr>" + "".join(cell(value, "th") for value in head) + "</tr>"]
-    lines += ["<tr>" + "".join(map(cell, row)) + "</tr>" for row in rows]
-    return "<table>" + "\n".join(lines) + "</table>"
-
-
 def measured(run):
     """Ours, the paper's, and what is measured."""
     cpm, lifting = run.errors["cpm"], run.errors["lifting"]
@@ -280,24 +253,7 @@ def page(run, report):
         table(("step", "seconds", "largest process, MB"),
               [(s["name"], s["seconds"], s["peak_memory_mb"]) for s in run.steps]),
     ]
-    return HEAD + "\n".join(sections) + "\n</html>\n"
-
-
-HEAD = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Lifting from the Deep: demo</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em }
-img { max-width: 100%; display: block; margin: 1em 0 }
-table { border-collapse: collapse; margin: 1em 0; font-size: 14px }
-td, th { border-bottom: 1px solid #ccc; padding: .3em .8em; text-align: left; vertical-align: top }
-pre { white-space: pre-wrap; font-size: 13px }
-.note { background: #fff3cd; padding: .8em 1em; border-left: 4px solid #dd8452 }
-</style>
-<h1>Lifting from the Deep, in half an hour</h1>
-"""
+    return document("Lifting from the Deep, in half an hour", sections)
 
 
 def _names(values):
