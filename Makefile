@@ -98,6 +98,13 @@ compare: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(EV
 	  --predictions $(foreach net,$(NETWORKS),$(net)=build/eval/$(subst /,-,$(net))/predictions.npz) \
 	  $(PREDICTIONS)
 
+.PHONY: ablations
+ablations: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(EVALUATED) | venv ## rotations, K, J, noise, camera: what each does to the 3D error, in build/ablations
+	@$(PYTHON) -m tools.ablations --data $(DATA) --prior $(PRIOR) --out build/ablations \
+	  --mocap $(MOCAP) \
+	  --predictions $(foreach net,$(NETWORKS),$(net)=build/eval/$(subst /,-,$(net))/predictions.npz) \
+	  $(PREDICTIONS)
+
 ##@ Set-up, done by the jobs above as they need it
 
 .PHONY: venv
