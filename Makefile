@@ -98,6 +98,12 @@ compare: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(EV
 	  --predictions $(foreach net,$(NETWORKS),$(net)=build/eval/$(subst /,-,$(net))/predictions.npz) \
 	  $(PREDICTIONS)
 
+# VIDEOS=no: only positions, enough to lift and score landmarks.
+.PHONY: h36m
+h36m: | venv ## checks and prepares Human3.6M in H36M=/path, into build/h36m; VIDEOS=no: without frames
+	@test -n "$(H36M)" || { echo "h36m: expected the dataset's folder: make h36m H36M=/path"; exit 1; }
+	@$(PYTHON) -m tools.h36m "$(H36M)" --out build/h36m $(if $(filter no,$(VIDEOS)),--no-videos)
+
 .PHONY: ablations
 ablations: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(EVALUATED) | venv ## rotations, K, J, noise, camera: what each does to the 3D error, in build/ablations
 	@$(PYTHON) -m tools.ablations --data $(DATA) --prior $(PRIOR) --out build/ablations \
