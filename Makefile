@@ -98,6 +98,11 @@ compare: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(EV
 	  --predictions $(foreach net,$(NETWORKS),$(net)=build/eval/$(subst /,-,$(net))/predictions.npz) \
 	  $(PREDICTIONS)
 
+.PHONY: figures
+figures: build/eval/$(RUN)/errors.json ## figures 2 to 5 as in the paper, of the trained NET, in build/figures
+	@$(PYTHON) -m tools.figures --eval $(<D) --data build/data/test.json --prior build/prior.npz \
+	  --out build/figures
+
 # VIDEOS=no: only positions, enough to lift and score landmarks.
 .PHONY: h36m
 h36m: | venv ## checks and prepares Human3.6M in H36M=/path, into build/h36m; VIDEOS=no: without frames

@@ -87,7 +87,8 @@ def as_html(title, blocks):
         if kind == "table":
             sections.append(table(*content))
         elif kind == "figure":
-            sections.append(image(*content))
+            ready = isinstance(content[0], str)  # by `image`, and closed
+            sections.append(content[0] if ready else image(*content))
         elif kind == "list":
             items = "".join(f"<li>{html.escape(text)}</li>" for text in content[0])
             sections.append(f"<ul>{items}</ul>")

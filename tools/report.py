@@ -13,7 +13,6 @@ import json
 import sys
 from pathlib import Path
 
-import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -21,6 +20,7 @@ import prior
 from prior import metrics, show
 from prior.skeleton import LANDMARKS
 from python_layers import annotations
+from tools import figures
 from tools.evaluate import write
 from tools.page import document, image, table
 
@@ -145,25 +145,12 @@ def pictures(run, chosen):
     error_3d = metrics.root_aligned(poses, run.people.poses_mm)
     figure, axes = plt.subplots(len(chosen), 4, figsize=(12, 3 * len(chosen)), layout="constrained")
     for row, i in zip(axes, chosen, strict=True):
-        image = cv2.cvtColor(cv2.imread(run.people.files[i]), cv2.COLOR_BGR2RGB)
-        x, y, width, height = run.people.boxes[i]
-        half = 0.65 * max(width, height)
-        for cell, skeleton in ((row[0], beliefs[i]), (row[1], points[i])):
-            cell.imshow(image)
-            show.draw_points(cell, skeleton)
-            cell.set(xlim=(x + width / 2 - half, x + width / 2 + half),
-                     ylim=(y + height / 2 + half, y + height / 2 - half))
-            cell.axis("off")
-        who = f"{run.people.subjects[i]} {run.people.actions[i]}"
-        row[0].set_title(f"{who}: CNN's maps", fontsize=9)
+        figures.draw_image(row[0], run.people, i, beliefs[i])
+        figures.draw_image(row[1], run.people, i, points[i])
+        row[0].set_title(f"{figures.name_of(run.people, i)}: CNN's maps", fontsize=9)
         row[1].set_title(f"fused maps, {error_2d[i]:.1f} px", fontsize=9)
-        # From the camera's side, and from its right.
-        right, _, forward = run.people.rotations[i]
-        facing = np.rad2deg(np.arctan2(-right[2], right[0]))
-        for cell, azimuth, side in ((row[2], facing, "camera"), (row[3], facing + 90, "side")):
-            truth = run.people.poses_mm[i] - run.people.poses_mm[i][metrics.ROOT]
-            show.draw_pose(cell, truth, azimuth, alpha=0.3, linewidth=3)
-            show.draw_pose(cell, poses[i] - poses[i][metrics.ROOT], azimuth)
+        for cell, turn, side in ((row[2], 0, "camera"), (row[3], 90, "side")):
+            figures.draw_3d(cell, run.people, i, poses[i], turn)
             cell.set_title(f"3D from the {side}, {error_3d[i]:.0f} mm", fontsize=9)
     return figure
 
