@@ -31,7 +31,7 @@ export PYTHONPATH := $(CURDIR):$(CAFFE_ROOT)/python:$(CURDIR)/$(VENV)/site-packa
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Keeps the time and memory of a step for the demo's report.
 TIMED = $(SYSTEM_PYTHON) tools/timed.py
@@ -116,6 +116,10 @@ ablations: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(
 	  --predictions $(foreach net,$(NETWORKS),$(net)=build/eval/$(subst /,-,$(net))/predictions.npz) \
 	  $(PREDICTIONS)
 
+.PHONY: bench-network
+bench-network: build/data/test.json build/prior.npz | caffe ## times of the networks, into build/bench/network.json
+	@$(PYTHON) -m tools.bench_network --out build/bench/network.json
+
 ##@ Set-up, done by the jobs above as they need it
 
 .PHONY: venv
@@ -163,6 +167,16 @@ caffe: venv
 	@tools/caffe/check.sh $(CAFFE_ROOT)
 endif
 
+##@ Measurements
+
+.PHONY: bench-prior
+bench-prior: venv $(VENV)/.installed-clips ## time and memory of fitting the prior to up to a million poses, into build/bench
+	@$(PYTHON) -m tools.bench_prior
+
+.PHONY: study-prior
+study-prior: venv $(VENV)/.installed-clips ## what start, annealing and Ceres are worth, on CLIPS="FOLDER ...", into build/study
+	@$(PYTHON) -m tools.study_prior $(CLIPS)
+
 ##@ Development
 
 # Errors only; Caffe is talkative.
@@ -175,6 +189,17 @@ test: lint venv-demo caffe ## everything
 .PHONY: test-fast
 test-fast: venv venv-demo ## what takes seconds and needs no Caffe
 	$(PYTHON) -m pytest -m "not slow" --ignore tests/caffe
+
+.PHONY: bench-lift
+bench-lift: venv venv-demo ## speed of the lifting, beside its floor, into build/bench/lift.json
+	$(PYTHON) -m tools.bench_lift --out build/bench/lift.json
+
+# Motion capture to split into training and held-out clips; if none, what venv-demo installs.
+CLIPS ?=
+
+.PHONY: accuracy-lift
+accuracy-lift: venv venv-demo ## accuracy of the lifting on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
+	$(PYTHON) -m tools.lift_accuracy $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-accuracy.json
 
 .PHONY: lint
 lint: venv ## ruff

@@ -166,13 +166,14 @@ def lift(options):
     """Lift the 2D landmarks in a file."""
     model = prior.load(options.model)
     points, camera, confidence = read_points(options.points)
-    lifted = prior.lift(
-        points, model, camera=camera, confidence=confidence, rotations=options.rotations,
-        noise_mm=options.noise_mm,
-    )  # fmt: skip
+    lifter = prior.Lifter(model, options.rotations, options.noise_mm)
+    lifted = lifter.lift(points, camera, confidence, options.refine, options.tilt)
+    arrays = lifted._asdict()
+    if options.deviation:
+        arrays["deviation_mm"] = lifter.deviation(points, lifted, lifted.camera, confidence)
     temporary = options.out.with_name(f".{options.out.name}.tmp")
     with open(temporary, "wb") as file:
-        np.savez_compressed(file, landmarks=np.array(LANDMARKS), **lifted._asdict())
+        np.savez_compressed(file, landmarks=np.array(LANDMARKS), **arrays)
     os.replace(temporary, options.out)
     print(f"lifted {np.count_nonzero(lifted.ok)} of {len(points)} poses; wrote {options.out}")
 
@@ -239,6 +240,12 @@ def _parser():
     sub.add_argument("--rotations", type=int, default=lifting.ROTATIONS, help="enumerated")
     sub.add_argument("--noise-mm", type=float, default=lifting.NOISE_MM,
                      help="of the 2D landmarks, at the body")  # fmt: skip
+    sub.add_argument("--refine", action="store_true",
+                     help="from the best enumerated rotations to the best in between")
+    sub.add_argument("--tilt", action="store_true",
+                     help="search the camera's elevation and roll, for photos of unknown cameras")
+    sub.add_argument("--deviation", action="store_true",
+                     help="write each landmark's standard deviation, deviation_mm, too")
     sub.set_defaults(run=lift)
 
     text = import_model.__doc__

@@ -81,6 +81,12 @@ class Distances(NamedTuple):
         angles = np.stack([np.cos(yaw), np.sin(yaw), np.cos(2 * yaw), np.sin(2 * yaw)])
         return self.constant + np.einsum("hn,hn->n", self.harmonics, angles)
 
+    def slope(self, yaw):
+        """Their derivatives (n,) at yaw (n,)."""
+        a1, b1, a2, b2 = self.harmonics
+        first = b1 * np.cos(yaw) - a1 * np.sin(yaw)
+        return first + 2 * (b2 * np.cos(2 * yaw) - a2 * np.sin(2 * yaw))
+
 
 def distances(rows, model):
     """The Distances of rows (n, 3L) from the model, a PPCA, coefficients eliminated."""

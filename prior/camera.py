@@ -101,6 +101,16 @@ def decompose(camera):
     return np.arctan2(turn[..., 1, 0], turn[..., 0, 0]), elevation, yaw
 
 
+def compose(roll, elevation, yaw):
+    """Camera rotations (..., 3, 3) of the angles that `decompose` finds, each (...)."""
+    turn = np.zeros((*np.shape(roll), 3, 3))
+    turn[..., 0, 0] = turn[..., 1, 1] = np.cos(roll)
+    turn[..., 1, 0] = np.sin(roll)
+    turn[..., 0, 1] = -turn[..., 1, 0]
+    turn[..., 2, 2] = 1
+    return turn @ level_camera(elevation) @ vertical_rotation(yaw)
+
+
 def level_camera(elevation):
     """Camera rotation (..., 3, 3) without roll or yaw that looks down by elevation (...)."""
     elevation = np.asarray(elevation, dtype=float)

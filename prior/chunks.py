@@ -26,6 +26,12 @@ def cores():
     return max((pool.get_num_threads() for pool in _controller().lib_controllers), default=1)
 
 
+def one_thread():
+    """A context in which numpy's linear algebra uses one thread: for small matrices that is faster,
+    and the result does not depend on the machine's cores."""
+    return _controller().limit(limits=1)
+
+
 def each_chunk(function, count, size=None):
     """Yield function(where) for the consecutive slices `where` of range(count), in order.
 
@@ -35,8 +41,8 @@ def each_chunk(function, count, size=None):
     size = size or CHUNK
     slices = [slice(i, min(i + size, count)) for i in range(0, count, size)]
     threads = min(cores(), len(slices))
-    with _controller().limit(limits=1):
-        if threads == 1:
+    with one_thread():
+        if threads <= 1:
             yield from map(function, slices)
             return
         pool = ThreadPoolExecutor(threads)

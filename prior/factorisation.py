@@ -9,7 +9,7 @@ phases times the mean, a matrix of rank 1. Its real form is the paper's rank-2 f
 
 import numpy as np
 
-from prior.chunks import each_chunk
+from prior.chunks import each_chunk, one_thread
 from prior.normalise import from_rows, turned_back
 from prior.skeleton import LANDMARKS, MIRROR, L, mirrored
 
@@ -25,7 +25,8 @@ def factorise(poses):
     # In a mirror w becomes -conj(w), and left and right landmarks change places.
     gram = gram + gram.conj()[np.ix_(MIRROR, MIRROR)]
     # The leading right singular vector, from the L x L Gram matrix: one pass over the poses.
-    _, vectors = np.linalg.eigh(gram)
+    with one_thread():
+        _, vectors = np.linalg.eigh(gram)
     shape = vectors[:, -1].conj()
     # A common turn of all poses changes nothing in equation 1: the one that puts the left along +x
     # makes the mean, and with it all that follows, its own mirror image.

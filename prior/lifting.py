@@ -8,47 +8,38 @@ the person about the vertical (equation 4, in full):
 
 R is enumerated. For each R and component, the scale s and a' = s a are linear least squares with a
 ridge nu (a'_j / std_j)^2 (weak_perspective.Systems), and the marginal density of y tells how
-probable (R, component) is. All that it needs of y is y^T Q y, a linear form in the products
-y_i y_j, and g^T y: one matrix product for all rotations and components. This search may be
-approximate, in float32 or with a table of a near elevation: the best few are solved exactly.
+probable (R, component) is (enumeration.py).
 """
 
+import threading
 import warnings
-from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
+from prior import gradient, posterior
 from prior import weak_perspective as weak
-from prior.camera import turned
+from prior.camera import LEVEL, compose, turned
+from prior.enumeration import BATCH, Enumeration, some
 from prior.skeleton import L
 
 # Section 5.3.
 ROTATIONS = 80
 
-# The detector's noise at the scale of the body. On held-out motion capture the 3D error is lowest
-# where this is the detector's own noise. Our choice: 20 mm, 5 px in Human3.6M's images.
+# The detector's noise at the scale of the body. Our choice: 20 mm, 5 px in Human3.6M's images.
 NOISE_MM = 20.0
 
-# Candidates (rotation, component) that are solved exactly where the search does not decide.
-SHORTLIST = 8
+# Poses handled at once by one thread: bounds the memory, and is enough for large products.
+CHUNK = 4096
 
-# Log densities in float32 were seen to be off by up to 0.005 (rotations near the best, real poses):
-# two that are closer than this are compared in float64.
-TIE = 0.01
+# Poses described at once: these arrays stay near the processor.
+BLOCK = 2048
 
-# Elevations of shared search tables are this far apart. A table half a step away ranks the best
-# candidate within the shortlist: tests/test_lifting.py checks it.
-ELEVATION_STEP = np.deg2rad(0.5)
-
-# Search tables kept; one takes about 2.5 MB with 3 components and 80 rotations.
-TABLES = 128
-
-# Poses searched at once: their products stay in the processor's cache.
-BLOCK = 512
-
-# Poses solved at once: bounds the memory.
-CHUNK = 1 << 15
+# Combinations that are less probable than the best by more than this many nats do not count in
+# the posterior: less than a thousandth.
+REACH = 7.0
 
 
 class Lifted(NamedTuple):
@@ -58,9 +49,10 @@ class Lifted(NamedTuple):
     projection (N, L, 2), px, equation 5; scale (N,), px per unit of limb scale; yaw (N,), of the
     person about the vertical, world; coefficients (N, J); component (N,); log_likelihood (N,), of
     the points with the weight of the component; component_probability (N, K), all rotations
-    together; ok (N,): False where the points cannot be lifted (too few landmarks, all in one
-    place, only upside down). There pose is the first component's mean, projection the mean of the
-    points, and scale, coefficients and log_likelihood are 0, 0 and -inf.
+    together; camera (N, 3, 3), as given, or as found where its tilt was searched; ok (N,): False
+    where the points cannot be lifted (too few landmarks, all in one place, only upside down).
+    There pose is the first component's mean, projection the mean of the points, and scale,
+    coefficients and log_likelihood are 0, 0 and -inf.
     """
 
     pose: np.ndarray
@@ -71,34 +63,8 @@ class Lifted(NamedTuple):
     component: np.ndarray
     log_likelihood: np.ndarray
     component_probability: np.ndarray
+    camera: np.ndarray
     ok: np.ndarray
-
-
-class _Answer(NamedTuple):
-    """What is found for each of N poses: combination (N,), -1 for none; scale (N,), in units of
-    Views.size; a' (N, J); log_det (N,), of Systems; probability of each component (N, K)."""
-
-    combination: np.ndarray
-    scale: np.ndarray
-    scaled: np.ndarray
-    log_det: np.ndarray
-    probability: np.ndarray
-
-
-class _Table(NamedTuple):
-    """All components and rotations at one elevation and weight, for the search and the solution.
-
-    products (L (2L + 1), K R): y_i y_j -> y^T Q y (m^T Q m)^2 / nu, and linear (2L, K R):
-    y -> g^T y, so that the log density is constant - (products / linear^2 + dimensions log
-    linear^2) / 2; all float32. solution (K R, 2L, 1 + J): y -> (s, a'). log_det (K R,), of Systems.
-    """
-
-    products: np.ndarray
-    linear: np.ndarray
-    constant: np.ndarray
-    solution: np.ndarray
-    log_det: np.ndarray
-    dimensions: int
 
 
 class Lifter:
@@ -111,46 +77,52 @@ class Lifter:
     def __init__(self, model, rotations=ROTATIONS, noise_mm=NOISE_MM):
         if rotations < 4:
             raise ValueError(f"rotations: expected 4 or more, got {rotations}")
-        if not noise_mm >= 0:
+        if not 0 <= noise_mm < np.inf:
             raise ValueError(f"noise_mm: expected 0 or more, got {noise_mm}")
         self.model = model
-        self._nu = model.noise_std**2 + (noise_mm / model.scale_mm) ** 2
-        self._projector = weak.Projector(model, self._nu)
-        count = model.components
-        self._component = np.repeat(np.arange(count), rotations)
-        self._angle = np.tile(np.arange(rotations) * (2 * np.pi / rotations), count)
-        # The prior of a combination: its component's weight, every rotation alike.
-        self._log_prior = np.log(model.weight)[self._component] - np.log(rotations)
-        self._tables = OrderedDict()
+        self.enumeration = Enumeration(model, rotations, noise_mm / model.scale_mm)
 
-    def lift(self, points, camera=None, confidence=None):
+    def lift(self, points, camera=None, confidence=None, refine=False, tilt=False):
         """The most probable 3D poses of 2D landmarks.
 
         points: (N, L, 2), px; NaN marks a missing landmark. camera: (3, 3) or (N, 3, 3), world to
         camera, a level one by default. confidence: (N, L) or (L,), a weight on each landmark's
-        residuals, 0 for missing. Returns Lifted. Raises PoseError for other shapes, values or
-        confidences, ValueError if the camera is no rotation. A pose that cannot be lifted is
-        marked in `ok`, warned of, and leaves the others alone.
+        residuals, 0 for missing. refine: from the enumerated rotations on to the best in between,
+        as the paper does with 20. tilt: the camera's elevation and roll are not known (of `camera`
+        only the yaw counts): the most probable of ELEVATIONS and ROLLS is taken.
+
+        Returns Lifted. Raises PoseError for other shapes, values or confidences, ValueError if
+        the camera is no rotation. A pose that cannot be lifted is marked in `ok`, warned of, and
+        leaves the others alone.
         """
-        views = weak.views(points, camera, confidence)
-        count = len(views.y)
-        answer = _Answer(
-            np.full(count, -1), np.zeros(count), np.zeros((count, self.model.basis_size)),
-            np.zeros(count), np.tile(self.model.weight, (count, 1)),
+        points, angles, confidence = weak.check(points, camera, confidence)
+        count, size = len(points), self.model.basis_size
+        cameras = np.broadcast_to(LEVEL if camera is None else camera, (count, 3, 3))
+        lifted = Lifted(
+            np.empty((count, L, 3)), np.empty((count, L, 2)), np.empty(count), np.empty(count),
+            np.empty((count, size)), np.empty(count, dtype=int), np.empty(count),
+            np.empty((count, self.model.components)),
+            np.empty((count, 3, 3)) if tilt else cameras, np.empty(count, dtype=bool),
         )  # fmt: skip
-        for rows, elevation, exact in self._groups(views):
-            table = self._table(elevation, views.weight[rows[0]])
-            for i in range(0, len(rows), CHUNK):
-                chunk = rows[i : i + CHUNK]
-                best, shortlist, answer.probability[chunk] = self._search(
-                    table, views.y[chunk], exact
-                )
-                self._compare(views, chunk[best < 0], shortlist, answer)
-                found, best = chunk[best >= 0], best[best >= 0]
-                solution = _each(table.solution, best, views.y[found])
-                answer.combination[found], answer.log_det[found] = best, table.log_det[best]
-                answer.scale[found], answer.scaled[found] = solution[:, 0], solution[:, 1:]
-        lifted = self._describe(views, answer)
+
+        def work(start):
+            rows = slice(start, start + CHUNK)
+            given = None if confidence is None else confidence[rows]
+            out = Lifted(*(a[rows] for a in lifted))
+            angle, find = angles[:, rows], self.enumeration
+            if tilt:
+                level = weak.views(points[rows], angle * [[0], [0], [1]], given)
+                angle = find.tilt(level)
+                out.camera[:] = compose(*angle)
+            views = weak.views(points[rows], angle, given)
+            pairs = find.candidates(views, out.component_probability, refine=refine)
+            if refine:
+                pairs = find.refined(views, pairs)
+            pairs = find.best(views, pairs)
+            for i in range(0, len(pairs.row), BLOCK):
+                self._describe(views, some(pairs, slice(i, i + BLOCK)), out)
+
+        _in_threads(work, range(0, count, CHUNK))
         lost = count - np.count_nonzero(lifted.ok)
         if lost:
             warnings.warn(
@@ -172,225 +144,125 @@ class Lifter:
         """
         if scale not in ("exact", "held"):
             raise ValueError(f"scale: expected 'exact' or 'held', got {scale!r}")
-        views = weak.views(points, camera, confidence)
-        where = lifted.component, lifted.yaw + views.yaw, views.elevation, views.weight
-        systems = self._projector.systems(*where)
-        back = systems.solve.swapaxes(1, 2)
-        solve_m = weak.apply(systems.solve, systems.m)
-        to_y, to_scale = np.zeros_like(views.y), np.zeros(len(views.y))
-        total = np.zeros((len(views.y), 2))
-        if projection is not None:
-            grad = weak.rolled(np.asarray(projection, dtype=float), -views.roll)
-            total = grad.sum(axis=1)
-            reduced = np.einsum("nclj,nlc->nj", self._projector.columns(*where), grad)
-            to_y += weak.apply(back, reduced[:, 1:])
-            to_scale += reduced[:, 0] - np.einsum("nj,nj->n", reduced[:, 1:], solve_m)
-        if pose is not None:
-            grad = turned(np.asarray(pose, dtype=float), -lifted.yaw) * self.model.scale_mm
-            to_a = np.einsum("nlc,njlc->nj", grad, self.model.basis[lifted.component])
-            s = np.where(lifted.ok, lifted.scale, 1)
-            to_y += weak.apply(back, to_a) / s[:, None]
-            to_scale -= np.einsum("nj,nj->n", to_a, lifted.coefficients + solve_m) / s
-        if scale == "exact":
-            to_y += systems.g * (to_scale / systems.mqm)[:, None]
-        grad = views.weight[..., None] * to_y.reshape(-1, 2, L).swapaxes(1, 2)
-        # Centring: the points' weighted mean is taken off, and given back to the projection.
-        grad += weak.share(views.weight)[..., None] * (total - grad.sum(axis=1))[:, None]
-        return np.where(lifted.ok[:, None, None], weak.rolled(grad, views.roll), 0)
+        points, angles, confidence = weak.check(points, camera, confidence)
+        grads = np.empty(points.shape)
 
-    # The search ------------------------------------------------------------------------------
-
-    def _groups(self, views):
-        """Rows that share a table: (rows, elevation of the table, whether it is theirs exactly).
-
-        A table costs as much as its K R systems, a pose without one of its own SHORTLIST of them:
-        where enough poses share an elevation, they get their own.
-        """
-        rows = np.flatnonzero(views.ok)
-        if not len(rows):
-            return
-        own = np.round(views.elevation[rows], 12)
-        near = np.round(np.round(own / ELEVATION_STEP) * ELEVATION_STEP, 12)
-        _, inverse, counts = np.unique(own, return_inverse=True, return_counts=True)
-        table = np.where(counts[inverse] * SHORTLIST >= len(self._angle), own, near)
-        weight = views.weight[rows]
-        if (table == table[0]).all() and (weight == weight[0]).all():
-            yield rows, table[0], bool((own == table).all())
-            return
-        keys = np.concatenate([table[:, None], (own == table)[:, None], weight], axis=1)
-        _, inverse = np.unique(keys, axis=0, return_inverse=True)
-        order = np.argsort(inverse.ravel(), kind="stable")
-        for group in np.split(order, np.cumsum(np.bincount(inverse.ravel()))[:-1]):
-            yield rows[group], table[group[0]], bool(own[group[0]] == table[group[0]])
-
-    def _table(self, elevation, weight):
-        """The _Table of an elevation and a weight (L,), made at its first use."""
-        key = (float(elevation), weight.tobytes())
-        if key in self._tables:
-            self._tables.move_to_end(key)
-            return self._tables[key]
-        count = len(self._angle)
-        systems = self._projector.systems(
-            self._component, self._angle, np.full(count, elevation), np.tile(weight, (count, 1))
-        )
-        Q = np.eye(2 * L) - systems.G @ systems.solve
-        i, j = np.triu_indices(2 * L)
-        mqm, nu = systems.mqm, systems.nu
-        products = np.where(i == j, 1, 2) * Q[:, i, j] * (mqm**2 / nu)[:, None]
-        dimensions = 2 * (np.count_nonzero(weight) - 1)
-        constant = mqm / nu - systems.log_det + 2 * dimensions * np.log(mqm)
-        constant -= dimensions * np.log(2 * np.pi)
-        by_scale = systems.g / mqm[:, None]
-        solve = systems.solve - weak.apply(systems.solve, systems.m)[..., None] * by_scale[:, None]
-        solution = np.concatenate([by_scale[:, None], solve], axis=1).swapaxes(1, 2)
-        table = _Table(
-            np.ascontiguousarray(products.T, dtype=np.float32),
-            np.ascontiguousarray(systems.g.T, dtype=np.float32),
-            (constant / 2 + self._log_prior).astype(np.float32),
-            np.ascontiguousarray(solution),
-            systems.log_det,
-            dimensions,
-        )
-        self._tables[key] = table
-        while len(self._tables) > TABLES:
-            self._tables.popitem(last=False)
-        return table
-
-    def _search(self, table, y, exact):
-        """The best combination of each of y (n, 2L), or -1 where it takes a shortlist; these
-        shortlists (number of -1, SHORTLIST); and the components' probabilities (n, K)."""
-        best = np.empty(len(y), dtype=int)
-        probability = np.empty((len(y), self.model.components))
-        size = min(SHORTLIST, len(self._angle))
-        shortlists = [np.empty((0, size), dtype=int)]
-        for i in range(0, len(y), BLOCK):
-            score = self._scores(table, y[i : i + BLOCK].astype(np.float32))
-            top = score.argmax(axis=1)
-            highest = np.take_along_axis(score, top[:, None], axis=1)
-            # Every combination upside down: all -inf, and the first will do.
-            score -= np.maximum(highest, np.finfo(np.float32).min)
-            # Decided: nothing else as probable, and the table is the pose's own.
-            open_ = (np.count_nonzero(score > -TIE, axis=1) > 1) | (not exact)
-            shortlists.append(
-                np.argpartition(-score[open_], size - 1, axis=1)[:, :size]
-            )
-            best[i : i + BLOCK] = np.where(open_, -1, top)
-            likely = np.exp(score, out=score).reshape(len(score), self.model.components, -1)
-            likely = likely.sum(axis=2) + np.finfo(np.float32).tiny
-            probability[i : i + BLOCK] = likely / likely.sum(axis=1, keepdims=True)
-        return best, np.concatenate(shortlists), probability
-
-    @staticmethod
-    def _scores(table, y):
-        """Log density of y (n, 2L) float32, unit norm, under every combination: (n, K R)."""
-        products = np.empty((len(y), len(table.products)), dtype=np.float32)
-        start = 0
-        for i in range(2 * L):
-            stop = start + 2 * L - i
-            np.multiply(y[:, i:], y[:, i : i + 1], out=products[:, start:stop])
-            start = stop
-        linear = y @ table.linear
-        positive = linear > 0
-        squared = np.square(linear, out=linear)
-        score = products @ table.products
-        with np.errstate(divide="ignore", invalid="ignore"):
-            score /= squared
-            score += np.float32(table.dimensions) * np.log(squared, out=squared)
-        score *= np.float32(-0.5)
-        score += table.constant
-        score[~positive] = -np.inf
-        return score
-
-    def _compare(self, views, rows, shortlist, answer):
-        """Solve the shortlists (n, SHORTLIST) of rows (n,) exactly, in float64 at the camera's own
-        elevation, and enter the best of each into the answer."""
-        for i in range(0, len(rows), BLOCK):
-            block, pick = rows[i : i + BLOCK], shortlist[i : i + BLOCK]
-            owner = np.repeat(block, pick.shape[1])
-            systems = self._projector.systems(
-                self._component[pick.ravel()], self._angle[pick.ravel()], views.elevation[owner],
-                views.weight[owner],
+        def work(start):
+            rows = slice(start, start + CHUNK)
+            given = None if confidence is None else confidence[rows]
+            views = weak.views(points[rows], angles[:, rows], given)
+            grads[rows] = gradient.to_points(
+                self.enumeration, views, Lifted(*(a[rows] for a in lifted)),
+                *(None if g is None else np.asarray(g, float)[rows] for g in (projection, pose)),
+                scale == "held",
             )  # fmt: skip
-            y = views.y[owner]
-            s, a = weak.solve(systems, y)
-            rest = y - s[:, None] * systems.m - weak.apply(systems.G, a)
-            cost = np.einsum("ni,ni->n", y, rest)
-            dimensions = _dimensions(views.weight[owner])
-            score = _log_density(cost, s, systems.nu, systems.log_det, dimensions)
-            score = (score + self._log_prior[pick.ravel()]).reshape(pick.shape)
-            best = score.argmax(axis=1) + pick.shape[1] * np.arange(len(block))
-            answer.combination[block], answer.scale[block] = pick.ravel()[best], s[best]
-            answer.scaled[block], answer.log_det[block] = a[best], systems.log_det[best]
 
-    # The answer ------------------------------------------------------------------------------
+        _in_threads(work, range(0, len(points), CHUNK))
+        return grads
 
-    def _describe(self, views, answer):
-        """Lifted from an _Answer."""
-        model = self.model
-        ok = answer.scale > 0
-        scale = np.where(ok, answer.scale, 0)
-        coefficients = np.where(ok[:, None], answer.scaled, 0) / np.where(ok, scale, 1)[:, None]
-        component = np.where(ok, self._component[answer.combination], 0)
-        angle = np.where(ok, self._angle[answer.combination], 0)
-        shape = np.empty((len(ok), L, 3))
-        for k in range(model.components):
-            rows = component == k
-            flat = coefficients[rows] @ model.basis[k].reshape(model.basis_size, -1)
-            shape[rows] = (flat + model.mean[k].ravel()).reshape(-1, L, 3)
-        seen = turned(shape, angle)
-        cos, sin = np.cos(views.elevation)[:, None], np.sin(views.elevation)[:, None]
-        seen = np.stack([seen[..., 0], sin * seen[..., 2] - cos * seen[..., 1]], axis=-1)
-        seen -= np.einsum("nl,nlc->nc", weak.share(views.weight), seen)[:, None]
-        seen *= scale[:, None, None]
-        # The least squares' minimum is y^T (y - prediction), and y has unit norm.
-        fit = np.einsum("nlc,nl,ncl->n", seen, views.weight, views.y.reshape(-1, 2, L))
-        dimensions = _dimensions(views.weight)
-        likelihood = self._log_prior[answer.combination] + _log_density(
-            1 - fit, scale, self._nu[component], answer.log_det, dimensions
-        )
+    def posterior(self, points, lifted, camera=None, confidence=None, spread=True):
+        """How far the true poses may be from the lifted ones: second moments (N, 3L, 3L), mm^2.
+
+        Arguments as for `vjp`. The moments are those of (truth - pose), landmark by landmark,
+        with the mean landmarks at the same place and the person's limb scale the typical one;
+        posterior.deviation makes of them a standard deviation in mm for each landmark. spread:
+        with the other components and rotations, as far as they are probable; otherwise given
+        (component, rotation). NaN for poses that are not ok.
+        """
+        points, angles, confidence = weak.check(points, camera, confidence)
+        moments = np.full((len(points), 3 * L, 3 * L), np.nan)
+        for start in range(0, len(points), BATCH):
+            rows = np.arange(start, min(start + BATCH, len(points)))
+            rows = rows[lifted.ok[rows]]
+            if not len(rows):
+                continue
+            given = None if confidence is None else confidence[rows]
+            views = weak.views(points[rows], angles[:, rows], given)
+            part = Lifted(*(a[rows] for a in lifted))
+            moments[rows] = posterior.given(self.enumeration, views, part)
+            if spread:
+                pairs = self.enumeration.candidates(views, part.component_probability, reach=REACH)
+                *shape, _, density = self.enumeration.seen(views, pairs)
+                shape = np.stack(shape, axis=-1).swapaxes(0, 1) / pairs.solution[0][:, None, None]
+                pose = turned(self.model.scale_mm * shape, -views.yaw[pairs.row])
+                off = (pose - part.pose[pairs.row]).reshape(-1, 3 * L)
+                moments[rows] += posterior.spread(pairs.row, off, density)
+        return moments
+
+    def deviation(self, points, lifted, camera=None, confidence=None, spread=True):
+        """Standard deviation (N, L) of each landmark, mm, the root of the mean squared distance in
+        3D: `posterior`, whose arguments it takes, without keeping all its moments."""
+        result = np.empty(np.shape(points)[:2])
+        for start in range(0, len(result), BATCH):
+            rows = slice(start, start + BATCH)
+            some_of = [a if a is None or np.ndim(a) < full else a[rows]
+                       for a, full in ((camera, 3), (confidence, 2))]  # fmt: skip
+            part = Lifted(*(a[rows] for a in lifted))
+            moments = self.posterior(points[rows], part, *some_of, spread)
+            result[rows] = posterior.deviation(moments)
+        return result
+
+    def _describe(self, views, pairs, out):
+        """Write what the Pairs, one a row, say into `out`, a Lifted."""
+        model, row = self.model, pairs.row
+        x, height, z, flat, density = self.enumeration.seen(views, pairs)
+        ok = views.ok[row] & (pairs.solution[0] > 0)
+        scale = np.where(ok, pairs.solution[0], 1)
+        size, yaw, roll = views.size[row], views.yaw[row], views.roll[row]
+        out.ok[row], out.scale[row], out.component[row] = ok, scale * size, pairs.component
+        out.coefficients[row] = (pairs.solution[1:] / scale).T
         # From centred weighted points of unit norm to the points in px.
-        weight = views.weight
-        likelihood += 2 * np.log(np.where(weight > 0, weight, 1)).sum(axis=1)
-        likelihood -= np.log((weight**2).sum(axis=1) / np.count_nonzero(weight, axis=1))
-        likelihood -= dimensions * np.log(np.where(ok, views.size, 1))
+        density += views.log_volume[row] - views.dimensions[row] * np.log(size)
+        out.log_likelihood[row] = density
         # The camera's yaw is part of the angle enumerated.
-        yaw = np.angle(np.exp(1j * (angle - views.yaw)))
-        return Lifted(
-            pose=turned(model.scale_mm * shape, yaw),
-            projection=views.centre[:, None]
-            + weak.rolled(views.size[:, None, None] * seen, views.roll),
-            scale=scale * views.size,
-            yaw=yaw,
-            coefficients=coefficients,
-            component=component,
-            log_likelihood=likelihood,
-            component_probability=answer.probability,
-            ok=ok,
-        )
+        out.yaw[row] = np.remainder(pairs.angle - yaw + np.pi, 2 * np.pi) - np.pi
+        mm = model.scale_mm / scale
+        cos, sin = np.cos(yaw) * mm, np.sin(yaw) * mm
+        pose = np.empty((len(row), L, 3))
+        pose[..., 0], pose[..., 1] = (cos * x - sin * z).T, (height * mm).T
+        pose[..., 2] = (cos * z + sin * x).T
+        out.pose[row] = pose
+        share = weak.share(np.take(views.weight, row, axis=1))
+        flat -= (share * flat).sum(axis=1, keepdims=True)
+        flat *= size
+        flat = weak.rolled(flat, roll)
+        flat += views.centre[:, None, row]
+        out.projection[row] = np.ascontiguousarray(flat.transpose(2, 1, 0))
+        if not ok.all():
+            lost = row[~ok]
+            for array in (out.scale, out.component, out.coefficients, out.yaw):
+                array[lost] = 0
+            out.log_likelihood[lost] = -np.inf
+            out.pose[lost] = model.scale_mm * model.mean[0]
+            out.projection[lost] = views.centre.T[lost, None]
 
 
-def lift(points, model, *, camera=None, confidence=None, rotations=ROTATIONS, noise_mm=NOISE_MM):
+def lift(points, model, *, camera=None, confidence=None, rotations=ROTATIONS, noise_mm=NOISE_MM,
+         refine=False, tilt=False):  # fmt: skip
     """Lift 2D landmarks (N, L, 2) to 3D: `Lifter.lift` for a single call."""
-    return Lifter(model, rotations, noise_mm).lift(points, camera, confidence)
+    return Lifter(model, rotations, noise_mm).lift(points, camera, confidence, refine, tilt)
 
 
-def _dimensions(weight):
-    """How many numbers the centred points (N, 2L) of weights (N, L) are: (N,)."""
-    return 2 * (np.count_nonzero(weight, axis=1) - 1)
+# One at a time: the limit on BLAS's threads holds for the whole process.
+_threads = threading.Lock()
+_blas = ThreadpoolController()
 
 
-def _log_density(cost, scale, nu, log_det, dimensions):
-    """Log density of centred points at scale s, -inf where s is not positive."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = cost / (nu * scale**2) + log_det + dimensions * np.log(2 * np.pi * scale**2)
-    return np.where(scale > 0, -0.5 * value, -np.inf)
+def threads():
+    """How many threads `lift` uses: as many as BLAS may (OMP_NUM_THREADS, threadpoolctl)."""
+    return max((library.num_threads for library in _blas.lib_controllers), default=1)
 
 
-def _each(matrices, index, vectors):
-    """vectors (n, A) times matrices (M, A, B)[index (n,)], one product for each matrix: (n, B)."""
-    result = np.empty((len(vectors), matrices.shape[2]))
-    order = np.argsort(index, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(index[order])) + 1):
-        if len(rows):
-            result[rows] = vectors[rows] @ matrices[index[rows[0]]]
-    return result
+def _in_threads(work, items):
+    """Call work(item) for all items, in threads that leave BLAS one each."""
+    if len(items) > 1 and _threads.acquire(blocking=False):
+        try:
+            count = threads()
+            with _blas.limit(limits=1), ThreadPoolExecutor(count) as pool:
+                for _ in pool.map(work, items):
+                    pass
+        finally:
+            _threads.release()
+    else:
+        for item in items:
+            work(item)

@@ -23,6 +23,9 @@ from prior.skeleton import LANDMARKS, MIRROR, PARENTS, L
 
 FORMAT = 1
 
+# Learned from CMU's motion capture: models/README.md.
+READY = Path(__file__).parent / "models" / "cmu.npz"
+
 # No array of a model is near this large; a file that announces more is not one.
 LARGEST_BYTES = 64 * 2**20
 
@@ -102,8 +105,9 @@ class PriorModel:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def load(path):
-    """The PriorModel in a file. Raises ModelFileError, FileNotFoundError."""
+def load(path=READY):
+    """The PriorModel in a file, by default the one that comes with the project. Raises
+    ModelFileError."""
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:

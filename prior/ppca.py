@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from prior.chunks import each_chunk
+from prior.chunks import each_chunk, one_thread
 
 # An eigenvalue below this share of the largest is rounding, not data.
 RANK_TOLERANCE = 1e-12
@@ -75,7 +75,8 @@ def fit(stats, size):
     The covariance divides by N; the noise variance is the mean of the eigenvalues left out.
     Raises ValueError when the data has no `size` directions of variance and one of noise.
     """
-    values, vectors = np.linalg.eigh(stats.scatter / stats.weight)
+    with one_thread():
+        values, vectors = np.linalg.eigh(stats.scatter / stats.weight)
     values, vectors = values[::-1], vectors[:, ::-1]
     rank = np.count_nonzero(values > RANK_TOLERANCE * max(values[0], np.finfo(float).tiny))
     if not 1 <= size < rank:

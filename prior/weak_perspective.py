@@ -4,6 +4,7 @@ The camera's roll only turns the image and its yaw only adds to the person's, so
 the camera's elevation alone.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -17,17 +18,20 @@ MIN_LANDMARKS = 3
 
 
 class Views(NamedTuple):
-    """N images' points, turned upright, centred and weighted.
+    """N images' points, turned upright, centred and weighted; poses along the last axis.
 
-    y (N, 2L): first all x, then all y, of unit norm; size (N,): what they were divided by, px;
-    centre (N, 2), px: the weighted mean taken off; weight (N, L); roll, elevation, yaw (N,) of the
-    cameras; ok (N,): False where there is nothing to lift.
+    y (2, L, N), of unit norm; size (N,): what they were divided by, px; centre (2, N), px: the
+    weighted mean taken off; weight (L, N); dimensions (N,): how many numbers the points are,
+    without their mean; log_volume (N,): log of how much weighting stretches these; roll,
+    elevation, yaw (N,) of the cameras; ok (N,): False where there is nothing to lift.
     """
 
     y: np.ndarray
     size: np.ndarray
     centre: np.ndarray
     weight: np.ndarray
+    dimensions: np.ndarray
+    log_volume: np.ndarray
     roll: np.ndarray
     elevation: np.ndarray
     yaw: np.ndarray
@@ -51,17 +55,21 @@ class Systems(NamedTuple):
     log_det: np.ndarray
 
 
-def views(points, camera, confidence):
-    """Check and prepare the arguments of `Lifter.lift`: Views. Raises PoseError, ValueError."""
+def check(points, camera, confidence):
+    """Check the arguments of `Lifter.lift`. Returns points (N, L, 2), the cameras' roll, elevation
+    and yaw (3, N), and confidence (N, L) or None, for `views`. Raises PoseError, ValueError."""
     points = np.asarray(points, dtype=float)
     if points.ndim != 3 or points.shape[1:] != (L, 2):
         raise PoseError(f"points: expected shape (N, {L}, 2), px, got {points.shape}")
     count = len(points)
-    camera = check_rotation(LEVEL if camera is None else camera)
-    if camera.shape not in ((3, 3), (count, 3, 3)):
-        raise PoseError(f"camera: expected (3, 3) or ({count}, 3, 3), got {camera.shape}")
-    missing = np.isnan(points).any(axis=2)
-    weight = 1.0 - missing
+    camera = np.asarray(LEVEL if camera is None else camera, dtype=float)
+    if camera.shape == (3, 3):
+        angles = np.broadcast_to(_angles(camera.tobytes()), (count, 3)).T
+    else:
+        camera = check_rotation(camera)
+        if camera.shape != (count, 3, 3):
+            raise PoseError(f"camera: expected (3, 3) or ({count}, 3, 3), got {camera.shape}")
+        angles = np.stack(decompose(camera))
     if confidence is not None:
         confidence = np.asarray(confidence, dtype=float)
         if confidence.shape not in ((L,), (count, L)):
@@ -70,34 +78,65 @@ def views(points, camera, confidence):
             )
         if not (np.isfinite(confidence) & (confidence >= 0)).all():
             raise PoseError("confidence: expected finite numbers of 0 or more")
-        weight = weight * confidence
-    finite = np.isfinite(points) | missing[..., None]
-    ok = finite.all(axis=(1, 2)) & (np.count_nonzero(weight, axis=1) >= MIN_LANDMARKS)
-    if not ok.all() or not weight.all():
-        points = np.where((weight > 0)[..., None] & ok[:, None, None], points, 0)
-        weight = np.where(ok[:, None], weight, 1)
-    centre = np.einsum("nl,nlc->nc", share(weight), points)
-    roll, elevation, yaw = (np.broadcast_to(a, (count,)) for a in decompose(camera))
-    upright = rolled(points - centre[:, None], -roll)
-    y = (weight[:, None] * upright.swapaxes(1, 2)).reshape(count, 2 * L)
-    size = np.sqrt(np.einsum("ni,ni->n", y, y))
+        confidence = np.broadcast_to(confidence, (count, L))
+    return points, angles, confidence
+
+
+@lru_cache(maxsize=64)
+def _angles(camera):
+    """Roll, elevation and yaw of the bytes of a camera, which callers use again and again."""
+    return np.array(decompose(check_rotation(np.frombuffer(camera).reshape(3, 3))))
+
+
+def views(points, angles, confidence):
+    """The Views of what `check` returned, or of some rows of it."""
+    count = len(points)
+    points = np.ascontiguousarray(points.reshape(count, -1).T).reshape(L, 2, count).swapaxes(0, 1)
+    finite = np.isfinite(points)
+    if confidence is None and finite.all():
+        weight, ok = np.broadcast_to(1.0, (L, count)), np.ones(count, dtype=bool)
+        numbers, log_volume = np.broadcast_to(2 * (L - 1), count), np.broadcast_to(0.0, count)
+    else:
+        missing = np.isnan(points).any(axis=0)
+        weight = np.where(missing, 0, 1 if confidence is None else confidence.T)
+        ok = (finite.all(axis=0) | missing).all(axis=0)
+        ok &= np.count_nonzero(weight, axis=0) >= MIN_LANDMARKS
+        points = np.where((weight > 0) & ok, points, 0)
+        weight = np.where(ok, weight, 1)
+        numbers = dimensions(weight.T)
+        log_volume = 2 * np.log(np.where(weight > 0, weight, 1)).sum(axis=0)
+        log_volume -= np.log(np.square(weight).sum(axis=0) / np.count_nonzero(weight, axis=0))
+    roll, elevation, yaw = angles
+    centre = (share(weight) * points).sum(axis=1)
+    y = rolled(points - centre[:, None], -roll)
+    y *= weight
+    size = np.sqrt(np.square(y).sum(axis=(0, 1)))
     # Rounding of the coordinates is not an extent.
-    ok = ok & (size > 1e-9 * (1 + np.abs(points).max(axis=(1, 2), initial=0)))
-    y = y / np.where(ok, size, 1)[:, None]
-    return Views(y, size, centre, weight, roll, elevation, yaw, ok)
+    ok &= size > 1e-9 * (1 + np.abs(points).max(axis=(0, 1), initial=0))
+    size = np.where(ok, size, 1)
+    y /= size
+    return Views(y, size, centre, weight, numbers, log_volume, roll, elevation, yaw, ok)
+
+
+def dimensions(weight):
+    """How many numbers centred points of weights (..., L) are: (...)."""
+    return 2 * (np.count_nonzero(weight, axis=-1) - 1)
 
 
 def share(weight):
-    """Each landmark's part (N, L) in the weighted mean of residuals' weights (N, L)."""
+    """Each landmark's part (L, N) in the weighted mean of residuals' weights (L, N)."""
     squared = weight * weight
-    return squared / squared.sum(axis=1, keepdims=True)
+    return squared / squared.sum(axis=0)
 
 
 def rolled(points, angle):
-    """Image points (N, L, 2) turned by angle (N,) about the origin, x towards y."""
-    cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    x, y = points[..., 0], points[..., 1]
-    return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)
+    """Image points (2, L, N) turned by angle (N,) about the origin, x towards y."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    x, y = points
+    result = np.empty(points.shape)
+    np.subtract(cos * x, sin * y, out=result[0])
+    np.add(sin * x, cos * y, out=result[1])
+    return result
 
 
 def apply(matrices, vectors):
@@ -109,6 +148,14 @@ def solve(systems, y):
     """Scale (M,) and a' (M, J) of equation 4 for points y (M, 2L)."""
     scale = np.einsum("ni,ni->n", systems.g, y) / systems.mqm
     return scale, apply(systems.solve, y - scale[:, None] * systems.m)
+
+
+def log_density(cost, scale, nu, log_det, dimensions):
+    """Log density of centred weighted points of least-squares minimum `cost` at scale s, -inf
+    where s is not positive. All (M,)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = cost / (nu * scale**2) + log_det + dimensions * np.log(2 * np.pi * scale**2)
+    return np.where(scale > 0, -0.5 * value, -np.inf)
 
 
 class Projector:
@@ -127,7 +174,7 @@ class Projector:
         component, angle, elevation (M,) and weight (M, L)."""
         view = (level_camera(elevation) @ vertical_rotation(angle))[:, :2]
         columns = (view @ self._shape[component]).reshape(len(view), 2, L, -1)
-        return columns - np.einsum("ml,mclj->mcj", share(weight), columns)[:, :, None]
+        return columns - np.einsum("lm,mclj->mcj", share(weight.T), columns)[:, :, None]
 
     def systems(self, component, angle, elevation, weight):
         """Systems for component, angle, elevation (M,) and weight (M, L)."""
@@ -142,7 +189,6 @@ class Projector:
         g = m - apply(G, apply(inverse, m))
         nu = self._nu[component]
         # |nu I + G std^2 G^T| over centred points, by the matrix determinant lemma.
-        dimensions = 2 * (np.count_nonzero(weight, axis=1) - 1)
-        log_det = (dimensions - size) * np.log(nu) + 2 * self._log_std[component]
+        log_det = (dimensions(weight) - size) * np.log(nu) + 2 * self._log_std[component]
         log_det += np.linalg.slogdet(H)[1]
         return Systems(m, G, inverse, g, np.einsum("ni,ni->n", m, g), nu, log_det)

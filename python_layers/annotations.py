@@ -5,14 +5,20 @@
     cameras     {"S1/54138969": {"rotation": 3x3 world to camera, "position_mm": [3],
                 "intrinsics": 3x3 px}}
     images      [{"id", "file_name" (relative to the JSON's folder), "width", "height",
-                "subject", "action", "camera", "frame"}]
+                "subject", "action", "camera", "frame", "offset"}]
     annotations [{"image_id", "keypoints" [x, y, v] * 17, "bbox" [x, y, width, height],
-                "pose_mm" 17x3 world, y up}]
+                "pose_mm" 17x3 world, y up, "context"}]
 
-A keypoint with v = 0 is missing. Data without 3D (Leeds, MPII) leaves out "camera" and "pose_mm";
-"subject", "action" and "frame" are for evaluation and may be left out too.
+A keypoint with v = 0 is missing: it is left out of the loss. Others lie inside the image. Data
+without 3D (Leeds, MPII, COCO) leaves out "camera" and "pose_mm"; "subject", "action" and "frame"
+are for evaluation and may be left out too. "offset" is where the top-left pixel of the image lies
+in the camera's whole picture, [0, 0] unless it was cropped. A person with "context": true is
+never in the centre of a sample, only one of the others in it.
+
+The same in one file, for millions of images, is `packed`; `load` reads both.
 """
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -22,11 +28,10 @@ import numpy as np
 from prior import camera as cameras
 from prior import skeleton
 
-L = skeleton.L
+from . import columns, images, packed
+from .columns import AnnotationError, Builder, short
 
-
-class AnnotationError(ValueError):
-    """A file of annotations that cannot be used: what was expected, what came, what to try."""
+__all__ = ["AnnotationError", "Annotations", "digest", "load"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +39,7 @@ class Annotations:
     """One record for each annotated person, M of them; arrays are float64 unless said."""
 
     path: str
-    files: tuple  # (M,) paths of the images
+    files: tuple  # (M,) paths of the images, or their names in a packed file
     image_sizes: np.ndarray  # (M, 2) int, width and height
     points: np.ndarray  # (M, 17, 2) image px, NaN where missing
     visible: np.ndarray  # (M, 17) int, COCO's v: 0 missing, 1 hidden, 2 visible
@@ -43,10 +48,12 @@ class Annotations:
     camera_names: tuple  # (M,) str, None without a camera
     rotations: np.ndarray  # (M, 3, 3) world to camera, level without a camera
     positions_mm: np.ndarray  # (M, 3) world, NaN without a camera
-    intrinsics: np.ndarray  # (M, 3, 3) px, NaN without a camera
-    subjects: tuple  # (M,) as in the file
-    actions: tuple  # (M,) as in the file
-    frames: tuple  # (M,) as in the file
+    intrinsics: np.ndarray  # (M, 3, 3) px of the image, NaN without a camera
+    subjects: tuple  # (M,) str or None
+    actions: tuple  # (M,) str or None
+    frames: tuple  # (M,) int or None
+    crowd: "Crowd"
+    store: object  # reads the bytes of an image by its number
 
     def __len__(self):
         return len(self.files)
@@ -55,26 +62,63 @@ class Annotations:
         """Whether record `index` names the camera that took its image."""
         return self.camera_names[index] is not None
 
+    def image(self, index):
+        """The image of a record, (H, W, 3) uint8 BGR. Raises images.ImageError."""
+        data = self.store.read(self.crowd.image[index])
+        return images.decode(data, self.files[index], tuple(self.image_sizes[index]))
+
+    def others(self, index):
+        """Landmarks (K, 17, 2) of the other people in a record's image, NaN where missing."""
+        return self.crowd.others(index)
+
+
+class Crowd:
+    """Who else is in the image of each record."""
+
+    def __init__(self, points, image_of, record):
+        """points (P, 17, 2) and image_of (P,) of all people; record (M,): which have a record."""
+        self._points, self._record, self.image = points, record, image_of[record]
+        self._order = np.argsort(image_of, kind="stable")
+        self._sorted = image_of[self._order]
+
+    def others(self, index):
+        """As Annotations.others."""
+        image = self.image[index]
+        first, end = (np.searchsorted(self._sorted, image, side) for side in ("left", "right"))
+        people = self._order[first:end]
+        return self._points[people[people != self._record[index]]]
+
 
 def load(path, check_images=True):
-    """Read and check a file of annotations; `check_images` also looks for every image file.
+    """Read and check a file of annotations, JSON or packed.
 
-    Returns Annotations. Raises AnnotationError, never anything else, whatever is in the file.
+    `check_images` also looks for every image file of a JSON. Returns Annotations. Raises
+    AnnotationError, never anything else, whatever is in the file.
     """
     path = os.fspath(path)
-    document = _read(path)
     try:
-        _check_names(document)
-        views = _cameras(document)
-        images = _by_id(_list(document, "images"))
-        records = _list(document, "annotations")
-        return _join(path, images, views, records, check_images)
-    except _Wrong as wrong:
+        if packed.is_packed(path):
+            table, store = packed.open_(path)
+            files = table["image_name"]
+        else:
+            table = _table(_read(path))
+            folder = os.path.dirname(path)
+            files = [os.path.join(folder, name) for name in table["image_name"]]
+            store = images.Files(files)
+            if check_images:
+                _check_files({files[i] for i in set(table["person_image"].tolist())})
+        return _join(path, table, files, store)
+    except AnnotationError as wrong:
         raise AnnotationError(f"{path}: {wrong}") from None
 
 
-class _Wrong(Exception):
-    """What is wrong inside the file; `load` adds the file's name."""
+def digest(path):
+    """SHA-256 of a file of annotations; of a packed one that of its index, which has the
+    checksums of the images. Raises OSError or AnnotationError."""
+    if packed.is_packed(path):
+        return hashlib.sha256(packed.index_of(path)).hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(path):
@@ -83,154 +127,93 @@ def _read(path):
             return json.load(file)
     except FileNotFoundError:
         raise AnnotationError(
-            f"{path}: no such file; expected annotations in JSON; run `make data`, or run from "
+            "no such file; expected annotations in JSON or packed; run `make data`, or run from "
             "the repository root, to which paths are relative"
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise AnnotationError(
-            f"{path}: expected annotations in JSON, got: {error}; make the file again"
+            f"expected annotations in JSON, got: {error}; make the file again"
         ) from None
+
+
+def _table(document):
+    """The columns of a JSON document."""
+    names = _list(document, "categories")[0].get("keypoints")
+    if names != list(skeleton.LANDMARKS):
+        raise AnnotationError(
+            f"categories: expected the keypoints {list(skeleton.LANDMARKS)}, got {names}; convert "
+            "the landmarks with prior.skeleton"
+        )
+    builder = Builder(document.get("cameras", {}))
+    numbers = {}
+    for image in _list(document, "images"):
+        identity = image.get("id")
+        if not isinstance(identity, int | str) or identity in numbers:
+            raise AnnotationError(
+                f"image {short(image.get('file_name'))}: expected an id of its own, "
+                f"got {short(identity)}"
+            )
+        numbers[identity] = builder.add_image(image)
+    for index, person in enumerate(_list(document, "annotations")):
+        identity = person.get("image_id")
+        if not isinstance(identity, int | str) or identity not in numbers:
+            raise AnnotationError(
+                f"annotation {index}: expected the image_id of one of the images, "
+                f"got {short(identity)}"
+            )
+        builder.add_person(numbers[identity], person, f"annotation {index}")
+    return builder.table()
 
 
 def _list(document, key):
     value = document.get(key) if isinstance(document, dict) else None
     if not isinstance(value, list) or not value or not all(isinstance(v, dict) for v in value):
-        raise _Wrong(f'expected "{key}", a list of at least one object; make the file again')
-    return value
-
-
-def _check_names(document):
-    names = _list(document, "categories")[0].get("keypoints")
-    if names != list(skeleton.LANDMARKS):
-        raise _Wrong(
-            f"categories: expected the keypoints {list(skeleton.LANDMARKS)}, got {names}; convert "
-            "the landmarks with prior.skeleton"
+        raise AnnotationError(
+            f'expected "{key}", a list of at least one object; make the file again'
         )
-
-
-def _numbers(value, shape, what):
-    """`value` as a finite float64 array of `shape`."""
-    try:
-        array = np.array(value, dtype=float)
-    except (TypeError, ValueError):
-        raise _Wrong(f"{what}: expected numbers of shape {shape}, got {_short(value)}") from None
-    if array.shape != shape or not np.isfinite(array).all():
-        raise _Wrong(f"{what}: expected finite numbers of shape {shape}, got {_short(value)}")
-    return array
-
-
-def _short(value):
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _cameras(document):
-    """{name: (rotation, position, intrinsics)}."""
-    views = document.get("cameras", {})
-    if not isinstance(views, dict) or not all(isinstance(v, dict) for v in views.values()):
-        raise _Wrong(f'expected "cameras", an object of objects, got {_short(views)}')
-    result = {}
-    for name, view in views.items():
-        rotation = _numbers(view.get("rotation"), (3, 3), f"camera {name}: rotation")
-        try:
-            cameras.check_rotation(rotation, f"camera {name}: rotation")
-        except ValueError as error:
-            raise _Wrong(f"{error}; is it transposed, or left-handed?") from None
-        position = _numbers(view.get("position_mm"), (3,), f"camera {name}: position_mm")
-        intrinsics = _numbers(view.get("intrinsics"), (3, 3), f"camera {name}: intrinsics")
-        if not (np.diag(intrinsics) > 0).all() or (intrinsics[2] != [0, 0, 1]).any():
-            raise _Wrong(
-                f"camera {name}: intrinsics: expected focal lengths > 0 and the last row 0 0 1, "
-                f"got {intrinsics.tolist()}"
-            )
-        result[name] = rotation, position, intrinsics
-    return result
-
-
-def _by_id(images):
-    result = {}
-    for image in images:
-        name = image.get("file_name")
-        if not isinstance(name, str) or not name:
-            raise _Wrong(f"image {_short(image.get('id'))}: file_name: got {_short(name)}")
-        if not isinstance(image.get("id"), int | str) or image["id"] in result:
-            raise _Wrong(f"image {name}: expected an id of its own, got {_short(image.get('id'))}")
-        size = _numbers([image.get("width"), image.get("height")], (2,), f"image {name}: size")
-        if not (size > 0).all():
-            raise _Wrong(f"image {name}: expected width and height > 0, got {size.tolist()}")
-        result[image["id"]] = image
-    return result
-
-
-def _join(path, images, views, records, check_images):
-    folder = os.path.dirname(path)
-    nowhere = cameras.LEVEL, np.full(3, np.nan), np.full((3, 3), np.nan)
-    rows, found, names = [], [], []
-    for index, record in enumerate(records):
-        image = _image_of(record, images, f"annotation {index}")
-        name = image.get("camera")
-        if name is not None and not (isinstance(name, str) and name in views):
-            raise _Wrong(
-                f"image {image['file_name']}: expected a camera of {sorted(views)}, "
-                f"got {_short(name)}"
-            )
-        numbers = _person(record, f"annotation {index} ({image['file_name']})")
-        rows.append((*numbers, *views.get(name, nowhere)))
-        found.append(image)
-        names.append(name)
-    files = tuple(os.path.join(folder, image["file_name"]) for image in found)
-    if check_images:
-        _check_files(set(files))
-    keypoints, boxes, poses, rotations, positions, intrinsics = (
-        np.array([row[i] for row in rows]) for i in range(6)
-    )
-    visible = keypoints[..., 2].astype(int)
-    return Annotations(
-        path=path,
-        files=files,
-        image_sizes=np.array([[image["width"], image["height"]] for image in found], dtype=int),
-        points=np.where(visible[..., None] > 0, keypoints[..., :2], np.nan),
-        visible=visible,
-        boxes=boxes,
-        poses_mm=poses,
-        camera_names=tuple(names),
-        rotations=rotations,
-        positions_mm=positions,
-        intrinsics=intrinsics,
-        subjects=tuple(image.get("subject") for image in found),
-        actions=tuple(image.get("action") for image in found),
-        frames=tuple(image.get("frame") for image in found),
-    )
-
-
-def _image_of(record, images, what):
-    try:
-        return images[record.get("image_id")]
-    except (KeyError, TypeError):
-        raise _Wrong(
-            f"{what}: expected the image_id of one of the images, "
-            f"got {_short(record.get('image_id'))}"
-        ) from None
-
-
-def _person(record, what):
-    """Keypoints (17, 3), box (4,), pose (17, 3)."""
-    keypoints = _numbers(record.get("keypoints"), (3 * L,), f"{what}: keypoints").reshape(L, 3)
-    if not np.isin(keypoints[:, 2], (0, 1, 2)).all():
-        raise _Wrong(f"{what}: keypoints: expected v of 0, 1 or 2, got {keypoints[:, 2]}")
-    box = _numbers(record.get("bbox"), (4,), f"{what}: bbox")
-    if not (box[2:] > 0).all():
-        raise _Wrong(f"{what}: bbox: expected width and height > 0, got {box.tolist()}")
-    pose = record.get("pose_mm")
-    if pose is None:
-        return keypoints, box, np.full((L, 3), np.nan)
-    return keypoints, box, _numbers(pose, (L, 3), f"{what}: pose_mm")
+    return value
 
 
 def _check_files(files):
     missing = sorted(file for file in files if not os.path.isfile(file))
     if missing:
-        raise _Wrong(
+        raise AnnotationError(
             f"{len(missing)} of {len(files)} images are not there, the first is {missing[0]}; make "
             "the data again, or put the images beside the file of annotations"
         )
+
+
+def _join(path, table, files, store):
+    """Annotations, of the people that are no mere context, from checked columns."""
+    people = np.flatnonzero(~table["person_context"])
+    if not len(people):
+        raise AnnotationError('expected a person without "context": true, got none')
+    image = table["person_image"][people]
+    camera = table["image_camera"][image]
+
+    def seen(column, nowhere):
+        # One more row, the last, for those with camera -1.
+        return np.concatenate([table[column], np.asarray(nowhere)[None]])[camera]
+
+    intrinsics = seen("camera_intrinsics", np.full((3, 3), np.nan))
+    intrinsics[:, :2, 2] -= table["image_offset"][image]
+    keypoints = table["person_keypoints"]
+    points = np.where(keypoints[..., 2:] > 0, keypoints[..., :2], np.nan)
+    return Annotations(
+        path=path,
+        files=tuple(files[i] for i in image),
+        image_sizes=table["image_size"][image],
+        points=points[people],
+        visible=keypoints[people, :, 2].astype(int),
+        boxes=table["person_box"][people],
+        poses_mm=table["person_pose"][people],
+        camera_names=columns.named(table["camera_name"], camera),
+        rotations=seen("camera_rotation", cameras.LEVEL),
+        positions_mm=seen("camera_position", np.full(3, np.nan)),
+        intrinsics=intrinsics,
+        subjects=columns.named(table["label"], table["image_subject"][image]),
+        actions=columns.named(table["label"], table["image_action"][image]),
+        frames=tuple(None if f < 0 else f for f in table["image_frame"][image].tolist()),
+        crowd=Crowd(points, table["person_image"], people),
+        store=store,
+    )

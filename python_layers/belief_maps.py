@@ -53,6 +53,24 @@ def render(landmarks, height, width, sigma):
     return np.concatenate([maps, 1 - maps.max(axis=1, keepdims=True)], axis=1)
 
 
+def labels(landmarks, side, sigma):
+    """What the maps of one input are to become, and which of them the loss may judge.
+
+    landmarks (K, L, 2) map px, of its K people, NaN where missing; side: cells of the square
+    maps; sigma: map px. Returns maps (L + 1, side, side), the highest of all people's in each
+    cell, and mask (L + 1,), both float32. The mask is 0 where a landmark of anyone is missing:
+    where it lies nobody knows, and an empty map would teach that it is nowhere. Then it is 0 for
+    the background too, which is 1 - max over all landmarks. A landmark that is known to lie
+    outside the input is not missing.
+    """
+    landmarks = np.asarray(landmarks)
+    maps = gaussians(landmarks, side, side, sigma).max(axis=0)
+    known = ~np.isnan(landmarks).any(axis=(0, 2))
+    maps = np.concatenate([maps, 1 - maps.max(axis=0, keepdims=True)])
+    mask = np.append(known, known.all()).astype(np.float32)
+    return maps * mask[:, None, None], mask
+
+
 def argmax(maps, subpixel=False):
     """Landmark at each map's maximum, Y_p of section 5.3; the first in row order among equals.
 

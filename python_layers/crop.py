@@ -28,10 +28,6 @@ GREY = 128
 FLIP = np.diag([-1.0, 1.0, 1.0])
 
 
-class ImageError(ValueError):
-    """An image file that cannot be used: which, what was expected, what came."""
-
-
 class Augmentation(NamedTuple):
     """What is done to a crop beyond framing the person; the default does nothing."""
 
@@ -51,29 +47,6 @@ class Crop(NamedTuple):
     matrix: np.ndarray  # (2, 3), image px -> input px: a similarity, or a mirrored one
     pivot: np.ndarray  # (2,) image px: the person's centre
     augmentation: Augmentation
-
-
-def read(path, size=None):
-    """An image file as (H, W, 3) uint8 BGR, of `size` (width, height) if that is given.
-
-    Raises ImageError when it is missing, damaged, cut short or of another size.
-    """
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-        # A JPEG ends in the marker EOI; without it OpenCV makes up the missing part in grey.
-        if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-1024:]:
-            raise ImageError(f"{path}: expected a whole JPEG, got one cut short")
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error) as error:
-        raise ImageError(f"{path}: expected an image, got: {error}".strip()) from None
-    if image is None:
-        raise ImageError(f"{path}: expected an image, got something else or a damaged one")
-    if size is not None and image.shape[1::-1] != tuple(size):
-        raise ImageError(
-            f"{path}: expected {size[0]} x {size[1]} px, got {image.shape[1]} x {image.shape[0]}"
-        )
-    return image
 
 
 def draw(rng):

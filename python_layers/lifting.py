@@ -1,5 +1,7 @@
 """Belief maps -> landmarks -> 3D pose -> projected landmarks (paper: 5.3, eqs. 4 and 5)."""
 
+import functools
+import os
 import warnings
 from dataclasses import dataclass
 from typing import Literal
@@ -30,6 +32,23 @@ class Params:
             raise ValueError(f"sigma: expected > 0 map px, got {self.sigma}")
 
 
+def _version(path):
+    """Changes with the file; None where there is none, which prior.load says better."""
+    try:
+        file = os.stat(path)
+    except OSError:
+        return None
+    return file.st_mtime_ns, file.st_size
+
+
+@functools.lru_cache(maxsize=2)
+def _lifter(path, version, rotations, noise_mm):
+    """The Lifter of all layers with these parameters, for it keeps large tables; what it gives
+    does not depend on them. version: of the file, so that another one is read anew."""
+    options = {} if noise_mm is None else {"noise_mm": noise_mm}
+    return prior.Lifter(prior.load(path), rotations=rotations, **options)
+
+
 class LiftingLayer(caffe.Layer):
     """The most probable 3D pose behind the maximum of each belief map, eq. 4, and its projection.
 
@@ -45,10 +64,10 @@ class LiftingLayer(caffe.Layer):
         params.check_count(NAME, "bottoms", bottom, [1, 2])
         params.check_count(NAME, "tops", top, [1, 2])
         self.given = given = params.read(NAME, self.param_str, Params)
-        options = {} if given.noise_mm is None else {"noise_mm": given.noise_mm}
         try:
-            model = prior.load(given.model)
-            self.lifter = prior.Lifter(model, rotations=given.rotations, **options)
+            self.lifter = _lifter(
+                given.model, _version(given.model), given.rotations, given.noise_mm
+            )
         except (OSError, ValueError) as error:
             raise ValueError(f"{NAME}: {error}") from None
 

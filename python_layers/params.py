@@ -10,9 +10,10 @@ import typing
 def read(layer, text, expected):
     """The `param_str` of a layer as an instance of the dataclass `expected`.
 
-    Fields with a default may be left out; types are str, int, float, bool, Literal, or one of
-    these | None. `expected.__post_init__` may raise ValueError("key: ...") on a bad value. Raises
-    ValueError, naming the layer and the key, on anything else than what the dataclass says.
+    Fields with a default may be left out; types are str, int, float, bool, Literal, dict (an
+    object, for `expected` to check), or several of these and None. `expected.__post_init__` may
+    raise ValueError("key: ...") on a bad value. Raises ValueError, naming the layer and the key,
+    on anything else than what the dataclass says.
     """
     try:
         given = json.loads(text or "{}", object_pairs_hook=_unique, parse_constant=_no_constant)

@@ -1,6 +1,5 @@
 """Annotated people -> batches of network inputs and belief map labels."""
 
-import functools
 import sys
 from dataclasses import dataclass
 
@@ -9,19 +8,22 @@ import numpy as np
 
 from prior import skeleton
 
-from . import annotations, belief_maps, crop, params
+from . import annotations, belief_maps, params
 from .prefetch import Prefetcher
+from .samples import Samples
 
 NAME = "PoseDataLayer"
 # The position in the data is kept as two float32 numbers, each exact below 2^24.
 RADIX = 2**20
-# Keep the random numbers of the order and of the augmentations apart.
-ORDER, AUGMENT = 0, 1
+# A block of mixed sources is laid out anew for each sample: it must stay short.
+MOST_SHARES = 1000
 
 
 @dataclass(frozen=True)
 class Params:
-    source: str  # file of annotations, from the directory where Caffe runs
+    # File of annotations, from the directory where Caffe runs; or several, with their shares of
+    # the samples: {"a.pack": 3, "b.pack": 1}
+    source: str | dict
     batch_size: int
     input_size: int = belief_maps.LABEL_INPUT  # px, side of the square input
     stride: int = 8  # input px in a map px
@@ -32,6 +34,12 @@ class Params:
     workers: int = 1  # processes that make batches ahead; 0: none, made when needed
 
     def __post_init__(self):
+        shares = self.shares
+        if not shares or not all(type(n) is int and 0 < n <= MOST_SHARES for n in shares.values()):
+            raise ValueError(
+                f"source: expected a file, or files with whole shares of 1 to {MOST_SHARES}, "
+                f"got {self.source}"
+            )
         for key in "batch_size", "input_size", "stride":
             if getattr(self, key) < 1:
                 raise ValueError(f"{key}: expected at least 1, got {getattr(self, key)}")
@@ -47,88 +55,28 @@ class Params:
             raise ValueError(f"sigma: expected > 0 input px, got {self.sigma}")
 
     @property
+    def shares(self):
+        """{file: its part of the samples}."""
+        return self.source if isinstance(self.source, dict) else {self.source: 1}
+
+    @property
     def shapes(self):
-        """Of data, label, center_map and camera."""
+        """Of the tops."""
         n, size, cells = self.batch_size, self.input_size, self.input_size // self.stride
-        return (n, 3, size, size), (n, skeleton.L + 1, cells, cells), (n, 1, size, size), (n, 3, 3)
-
-
-class Samples:
-    """The endless sequence of samples: a function of the position alone, so anyone can make any.
-
-    Position p is record p % M of epoch p // M, M records in the order of that epoch.
-    """
-
-    def __init__(self, people, given):
-        self.people, self.given = people, given
-        self.sigma = given.sigma
-        if self.sigma is None:
-            self.sigma = belief_maps.LABEL_SIGMA * given.input_size / belief_maps.LABEL_INPUT
-        shuffle = given.augment if given.shuffle is None else given.shuffle
-        self._order = functools.lru_cache(2)(self._shuffled if shuffle else self._as_in_the_file)
-
-    def _shuffled(self, epoch):
-        rng = np.random.default_rng([ORDER, self.given.seed, epoch])
-        return rng.permutation(len(self.people))
-
-    def _as_in_the_file(self, epoch):
-        return np.arange(len(self.people))
-
-    def batch(self, position, arrays):
-        """Fill `arrays` (of Params.shapes) from `position` on; returns the images left out.
-
-        These are (file, reason) pairs: an image that cannot be read gives its place to the next
-        in order that can, which then comes twice; so each place stays a function of its position.
-        Raises ValueError when there is none.
-        """
-        damaged = []
-        for row in range(self.given.batch_size):
-            index, image = self._readable(position + row, damaged)
-            sample = self._sample(index, image, self._augmentation(position + row))
-            for array, value in zip(arrays, sample, strict=True):
-                array[row] = value
-        return damaged
-
-    def _readable(self, position, damaged):
-        count = len(self.people)
-        for place in range(position, position + count):
-            epoch, place = divmod(place, count)
-            index = int(self._order(epoch)[place])
-            try:
-                return index, crop.read(
-                    self.people.files[index], tuple(self.people.image_sizes[index])
-                )
-            except crop.ImageError as error:
-                damaged.append((self.people.files[index], str(error)))
-        raise ValueError(
-            f"{self.people.path}: none of its {count} images can be read, as: {damaged[-1][1]}"
-        )
-
-    def _augmentation(self, position):
-        if not self.given.augment:
-            return crop.PLAIN
-        return crop.draw(np.random.default_rng([AUGMENT, self.given.seed, position]))
-
-    def _sample(self, index, image, augmentation):
-        people, size, stride = self.people, self.given.input_size, self.given.stride
-        view = crop.frame(people.boxes[index], size, augmentation)
-        points = belief_maps.to_map(crop.landmarks(people.points[index], view), stride)
-        cells = size // stride
-        intrinsics = people.intrinsics[index] if people.has_camera(index) else None
-        return (
-            crop.input_blob(crop.warp(image, view)),
-            belief_maps.render(points[None], cells, cells, self.sigma / stride)[0],
-            crop.centre_map(view)[None],
-            crop.camera(people.rotations[index], view, intrinsics),
-        )
+        label, mask = (n, skeleton.L + 1, cells, cells), (n, skeleton.L + 1)
+        image = (n, 3, size, size), (n, 1, size, size)
+        return *image, label, mask, label, mask, (n, 3, 3)
 
 
 class PoseDataLayer(caffe.Layer):
-    """Images of single people, cropped, with the belief maps to learn.
+    """Images of people, cropped around one each, with the belief maps to learn.
 
-    Tops, the last of which may be left out, at least two: data (N, 3, S, S), BGR, (x - 128) / 256;
-    label (N, L + 1, S / stride, S / stride); center_map (N, 1, S, S), a Gaussian at the person's
-    centre; camera (N, 3, 3), world to camera, of the camera that sees the crop.
+    Tops, of which the last may be left out, but not the first four: data (N, 3, S, S), BGR,
+    (x - 128) / 256; center_map (N, 1, S, S), a Gaussian at the person's centre; label (N, L + 1,
+    S / stride, S / stride), of that person, and mask (N, L + 1), 1 for the maps that the loss may
+    judge, see belief_maps.labels; label_stage1 and mask_stage1, the same of everyone in sight, for
+    a stage that does not know yet who is meant; camera (N, 3, 3), world to camera, of the camera
+    that sees the crop, level where the source knows none.
 
     Blob (2,): the position in the data, so that a snapshot has it and a resumed training goes on
     with the next sample. Give it `param { lr_mult: 0 decay_mult: 0 }`. In the TEST phase the
@@ -141,10 +89,10 @@ class PoseDataLayer(caffe.Layer):
 
     def setup(self, bottom, top):
         params.check_count(NAME, "bottoms", bottom, [0])
-        params.check_count(NAME, "tops", top, [2, 3, 4])
+        params.check_count(NAME, "tops", top, [4, 6, 7])
         self.given = given = params.read(NAME, self.param_str, Params)
         try:
-            people = annotations.load(given.source)
+            sources = [(annotations.load(path), n) for path, n in given.shares.items()]
         except annotations.AnnotationError as error:
             raise ValueError(f"{NAME}: source: {error}") from None
         self.blobs.add_blob(2)
@@ -153,7 +101,7 @@ class PoseDataLayer(caffe.Layer):
         self.spare = [np.empty(shape, np.float32) for shape in given.shapes[len(top) :]]
         # The workers start now, while the process is small, and get their work at the first
         # forward: a snapshot is read between the two.
-        samples = Samples(people, given)
+        samples = Samples(sources, given)
         self.batches = Prefetcher(samples.batch, given.shapes, given.batch_size, given.workers)
 
     def reshape(self, bottom, top):

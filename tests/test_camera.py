@@ -33,6 +33,7 @@ def test_level_camera_sees_the_right_hand_of_who_faces_it_on_the_left():
 def test_decompose_gives_the_camera_back():
     cameras = Rotation.random(200, random_state=0).as_matrix()
     roll, elevation, yaw = camera.decompose(cameras)
+    np.testing.assert_allclose(camera.compose(roll, elevation, yaw), cameras, atol=1e-9)
     turn = Rotation.from_rotvec(roll[:, None] * [[0, 0, 1]]).as_matrix()
     level = camera.level_camera(elevation) @ camera.vertical_rotation(yaw)
     np.testing.assert_allclose(turn @ level, cameras, atol=1e-9)

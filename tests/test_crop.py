@@ -4,7 +4,7 @@ import pytest
 
 from prior import camera as cameras
 from prior import skeleton
-from python_layers import crop
+from python_layers import crop, images
 from python_layers.crop import Augmentation
 
 BOX = (300.0, 200.0, 120.0, 240.0)
@@ -172,18 +172,18 @@ def test_centre_map_is_at_the_person():
 def test_read_takes_a_whole_image_of_the_right_size(tmp_path, rng):
     path = tmp_path / "a.jpg"
     cv2.imwrite(str(path), rng.integers(0, 255, (60, 80, 3), dtype=np.uint8))
-    assert crop.read(path, (80, 60)).shape == (60, 80, 3)
-    with pytest.raises(crop.ImageError, match="expected 60 x 80 px, got 80 x 60"):
-        crop.read(path, (60, 80))
+    assert images.read(path, (80, 60)).shape == (60, 80, 3)
+    with pytest.raises(images.ImageError, match="expected 60 x 80 px, got 80 x 60"):
+        images.read(path, (60, 80))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(crop.ImageError, match="cut short"):
-        crop.read(path)
+    with pytest.raises(images.ImageError, match="cut short"):
+        images.read(path)
     path.write_bytes(b"not an image")
-    with pytest.raises(crop.ImageError, match="expected an image"):
-        crop.read(path)
+    with pytest.raises(images.ImageError, match="expected an image"):
+        images.read(path)
     path.write_bytes(b"")
-    with pytest.raises(crop.ImageError, match="expected an image"):
-        crop.read(path)
-    with pytest.raises(crop.ImageError, match="No such file"):
-        crop.read(tmp_path / "b.jpg")
+    with pytest.raises(images.ImageError, match="expected an image"):
+        images.read(path)
+    with pytest.raises(images.ImageError, match="No such file"):
+        images.read(tmp_path / "b.jpg")

@@ -3,14 +3,14 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.linalg import block_diag, lstsq, null_space
-from scipy.stats import multivariate_normal
+from threadpoolctl import threadpool_limits
 
 import prior
-from prior import lifting, metrics, weak_perspective
+from prior import enumeration, lifting, metrics, posterior, weak_perspective
 from prior.camera import LEVEL, decompose, look_at, perspective, vertical_rotation
 from prior.normalise import PoseError
 from prior.skeleton import LANDMARKS, MIRROR, mirrored
+from tests.lifting_twin import lift_slowly
 from tests.poses import random_poses
 
 INTRINSICS = np.array([[1145.0, 0, 512], [0, 1145, 512], [0, 0, 1]])
@@ -40,50 +40,6 @@ def _photographs(count, seed=9, noise_px=0.0):
     return truth, points + random.normal(size=points.shape) * noise_px, cameras
 
 
-def _twin(points, model, camera, weight, rotations, noise_mm):
-    """Section 5.3 for one image, by loops, dense matrices and library calls. Returns pose,
-    projection, component, log likelihood."""
-    seen = weight > 0
-    contrast = null_space(np.ones((1, seen.sum())))
-    _, _, camera_yaw = decompose(camera)
-    best = (-np.inf,)
-    for k in range(model.components):
-        nu = model.noise_std[k] ** 2 + (noise_mm / model.scale_mm) ** 2
-        for r in range(rotations):
-            turn = vertical_rotation(2 * np.pi * r / rotations - camera_yaw)
-            view = (camera @ turn)[:2]
-            mean, basis = model.mean[k] @ view.T, model.basis[k] @ view.T
-            share = (weight**2 / np.sum(weight**2))[:, None]
-
-            def centred(points, share=share):
-                return weight[:, None] * (points - np.sum(share * points, axis=-2, keepdims=True))
-
-            y = np.where(seen[:, None], points, 0)
-            middle = np.sum(share * y, axis=0)
-            columns = np.stack([centred(mean).ravel(), *(centred(b).ravel() for b in basis)], 1)
-            penalty = np.diag([0.0, *(np.sqrt(nu) / model.std[k])])[1:]
-            solution = lstsq(
-                np.vstack([columns, penalty]), np.append(centred(y).ravel(), np.zeros(len(penalty)))
-            )[0]
-            s, a = solution[0], solution[1:] / solution[0]
-            if s <= 0:
-                continue
-            # Density of the points up to translation, with the coefficients integrated out.
-            M = np.concatenate([(basis[:, seen, c] @ contrast).T for c in range(2)])
-            noise = contrast.T @ np.diag(nu / weight[seen] ** 2) @ contrast
-            covariance = s**2 * (M @ np.diag(model.std[k] ** 2) @ M.T + block_diag(noise, noise))
-            value = np.concatenate([contrast.T @ y[seen, c] for c in range(2)])
-            expected = s * np.concatenate([contrast.T @ mean[seen, c] for c in range(2)])
-            score = multivariate_normal(expected, covariance).logpdf(value)
-            score += np.log(model.weight[k] / rotations)
-            if score > best[0]:
-                shape = model.mean[k] + np.tensordot(a, model.basis[k], 1)
-                flat = shape @ view.T
-                projection = middle + s * (flat - np.sum(share * flat, axis=0))
-                best = score, shape @ turn.T * model.scale_mm, projection, k, s
-    return best
-
-
 @pytest.mark.parametrize("weights", ["none", "missing", "confidence"])
 def test_agrees_with_the_twin(model, lifter, weights):
     _, points, cameras = _photographs(12, noise_px=4)
@@ -95,7 +51,7 @@ def test_agrees_with_the_twin(model, lifter, weights):
         confidence = random.random((12, 17))
     lifted = lifter.lift(points, cameras, None if weights == "none" else confidence)
     for i in range(12):
-        score, pose, projection, component, scale = _twin(
+        score, pose, projection, component, scale = lift_slowly(
             points[i], model, cameras[i], confidence[i], 24, lifting.NOISE_MM
         )
         assert lifted.component[i] == component
@@ -105,21 +61,13 @@ def test_agrees_with_the_twin(model, lifter, weights):
         assert lifted.scale[i] == pytest.approx(scale)
 
 
-def _unshared(lifter, views):
-    """Every pose by itself, by an elevation that is not its own."""
-    for row in range(len(views.y)):
-        yield np.array([row]), 0.0, False
-
-
-def test_search_at_a_near_elevation_finds_what_the_exact_one_does(model, monkeypatch):
-    _, points, cameras = _photographs(300, noise_px=5)
-    near = prior.Lifter(model).lift(points, cameras)
-    monkeypatch.setattr(lifting, "SHORTLIST", 160)  # every combination, solved exactly
-    monkeypatch.setattr(prior.Lifter, "_groups", _unshared)
-    exact = prior.Lifter(model).lift(points, cameras)
-    same = np.abs(near.log_likelihood - exact.log_likelihood) < 1e-6
-    assert same.mean() == 1
-    np.testing.assert_allclose(near.pose, exact.pose, atol=1e-6)
+def test_interpolated_elevations_find_what_a_table_of_ones_own_does(lifter):
+    _, points, cameras = _photographs(30, noise_px=5)
+    together = lifter.lift(points, cameras)
+    for i in range(0, 30, 3):
+        alone = lifter.lift(points[i : i + 1], cameras[i])
+        assert together.log_likelihood[i] == pytest.approx(alone.log_likelihood[0], abs=1e-8)
+        np.testing.assert_allclose(together.pose[i], alone.pose[0], atol=1e-6)
 
 
 def test_a_shared_camera_and_one_per_pose_agree(lifter):
@@ -207,23 +155,26 @@ def test_arguments_are_left_alone(lifter):
     np.testing.assert_array_equal(cameras, copies[1])
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["one camera", "cameras", "weighted", "refined"])
 @pytest.mark.parametrize("scale", ["exact", "held"])
-def test_derivatives_against_finite_differences(lifter, scale, weighted):
+def test_derivatives_against_finite_differences(lifter, scale, kind):
     _, points, cameras = _photographs(6, noise_px=3)
+    weighted, refine = kind == "weighted", kind == "refined"
+    if kind == "one camera":
+        cameras = cameras[0]
     random = np.random.default_rng(2)
     confidence = random.uniform(0.3, 1, (6, 17)) if weighted else np.ones((6, 17))
     confidence[:, 4] = 0 if weighted else 1
-    lifted = lifter.lift(points, cameras, confidence)
+    lifted = lifter.lift(points, cameras, confidence, refine=refine)
     to_projection, to_pose = random.normal(size=(6, 17, 2)), random.normal(size=(6, 17, 3))
 
     def value(points):
         """The function with rotation, component and, if held, scale kept."""
-        views = weak_perspective.views(points, cameras, confidence)
-        systems = lifter._projector.systems(
-            lifted.component, lifted.yaw + views.yaw, views.elevation, views.weight
+        views = weak_perspective.views(*weak_perspective.check(points, cameras, confidence))
+        systems = lifter.enumeration.projector.systems(
+            lifted.component, lifted.yaw + views.yaw, views.elevation, views.weight.T
         )
-        y = views.y * views.size[:, None]
+        y = (views.y * views.size).reshape(34, -1).T
         s = np.einsum("ni,ni->n", systems.g, y) / systems.mqm
         if scale == "held":
             s = lifted.scale
@@ -232,7 +183,8 @@ def test_derivatives_against_finite_differences(lifter, scale, weighted):
             "nj,njlc->nlc", a, lifter.model.basis[lifted.component]
         )
         pose = lifter.model.scale_mm * shape @ vertical_rotation(lifted.yaw).swapaxes(1, 2)
-        flat = s[:, None, None] * (pose / lifter.model.scale_mm @ cameras.swapaxes(1, 2))[..., :2]
+        flat = pose / lifter.model.scale_mm @ np.swapaxes(cameras, -1, -2)
+        flat = s[:, None, None] * flat[..., :2]
         share = (confidence**2 / np.sum(confidence**2, axis=1, keepdims=True))[..., None]
         projection = flat + np.sum(share * (points - flat), axis=1, keepdims=True)
         return np.sum(to_projection * projection, (1, 2)) + np.sum(to_pose * pose, (1, 2))
@@ -309,6 +261,149 @@ def test_bad_poses_are_marked_and_the_others_unharmed(lifter):
     assert np.isfinite(grad).all() and (grad[~lifted.ok] == 0).all()
 
 
+def test_only_upside_down_is_marked(lifter):
+    _, points, cameras = _photographs(8)
+    standing = lifter.lift(points)
+    with pytest.warns(UserWarning, match="upside down"):
+        lifted = lifter.lift(points * [1, -1])
+    assert standing.ok.all() and (~lifted.ok).any()
+    mean = lifter.model.mean[0] * lifter.model.scale_mm
+    assert (np.abs(lifted.pose[~lifted.ok] - mean) < 1e-9).all()
+    # What can be lifted at all is far from probable.
+    assert (lifted.log_likelihood < standing.log_likelihood - 10).all()
+
+
+# MPII's landmarks have no hip, spine and nose of ours; COCO's no hip, spine, neck and head top.
+@pytest.mark.parametrize("absent", [(0, 7, 9), (0, 7, 8, 10)])
+def test_other_sets_of_landmarks_lift_with_the_same_model(lifter, absent):
+    truth, points, cameras = _photographs(100)
+    full = lifter.lift(points, cameras)
+    points[:, absent] = np.nan
+    part = lifter.lift(points, cameras)
+    assert part.ok.all() and np.isfinite(part.projection).all()
+    error, best = (metrics.procrustes_aligned(a.pose, truth).mean() for a in (part, full))
+    assert error < 1.2 * best
+
+
+def test_chunks_and_threads_do_not_matter(lifter, monkeypatch):
+    _, points, cameras = _photographs(50)
+    confidence = np.random.default_rng(0).choice([0.5, 1.0], 50)[:, None] * np.ones(17)
+    whole = lifter.lift(points, cameras[0], confidence)
+    grad = lifter.vjp(points, whole, cameras[0], confidence, pose=np.ones((50, 17, 3)))
+    before = lifting.threads()
+    monkeypatch.setattr(lifting, "CHUNK", 7)
+    monkeypatch.setattr(lifting, "BLOCK", 4)
+    parts = lifter.lift(points, cameras[0], confidence)
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-4 if a is whole[7] else 1e-8)
+    back = lifter.vjp(points, parts, cameras[0], confidence, pose=np.ones((50, 17, 3)))
+    np.testing.assert_allclose(grad, back, atol=1e-8)
+    assert lifting.threads() == before
+    with threadpool_limits(1):
+        assert lifting.threads() == 1
+
+
+def test_tables_are_given_up_in_the_end(model, monkeypatch):
+    monkeypatch.setattr(enumeration, "TABLES", 3 * 8)
+    lifter = prior.Lifter(model, rotations=4)
+    _, points, cameras = _photographs(12)
+    before = lifter.lift(points, cameras)
+    assert len(lifter.enumeration._tables) == 3
+    np.testing.assert_allclose(lifter.lift(points, cameras).pose, before.pose, atol=1e-9)
+
+
+def test_refined_is_a_dense_search(model):
+    truth, points, cameras = _photographs(20, noise_px=5)
+    cameras = cameras[0]
+    dense = prior.lift(points, model, camera=cameras, rotations=800)
+    few = prior.lift(points, model, camera=cameras, rotations=40, refine=True)
+    # The prior of one rotation is 1 / rotations.
+    gain = few.log_likelihood - dense.log_likelihood + np.log(40 / 800)
+    # Now and then a peak is narrower than the steps of the start.
+    assert (gain > -0.01).mean() >= 0.9 and np.median(gain) >= 0 and gain.max() < 0.1
+    error = [metrics.root_aligned(a.pose, truth).mean() for a in (few, dense)]
+    assert error[0] == pytest.approx(error[1], rel=0.02)
+    plain = prior.lift(points, model, camera=cameras, rotations=40)
+    assert (few.log_likelihood >= plain.log_likelihood - 1e-9).all()
+
+
+def test_unknown_tilt_is_found(lifter):
+    random = np.random.default_rng(4)
+    truth = random_poses(40, seed=5)
+    truth -= truth.mean(axis=1, keepdims=True)
+    place = 5000 * np.array([0, np.sin(0.5), np.cos(0.5)])
+    camera = look_at(place, np.zeros(3))
+    points = perspective(truth, camera, place, INTRINSICS) + random.normal(size=(40, 17, 2)) * 2
+    found = lifter.lift(points, tilt=True)
+    _, elevation, yaw = decompose(found.camera)
+    assert np.median(elevation) > 0.2  # poses as random as these say little about the vertical
+    np.testing.assert_allclose(yaw, 0, atol=1e-9)
+    # It is what a lift with the cameras found gives, more probable than as level.
+    again = lifter.lift(points, found.camera)
+    np.testing.assert_allclose(again.pose, found.pose, atol=1e-6)
+    level = lifter.lift(points)
+    assert (found.log_likelihood >= level.log_likelihood - 0.05).all()
+    error = [metrics.root_aligned(a.pose, truth).mean() for a in (found, level)]
+    assert error[0] < error[1]
+
+
+def test_deviation_is_that_of_poses_drawn_from_the_model(model):
+    # One component of strong modes, so that the rotation is found; body noise and detector's.
+    small = dataclasses.replace(
+        model, mean=model.mean[:1], basis=model.basis[:1, :6], std=model.std[:1, :6],
+        noise_std=model.noise_std[:1], weight=np.ones(1),
+    )  # fmt: skip
+    random = np.random.default_rng(0)
+    count, noise = 1500, 10 / small.scale_mm
+    a = random.normal(size=(count, 6)) * small.std[0]
+    off = random.normal(size=(count, 17, 3)) * small.noise_std[0]
+    off -= off.mean(axis=1, keepdims=True)
+    flat = small.basis[0].reshape(6, -1)
+    off -= (off.reshape(count, -1) @ flat.T @ flat).reshape(off.shape)
+    shape = small.mean[0] + np.tensordot(a, small.basis[0], 1) + off
+    yaw = 2 * np.pi * random.integers(0, 24, count) / 24
+    turn = vertical_rotation(yaw).swapaxes(1, 2)
+    points = (shape @ turn @ LEVEL.T)[..., :2] + noise * random.normal(size=(count, 17, 2))
+    lifter = prior.Lifter(small, rotations=24, noise_mm=10)
+    lifted = lifter.lift(100 * points)
+    right = np.abs(np.angle(np.exp(1j * (lifted.yaw - yaw)))) < 1e-6
+    assert right.mean() > 0.3
+    rows = np.flatnonzero(right)
+    moments = lifter.posterior(100 * points[rows], lifting.Lifted(*(f[rows] for f in lifted)),
+                               spread=False)  # fmt: skip
+    error = (shape @ turn * small.scale_mm - lifted.pose)[rows]
+    expected = posterior.deviation(moments)
+    found = np.sqrt(np.square(error).sum(axis=2).mean(axis=0))
+    np.testing.assert_allclose(found, np.sqrt(np.square(expected).mean(axis=0)), rtol=0.15)
+    # And all of the covariance: normalised errors have unit variance in every direction.
+    directions = random.normal(size=(20, 51))
+    across = error.reshape(len(rows), -1) @ directions.T
+    variance = np.einsum("di,nij,dj->nd", directions, moments, directions)
+    np.testing.assert_allclose((across**2 / variance).mean(), 1, atol=0.15)
+
+
+def test_posterior_spreads_over_what_else_is_probable(lifter):
+    _, points, cameras = _photographs(12, noise_px=5)
+    points[3] = 5.0
+    with pytest.warns(UserWarning, match="1 of 12"):
+        lifted = lifter.lift(points, cameras)
+    given = lifter.posterior(points, lifted, cameras, spread=False)
+    spread = lifter.posterior(points, lifted, cameras)
+    assert np.isnan(spread[3]).all() and np.isnan(given[3]).all()
+    keep = lifted.ok
+    assert (np.linalg.eigvalsh(given[keep]) > -1e-6).all()
+    assert (np.linalg.eigvalsh((spread - given)[keep]) > -1e-6).all()
+    assert (posterior.deviation(spread[keep]) > posterior.deviation(given[keep])).any()
+    np.testing.assert_allclose(lifter.deviation(points, lifted, cameras),
+                               posterior.deviation(spread))  # fmt: skip
+    assert np.isnan(lifter.deviation(points[3:4], lifting.Lifted(*(a[3:4] for a in lifted)))).all()
+    # Missing landmarks are known less well.
+    points[:, 13] = np.nan
+    less = posterior.deviation(lifter.posterior(points, lifted, cameras, spread=False))[keep]
+    more = posterior.deviation(given)[keep]
+    assert (less > 0.9 * more).all() and np.median(less[:, 13] / more[:, 13]) > 1.1
+
+
 def test_probabilities_and_an_empty_batch(lifter):
     _, points, cameras = _photographs(8)
     lifted = lifter.lift(points, cameras)
@@ -323,6 +418,8 @@ def test_probabilities_and_an_empty_batch(lifter):
         (np.zeros((17, 2)), {}, r"points: expected shape \(N, 17, 2\)"),
         (np.zeros((2, 17, 2)), {"camera": np.diag([1, 1, -1.0])}, "camera: expected a rotation"),
         (np.zeros((2, 17, 2)), {"camera": np.tile(LEVEL, (3, 1, 1))}, "camera: expected"),
+        (np.zeros((2, 17, 2)), {"camera": np.full((3, 3), np.nan)}, "camera: expected a rotation"),
+        (np.zeros((2, 17, 2)), {"camera": np.eye(2)}, "camera: expected shape"),
         (np.zeros((2, 17, 2)), {"confidence": np.ones(16)}, "confidence: expected"),
         (np.zeros((2, 17, 2)), {"confidence": -np.ones(17)}, "confidence: expected finite"),
     ],

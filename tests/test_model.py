@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 
 import prior
+from prior import metrics
+from prior import model as model_file
+from prior.mocap import deepmimic
 from prior.model import ModelFileError
 from tests.poses import random_poses
 
@@ -103,3 +106,19 @@ def test_an_announced_giant_is_not_allocated(tmp_path, model):
 def test_an_impossible_basis_size_is_refused(basis):
     with pytest.raises(ValueError, match="basis"):
         prior.fit(random_poses(30), basis=basis, components=1, solver="closed-form")
+
+
+def test_the_ready_model_lifts_people():
+    model = prior.load()
+    assert (model.components, model.basis_size) == (3, 25)
+    assert "mocap.cs.cmu.edu" in model.meta["licence"]
+    assert model.meta["alignment_converged"] and model.meta["em_converged"]
+    # Of another actor than the model's.
+    clips = {deepmimic.action(path): path for path in deepmimic.find_clips()}
+    truth = np.concatenate([deepmimic.read(clips[name])[0].poses for name in ("walk", "run")])
+    points = truth[..., :2] * [0.25, -0.25]
+    lifted = prior.lift(points, model)
+    error = metrics.procrustes_aligned(lifted.pose, truth).mean()
+    mean = np.repeat(model.mean[:1] * model.scale_mm, len(truth), axis=0)
+    assert error < 0.5 * metrics.procrustes_aligned(mean, truth).mean()
+    assert model_file.READY.stat().st_size < 200_000

@@ -1,6 +1,10 @@
+import errno
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -72,6 +76,22 @@ def test_lift_is_prior_lift(folder, tmp_path, kind):
         assert file["landmarks"].tolist() == list(LANDMARKS)
 
 
+def test_lift_has_the_options_of_prior_lift(folder, tmp_path):
+    points = random_poses(4, seed=7)[..., :2] * [0.2, -0.2]
+    path, out = tmp_path / "points.npz", tmp_path / "poses.npz"
+    np.savez(path, points=points)
+    options = ["--rotations", "20", "--refine", "--tilt", "--deviation", "--noise-mm", "30"]
+    assert main(["lift", str(folder / "model.prior"), str(path), "--out", str(out), *options]) == 0
+    lifter = prior.Lifter(prior.load(folder / "model.prior"), 20, 30)
+    expected = lifter.lift(points, refine=True, tilt=True)
+    with np.load(out) as file:
+        np.testing.assert_allclose(file["pose"], expected.pose)
+        np.testing.assert_allclose(file["camera"], expected.camera)
+        np.testing.assert_allclose(
+            file["deviation_mm"], lifter.deviation(points, expected, expected.camera)
+        )
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -98,3 +118,54 @@ def test_no_motion_capture_is_one_line(tmp_path):
     )  # fmt: skip
     assert run.returncode == 2 and "no motion capture found" in run.stderr
     assert run.stderr.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_leaves_nothing_behind(folder, tmp_path):
+    out = tmp_path / "model.npz"
+    run = subprocess.Popen(
+        [sys.executable, "-m", "prior", "fit", str(folder), "--out", str(out), "--basis", "40",
+         "--components", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert "poses of 2 clips" in run.stdout.readline()
+    time.sleep(1)  # into the alignment, Ceres' processes and all
+    os.killpg(run.pid, signal.SIGINT)
+    _, error = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert error.splitlines()[-1] == "python -m prior: interrupted; nothing was written"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_the_old_file(folder, tmp_path, monkeypatch, capsys):
+    model = prior.load(folder / "model.prior")
+    out = tmp_path / "model.npz"
+    model.save(out)
+    before = out.read_bytes()
+
+    def full(file, **arrays):
+        file.write(b"PK half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    clip = str(folder / "walk.npz")
+    arguments = ["--components", "1", "--basis", "3", "--solver", "closed-form"]
+    assert main(["fit", clip, "--out", str(out), *arguments]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith("No space left on device")
+    assert out.read_bytes() == before and list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--basis", "51"], "basis size: expected 1 to"),
+        (["--components", "0"], "components: expected 1 or more, got 0"),
+        (["--restarts", "0"], "restarts: expected 1 or more, got 0"),
+    ],
+)
+def test_impossible_sizes_are_one_line(folder, tmp_path, arguments, message):
+    run = subprocess.run(
+        [sys.executable, "-m", "prior", "fit", str(folder), "--out", str(tmp_path / "m.npz"),
+         "--solver", "closed-form", *arguments], capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 2 and message in run.stderr.splitlines()[-1]
+    assert not list(tmp_path.iterdir())

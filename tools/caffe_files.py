@@ -40,10 +40,12 @@ def read_weights(path):
     return {name: blobs for name, blobs, _ in _layers(path)}
 
 
-def copy_weights(source, target, layers):
-    """Write a .caffemodel with only the named layers of another."""
-    kept = b"".join(raw for name, _, raw in _layers(source) if name in layers)
-    Path(target).write_bytes(kept)
+def copy_weights(target, *sources):
+    """Write a .caffemodel with the layers of others; sources: (path, names of its layers)."""
+    kept = [raw for path, names in sources for name, _, raw in _layers(path) if name in names]
+    temporary = Path(f"{target}.new")
+    temporary.write_bytes(b"".join(kept))
+    temporary.replace(target)
 
 
 def read_state(path):

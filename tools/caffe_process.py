@@ -44,18 +44,33 @@ def environment():
     }
 
 
-def dry_run(net):
+def dry_run(net, save=None, seed=0):
     """Load a network for training in a process of its own, which Caffe may abort.
 
-    Returns {layer: [shape of each blob of weights]}. Raises CaffeError with Caffe's reason.
+    save: path of a .caffemodel for the weights that its fillers give with a seed. Returns
+    {layer: [shape of each blob of weights]}. Raises CaffeError with Caffe's reason.
     """
     command = [sys.executable, "-m", "tools.caffe_process", str(Path(net).resolve())]
+    command += [str(Path(save).resolve()), str(seed)] if save else []
     done = subprocess.run(
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise CaffeError(f"{net}: Caffe refuses this network: {last_error(done.stderr)}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def replace(path, write):
+    """Let write(path) write a file under another name, and give it its own when it is whole."""
+    temporary = path.with_name(path.name + ".new")
+    write(temporary)
+    temporary.replace(path)
+
+
+def shown(path):
+    """A path as short as it can be: from the repository's root if it lies there."""
+    path = Path(path)
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def last_error(log):
@@ -73,6 +88,8 @@ class Log:
 
     ITERATION = re.compile(r"\] Iteration (\d+).*, loss = (\S+)")
     OUTPUT = re.compile(r"\] +Train net output #\d+: (\S+) = (\S+)")
+    # What the data layer says of an image that it cannot use.
+    LEFT_OUT = re.compile(r"^PoseDataLayer: (.*); .* \((\d+) left out so far\)$")
     SNAPSHOT = re.compile(r"\] Snapshotting solver state to \w+ \w+ file (\S+)")
 
     def __init__(self, path):
@@ -89,24 +106,30 @@ class Log:
 
     def events(self):
         """What the new whole lines tell, of: ("iteration", int, loss), ("output", blob name,
-        loss) and ("snapshot", path)."""
+        loss), ("left out", reason, number so far) and ("snapshot", path)."""
         *lines, self.rest = (self.rest + self.file.read()).split("\n")
         for line in lines:
             if match := self.ITERATION.search(line):
                 yield "iteration", int(match[1]), float(match[2])
             elif match := self.OUTPUT.search(line):
                 yield "output", match[1], float(match[2])
+            elif match := self.LEFT_OUT.search(line):
+                yield "left out", match[1], int(match[2])
             elif match := self.SNAPSHOT.search(line):
                 yield "snapshot", match[1]
 
 
-def _print_shapes(net):
+def _print_shapes(path, save=None, seed=None):
     import caffe
 
-    params = caffe.Net(net, caffe.TRAIN).params
-    shapes = {name: [list(blob.data.shape) for blob in blobs] for name, blobs in params.items()}
+    if save:
+        caffe.set_random_seed(int(seed))
+    net = caffe.Net(path, caffe.TRAIN)
+    if save:
+        net.save(save)
+    shapes = {name: [list(blob.data.shape) for blob in blobs] for name, blobs in net.params.items()}
     print(json.dumps(shapes), flush=True)
 
 
 if __name__ == "__main__":
-    _print_shapes(sys.argv[1])
+    _print_shapes(*sys.argv[1:])

@@ -11,7 +11,6 @@ over all 17 landmarks, at the prior's typical limb scale: nothing of the truth i
 import argparse
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -22,12 +21,10 @@ from tqdm import tqdm
 import prior
 from prior import metrics
 from prior.skeleton import LANDMARKS, MIRROR, PROTOCOL_14
-from python_layers import annotations, belief_maps, crop
-from tools import caffe_process
-from tools.caffe_files import CaffeFileError, read_text, read_weights
+from python_layers import annotations, crop
+from tools.caffe_files import CaffeFileError
 from tools.caffe_process import CaffeError
-
-BATCH = 8
+from tools.inference import Estimator, Network, Person, add_options
 
 
 class EvaluationError(Exception):
@@ -59,70 +56,27 @@ def crops_of(people, size):
     return crops, cameras
 
 
-def check_weights(deploy, weights):
-    """That the weights are for this network. Raises CaffeError, CaffeFileError, EvaluationError."""
-    shapes = caffe_process.dry_run(deploy)
-    found = {name: [list(b.shape) for b in blobs] for name, blobs in read_weights(weights).items()}
-    for name, expected in shapes.items():
-        expected = [list(shape) for shape in expected]
-        if found.get(name) != expected:
-            raise EvaluationError(
-                f"{weights}: layer {name}: expected blobs {expected} for {deploy}, "
-                f"found {found.get(name, 'no such layer')}"
-            )
+def predict(network, people, **options):
+    """Run a Network on every annotated person, cropped by its box: Predictions.
 
-
-def predict(deploy, weights, people, subpixel=True):
-    """Run the network on every annotated person, cropped by its box, at one scale: Predictions.
-
-    subpixel: landmarks from the maps at a fraction of a cell, for every network alike; False is
-    the paper's most confident cell.
+    options: of inference.Estimator.
     """
-    check_weights(deploy, weights)
-    import caffe  # aborts on what check_weights refuses, so it comes after
-
-    caffe.set_mode_cpu()
-    net = caffe.Net(str(deploy), str(weights), caffe.TEST)
-    size = net.blobs["data"].shape[2]
-    # Caffe adds blobs of its own, with longer names, where one is read twice.
-    stages = sum(re.fullmatch(r"beliefs_stage\d+", name) is not None for name in net.blobs)
-    lifts = "pose" in net.blobs
-    stride = size // net.blobs["beliefs_stage1"].shape[2]
-    crops, cameras = crops_of(people, size)
-    points, beliefs = (np.empty((stages, len(people), len(LANDMARKS), 2)) for _ in range(2))
-    poses = np.empty((stages + 1, len(people), len(LANDMARKS), 3)) if lifts else None
-
-    def landmarks(blob, rows):
-        found, _ = belief_maps.argmax(net.blobs[blob].data[: len(rows)], subpixel)
-        found = belief_maps.to_input(found, stride)
-        return np.stack([crop.to_image(p, crops[i]) for p, i in zip(found, rows, strict=True)])
-
-    for name in ("data", "center_map", "camera")[: 3 if lifts else 2]:
-        net.blobs[name].reshape(BATCH, *net.blobs[name].shape[1:])
-    net.reshape()
+    estimator = Estimator(network, **options)
+    asked = (
+        Person(people.image(i), people.boxes[i], people.rotations[i],
+               people.intrinsics[i] if people.has_camera(i) else None)
+        for i in range(len(people))
+    )  # fmt: skip
     interval = 1 if sys.stderr.isatty() else 10
-    for start in tqdm(range(0, len(people), BATCH), "evaluate", unit="batch", mininterval=interval):
-        rows = range(start, min(start + BATCH, len(people)))
-        for place, i in enumerate(rows):
-            image = crop.read(people.files[i], people.image_sizes[i])
-            net.blobs["data"].data[place] = crop.input_blob(crop.warp(image, crops[i]))
-            net.blobs["center_map"].data[place] = crop.centre_map(crops[i])
-            if lifts:
-                net.blobs["camera"].data[place] = cameras[i]
-        net.forward()
-        for t in range(stages):
-            fused = f"fused_stage{t + 1}"
-            beliefs[t, rows] = landmarks(f"beliefs_stage{t + 1}", rows)
-            points[t, rows] = landmarks(fused, rows) if fused in net.blobs else beliefs[t, rows]
-            # A stage without lifting of its own (an option of the generator) has the next one's.
-            pose = next((p for p in (f"pose_stage{t + 1}", "pose") if p in net.blobs), None)
-            if lifts:
-                poses[t, rows] = net.blobs[pose].data[: len(rows)]
-        if lifts:
-            poses[stages, rows] = net.blobs["pose"].data[: len(rows)]
-    fusion = [net.params[f"fusion_stage{t + 1}"][0].data.mean() for t in range(stages)
-              if f"fusion_stage{t + 1}" in net.params]  # fmt: skip
-    return Predictions(points, beliefs, poses, np.array(fusion) if lifts else None)
+    bar = tqdm(estimator.estimates(asked), "evaluate", len(people), unit="image",
+               mininterval=interval)  # fmt: skip
+    points, beliefs, poses, _ = zip(*bar, strict=True)
+    return Predictions(
+        np.stack(points, axis=1).astype(float),
+        np.stack(beliefs, axis=1).astype(float),
+        np.stack(poses, axis=1).astype(float) if network.lifts else None,
+        np.array(network.fusion) if network.lifts else None,
+    )
 
 
 def errors_2d(points, people):
@@ -242,11 +196,14 @@ def evaluate(options):
     if not np.isfinite(people.poses_mm).all():
         raise EvaluationError(f"{options.data}: expected a 3D pose with every annotation")
     model = prior.load(options.prior)
-    predictions = predict(options.deploy, options.weights, people, options.subpixel)
-    size = _input_size(options.deploy)
+    network = Network(options.deploy, options.weights)
+    predictions = predict(network, people, scales=options.scales, flip=options.flip,
+                          subpixel=options.subpixel, model=model)  # fmt: skip
+    size = network.size
     errors = score(predictions, people, model, size)
     errors |= {"network": str(options.deploy), "weights": str(options.weights),
-               "data": str(options.data), "subpixel": options.subpixel}  # fmt: skip
+               "data": str(options.data), "subpixel": options.subpixel,
+               "scales": options.scales, "flip": options.flip}  # fmt: skip
     if options.training_data:
         training = annotations.load(options.training_data, check_images=False)
         errors |= baselines(people, training, model, size)
@@ -263,13 +220,6 @@ def evaluate(options):
           f"wrote {options.out}")  # fmt: skip
 
 
-def _input_size(deploy):
-    from caffe.proto import caffe_pb2
-
-    net = read_text(deploy, caffe_pb2.NetParameter())
-    return next(la for la in net.layer if la.name == "data").input_param.shape[0].dim[2]
-
-
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
     parser = argparse.ArgumentParser("python -m tools.evaluate", description=__doc__.split("\n")[0])
@@ -280,8 +230,7 @@ def main(arguments=None):
                         help="annotations the best single pose is taken from")  # fmt: skip
     parser.add_argument("--prior", type=Path, required=True, help="pose model (.npz)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
-    parser.add_argument("--subpixel", action=argparse.BooleanOptionalAction, default=True,
-                        help="landmarks at fractions of a cell; the paper: no (default: yes)")
+    add_options(parser)
     options = parser.parse_args(arguments)
     try:
         evaluate(options)

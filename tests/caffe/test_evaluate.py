@@ -66,7 +66,7 @@ def test_predictions_are_the_networks_one_image_at_a_time(build):
         found = dict(file)
     for i in (0, 4, 10):
         box = crop.frame(people.boxes[i], 128)
-        image = crop.read(people.files[i])
+        image = people.image(i)
         net.blobs["data"].data[0] = crop.input_blob(crop.warp(image, box))
         net.blobs["center_map"].data[0] = crop.centre_map(box)
         net.blobs["camera"].data[0] = crop.camera(people.rotations[i], box, people.intrinsics[i])

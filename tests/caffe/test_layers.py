@@ -1,5 +1,8 @@
 """The layers in Caffe: values, gradients, and what they say of wrong bottoms and parameters."""
 
+import shutil
+import tracemalloc
+
 import caffe
 import numpy as np
 import pytest
@@ -218,6 +221,20 @@ TILTED = np.stack(
 )
 
 
+def test_layers_of_one_model_share_their_tables_and_another_file_is_read_anew(tmp_path, model):
+    copy = tmp_path / "prior.npz"
+    shutil.copy(model, copy)
+
+    def lifter(**more):
+        made = lifting(tmp_path, {"model": str(copy)} | more)
+        return made.layers[list(made._layer_names).index("layer")].lifter
+
+    first = lifter()
+    assert lifter() is first and lifter(rotations=20) is not first
+    prior.fit(poses.random_poses(50), components=1, basis=2, solver="closed-form").save(copy)
+    assert lifter().model.components == 1
+
+
 @pytest.mark.parametrize("subpixel", [False, True])
 def test_lifting_is_argmax_then_lift(tmp_path, model, subpixel):
     layer = lifting(tmp_path, {"model": model, "subpixel": subpixel}, camera=True, pose=True)
@@ -343,6 +360,108 @@ def test_maps_that_diverged_stop_it_in_words(tmp_path, model):
     layer = lifting(tmp_path, {"model": model})
     with pytest.raises(ValueError, match="LiftingLayer: bottom 1.*diverged.*base_lr"):
         run(layer, maps=np.nan)
+
+
+# Batches and memory ---------------------------------------------------------------------------
+
+LAYERS = {
+    "fusion": ("fusion", "FusionLayer", {}, ["maps", "other"], ["top"]),
+    "projection": (
+        "projection", "ProjectionLayer", {"sigma": SIGMA, "backward": "central-difference"},
+        ["landmarks", "maps"], ["top"],
+    ),
+    "lifting": (
+        "lifting", "LiftingLayer", {"backward": "exact", "sigma": SIGMA},
+        ["maps", "camera"], ["top", "pose"],
+    ),
+}  # fmt: skip
+
+
+def one_of(kind, folder, model, size):
+    """(net of the layer, values for its inputs of a batch of `size`)."""
+    rng = np.random.default_rng(size)
+    values = {
+        "maps": belief_maps.render(rng.uniform(1, 10, (size, L, 2)), H, W, SIGMA),
+        "other": rng.normal(size=(size, L + 1, H, W)),
+        "landmarks": rng.uniform(1, 10, (size, L, 2)),
+        "camera": np.tile(TILTED[0], (size, 1, 1)),
+    }
+    module, layer, given, bottoms, tops = LAYERS[kind]
+    given = given | ({"model": model} if kind == "lifting" else {})
+    shapes = {name: np.shape(values[name]) for name in bottoms}
+    made = net(folder, inputs(**shapes), python_layer(module, layer, given, bottoms, tops))
+    return made, {name: values[name] for name in bottoms}
+
+
+def results(layer, values):
+    """Tops and gradients of one pass; the weights' diff is put back to 0."""
+    for name, value in values.items():
+        layer.blobs[name].reshape(*value.shape)
+    run(layer, **values)
+    for name, blob in layer.blobs.items():
+        if name not in values:
+            blob.diff[...] = np.random.default_rng(0).normal(size=blob.diff.shape)
+    for blobs in layer.params.values():
+        blobs[0].diff[...] = 0
+    layer.backward()
+    found = {name: blob.data.copy() for name, blob in layer.blobs.items()}
+    return found | {f"{name}'s": layer.blobs[name].diff.copy() for name in values}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_layer_takes_any_batch_and_remembers_none(tmp_path, model, kind):
+    layer, _ = one_of(kind, tmp_path, model, 2)
+    for size in (2, 5, 1, 3):
+        fresh, values = one_of(kind, tmp_path, model, size)
+        expected = results(fresh, values)
+        for name, array in results(layer, values).items():
+            np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("wanted", [(True, False), (False, True), (False, False)])
+def test_a_layer_honours_propagate_down(tmp_path, model, kind, wanted):
+    """A gradient that is not asked for is not written. Below each bottom is a layer that learns."""
+    _, values = one_of(kind, tmp_path, model, 2)
+    module, layer, given, bottoms, tops = LAYERS[kind]
+    given = given | ({"model": model} if kind == "lifting" else {})
+    below = "".join(
+        f'layer {{ name: "{b}" type: "Bias" bottom: "{b}" top: "{b}_" bias_param {{ axis: 0 '
+        "num_axes: 0 } }\n"
+        for b in bottoms
+    )
+    extra = " ".join(f"propagate_down: {str(each).lower()}" for each in wanted)
+    extra += " loss_weight: 1" * len(tops)  # Caffe skips what is under no loss
+    made = net(
+        tmp_path,
+        inputs(**{name: values[name].shape for name in bottoms}),
+        below,
+        python_layer(module, layer, given, [f"{b}_" for b in bottoms], tops, extra),
+        to_inputs=False,
+    )
+    for name in bottoms:
+        made.blobs[f"{name}_"].diff[...] = 7
+    run(made, {name: np.ones(made.blobs[name].shape) for name in tops}, **values)
+    for name, each in zip(bottoms, wanted, strict=True):
+        written = (made.blobs[f"{name}_"].diff != 7).any()
+        assert written == each, name
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_layers_memory_does_not_grow(tmp_path, model, kind):
+    layer, values = one_of(kind, tmp_path, model, 3)
+    for _ in range(3):
+        results(layer, values)
+    tracemalloc.start()
+    try:
+        results(layer, values)
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(20):
+            results(layer, values)
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 20_000  # bytes: less than a single map of one image for each pass
 
 
 # What is said of wrong bottoms and parameters -------------------------------------------------

@@ -11,7 +11,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from prior import skeleton
-from prototxt import generate
+from prototxt import generate, machines
 from tests.caffe import tiny_world
 from tools import caffe_process
 
@@ -71,7 +71,8 @@ def test_every_file_is_what_the_generator_writes():
     written = generate.files()
     assert set(written) == {str(path.relative_to(HERE)) for path in FILES}
     for path, content in written.items():
-        assert (HERE / path).read_bytes() == content.encode(), f"{path}: run prototxt/generate.py"
+        same = (HERE / path).read_bytes() == content.encode()
+        assert same, f"{path}: run python -m prototxt.generate"
         assert content.startswith("# Written by")
 
 
@@ -211,6 +212,29 @@ def test_receptive_field_of_the_original():
     assert receptive_field("cpm/deploy.prototxt", "beliefs_stage2") == 400 + 7
 
 
+@pytest.mark.parametrize("size", ["", "vgg/"])
+def test_pooling_is_that_of_the_released_files(size):
+    found = {
+        layer.name: (layer.pooling_param.kernel_size, layer.pooling_param.stride,
+                     layer.pooling_param.pool)
+        for layer in read(HERE / f"{size}cpm/deploy.prototxt").layer if layer.type == "Pooling"
+    }  # fmt: skip
+    assert found.pop("pool_center_lower") == (9, 8, caffe_pb2.PoolingParameter.AVE)
+    stages = (1, 2) if size == "" else (1,)
+    assert sorted(found) == [f"pool{i}_stage{t}" for i in (1, 2, 3) for t in stages]
+    assert set(found.values()) == {(3, 2, caffe_pb2.PoolingParameter.MAX)}
+
+
+def test_each_convolution_is_followed_by_its_relu_but_for_the_maps():
+    for folder in FOLDERS:
+        found = list(read(HERE / folder / "train.prototxt").layer)
+        for layer, after in zip(found, found[1:], strict=False):
+            if layer.type == "Convolution" and layer.convolution_param.num_output != 18:
+                assert after.type == "ReLU" and list(after.bottom) == list(layer.top)
+            elif layer.type == "Convolution":
+                assert after.type != "ReLU"
+
+
 @pytest.mark.parametrize("size", ["", "vgg/", "lite/"])
 @pytest.mark.parametrize("phase", ["train", "deploy"])
 def test_each_stage_is_that_of_figure_1(size, phase):
@@ -229,7 +253,10 @@ def test_each_stage_is_that_of_figure_1(size, phase):
             bottoms = list(found[f"concat_stage{t}"].bottom)
             assert bottoms[1:] == [f"fused_stage{t - 1}", "pool_center_lower"]
         if phase == "train":
-            assert list(found[f"loss_stage{t}"].bottom) == [f"fused_stage{t}", "label"]
+            seen = "_stage1" if t == 1 else ""  # stage 1 is to find everybody
+            known, loss = found[f"known_stage{t}"], found[f"loss_stage{t}"]
+            assert list(known.bottom) == [f"fused_stage{t}", f"mask{seen}"]
+            assert list(loss.bottom) == [f"known_stage{t}", f"label{seen}"]
     if phase == "deploy":
         assert list(found["lifting"].bottom) == [f"fused_stage{stages}", "camera"]
         assert list(found["lifting"].top) == ["landmarks", "pose"]
@@ -252,7 +279,10 @@ def test_blobs_have_the_documented_shapes(loaded, folder):
             assert blobs["pose" + suffix] == [1, skeleton.L, 3]
         assert blobs["fused_stage2"] == maps
     train = loaded[f"{folder}/train.prototxt"]["blobs"]
-    assert train["label"] == [train["data"][0], *maps[1:]]
+    batch = train["data"][0]
+    for seen in "", "_stage1":
+        assert train["label" + seen] == [batch, *maps[1:]]
+        assert train["mask" + seen] == [batch, maps[1]]
 
 
 @pytest.mark.parametrize("size", ["", "vgg/", "lite/"])
@@ -293,14 +323,21 @@ def test_other_choices():
 
     found = net(loss="beliefs", last_fusion=False, backward="exact")
     assert "fusion_stage6" not in found
-    assert list(found["loss_stage5"].bottom) == ["beliefs_stage5", "label"]
+    assert list(found["known_stage5"].bottom) == ["beliefs_stage5", "mask"]
     assert list(found["lifting_stage1"].propagate_down) == [True, False]
     assert json.loads(found["lifting_stage1"].python_param.param_str)["backward"] == "exact"
     assert json.loads(found["projection_stage1"].python_param.param_str)["backward"] != "none"
     assert list(net()["lifting_stage1"].propagate_down) == [False, False]
+    assert "per_landmark" not in net()["fusion_stage2"].python_param.param_str
+    landmark = net(fusion="landmark")["fusion_stage2"]
+    assert json.loads(landmark.python_param.param_str)["per_landmark"] is True
+    assert net(fusion="fixed")["fusion_stage2"].param[0].lr_mult == 0
+    assert net()["fusion_stage2"].param[0].lr_mult == landmark.param[0].lr_mult == 1
+    mixed = {"a.pack": 3, "b.pack": 1}
+    assert json.loads(net(data=mixed)["pose_data"].python_param.param_str)["source"] == mixed
     with pytest.raises(ValueError, match="last fusion learns nothing"):
         net(loss="beliefs")
 
 
 def test_the_constants_of_other_modules():
-    assert generate.LANDMARKS == skeleton.L
+    assert machines.LANDMARKS == skeleton.L

@@ -15,13 +15,13 @@ import pytest
 
 from prior import camera as cameras
 from prior.skeleton import LANDMARKS, L
-from python_layers import annotations, belief_maps, crop
+from python_layers import annotations, belief_maps, crop, packed
 from python_layers.pose_data import RADIX
 from tests.caffe.layer_net import net, python_layer
 from tools import caffe_process
 
 PEOPLE, SIZE, BATCH = 7, 64, 3
-TOPS = ("data", "label", "center_map", "camera")
+TOPS = ("data", "center_map", "label", "mask", "label_stage1", "mask_stage1", "camera")
 FIXED = "param { lr_mult: 0 decay_mult: 0 }"
 ROOT = Path(__file__).parents[2]
 
@@ -105,8 +105,12 @@ def test_a_batch_without_augmentation_is_the_slow_one(source, make):
         points = (view.matrix @ np.column_stack([people.points[i], np.ones(L)]).T).T
         sigma = 7 * SIZE / 368 / 4
         label = belief_maps.render((points[None] - 1.5) / 4, 16, 16, sigma)[0]
+        label[-1] = 0  # landmark i is missing, so the background is not known
         np.testing.assert_allclose(batch["label"], label, atol=1e-5)
         assert not label[i].any() and label[(i + 1) % L].any()
+        np.testing.assert_array_equal(batch["mask"], [j not in (i, L) for j in range(L + 1)])
+        for name in "label", "mask":  # alone in the picture
+            np.testing.assert_array_equal(batch[name], batch[f"{name}_stage1"])
         np.testing.assert_array_equal(batch["center_map"][0], crop.centre_map(view))
         expected = cameras.LEVEL
         if i % 2:
@@ -218,7 +222,7 @@ def training(folder, source, workers, max_iter=6):
     }  # fmt: skip
     folder.mkdir(exist_ok=True)
     (folder / "train.prototxt").write_text(
-        python_layer("pose_data", "PoseDataLayer", given, (), TOPS[:2], FIXED, "people")
+        python_layer("pose_data", "PoseDataLayer", given, (), TOPS[:4], FIXED, "people")
         + 'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { '
         'num_output: 18 kernel_size: 8 stride: 8 weight_filler { type: "gaussian" std: 0.01 } } }\n'
         'layer { name: "loss" type: "EuclideanLoss" bottom: "conv" bottom: "label" top: "loss" }\n'
@@ -393,6 +397,9 @@ def test_no_readable_image_is_an_error(source, make, workers):
 
 BAD = [
     ({"source": "no/such.json"}, "PoseDataLayer: source: no/such.json: no such file.*make data"),
+    ({"source": {}}, "source: expected a file, or files with whole shares"),
+    ({"source": {"a.json": 0.5}}, "source: expected a file, or files with whole shares"),
+    ({"source": {"no/such.json": 2}}, "PoseDataLayer: source: no/such.json: no such file"),
     ({"batch_size": 0}, "batch_size: expected at least 1"),
     ({"batch_size": "8"}, 'batch_size: expected int, got "8"'),
     ({"input_size": 66}, "input_size: expected a multiple of the stride 4"),
@@ -412,8 +419,58 @@ def test_bad_parameters(source, make, given, message):
 
 
 def test_tops_from_the_end_may_be_left_out(source, make):
-    data = make(source, tops=TOPS[:2])
+    data = make(source, tops=TOPS[:4])
     data.forward()
-    assert list(data.blobs) == ["data", "label"]
-    with pytest.raises(ValueError, match="expected 2 or 3 or 4 tops, got 1"):
-        make(source, tops=TOPS[:1])
+    assert list(data.blobs) == ["data", "center_map", "label", "mask"]
+    with pytest.raises(ValueError, match="expected 4 or 6 or 7 tops, got 2"):
+        make(source, tops=TOPS[:2])
+
+
+def test_a_missing_landmark_gives_no_gradient(tmp_path, source, make):
+    """The loss as the networks have it: maps times mask against the label."""
+    given = {"source": source, "batch_size": BATCH, "input_size": 32, "workers": 0}
+    loss = net(
+        tmp_path,
+        python_layer("pose_data", "PoseDataLayer", given, (), TOPS[:4], FIXED, "people"),
+        'layer { name: "maps" type: "Convolution" bottom: "data" top: "maps" convolution_param { '
+        'num_output: 18 kernel_size: 8 stride: 8 weight_filler { type: "gaussian" std: 0.01 } } }\n'
+        'layer { name: "known" type: "Scale" bottom: "maps" bottom: "mask" top: "known" '
+        "scale_param { axis: 0 } }\n"
+        'layer { name: "loss" type: "EuclideanLoss" bottom: "known" bottom: "label" top: "loss" }',
+        to_inputs=False,
+    )
+    loss.forward()
+    loss.backward()
+    maps, label, mask = (loss.blobs[name].data for name in ("maps", "label", "mask"))
+    expected = (maps - label) * mask[:, :, None, None] / BATCH
+    np.testing.assert_allclose(loss.blobs["maps"].diff, expected, atol=1e-7)
+    judged = np.abs(loss.blobs["maps"].diff).max(axis=(2, 3)) > 0
+    np.testing.assert_array_equal(judged, mask > 0)
+    assert not judged[[0, 1, 2], [0, 1, 2]].any() and judged.sum() == BATCH * 16
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_training_on_mixed_packed_sources(tmp_path, source, workers):
+    """To the last bit, with a damaged image in one of the sources."""
+    document = json.loads(Path(source).read_text())
+    for name in "ab":
+        with packed.Writer(tmp_path / f"{name}.pack", document["cameras"]) as writer:
+            for image, person in zip(document["images"], document["annotations"], strict=True):
+                data = (tmp_path / image["file_name"]).read_bytes()
+                writer.add(image, [person], data)
+    damaged = bytearray((tmp_path / "b.pack").read_bytes())
+    damaged[packed.HEADER.size + 100] ^= 1
+    (tmp_path / "b.pack").write_bytes(damaged)
+    mixed = {str(tmp_path / "a.pack"): 2, str(tmp_path / "b.pack"): 3}
+    path = training(tmp_path / "run", mixed, workers)
+    whole, resumed = caffe.SGDSolver(path), caffe.SGDSolver(path)
+    whole.step(6)
+    resumed.restore(str(tmp_path / "run/s_iter_3.solverstate"))
+    resumed.step(3)
+    for name in TOPS[:4]:
+        np.testing.assert_array_equal(whole.net.blobs[name].data, resumed.net.blobs[name].data)
+    for one, other in zip(whole.net.params["conv"], resumed.net.params["conv"], strict=True):
+        np.testing.assert_array_equal(one.data, other.data)
+    assert len(whole.net.layers[0].damaged) == 1
+    for solver in whole, resumed:
+        solver.net.layers[0].stop()

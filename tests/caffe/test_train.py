@@ -1,6 +1,7 @@
 """tools/train.py with the real caffe program: small runs, and what can go wrong in them."""
 
 import csv
+import json
 import re
 import shutil
 import signal
@@ -9,12 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
+from python_layers import annotations, packed
 from tests.caffe import tiny_world
-from tools import caffe_files, caffe_process, train
+from tools import caffe_files, caffe_process, curves, snapshots, train
 
 PROTOTXT = caffe_process.ROOT / "prototxt"
 ADAM = 'type: "Adam" base_lr: 1e-3 momentum: 0.9 momentum2: 0.999 lr_policy: "fixed"'
@@ -141,7 +144,7 @@ def test_interrupted_and_resumed_is_the_same_to_the_last_bit(whole, world, tmp_p
     assert process.returncode == 130, errors
     assert "the last good snapshot is" in printed
     assert "Traceback" not in errors
-    stopped = train.find_state(out, "auto", caffe_process.dry_run(out / "train.prototxt"))
+    stopped = snapshots.find_state(out, "auto", caffe_process.dry_run(out / "train.prototxt"))
     assert 0 < caffe_files.read_state(stopped).iteration < ITERATIONS
     assert not (out / "final.caffemodel").exists()
 
@@ -161,7 +164,7 @@ def test_a_truncated_snapshot_is_put_aside(whole, tmp_path, capsys, kind, left):
     whole_bytes = broken.read_bytes()
     broken.write_bytes(whole_bytes[: int(left * len(whole_bytes))])
     shapes = caffe_process.dry_run(out / "train.prototxt")
-    assert train.find_state(out, "auto", shapes) == out / "snapshot_iter_8.solverstate"
+    assert snapshots.find_state(out, "auto", shapes) == out / "snapshot_iter_8.solverstate"
     warning = capsys.readouterr().err
     assert warning.count("\n") == 1
     assert str(broken) in warning
@@ -185,7 +188,7 @@ def test_every_cut_of_a_file_is_noticed(whole, tmp_path):
     shapes = caffe_process.dry_run(out / "train.prototxt")
     path = out / "snapshot_iter_4.caffemodel"
     state = out / "snapshot_iter_4.solverstate"
-    train.check_snapshot(state, shapes)
+    snapshots.check_snapshot(state, shapes)
     content = path.read_bytes()
     starts, at = {}, 0  # of whole fields, where a protocol buffer looks whole
     for _, value, raw in caffe_files._fields(memoryview(content)):
@@ -196,7 +199,7 @@ def test_every_cut_of_a_file_is_noticed(whole, tmp_path):
     for end in ends:
         path.write_bytes(content[:end])
         with pytest.raises(caffe_files.CaffeFileError):
-            train.check_snapshot(state, shapes)
+            snapshots.check_snapshot(state, shapes)
 
 
 def test_a_loss_that_is_not_finite_stops(world, tmp_path, capsys):
@@ -337,6 +340,117 @@ def test_weights_of_another_network_start_where_they_fit(whole, world, tmp_path,
     theirs = caffe_files.read_weights(final)
     np.testing.assert_array_equal(ours["Mconv1_stage3"][0], theirs["Mconv1_stage3"][0])
     assert ours["Mconv2_stage3"][0].shape != theirs["Mconv2_stage3"][0].shape
+
+
+def packed_twin(world, path):
+    """The tiny data in one packed file."""
+    document = json.loads((world / "data/train.json").read_text())
+    with packed.Writer(path, document["cameras"]) as writer:
+        for image, person in zip(document["images"], document["annotations"], strict=True):
+            writer.add(image, [person], (world / "data" / image["file_name"]).read_bytes())
+    return path
+
+
+def test_packed_and_mixed_sources_train(world, tmp_path):
+    pack = packed_twin(world, tmp_path / "a.pack")
+    mixed = json.dumps({str(pack): 2, str(world / "data/train.json"): 1})
+    solver = write_solver(tmp_path, world, "lite/cpm", iterations=2)
+    net = tmp_path / "net.prototxt"
+    net.write_text(net.read_text().replace(f'"{world / "data/train.json"}"', mixed))
+    assert run(solver, "--out", tmp_path / "out") == 0
+    digests = json.loads((tmp_path / "out/inputs.json").read_text())
+    assert digests.keys() == {str(pack), str(world / "data/train.json")}
+    # The index tells the images by their checksums: the whole file need not be read.
+    (tmp_path / "world").mkdir()
+    shutil.copytree(world / "data", tmp_path / "world/data")
+    image = tmp_path / "world/data/1.png"
+    image.write_bytes((image.parent / "2.png").read_bytes())
+    other = packed_twin(tmp_path / "world", tmp_path / "b.pack")
+    assert annotations.digest(pack) == digests[str(pack)] != annotations.digest(other)
+
+
+def of_another_version(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:8] + bytes([9]) + content[9:])
+
+
+def cut_in_half(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (of_another_version, "expected version 1 of the packed format, got 9"),
+        (cut_in_half, "cut short"),
+    ],
+)
+def test_a_packed_file_of_no_use_is_one_line(world, tmp_path, capsys, damage, message):
+    pack = packed_twin(world, tmp_path / "a.pack")
+    solver = write_solver(tmp_path, world, "lite/cpm")
+    net = tmp_path / "net.prototxt"
+    net.write_text(net.read_text().replace(str(world / "data/train.json"), str(pack)))
+    damage(pack)
+    assert run(solver, "--out", tmp_path / "out") == 1
+    assert_one_line(capsys, "a.pack: ", message)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_prior_of_other_landmarks_is_one_line(world, tmp_path, capsys):
+    with np.load(world / "prior.npz") as file:
+        arrays = dict(file)
+    arrays["landmarks"] = arrays["landmarks"][::-1]
+    np.savez(tmp_path / "prior.npz", **arrays)
+    solver = write_solver(tmp_path, world)
+    net = tmp_path / "net.prototxt"
+    net.write_text(net.read_text().replace(str(world / "prior.npz"), str(tmp_path / "prior.npz")))
+    assert run(solver, "--out", tmp_path / "out") == 1
+    assert_one_line(capsys, "refuses this network", "prior.npz", "landmarks")
+
+
+def test_weights_of_no_use_are_one_line(world, tmp_path, capsys):
+    net = caffe_pb2.NetParameter()
+    blob = net.layer.add(name="fc6", type="InnerProduct").blobs.add(data=[1.0])
+    blob.shape.dim.append(1)
+    (tmp_path / "other.caffemodel").write_bytes(net.SerializeToString())
+    solver = write_solver(tmp_path, world)
+    assert run(solver, "--out", tmp_path / "o", "--weights", tmp_path / "other.caffemodel") == 1
+    assert_one_line(capsys, "none of its layers fits the network")
+
+
+def test_a_gpu_that_is_not_there_is_one_line(world, tmp_path, capsys):
+    solver = write_solver(tmp_path, world, "lite/cpm", iterations=1)
+    if run(solver, "--out", tmp_path / "out", "--gpu", 0):
+        assert_one_line(capsys, "caffe ended with", "CPU-only")
+
+
+def test_an_image_that_cannot_be_used_is_reported(world, tmp_path, capsys):
+    shutil.copytree(world, tmp_path / "world")
+    (tmp_path / "world/data/2.png").write_bytes(b"no image")
+    solver, out = write_solver(tmp_path, tmp_path / "world", "lite/cpm", iterations=8), tmp_path
+    assert run(solver, "--out", out / "out") == 0
+    printed, errors = capsys.readouterr()
+    assert "1 images could not be used" in printed and "caffe.log names them" in printed
+    assert "2.png: expected an image, got something else" in errors
+
+
+def test_curves_are_drawn(whole, tmp_path, capsys):
+    _, out = whole
+    assert cv2.imread(str(out / "loss.png")).shape[2] == 3
+    two = [str(out), str(copy_run(out, tmp_path / "other"))]
+    assert curves.main([*two, "--out", str(tmp_path / "both.png")]) == 0
+    assert cv2.imread(str(tmp_path / "both.png")).std() > 5
+    rows = curves.read(out)
+    iterations, losses = curves._column("a", rows, "loss_stage2")
+    assert iterations.tolist() == [int(row["iteration"]) for row in rows if row["loss_stage2"]]
+    means = curves._means(np.arange(600), losses.repeat(600)[:600])
+    assert len(means[0]) == curves.PARTS and means[0][0] == 4.5  # of 0 to 9
+    assert curves.main([str(tmp_path), "--out", str(tmp_path / "none.png")]) == 1
+    assert_one_line(capsys, "loss.csv")
+    (tmp_path / "loss.csv").write_text("iteration,loss\n1,abc\n")
+    assert curves.main([str(tmp_path), "--out", str(tmp_path / "none.png")]) == 1
+    assert_one_line(capsys, "loss.csv: expected numbers")
+    assert not (tmp_path / "none.png").exists()
 
 
 @pytest.mark.slow

@@ -1,0 +1,54 @@
+"""The schedules, as Caffe's SolverParameter in text."""
+
+SEED = 2017  # our choice; one for all, so that baseline and paper's network see the same images
+
+# The solvers. Snapshots go where tools/train.py says; the prefix here serves a bare caffe train.
+FROM_SCRATCH = """\
+# The schedule of CPM, for a batch of 16.
+base_lr: 8e-5
+momentum: 0.9
+weight_decay: 5e-4
+lr_policy: "step"
+gamma: 0.333
+stepsize: 136106
+max_iter: 600000
+"""
+FINE_TUNING = """\
+# The schedule of the paper's authors, from CPM's weights, for a batch of 8.
+base_lr: 5e-4
+lr_policy: "step"
+stepsize: 50000
+max_iter: 173000
+# CPM's: the authors' are not known.
+gamma: 0.333
+momentum: 0.9
+weight_decay: 5e-4
+"""
+LONG = "display: 20\naverage_loss: 20\nsnapshot: 5000\n"
+LITE_SOLVER = """\
+# Our choice: Adam needs a tenth of the iterations of momentum here, and no tuning.
+type: "Adam"
+base_lr: 2e-3
+momentum: 0.9
+momentum2: 0.999
+# Our choice: down to 0 in a straight line, since the last small steps gain most.
+lr_policy: "poly"
+power: 1
+max_iter: 2800
+display: 10
+average_loss: 10
+snapshot: 700
+"""
+
+
+def solver(base, folder, suffix, schedule):
+    """A solver of one network; schedule: lines of SolverParameter."""
+    run = folder.replace("/", "-") + suffix
+    return f"""\
+net: "{base}/{folder}/train{suffix}.prototxt"
+{schedule}\
+# One seed for the fillers and dropout of all networks.
+random_seed: {SEED}
+snapshot_prefix: "build/train/{run}/snapshot"
+solver_mode: CPU
+"""

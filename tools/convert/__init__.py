@@ -1,0 +1,1 @@
+"""From the original files of public data sets to one packed file: python -m tools.convert."""

@@ -1,0 +1,48 @@
+"""COCO's person_keypoints_*.json and its images.
+
+Its 17 keypoints are others than ours: eyes and ears have no counterpart; spine, neck and head top
+are missing here, and the hip is put between the two. Groups ("iscrowd") have no landmarks.
+"""
+
+import json
+
+import numpy as np
+
+from tools.convert.entries import ConversionError, Entry, person
+
+# Our landmark: COCO's name for it.
+JOINTS = {"nose": "nose", "left foot": "left_ankle", "right foot": "right_ankle"} | {
+    f"{side} {joint}": f"{side}_{joint}"
+    for side in ("left", "right")
+    for joint in ("hip", "knee", "shoulder", "elbow", "wrist")
+}
+
+
+def read(annotations, folder):
+    """List of Entry from the JSON file and the folder of images. Raises ConversionError."""
+    try:
+        with open(annotations, encoding="utf-8") as file:
+            document = json.load(file)
+        (category,) = (c for c in document["categories"] if c.get("name") == "person")
+        order = {name: category["keypoints"].index(name) for name in JOINTS.values()}
+        names = {image["id"]: str(image["file_name"]) for image in document["images"]}
+        people = {}
+        for record in document["annotations"]:
+            found = _person(record, order)
+            if found:
+                people.setdefault(names[record["image_id"]], []).append(found)
+    except OSError as error:
+        raise ConversionError(f"{annotations}: cannot be read: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ConversionError(
+            f"{annotations}: expected COCO's person keypoints: {type(error).__name__}: {error}"
+        ) from None
+    return [Entry({"file_name": name}, found, folder / name) for name, found in people.items()]
+
+
+def _person(record, order):
+    if record.get("iscrowd") or not record.get("num_keypoints", 1):
+        return None
+    keypoints = np.array(record["keypoints"], dtype=float).reshape(-1, 3)
+    found = {name: keypoints[order[theirs]] for name, theirs in JOINTS.items()}
+    return person({name: row for name, row in found.items() if row[2]}, record["bbox"])

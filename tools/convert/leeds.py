@@ -1,0 +1,52 @@
+"""Leeds Sports Pose and its extended training set: joints.mat and images/.
+
+    joints (3, 14, N) for images/im0001.jpg ...: x, y and 1 for a hidden joint; all are annotated
+    joints (14, 3, N) for images/im00001.jpg ... (extended): x, y and 0 for a missing joint
+
+Pixels count from 1 there. Missing here: spine and nose; the hip is put between the two.
+"""
+
+import numpy as np
+
+from tools.convert.entries import ConversionError, Entry, person
+from tools.convert.matlab import load
+
+# In the order of the file.
+JOINTS = (
+    "right foot", "right knee", "right hip", "left hip", "left knee", "left foot", "right wrist",
+    "right elbow", "right shoulder", "left shoulder", "left elbow", "left wrist", "neck",
+    "head top",
+)  # fmt: skip
+
+
+def read(folder, part="all"):
+    """List of Entry. part: "all", or of the original set its first half, "train", or "test".
+
+    Raises ConversionError.
+    """
+    path = folder / "joints.mat"
+    joints = np.asarray(load(path, "joints"))
+    if joints.ndim == 3 and joints.shape[:2] == (3, len(JOINTS)):
+        digits, visible = 4, 2 - joints[2].T  # 1: hidden
+        points = joints[:2].transpose(2, 1, 0)
+    elif joints.ndim == 3 and joints.shape[:2] == (len(JOINTS), 3):
+        digits, visible = 5, 2 * joints[:, 2].T  # 0: missing
+        points = joints[:, :2].transpose(2, 0, 1)
+    else:
+        raise ConversionError(
+            f"{path}: expected joints (3, 14, N) or (14, 3, N), got {joints.shape}"
+        )
+    if joints.dtype.kind not in "fiu" or not np.isin(visible, (0, 1, 2)).all():
+        raise ConversionError(f"{path}: expected numbers, and 0 or 1 for each joint's visibility")
+    half = len(points) // 2
+    chosen = {"all": slice(None), "train": slice(half), "test": slice(half, None)}[part]
+    if part != "all" and digits == 5:
+        raise ConversionError(f"{path}: the extended set is for training as a whole: --part all")
+    entries = []
+    for i in range(len(points))[chosen]:
+        rows = np.column_stack([points[i] - 1, visible[i]])
+        found = {name: row for name, row in zip(JOINTS, rows, strict=True) if row[2]}
+        name = f"im{i + 1:0{digits}}.jpg"
+        if found:
+            entries.append(Entry({"file_name": name}, [person(found)], folder / "images" / name))
+    return entries

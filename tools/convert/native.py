@@ -1,0 +1,26 @@
+"""Our own JSON of annotations (python_layers/annotations.py), packed with its images."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from python_layers import annotations
+from tools.convert.entries import Entry
+
+
+def read(path):
+    """(cameras of the JSON format, list of Entry). Raises annotations.AnnotationError."""
+    annotations.load(path)  # checks all of it
+    document = json.loads(path.read_text(encoding="utf-8"))
+    people = {}
+    for record in document["annotations"]:
+        record = record | {"keypoints": np.reshape(record["keypoints"], (-1, 3))}
+        people.setdefault(record["image_id"], []).append(record)
+    folder = Path(path).parent
+    found = [
+        Entry(image, people[image["id"]], folder / image["file_name"])
+        for image in document["images"]
+        if image["id"] in people
+    ]
+    return document.get("cameras", {}), found

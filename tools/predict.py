@@ -1,0 +1,83 @@
+"""The pose of a person in each image: python -m tools.predict DEPLOY CAFFEMODEL IMAGE... --out F.
+
+F is JSON: {image: {"landmarks": 17 x [x, y] px, "confidence": 17 maxima of the belief maps,
+"pose_mm": 17 x [x, y, z], world axes, y up (of a network with lifting)}}, in the order of
+"landmark_names". Without --box the whole image is searched for the person in its middle, or at
+--centre. Without --elevation the camera is taken to be level.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import prior
+from prior.camera import level_camera
+from prior.skeleton import LANDMARKS
+from python_layers import images
+from tools.caffe_files import CaffeFileError
+from tools.caffe_process import CaffeError, replace
+from tools.inference import Estimator, Network, Person, add_options, whole_image
+
+
+def predict(given):
+    """What is written: see the top. Raises ValueError, CaffeError, CaffeFileError or OSError."""
+    pictures = {str(path): images.read(path) for path in given.images}
+    model = prior.load(given.prior) if given.prior else None
+    estimator = Estimator(
+        Network(given.deploy, given.weights), scales=given.scales, flip=given.flip,
+        subpixel=given.subpixel, model=model,
+    )  # fmt: skip
+    camera = level_camera(np.deg2rad(given.elevation))
+    people = (
+        Person(image, given.box or whole_image(image.shape, given.centre), camera)
+        for image in pictures.values()
+    )
+    result = {"landmark_names": LANDMARKS}
+    estimates = tqdm(estimator.estimates(people), "predict", len(pictures), disable=None)
+    for name, found in zip(pictures, estimates, strict=True):
+        result[name] = {
+            "landmarks": found.points[-1].round(2).tolist(),
+            "confidence": found.peak.round(4).tolist(),
+        }
+        if found.poses is not None:
+            result[name]["pose_mm"] = found.poses[-1].round(1).tolist()
+    return result
+
+
+def main(arguments=None):
+    """Run from the command line; returns the exit code."""
+    parser = argparse.ArgumentParser("python -m tools.predict", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("deploy", type=Path, help="deploy.prototxt of the network")
+    parser.add_argument("weights", type=Path, help="trained .caffemodel")
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--box", type=float, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"),
+                       help="of the person, px, in all images")  # fmt: skip
+    where.add_argument("--centre", type=float, nargs=2, metavar=("X", "Y"),
+                       help="of the person, px, in all images")  # fmt: skip
+    parser.add_argument("--elevation", type=float, default=0.0, metavar="DEGREES",
+                        help="how far the camera looks down (default: 0)")  # fmt: skip
+    add_options(parser)
+    parser.add_argument("--prior", type=Path, help="pose model (.npz), for averaged maps")
+    given = parser.parse_args(arguments)
+    try:
+        result = predict(given)
+        replace(given.out, lambda path: path.write_text(json.dumps(result, indent=1) + "\n"))
+    except (CaffeError, CaffeFileError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
+    print(given.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
