@@ -3,7 +3,6 @@
 import json
 from types import SimpleNamespace
 
-import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -14,15 +13,13 @@ from tools import figures
 
 
 @pytest.fixture
-def run(tmp_path):
+def run():
     """12 images of two actions; errors rise with the number within an action."""
     count = 12
-    path = tmp_path / "a.png"
-    assert cv2.imwrite(str(path), np.full((100, 100, 3), 200, np.uint8))
     truth = np.random.default_rng(0).uniform(20, 80, (count, 17, 2))
     poses = random_poses(count)
     people = SimpleNamespace(
-        files=(str(path),) * count, subjects=("S9",) * count,
+        image=lambda i: np.full((100, 100, 3), 200, np.uint8), subjects=("S9",) * count,
         actions=("punch",) * 6 + ("run",) * 6, boxes=np.tile([20.0, 20, 60, 60], (count, 1)),
         points=truth, poses_mm=poses, rotations=np.tile(LEVEL, (count, 1, 1)),
     )  # fmt: skip

@@ -79,8 +79,7 @@ def load(evaluation, data, model):
 
 def picture(people, i):
     """The image of a record, RGB."""
-    image = people.image(i) if hasattr(people, "image") else cv2.imread(people.files[i])
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(people.image(i), cv2.COLOR_BGR2RGB)
 
 
 def draw_image(cell, people, i, points=None, **style):

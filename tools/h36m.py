@@ -197,21 +197,21 @@ def mismatch(points, poses, camera):
 
 def frames(source, subjects, known, views, report):
     """Entries of the subjects' frames: training's 10 a second, or those of the protocols."""
-    for subject, video in tqdm(
-        [(s, f"{name}.{c}") for s in subjects for name in known[s] for c in protocols.CAMERAS],
+    for subject, name, camera in tqdm(
+        [(s, name, camera) for s in subjects for name in known[s] for camera in protocols.CAMERAS],
         "videos", unit="video", disable=None,
     ):  # fmt: skip
-        name, camera = video.rsplit(".", 1)
-        path = source.place(subject, "Videos") / f"{video}.mp4"
-        if subject in TRAINING:
-            yield from human36m.read(path, views, human36m.RATE // protocols.PROTOCOLS[0].step,
-                                     report)  # fmt: skip
-            continue
-        trials = {(subject, n): trial for n, (_, trial) in known[subject].items()}
-        for entry in human36m.read(path, views, human36m.RATE, report):
-            row = protocols.index([subject], [name], [camera], [entry.image["frame"]], trials)
-            if any(len(protocols.select(p, row)) for p in protocols.PROTOCOLS):
-                yield entry
+        def wanted(count, subject=subject, name=name, camera=camera):
+            if subject in TRAINING:
+                return range(0, count, protocols.PROTOCOLS[0].step)
+            trials = {(subject, n): trial for n, (_, trial) in known[subject].items()}
+            index = protocols.index([subject] * count, [name] * count, [camera] * count,
+                                    range(count), trials)  # fmt: skip
+            return protocols.tested(index)
+
+        path = source.place(subject, "Videos") / f"{name}.{camera}.mp4"
+        places = {kind: source.place(subject, kind) for kind in ("D2_Positions", "D3_Positions")}
+        yield from human36m.read(path, views, wanted, report, places)
 
 
 def prepare(folder, out, videos=True):

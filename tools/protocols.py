@@ -173,6 +173,11 @@ def select(protocol, frames, video=True):
     return np.flatnonzero(chosen)
 
 
+def tested(frames):
+    """The rows of an Index of videos that some protocol tests on."""
+    return np.unique(np.concatenate([select(protocol, frames) for protocol in PROTOCOLS]))
+
+
 def describe(protocol, video=True):
     """The frames of a protocol in words."""
     step = protocol.step

@@ -159,8 +159,7 @@ def _sequences(path, subject, trials):
             index = protocols.index(
                 [subject] * count, [sequence] * count, [camera] * count, range(count), trials
             )
-            rows = [protocols.select(protocol, index) for protocol in protocols.PROTOCOLS]
-            rows = np.unique(np.concatenate(rows))
+            rows = protocols.tested(index)
             if len(rows):
                 yield Truth(
                     str(path), True, index.take(rows), arrays[name][rows].astype(float),

@@ -30,7 +30,8 @@ def _human36m(given):
     paths = human36m.videos(given.folder, given.subjects)
     report = entries.Report()
     found = itertools.chain.from_iterable(
-        human36m.read(path, views, given.step, report) for path in paths
+        human36m.read(path, views, lambda count: range(0, count, given.step), report)
+        for path in paths
     )
     cameras = {
         name: {"rotation": c.rotation, "position_mm": c.position, "intrinsics": c.intrinsics}
