@@ -10,6 +10,7 @@ import prior
 from prior import metrics
 from prior.camera import look_at, perspective
 from prior.skeleton import LANDMARKS, L, limb_scale
+from python_layers import annotations
 from tests.poses import random_poses
 from tools import compare, evaluate, page, predictions, scoring, truth
 from tools.predictions import PredictionError
@@ -102,6 +103,24 @@ def test_truth_of_annotations(data):
     assert set(frames.index.trial[frames.index.sequence == "run"]) == {2}
     assert len(frames.select(PROTOCOLS[1])) == 3 * 4 * FRAMES  # S11
     assert len(frames.select(PROTOCOLS[2])) == 2 * 2 * FRAMES  # camera 3, trial 1
+
+
+def test_cropped_images_are_compared_in_px_of_the_original(data, tmp_path):
+    """Points and intrinsics of the truth, and the points that evaluation writes of the crops."""
+    whole = truth.load([data])
+    changed = json.loads(data.read_text())
+    for image, person in zip(changed["images"], changed["annotations"], strict=True):
+        image["offset"] = offset = [100 + image["id"], 50]
+        points = np.reshape(person["keypoints"], (L, 3)) - [*offset, 0]
+        person["keypoints"] = points.ravel().tolist()
+    data.write_text(json.dumps(changed))
+    cropped = truth.load([data])
+    np.testing.assert_allclose(cropped.points, whole.points)
+    np.testing.assert_allclose(cropped.intrinsics, whole.intrinsics)
+    people = annotations.load(data, check_images=False)
+    arrays = evaluate.frames_of(people) | {"points": people.points[None]}
+    found = predictions.load(save(tmp_path / "p.npz", arrays)).take(whole.index)
+    np.testing.assert_allclose(found.points[0], whole.points)
 
 
 def test_truth_in_metres_is_named(data):
@@ -373,11 +392,9 @@ def test_wrong_data_is_one_line_and_writes_nothing(tmp_path, model, capsys):
 
 
 def test_evaluate_says_which_frames_its_predictions_are_of(data):
-    from python_layers import annotations
-
     people = annotations.load(data, check_images=False)
     arrays = evaluate.frames_of(people)
-    assert all(a.dtype.kind in "Ui" for a in arrays.values())
+    assert all(a.dtype.kind in "Uif" for a in arrays.values())
     np.testing.assert_array_equal(arrays["frame"], people.frames)
     changed = json.loads(data.read_text())
     del changed["images"][0]["frame"]

@@ -181,7 +181,8 @@ def frames_of(people):
                "camera": people.camera_names, "frame": people.frames}  # fmt: skip
     if any(None in column for column in columns.values()):
         return {}
-    return {"landmarks": np.array(LANDMARKS)} | {k: np.array(v) for k, v in columns.items()}
+    named = {name: np.array(column) for name, column in columns.items()}
+    return named | {"landmarks": np.array(LANDMARKS), "offset": people.offsets}
 
 
 def write(path, content):

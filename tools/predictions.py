@@ -7,6 +7,8 @@ An .npz, or JSON of the same names, with one entry for each of M frames:
     points      (M, 17, 2) px of the original image; NaN (null in JSON): not found
     poses       (M, 17, 3) mm, world axes, y up
     confidence  (M, 17), weights for the lifting; may be left out
+    offset      (M, 2) px, where the image that was cropped from the original, and whose px the
+                points are, lies in it; may be left out
 
 `points`, `poses` or both; both may have a first axis of stages, of which the last is compared and
 the others are shown. `tools.evaluate` writes such files. Whatever does not fit is named and
@@ -107,6 +109,11 @@ def load(path):
         points, poses = (_coordinates(values, *a, count) for a in (("points", 2), ("poses", 3)))
         if points is None and poses is None:
             raise PredictionError("expected points (M, 17, 2) or poses (M, 17, 3), found neither")
+        if points is not None and values.get("offset") is not None:
+            offset = _array(values, "offset")
+            if offset.shape != (count, 2):
+                raise PredictionError(f"offset: expected ({count}, 2), got {offset.shape}")
+            points = points + offset[:, None]
         confidence = None
         if values.get("confidence") is not None:
             confidence = _array(values, "confidence")

@@ -124,8 +124,11 @@ def _from_annotations(path):
     trials = _marker(Path(path).resolve().parent)
     cameras = map(camera_name, people.camera_names)
     index = protocols.index(people.subjects, people.actions, cameras, people.frames, trials)
-    return Truth(str(path), trials is not None, index, people.points, people.poses_mm,
-                 people.rotations, people.intrinsics)  # fmt: skip
+    # From px of images that were cropped to those of the original.
+    intrinsics = people.intrinsics.copy()
+    intrinsics[:, :2, 2] += people.offsets
+    return Truth(str(path), trials is not None, index, people.points + people.offsets[:, None],
+                 people.poses_mm, people.rotations, intrinsics)  # fmt: skip
 
 
 def _from_positions(folder):
