@@ -12,7 +12,7 @@ from prior.camera import look_at, perspective
 from prior.skeleton import LANDMARKS, L, limb_scale
 from python_layers import annotations
 from tests.poses import random_poses
-from tools import compare, evaluate, page, predictions, scoring, truth
+from tools import compare, evaluate, page, predictions, protocols, scoring, truth
 from tools.predictions import PredictionError
 from tools.protocols import CAMERAS, PROTOCOLS
 from tools.truth import TruthError
@@ -346,7 +346,21 @@ def _has_all_published(text, found):
                 assert number is None or re.search(rf"\b{number}0?\b", text)
 
 
-def test_page_of_human36m_has_differences(data, model, tmp_path):
+def test_human36m_without_some_videos_is_withheld(data, model, tmp_path):
+    data.write_text(data.read_text().replace("punch", "Posing").replace("run", "Walking"))
+    (data.parent / truth.MARKER).write_text(json.dumps({"trials": {}}))
+    assert run(data, model, tmp_path / "out") == 1
+    found = json.loads((tmp_path / "out/compare.json").read_text())
+    assert found["results"] == [] and len(found["withheld"]) == 3
+    reason = found["withheld"][0]["reason"]
+    # All but three sequences of each subject.
+    assert f"no frame of {2 * 30 * 4 - 1 - 2 * 3 * 4} videos" in reason
+    assert "the first is S9, Directions, trial 1, camera 54138969; it has nothing of" in reason
+    assert "Directions, Discussion, Eating" in reason and "Walking," not in reason
+
+
+def test_page_of_human36m_has_differences(data, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(protocols, "lacking", lambda protocol, index: [])
     data.write_text(data.read_text().replace("punch", "Posing").replace("run", "Walking"))
     trials = {"trials": {"S9": {"Walking": 1, "Walking 1": 2}}}
     (data.parent / truth.MARKER).write_text(json.dumps(trials))

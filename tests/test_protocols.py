@@ -77,6 +77,18 @@ def test_the_damaged_video_only(index):
     assert "Directions" in chosen.sequence[chosen.subject == "S9"]
 
 
+def test_what_the_data_lacks_of_a_protocol(index):
+    for protocol in PROTOCOLS:
+        chosen = index.take(protocols.select(protocol, index))
+        assert protocols.lacking(protocol, chosen) == []
+    chosen = index.take(protocols.select(ONE, index))
+    part = chosen.take((chosen.sequence != "Walking") | (chosen.camera == "55011271"))
+    assert set(protocols.lacking(ONE, part)) == {
+        (subject, "Walking", 2, camera)
+        for subject in ("S9", "S11") for camera in set(CAMERAS) - {"55011271"}
+    }  # fmt: skip
+
+
 def test_actions_that_begin_alike_are_kept_apart(index):
     one = index.take(protocols.select(ONE, index))
     for action, names in {

@@ -127,7 +127,7 @@ def _beside(result, actions, whose):
             "scale)")  # fmt: skip
     yield (name, *(result["by_action"].get(a) for a in actions), result["mean"])
     gap = result.get("difference_by_action", {})
-    yield (f"less that of {whose}", *(gap.get(a) for a in actions), result["difference"])
+    yield (f"difference to {whose}", *(gap.get(a) for a in actions), result["difference"])
 
 
 def _table_2d(found):
@@ -143,7 +143,7 @@ def _table_2d(found):
     if found["human36m"]:
         for result in results:
             paper += [(f"ours: {result['method']}", result["mean"]),
-                      (f"less that of {rows[-1]['method']}", result["difference"])]  # fmt: skip
+                      (f"difference to {rows[-1]['method']}", result["difference"])]  # fmt: skip
         parts.append(("table", head, paper))
         return parts + ([("table", own, ours)] if ours else [])
     parts += [("text", "Ours, on this data:"), ("table", own, ours)] if ours else [

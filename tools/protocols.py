@@ -4,6 +4,7 @@ A sequence is one recording of a subject, named as the dataset's files: "Walking
 Every subject does each of 15 actions twice: its trials.
 """
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -171,6 +172,16 @@ def select(protocol, frames, video=True):
             & (frames.camera == camera)
         )
     return np.flatnonzero(chosen)
+
+
+def lacking(protocol, frames):
+    """The videos of a protocol of which an Index has no frame: [(subject, action, trial, camera)].
+    Without them a mean is not the protocol's."""
+    there = set(zip(*(a.tolist() for a in (frames.subject, frames.action, frames.trial,
+                                           frames.camera)), strict=True))  # fmt: skip
+    damaged = {(subject, action_of(name)[0], 2, camera) for subject, name, camera in DAMAGED}
+    wanted = itertools.product(protocol.subjects, ACTIONS, protocol.trials, protocol.cameras)
+    return [video for video in wanted if video not in there | damaged]
 
 
 def tested(frames):

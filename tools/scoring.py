@@ -132,6 +132,10 @@ def score(method, protocol, truth, lifter):
     if not len(truth):
         reason = f"the data has no frame of it: {protocols.describe(protocol, truth.human36m)}"
         return [], [Withheld(method.name, protocol.name, "all", reason)]
+    lacking = protocols.lacking(protocol, truth.index) if truth.human36m else []
+    if lacking:
+        reason = _lacking(lacking, set(truth.index.action.tolist()))
+        return [], [Withheld(method.name, protocol.name, "all", reason)]
     try:
         found = method.predictions and method.predictions.take(truth.index)
     except PredictionError as error:
@@ -152,6 +156,14 @@ def score(method, protocol, truth, lifter):
         more, reasons = _score_2d(method, protocol, truth, found.points)
         results, withheld = results + more, withheld + reasons
     return results, withheld
+
+
+def _lacking(videos, actions):
+    """What to say of data without some videos of a protocol."""
+    text = f"the data has no frame of {len(videos)} videos of the protocol, the first is "
+    text += "{}, {}, trial {}, camera {}".format(*videos[0])
+    none = sorted({action for _, action, *_ in videos} - actions)
+    return f"{text}; it has nothing of the actions {', '.join(none)}" if none else text
 
 
 def _score_2d(method, protocol, truth, points):
