@@ -1,4 +1,3 @@
-import inspect
 import json
 
 import numpy as np
@@ -57,9 +56,9 @@ def test_every_ablation_is_there(frames, model, tmp_path):
     rotations = [s.rotations for s in by_group["rotations"] if not s.options]
     assert rotations == [20, 80, 100, 10000] and len(few) == 7
     assert {k for k, j in fitted if j == 25} >= {1, 3} and {j for k, j in fitted if k == 3} >= {5}
-    lift = inspect.signature(prior.Lifter.lift).parameters
-    assert ("refine" in lift) == any(s.options.get("refine") for s in found)
-    assert ("tilt" in lift) == any(s.options.get("tilt") for s in found)
+    (refined,) = [s for s in found if s.options.get("refine")]
+    (searched,) = [s for s in found if s.options.get("tilt")]
+    assert refined.rotations == 20 and searched.group == "camera"
     assert [s.name for s in by_group["landmarks"]] == ["true 2D", "detected: net"]
     np.testing.assert_array_equal(by_group["landmarks"][1].points, frames.points + 1)
     noise = by_group["noise added to the true 2D landmarks"]
@@ -95,6 +94,10 @@ def test_without_a_camera_only_procrustes_counts(frames, model):
         ablations.Setting("camera", "level", frames, frames.points, model, camera="level")
     )
     assert row["root_aligned_mm"] is None and row["procrustes_14_mm"] > 0
+    assert ablations.measure(
+        ablations.Setting("camera", "tilt", ablations.evenly(frames, 5), frames.points[:5], model,
+                          camera="tilt", options={"tilt": True})
+    )["root_aligned_mm"] is None  # fmt: skip
 
 
 def test_pages(frames, model, tmp_path):

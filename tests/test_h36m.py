@@ -244,7 +244,7 @@ def test_positions_that_do_not_fit_are_left_out_and_named(release, tmp_path, cap
     wrong.unlink()
     wrong.symlink_to(folder / "S1/MyPoseFeatures/D2_Positions/Walking.55011271.cdf")
     assert run(part, tmp_path / "out") == 0
-    assert "S9/Walking.54138969: its 3D positions project" in capsys.readouterr().out
+    assert "Walking.54138969.cdf: its 3D positions project" in capsys.readouterr().out
     frames = truth.load([tmp_path / "out"])
     s9 = frames.index.subject == "S9"
     assert not (s9 & (frames.index.sequence == "Walking")

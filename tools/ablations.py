@@ -7,7 +7,6 @@ true 2D landmarks against detected ones. Models for K and J are fitted to the mo
 """
 
 import argparse
-import inspect
 import json
 import sys
 import time
@@ -37,7 +36,6 @@ NOISE_PX = (0.0, 2.0, 5.0, 10.0)  # of the landmarks given
 NOISE_MM = (0.0, 10.0, 20.0, 40.0, 80.0)  # that the lifting reckons with
 # Added to the true 2D landmarks where the lifting's own noise is varied: exact ones want none.
 NOISE_GIVEN_PX = 5.0
-OPTIONS = inspect.signature(prior.Lifter.lift).parameters
 
 
 class Setting(NamedTuple):
@@ -79,7 +77,7 @@ def settings(frames, few, model, fit, detected):
     a model, or None without motion capture; detected: {name: Predictions}."""
     for count in ROTATIONS:
         yield Setting("rotations", f"{count:,}", few, few.points, model, rotations=count)
-        if count == 20 and "refine" in OPTIONS:
+        if count == 20:
             yield Setting("rotations", "20, refined", few, few.points, model, rotations=count,
                           options={"refine": True})  # fmt: skip
     if fit:
@@ -95,9 +93,8 @@ def settings(frames, few, model, fit, detected):
         yield Setting(f"noise reckoned with, at {NOISE_GIVEN_PX:g} px added", f"{mm:g} mm",
                       frames, given, model, noise_mm=mm)  # fmt: skip
     for camera, text in CAMERAS.items():
-        if camera != "tilt" or "tilt" in OPTIONS:
-            yield Setting("camera", text, frames, frames.points, model, camera=camera,
-                          options={"tilt": True} if camera == "tilt" else {})  # fmt: skip
+        yield Setting("camera", text, frames, frames.points, model, camera=camera,
+                      options={"tilt": True} if camera == "tilt" else {})  # fmt: skip
     yield Setting("landmarks", "true 2D", frames, frames.points, model)
     for name, found in detected.items():
         points = found.take(frames.index).points
@@ -150,9 +147,6 @@ def blocks(found):
            f"{lifting.ROTATIONS} rotations, noise {lifting.NOISE_MM:g} mm, the prior "
            f"{found['prior']}, true 2D landmarks, camera known. Groups with other frames cannot be "
            "set against each other.")  # fmt: skip
-    if "refine" not in OPTIONS or "tilt" not in OPTIONS:
-        yield ("text", "This version of the lifting neither refines the angle nor searches the "
-               "camera's tilt: those rows are left out.")  # fmt: skip
     if not found["mocap"]:
         yield ("text", "No motion capture was named (--mocap): no models of other K and J.")
     head = ("", "frames", "not lifted", "3D error, mm: hip aligned, typical scale, 17 landmarks",
@@ -201,8 +195,8 @@ def main(arguments=None):
     parser.add_argument("--predictions", type=named_file, nargs="*", default=[],
                         metavar="NAME=FILE", help="detected landmarks")  # fmt: skip
     parser.add_argument("--frames", type=int, default=300, help="at most (default: 300)")
-    parser.add_argument("--rotation-frames", type=int, default=40,
-                        help="for the rotations, of which 10,000 take long (default: 40)")
+    parser.add_argument("--rotation-frames", type=int, default=20,
+                        help="for the rotations, of which 10,000 take long (default: 20)")
     parser.add_argument("--out", type=Path, default=Path("build/ablations"), help="folder")
     options = parser.parse_args(arguments)
     try:

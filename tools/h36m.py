@@ -173,26 +173,17 @@ def write_positions(path, source, subject, sequences, views):
         poses = reader.positions(three / f"{name}.cdf", 3) @ reader.Y_UP.T
         arrays[f"poses_mm/{name}"] = poses.astype(np.float32)
         for camera in protocols.CAMERAS:
-            video = f"{name}.{camera}"
-            points = reader.positions(two / f"{video}.cdf", 2)
-            reason = mismatch(points, poses, views[f"{subject}/{camera}"])
-            if reason:
-                left_out.append(f"{subject}/{video}: {reason}")
+            path_2d = two / f"{name}.{camera}.cdf"
+            points = reader.positions(path_2d, 2)
+            try:
+                human36m.check(path_2d, points, poses, views[f"{subject}/{camera}"])
+            except ConversionError as error:
+                left_out.append(f"left out: {error}")
             else:
-                arrays[f"points/{video}"] = points.astype(np.float32)
+                arrays[f"points/{name}.{camera}"] = points.astype(np.float32)
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
     return left_out
-
-
-def mismatch(points, poses, camera):
-    """Why 2D positions (F, 17, 2) are not those of poses (F, 17, 3) before a camera; or None."""
-    if len(points) != len(poses):
-        return f"{len(points)} frames of 2D positions and {len(poses)} of 3D"
-    error = np.median(np.linalg.norm(camera.project(poses) - points, axis=-1))
-    if error < human36m.MISMATCH:
-        return None
-    return f"its 3D positions project {error:.0f} px away from its 2D ones"
 
 
 def frames(source, subjects, known, views, report):

@@ -25,8 +25,8 @@ from prior.mocap import human36m as motion
 from prior.mocap.human36m import Y_UP
 from python_layers import crop
 from tools.convert.entries import ConversionError, Entry, box_round, person
+from tools.protocols import CAMERAS
 
-CAMERAS = ("54138969", "55011271", "58860488", "60457274")
 SUBJECTS = 11
 MISMATCH = 5.0  # px, mean over a pose: the dataset's own agree within a fraction of one
 QUALITY = 95  # of the JPEGs
@@ -136,7 +136,7 @@ def read(path, views, wanted, report, places=None):
     try:
         points = motion.positions(places["D2_Positions"] / f"{path.stem}.cdf", 2)
         poses = motion.positions(places["D3_Positions"] / f"{match[1]}.cdf", 3) @ Y_UP.T
-        _check(path, points, poses, views[name])
+        check(path, points, poses, views[name])
     except (ConversionError, MocapError) as error:
         report.leave_out(str(error))
         return
@@ -145,7 +145,9 @@ def read(path, views, wanted, report, places=None):
         yield _entry(picture, points[frame], poses[frame], facts | {"frame": frame})
 
 
-def _check(path, points, poses, camera):
+def check(path, points, poses, camera):
+    """ConversionError unless points (F, 17, 2) px are those of poses (F, 17, 3) mm, y up, before a
+    Camera."""
     if len(points) != len(poses):
         raise ConversionError(f"{path}: {len(points)} frames of 2D and {len(poses)} of 3D")
     if not (np.isfinite(points).all() and np.isfinite(poses).all()):
