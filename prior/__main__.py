@@ -3,7 +3,6 @@
 import argparse
 import json
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from tqdm import tqdm
 
 import prior
 from prior import alignment, fitting, lifting, mat_file, mixture, mocap, selection, show
-from prior.files import replacing
+from prior.files import replacing, write
 from prior.mocap import sampling
 from prior.normalise import PoseError
 from prior.skeleton import LANDMARKS
@@ -109,8 +108,7 @@ def select(options):
             "candidates": [dict(zip(candidate._fields[:4], candidate, strict=False))
                            for candidate in found],
         }  # fmt: skip
-        with replacing(options.out) as temporary:
-            temporary.write_text(json.dumps(result, indent=1))
+        write(options.out, json.dumps(result, indent=1) + "\n")
         print(f"wrote {options.out}")
 
 
@@ -171,10 +169,8 @@ def lift(options):
     arrays = lifted._asdict()
     if options.deviation:
         arrays["deviation_mm"] = lifter.deviation(points, lifted, lifted.camera, confidence)
-    temporary = options.out.with_name(f".{options.out.name}.tmp")
-    with open(temporary, "wb") as file:
+    with replacing(options.out) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, landmarks=np.array(LANDMARKS), **arrays)
-    os.replace(temporary, options.out)
     print(f"lifted {np.count_nonzero(lifted.ok)} of {len(points)} poses; wrote {options.out}")
 
 

@@ -4,6 +4,7 @@ A pass computes statistics of each chunk, and the caller merges them in order. N
 shared, so the same chunk functions run over partitions on an engine such as Dask: prior/README.md.
 """
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -12,6 +13,9 @@ from threadpoolctl import ThreadpoolController
 # Rows handled at once, so that temporaries stay in a core's cache: 2,048 and 4,096 were the fastest
 # of 1,024 to 16,384 on two machines. Even: a pose and its mirror image are neighbours.
 CHUNK = 4096
+
+
+_passing = threading.Lock()
 
 
 @cache
@@ -41,12 +45,16 @@ def each_chunk(function, count, size=None):
     size = size or CHUNK
     slices = [slice(i, min(i + size, count)) for i in range(0, count, size)]
     threads = min(cores(), len(slices))
-    with one_thread():
-        if threads <= 1:
-            yield from map(function, slices)
-            return
-        pool = ThreadPoolExecutor(threads)
-        try:
-            yield from pool.map(function, slices)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    # The limit on numpy's threads holds for the whole process: one at a time may set it.
+    if threads <= 1 or not _passing.acquire(blocking=False):
+        yield from map(function, slices)
+        return
+    try:
+        with one_thread():
+            pool = ThreadPoolExecutor(threads)
+            try:
+                yield from pool.map(function, slices)
+            finally:
+                pool.shutdown(cancel_futures=True)
+    finally:
+        _passing.release()

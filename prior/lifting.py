@@ -11,17 +11,16 @@ ridge nu (a'_j / std_j)^2 (weak_perspective.Systems), and the marginal density o
 probable (R, component) is (enumeration.py).
 """
 
-import threading
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from prior import gradient, posterior
 from prior import weak_perspective as weak
 from prior.camera import LEVEL, compose, turned
+from prior.chunks import each_chunk
 from prior.enumeration import BATCH, Enumeration, some
 from prior.skeleton import L
 
@@ -105,8 +104,7 @@ class Lifter:
             np.empty((count, 3, 3)) if tilt else cameras, np.empty(count, dtype=bool),
         )  # fmt: skip
 
-        def work(start):
-            rows = slice(start, start + CHUNK)
+        def work(rows):
             given = None if confidence is None else confidence[rows]
             out = Lifted(*(a[rows] for a in lifted))
             angle, find = angles[:, rows], self.enumeration
@@ -122,7 +120,7 @@ class Lifter:
             for i in range(0, len(pairs.row), BLOCK):
                 self._describe(views, some(pairs, slice(i, i + BLOCK)), out)
 
-        _in_threads(work, range(0, count, CHUNK))
+        deque(each_chunk(work, count, CHUNK), maxlen=0)
         lost = count - np.count_nonzero(lifted.ok)
         if lost:
             warnings.warn(
@@ -147,8 +145,7 @@ class Lifter:
         points, angles, confidence = weak.check(points, camera, confidence)
         grads = np.empty(points.shape)
 
-        def work(start):
-            rows = slice(start, start + CHUNK)
+        def work(rows):
             given = None if confidence is None else confidence[rows]
             views = weak.views(points[rows], angles[:, rows], given)
             grads[rows] = gradient.to_points(
@@ -157,7 +154,7 @@ class Lifter:
                 scale == "held",
             )  # fmt: skip
 
-        _in_threads(work, range(0, len(points), CHUNK))
+        deque(each_chunk(work, len(points), CHUNK), maxlen=0)
         return grads
 
     def posterior(self, points, lifted, camera=None, confidence=None, spread=True):
@@ -241,28 +238,3 @@ def lift(points, model, *, camera=None, confidence=None, rotations=ROTATIONS, no
          refine=False, tilt=False):  # fmt: skip
     """Lift 2D landmarks (N, L, 2) to 3D: `Lifter.lift` for a single call."""
     return Lifter(model, rotations, noise_mm).lift(points, camera, confidence, refine, tilt)
-
-
-# One at a time: the limit on BLAS's threads holds for the whole process.
-_threads = threading.Lock()
-_blas = ThreadpoolController()
-
-
-def threads():
-    """How many threads `lift` uses: as many as BLAS may (OMP_NUM_THREADS, threadpoolctl)."""
-    return max((library.num_threads for library in _blas.lib_controllers), default=1)
-
-
-def _in_threads(work, items):
-    """Call work(item) for all items, in threads that leave BLAS one each."""
-    if len(items) > 1 and _threads.acquire(blocking=False):
-        try:
-            count = threads()
-            with _blas.limit(limits=1), ThreadPoolExecutor(count) as pool:
-                for _ in pool.map(work, items):
-                    pass
-        finally:
-            _threads.release()
-    else:
-        for item in items:
-            work(item)

@@ -10,12 +10,12 @@ from scipy.special import logsumexp, softmax
 from sklearn.model_selection import GroupShuffleSplit
 
 from prior import alignment, ppca
-from prior.camera import look_at, perspective, toward
 from prior.chunks import each_chunk
 from prior.fitting import fit_each
 from prior.lifting import lift
 from prior.metrics import root_aligned, with_scale_of
 from prior.normalise import NormalisedPoses
+from prior.scene import room
 
 # The share of subjects or clips that is held out.
 SHARE = 0.2
@@ -89,36 +89,11 @@ def log_likelihood(model, poses_mm):
 
 
 def lifting_error(model, poses_mm, seed=0):
-    """MPJPE (mm; root-aligned, known limb scale) of poses (N, 17, 3) lifted from their projections
-    by cameras like Human3.6M's, each pose with one of its own."""
-    random = np.random.default_rng(seed)
-    points, cameras = photographs(poses_mm, random)
-    lifted = lift(points, model, camera=cameras)
-    return float(root_aligned(with_scale_of(lifted.pose, poses_mm), poses_mm).mean())
-
-
-# Human3.6M's cameras: 1,000 px wide, focal length 1,145 px, on tripods 4 to 5 m from the person.
-INTRINSICS = np.array([[1145.0, 0, 500], [0, 1145, 500], [0, 0, 1]])
-DISTANCE_MM = (4000.0, 5500.0)
-HEIGHT_MM = (300.0, 1000.0)  # above the person's middle
-
-
-def photographs(poses, random):
-    """Project poses (N, 17, 3), mm, each by a camera of its own that looks about at the person.
-
-    Returns (points (N, 17, 2) px, cameras (N, 3, 3), each turned toward the person).
-    """
-    points, cameras = np.empty((len(poses), 17, 2)), np.empty((len(poses), 3, 3))
-    for i, pose in enumerate(poses):
-        centre = pose.mean(axis=0)
-        azimuth, distance = random.uniform(-np.pi, np.pi), random.uniform(*DISTANCE_MM)
-        offset = [np.sin(azimuth) * distance, random.uniform(*HEIGHT_MM),
-                  np.cos(azimuth) * distance]  # fmt: skip
-        aim = centre + random.normal(size=3) * 300  # people are not always in the middle
-        camera = look_at(centre + offset, aim)
-        points[i] = perspective(pose, camera, centre + offset, INTRINSICS)
-        cameras[i] = toward(camera, INTRINSICS, points[i].mean(axis=0))
-    return points, cameras
+    """MPJPE (mm; root-aligned, known limb scale) of poses (N, 17, 3) lifted from their true points
+    in a room with cameras like Human3.6M's (scene.room)."""
+    scene = room(poses_mm, seed)
+    lifted = lift(scene.points, model, camera=scene.cameras)
+    return float(root_aligned(with_scale_of(lifted.pose, scene.truth), scene.truth).mean())
 
 
 def select(train, held_out, components, basis, **options):

@@ -5,33 +5,14 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from prior import metrics
-from prior.camera import decompose
 from prior.mocap import Clip, clip_npz
+from prior.scene import room
 from tests.poses import random_poses
 from tools import bench_lift, lift_accuracy
 
 
-def test_the_room_is_seen_by_cameras_like_human36ms():
-    scene = lift_accuracy.room(random_poses(200), seed=0)
-    assert np.abs(scene.points - [512, 512]).max() < 400  # wholly in the image
-    assert np.abs(scene.points.mean(axis=1) - [512, 512]).max() < 30  # turned towards the person
-    elevation = np.rad2deg(decompose(scene.cameras)[1])
-    assert 0 < elevation.min() and elevation.max() < 20
-    np.testing.assert_allclose(scene.truth[..., 1].min(axis=1), 0, atol=1e-9)
-    noise = scene.seen(10) - scene.points
-    assert noise.std() == pytest.approx(10, rel=0.05)
-    np.testing.assert_array_equal(noise, scene.seen(10) - scene.points)
-
-
-def test_clips_are_held_out_whole():
-    clips = [Clip(np.full((3, 17, 3), i), 1, "", "") for i in range(9)]
-    training, held = lift_accuracy.split(clips, seed=0)
-    numbers = [[int(p[0, 0, 0]) for p in part] for part in (training, held)]
-    assert len(numbers[1]) == 2 and sorted(sum(numbers, [])) == list(range(9))
-
-
 def test_a_regressor_answers_in_the_world():
-    scene = lift_accuracy.room(random_poses(400), seed=0)
+    scene = room(random_poses(400), seed=0)
     learned = lift_accuracy.Regressor(Ridge(1e-3), scene, seed=0)
     pose = learned.lift(scene.points, scene.cameras)
     error = lift_accuracy.errors(pose, scene.truth)

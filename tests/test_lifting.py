@@ -6,12 +6,12 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import prior
-from prior import enumeration, lifting, metrics, posterior, weak_perspective
+from prior import chunks, enumeration, lifting, metrics, posterior, weak_perspective
 from prior.camera import LEVEL, decompose, look_at, perspective, vertical_rotation
 from prior.normalise import PoseError
 from prior.skeleton import LANDMARKS, MIRROR, mirrored
-from tests.lifting_twin import lift_slowly
 from tests.poses import random_poses
+from tools.lifting_twin import lift_slowly
 
 INTRINSICS = np.array([[1145.0, 0, 512], [0, 1145, 512], [0, 0, 1]])
 
@@ -290,7 +290,7 @@ def test_chunks_and_threads_do_not_matter(lifter, monkeypatch):
     confidence = np.random.default_rng(0).choice([0.5, 1.0], 50)[:, None] * np.ones(17)
     whole = lifter.lift(points, cameras[0], confidence)
     grad = lifter.vjp(points, whole, cameras[0], confidence, pose=np.ones((50, 17, 3)))
-    before = lifting.threads()
+    before = chunks.cores()
     monkeypatch.setattr(lifting, "CHUNK", 7)
     monkeypatch.setattr(lifting, "BLOCK", 4)
     parts = lifter.lift(points, cameras[0], confidence)
@@ -298,9 +298,9 @@ def test_chunks_and_threads_do_not_matter(lifter, monkeypatch):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-4 if a is whole[7] else 1e-8)
     back = lifter.vjp(points, parts, cameras[0], confidence, pose=np.ones((50, 17, 3)))
     np.testing.assert_allclose(grad, back, atol=1e-8)
-    assert lifting.threads() == before
+    assert chunks.cores() == before
     with threadpool_limits(1):
-        assert lifting.threads() == 1
+        assert chunks.cores() == 1
 
 
 def test_tables_are_given_up_in_the_end(model, monkeypatch):

@@ -7,7 +7,7 @@ from scipy.stats import multivariate_normal
 
 import prior
 from prior import selection
-from prior.camera import check_rotation, vertical_rotation
+from prior.camera import vertical_rotation
 from prior.mocap import Clip
 from prior.normalise import NormalisedPoses, from_rows
 from tests.poses import random_poses
@@ -59,18 +59,6 @@ def test_log_likelihood_is_the_highest_density_over_the_yaw(model):
         best = minimize_scalar(lambda yaw: -density(yaw), bounds=(start - 0.1, start + 0.1),
                                method="bounded")  # fmt: skip
         assert value == pytest.approx(-best.fun, abs=1e-3)
-
-
-def test_cameras_look_at_the_person():
-    poses = random_poses(20)
-    points, cameras = selection.photographs(poses, np.random.default_rng(0))
-    check_rotation(cameras)
-    assert (points > -500).all() and (points < 1500).all()
-    # Turned toward the person: seen by it, the person's middle lies along the axis.
-    heights = np.ptp(points[..., 1], axis=1)
-    assert (heights > 150).all() and (heights < 800).all()
-    # y down: the head is above the feet in the image of one who stands.
-    assert (points[:, 10, 1] < points[:, [3, 6], 1].mean(axis=1)).mean() > 0.9
 
 
 def test_select_ranks_a_model_of_the_data_above_a_poorer_one():

@@ -18,8 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 import prior
-from prior import lifting, metrics, mocap
-from prior.files import replacing
+from prior import files, lifting, metrics, mocap
 from prior.normalise import PoseError
 from prior.skeleton import PROTOCOL_14
 from python_layers.annotations import AnnotationError
@@ -233,8 +232,7 @@ def write(out, found):
         ("ablations.md", page.as_markdown(TITLE, blocks(found))),
         ("ablations.html", page.as_html(TITLE, blocks(found))),
     ):
-        with replacing(out / name) as temporary:
-            temporary.write_text(text)
+        files.write(out / name, text)
 
 
 if __name__ == "__main__":

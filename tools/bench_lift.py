@@ -19,10 +19,12 @@ from tqdm import tqdm
 
 import prior
 from prior import lifting
+from prior.chunks import cores
+from prior.files import write
+from prior.scene import tilted
 from prior.skeleton import L
-from tests.lifting_twin import lift_slowly
-from tools.evaluate import write
-from tools.lift_accuracy import BASIS, read, tilted
+from tools.lift_accuracy import BASIS, read
+from tools.lifting_twin import lift_slowly
 
 PRODUCTS = L * (2 * L + 1)
 FLOOR_SHAPES = (256, 512, 1024, 2048, 8192)
@@ -110,7 +112,7 @@ def main(arguments=None):
             raise ValueError("--poses, --rounds: expected 1 or more")
         poses = np.concatenate([clip.poses for clip in read(None)])
         scene = tilted(np.resize(poses, (options.poses, L, 3)), 0.13, 0)
-        result = {"threads": lifting.threads(), "rotations": lifting.ROTATIONS, "basis": BASIS}
+        result = {"threads": cores(), "rotations": lifting.ROTATIONS, "basis": BASIS}
         for components in (1, 3):
             model = prior.fit(poses, components=components, basis=BASIS, solver="closed-form")
             name = f"K = {model.components}"

@@ -23,7 +23,7 @@ import prior
 from prior import mocap
 from prior.camera import turned
 from prior.chunks import CHUNK, cores, each_chunk
-from prior.files import replacing
+from prior.files import write
 from prior.mocap import deepmimic
 from prior.skeleton import L
 
@@ -174,8 +174,7 @@ def main(arguments=None):
             results.append(json.loads(out.read_text()))
     report = {"cores": cores(), "tiled_from": f"{len(poses)} poses of {len(clips)} clips",
               "noise_mm": NOISE_MM, "fits": results}  # fmt: skip
-    with replacing(options.out) as temporary:
-        temporary.write_text(json.dumps(report, indent=1))
+    write(options.out, json.dumps(report, indent=1) + "\n")
     print(_table(results))
     print(f"wrote {options.out}")
     return 0

@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import prior
-from prior.files import replacing
+from prior import files
 from python_layers.annotations import AnnotationError
 from tools import compare_page, page, predictions, scoring, truth
 from tools.predictions import PredictionError
@@ -88,8 +88,7 @@ def write(out, found):
         ("compare.md", lambda: page.as_markdown(compare_page.TITLE, compare_page.blocks(found))),
         ("index.html", lambda: page.as_html(compare_page.TITLE, compare_page.blocks(found))),
     ):
-        with replacing(out / name) as temporary:
-            temporary.write_text(make())
+        files.write(out / name, make())
 
 
 def named_file(text):

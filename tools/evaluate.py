@@ -10,7 +10,6 @@ over all 17 landmarks, at the prior's typical limb scale: nothing of the truth i
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 import prior
 from prior import metrics
+from prior.files import replacing, write
 from prior.skeleton import LANDMARKS, MIRROR, PROTOCOL_14
 from python_layers import annotations, crop
 from tools.caffe_files import CaffeFileError
@@ -185,13 +185,6 @@ def frames_of(people):
     return named | {"landmarks": np.array(LANDMARKS), "offset": people.offsets}
 
 
-def write(path, content):
-    """Write bytes or text: all, or nothing."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
-    os.replace(temporary, path)
-
-
 def evaluate(options):
     people = annotations.load(options.data)
     if not np.isfinite(people.poses_mm).all():
@@ -208,13 +201,10 @@ def evaluate(options):
     if options.training_data:
         training = annotations.load(options.training_data, check_images=False)
         errors |= baselines(people, training, model, size)
-    options.out.mkdir(parents=True, exist_ok=True)
     arrays = {name: a for name, a in predictions._asdict().items() if a is not None}
     arrays |= frames_of(people)
-    temporary = options.out / ".predictions.npz.tmp"
-    with open(temporary, "wb") as file:
+    with replacing(options.out / "predictions.npz") as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)
-    os.replace(temporary, options.out / "predictions.npz")
     write(options.out / "errors.json", json.dumps(errors, indent=1) + "\n")
     print(f"{errors['images']} images: 2D {errors['error_2d_px']:.2f} px, PCKh@0.5 "
           f"{100 * errors['pckh']:.1f} %, 3D {errors['mpjpe_mm']:.1f} mm root-aligned; "

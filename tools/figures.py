@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 import prior
 from prior import metrics, show
-from prior.files import replacing
+from prior.files import replacing, write
 from prior.skeleton import LANDMARKS
 from python_layers import annotations, belief_maps, crop
 from tools import page
@@ -302,8 +302,7 @@ def main(arguments=None):
                 with replacing(options.out / f"{name}.{suffix}") as temporary:
                     figure.savefig(temporary, dpi=150)
             blocks += [("figure", page.image(figure, text), text), ("text", text)]
-        with replacing(options.out / "index.html") as temporary:
-            temporary.write_text(page.as_html(TITLE, blocks))
+        write(options.out / "index.html", page.as_html(TITLE, blocks))
     except (FigureError, ValueError, KeyError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from prior.files import replacing
+from prior.files import replacing, write
 from prior.mocap import MocapError
 from prior.mocap import human36m as reader
 from tools import protocols, truth
@@ -217,8 +217,8 @@ def prepare(folder, out, videos=True):
         if not path.exists():
             left_out += write_positions(path, source, subject, known[subject], views)
     trials = {s: {n: trial for n, (_, trial) in names.items()} for s, names in known.items()}
-    with replacing(out / truth.MARKER) as temporary:
-        temporary.write_text(json.dumps({"source": str(folder), "trials": trials}, indent=1))
+    marker = {"source": str(folder), "trials": trials}
+    write(out / truth.MARKER, json.dumps(marker, indent=1) + "\n")
     parts = [*((f"{s}.pack", [s]) for s in TRAINING), ("test.pack", TEST)] if videos else []
     for name, subjects in parts:
         if not (out / name).exists():

@@ -2,7 +2,7 @@
 
     python -m tools.lift_accuracy [--mocap CLIP_OR_FOLDER ...] [--out FILE.json]
 
-A quarter of the clips, drawn at random, is held out; models and regressors learn from the others.
+A fifth of the clips, drawn at random, is held out; models and regressors learn from the others.
 Each pose stands within a metre of the middle of a room, any way round, before one of four
 cameras in its corners; the camera counts as turned towards the person, which known intrinsics
 allow. Nothing is tuned on held-out clips: noise_mm is looked at on the training clips alone.
@@ -13,7 +13,6 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import chi2
@@ -25,17 +24,12 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from tqdm import tqdm
 
 import prior
-from prior import lifting, metrics, mocap, posterior
-from prior.camera import decompose, look_at, toward, turned
+from prior import lifting, metrics, mocap, posterior, selection
+from prior.camera import decompose, turned
+from prior.files import write
 from prior.mocap import deepmimic
+from prior.scene import Scene, room, tilted
 from prior.skeleton import L, limb_scale, mirrored
-from tools.evaluate import write
-
-# Human3.6M's: 1000 x 1000 px, 1145 px focal length, in the corners of the capture area, about 4.5 m
-# from its middle and 1.6 m high.
-INTRINSICS = np.array([[1145.0, 0, 512], [0, 1145, 512], [0, 0, 1]])
-CAMERAS_MM = np.array([[x, 1600.0, z] for x in (-2000, 2000) for z in (-4000, 4000)])
-TARGET_MM = np.array([0.0, 900.0, 0.0])
 
 # One px at the body: 4.5 m away.
 MM_PER_PX = 4500 / 1145
@@ -44,52 +38,6 @@ NOISES_PX = (0, 5, 10, 20)
 NOISES_MM = (0, 5, 10, 15, 20, 30, 40, 60)
 TILTS_DEG = (0, 10, 20, 30)
 BASIS = 25
-
-
-class Scene(NamedTuple):
-    """Poses (N, L, 3), mm, world; their true points (N, L, 2), px; cameras (N, 3, 3)."""
-
-    truth: np.ndarray
-    points: np.ndarray
-    cameras: np.ndarray
-
-    def seen(self, noise_px, seed=0):
-        """The points with Gaussian noise."""
-        noise = np.random.default_rng(seed).normal(size=self.points.shape)
-        return self.points + noise_px * noise
-
-
-def room(poses, seed):
-    """The Scene of poses (N, L, 3) in the room."""
-    random = np.random.default_rng(seed)
-    count = len(poses)
-    truth = turned(metrics.centred(poses), random.uniform(-np.pi, np.pi, count))
-    # Feet on the ground, within a metre of the middle.
-    radius, azimuth = np.sqrt(random.random(count)) * 1000, random.uniform(-np.pi, np.pi, count)
-    truth[..., 0] += (radius * np.cos(azimuth))[:, None]
-    truth[..., 2] += (radius * np.sin(azimuth))[:, None]
-    truth[..., 1] -= truth[..., 1].min(axis=1, keepdims=True)
-    place = CAMERAS_MM[random.integers(len(CAMERAS_MM), size=count)]
-    fixed = {tuple(p): look_at(p, TARGET_MM) for p in CAMERAS_MM}
-    cameras = np.stack([
-        toward(fixed[tuple(p)], INTRINSICS, _project(c[None] - p, fixed[tuple(p)])[0])
-        for p, c in zip(place, truth.mean(axis=1), strict=True)
-    ])  # fmt: skip
-    return Scene(truth, _project(truth - place[:, None], cameras), cameras)
-
-
-def tilted(poses, elevation, seed):
-    """The Scene of poses 4.5 m before one camera that looks down on them by elevation, radians."""
-    random = np.random.default_rng(seed)
-    truth = turned(metrics.centred(poses), random.uniform(-np.pi, np.pi, len(poses)))
-    place = 4500 * np.array([0, np.sin(elevation), np.cos(elevation)])
-    camera = look_at(place, np.zeros(3))
-    return Scene(truth, _project(truth - place, camera), np.tile(camera, (len(poses), 1, 1)))
-
-
-def _project(offsets, cameras):
-    seen = offsets @ np.swapaxes(cameras, -1, -2) @ INTRINSICS.T
-    return seen[..., :2] / seen[..., 2:]
 
 
 def errors(pose, truth):
@@ -186,13 +134,6 @@ def read(paths):
     return [clip for path in paths for clip in mocap.read(path)]
 
 
-def split(clips, seed, share=4):
-    """Poses of the training clips and of the held-out ones: two lists of arrays."""
-    order = np.random.default_rng(seed).permutation(len(clips))
-    held = max(1, len(clips) // share)
-    return [clips[i].poses for i in order[held:]], [clips[i].poses for i in order[:held]]
-
-
 def at_most(poses, count):
     """Evenly spread `count` poses, or all."""
     return poses[np.linspace(0, len(poses) - 1, min(count, len(poses))).astype(int)]
@@ -200,10 +141,11 @@ def at_most(poses, count):
 
 def measure(clips, seed, count, views):
     """Everything that the result file holds."""
-    training, held = split(clips, seed)
-    inner, validation = split([mocap.Clip(p, 0, "", "") for p in training], seed + 1)
+    training, held = selection.split(clips, "clip", seed)
+    inner, validation = selection.split(training, "clip", seed + 1)
     training, held, inner, validation = (
-        np.concatenate(p) for p in (training, held, inner, validation)
+        np.concatenate([clip.poses for clip in part])
+        for part in (training, held, inner, validation)
     )
     held, validation = at_most(held, count), at_most(validation, count)
     basis = {"basis": BASIS, "solver": "closed-form", "seed": seed}

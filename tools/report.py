@@ -18,10 +18,10 @@ import numpy as np
 
 import prior
 from prior import metrics, show
+from prior.files import write
 from prior.skeleton import LANDMARKS
 from python_layers import annotations
 from tools import figures
-from tools.evaluate import write
 from tools.page import document, image, table
 
 NETWORKS = {"cpm": "CPM baseline", "lifting": "with lifting and fusion"}

@@ -20,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from prior import alignment, mocap
-from prior.files import replacing
+from prior.files import replacing, write
 from prior.fitting import BASIS
 from prior.mocap import deepmimic, sampling
 from prior.normalise import NormalisedPoses
@@ -111,8 +111,7 @@ def main(arguments=None):
         print(f"{row['way']:26s} {row['nll']:12.4f} {row['above_first']:16.4f} "
               f"{row['half_steps']:11d} {row['other_yaw']:10.1%} {worse:>13s} "
               f"{row['seconds']:8.1f}")  # fmt: skip
-    with replacing(options.out / "alignment.json") as temporary:
-        temporary.write_text(json.dumps(rows, indent=1))
+    write(options.out / "alignment.json", json.dumps(rows, indent=1) + "\n")
     with replacing(options.out / "alignment.png") as temporary:
         draw(histories).savefig(temporary, dpi=120)
     print(f"wrote {options.out}/alignment.json and alignment.png")
