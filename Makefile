@@ -31,7 +31,7 @@ export PYTHONPATH := $(CURDIR):$(CAFFE_ROOT)/python:$(CURDIR)/$(VENV)/site-packa
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Keeps the time and memory of a step for the demo's report.
 TIMED = $(SYSTEM_PYTHON) tools/timed.py
@@ -82,6 +82,39 @@ build/train/%/final.caffemodel: $$(net)/solver.prototxt $$(net)/train.prototxt \
 build/eval/%/errors.json: $$(net)/deploy.prototxt build/train/%/final.caffemodel | caffe
 	@$(TIMED) eval-$* $(PYTHON) -m tools.evaluate $^ --data build/data/test.json \
 	  --training-data build/data/train.json --prior build/prior.npz --out $(@D)
+
+# What is compared with the paper: annotations with 3D truth, or the folder of make h36m.
+DATA ?= build/data/test.json
+# Landmarks or poses of any detector: files as tools/predictions.py describes.
+PREDICTIONS ?=
+PRIOR ?= build/prior.npz
+# A network that is named, NET=..., is evaluated first.
+NETWORKS := $(if $(filter command environment,$(firstword $(origin NET))),$(NET))
+EVALUATED = $(foreach net,$(NETWORKS),build/eval/$(subst /,-,$(net))/errors.json)
+
+.PHONY: compare
+compare: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(EVALUATED) | venv ## our numbers beside the paper's, in build/compare; NET=..., PREDICTIONS="NAME=FILE ...", DATA=...
+	@$(PYTHON) -m tools.compare --data $(DATA) --prior $(PRIOR) --out build/compare \
+	  --predictions $(foreach net,$(NETWORKS),$(net)=build/eval/$(subst /,-,$(net))/predictions.npz) \
+	  $(PREDICTIONS)
+
+.PHONY: figures
+figures: build/eval/$(RUN)/errors.json ## figures 2 to 5 as in the paper, of the trained NET, in build/figures
+	@$(PYTHON) -m tools.figures --eval $(<D) --data build/data/test.json --prior build/prior.npz \
+	  --out build/figures
+
+# VIDEOS=no: only positions, enough to lift and score landmarks.
+.PHONY: h36m
+h36m: | venv ## checks and prepares Human3.6M in H36M=/path, into build/h36m; VIDEOS=no: without frames
+	@test -n "$(H36M)" || { echo "h36m: expected the dataset's folder: make h36m H36M=/path"; exit 1; }
+	@$(PYTHON) -m tools.h36m "$(H36M)" --out build/h36m $(if $(filter no,$(VIDEOS)),--no-videos)
+
+.PHONY: ablations
+ablations: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(EVALUATED) | venv ## rotations, K, J, noise, camera: what each does to the 3D error, in build/ablations
+	@$(PYTHON) -m tools.ablations --data $(DATA) --prior $(PRIOR) --out build/ablations \
+	  --mocap $(MOCAP) \
+	  --predictions $(foreach net,$(NETWORKS),$(net)=build/eval/$(subst /,-,$(net))/predictions.npz) \
+	  $(PREDICTIONS)
 
 .PHONY: bench-network
 bench-network: build/data/test.json build/prior.npz | caffe ## times of the networks, into build/bench/network.json

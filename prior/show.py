@@ -19,10 +19,15 @@ _SIDE = [LEFT if child in (4, 5, 6, 11, 12, 13) else RIGHT if child in (1, 2, 3,
          else MIDDLE for _, child in LIMBS]  # fmt: skip
 
 
+def seen_from(pose, azimuth=30.0):
+    """A pose (L, 3), y up, flat, as seen from `azimuth` degrees beside its front: (L, 2)."""
+    angle = np.deg2rad(azimuth)
+    return np.stack([pose[:, 0] * np.cos(angle) - pose[:, 2] * np.sin(angle), pose[:, 1]], axis=1)
+
+
 def draw_pose(axes, pose, azimuth=30.0, **style):
     """Draw a pose (L, 3), y up, on 2D axes, seen from `azimuth` degrees beside its front."""
-    angle = np.deg2rad(azimuth)
-    flat = np.stack([pose[:, 0] * np.cos(angle) - pose[:, 2] * np.sin(angle), pose[:, 1]], axis=1)
+    flat = seen_from(pose, azimuth)
     for (a, b), colour in zip(LIMBS, _SIDE, strict=True):
         axes.plot(*flat[[a, b]].T, color=colour, **{"linewidth": 1.5} | style)
     axes.set_aspect("equal")

@@ -49,6 +49,7 @@ class Annotations:
     rotations: np.ndarray  # (M, 3, 3) world to camera, level without a camera
     positions_mm: np.ndarray  # (M, 3) world, NaN without a camera
     intrinsics: np.ndarray  # (M, 3, 3) px of the image, NaN without a camera
+    offsets: np.ndarray  # (M, 2) px, of the image in the camera's whole picture
     subjects: tuple  # (M,) str or None
     actions: tuple  # (M,) str or None
     frames: tuple  # (M,) int or None
@@ -211,6 +212,7 @@ def _join(path, table, files, store):
         rotations=seen("camera_rotation", cameras.LEVEL),
         positions_mm=seen("camera_position", np.full(3, np.nan)),
         intrinsics=intrinsics,
+        offsets=table["image_offset"][image].astype(float),
         subjects=columns.named(table["label"], table["image_subject"][image]),
         actions=columns.named(table["label"], table["image_action"][image]),
         frames=tuple(None if f < 0 else f for f in table["image_frame"][image].tolist()),

@@ -10,6 +10,7 @@ import scipy.io
 import scipy.spatial
 
 from prior import camera as cameras
+from prior.mocap import human36m as motion
 from prior.skeleton import LANDMARKS, MIRROR, L
 from python_layers import annotations
 from tests.poses import random_poses
@@ -228,7 +229,7 @@ def test_coco(coco_files, tmp_path, capsys):
 # Human3.6M ------------------------------------------------------------------------------------
 
 SIZE, FRAMES = 1000, 12
-JOINTS = list(human36m.LANDMARK_JOINTS)
+JOINTS = list(motion.LANDMARK_JOINTS)
 
 
 def write_pose(path, joints):

@@ -2,10 +2,10 @@
 
     python -m tools.evaluate DEPLOY CAFFEMODEL --data test.json --prior prior.npz --out FOLDER
 
-Writes predictions.npz (landmarks in px of the images and poses in mm, of every stage) and
-errors.json into FOLDER. What is aligned before 3D poses are compared is in each number's name;
-without another word it is the hip (root-aligned), over all 17 landmarks, at the prior's typical
-limb scale: nothing of the truth is used.
+Writes predictions.npz (landmarks in px of the images and poses in mm, of every stage, and which
+frames they are of: tools.predictions reads it) and errors.json into FOLDER. What is aligned before
+3D poses are compared is in each number's name; without another word it is the hip (root-aligned),
+over all 17 landmarks, at the prior's typical limb scale: nothing of the truth is used.
 """
 
 import argparse
@@ -175,6 +175,16 @@ def score(predictions, people, model, size):
     return result
 
 
+def frames_of(people):
+    """Which frame each record is, as tools.predictions reads it; {} where the data does not say."""
+    columns = {"subject": people.subjects, "action": people.actions,
+               "camera": people.camera_names, "frame": people.frames}  # fmt: skip
+    if any(None in column for column in columns.values()):
+        return {}
+    named = {name: np.array(column) for name, column in columns.items()}
+    return named | {"landmarks": np.array(LANDMARKS), "offset": people.offsets}
+
+
 def evaluate(options):
     people = annotations.load(options.data)
     if not np.isfinite(people.poses_mm).all():
@@ -192,6 +202,7 @@ def evaluate(options):
         training = annotations.load(options.training_data, check_images=False)
         errors |= baselines(people, training, model, size)
     arrays = {name: a for name, a in predictions._asdict().items() if a is not None}
+    arrays |= frames_of(people)
     with replacing(options.out / "predictions.npz") as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)
     write(options.out / "errors.json", json.dumps(errors, indent=1) + "\n")

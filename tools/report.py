@@ -7,18 +7,11 @@ evaluations and the time that each step took.
 """
 
 import argparse
-import base64
 import csv
 import html
-import io
 import json
 import sys
 from pathlib import Path
-
-import cv2
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,6 +21,8 @@ from prior import metrics, show
 from prior.files import write
 from prior.skeleton import LANDMARKS
 from python_layers import annotations
+from tools import figures
+from tools.page import document, image, table
 
 NETWORKS = {"cpm": "CPM baseline", "lifting": "with lifting and fusion"}
 COLOUR = {"cpm": "#8172b3", "lifting": "#dd8452"}
@@ -99,8 +94,8 @@ def summary(run):
 def losses(run):
     """Loss over iterations, both networks."""
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
-    for name, table in run.losses.items():
-        axes.plot(*table.T, color=COLOUR[name], label=NETWORKS[name], linewidth=1)
+    for name, rows in run.losses.items():
+        axes.plot(*rows.T, color=COLOUR[name], label=NETWORKS[name], linewidth=1)
     axes.set(xlabel="iteration", ylabel="loss, sum over stages", yscale="log")
     axes.legend()
     return figure
@@ -150,25 +145,12 @@ def pictures(run, chosen):
     error_3d = metrics.root_aligned(poses, run.people.poses_mm)
     figure, axes = plt.subplots(len(chosen), 4, figsize=(12, 3 * len(chosen)), layout="constrained")
     for row, i in zip(axes, chosen, strict=True):
-        image = cv2.cvtColor(cv2.imread(run.people.files[i]), cv2.COLOR_BGR2RGB)
-        x, y, width, height = run.people.boxes[i]
-        half = 0.65 * max(width, height)
-        for cell, skeleton in ((row[0], beliefs[i]), (row[1], points[i])):
-            cell.imshow(image)
-            show.draw_points(cell, skeleton)
-            cell.set(xlim=(x + width / 2 - half, x + width / 2 + half),
-                     ylim=(y + height / 2 + half, y + height / 2 - half))
-            cell.axis("off")
-        who = f"{run.people.subjects[i]} {run.people.actions[i]}"
-        row[0].set_title(f"{who}: CNN's maps", fontsize=9)
+        figures.draw_image(row[0], run.people, i, beliefs[i])
+        figures.draw_image(row[1], run.people, i, points[i])
+        row[0].set_title(f"{figures.name_of(run.people, i)}: CNN's maps", fontsize=9)
         row[1].set_title(f"fused maps, {error_2d[i]:.1f} px", fontsize=9)
-        # From the camera's side, and from its right.
-        right, _, forward = run.people.rotations[i]
-        facing = np.rad2deg(np.arctan2(-right[2], right[0]))
-        for cell, azimuth, side in ((row[2], facing, "camera"), (row[3], facing + 90, "side")):
-            truth = run.people.poses_mm[i] - run.people.poses_mm[i][metrics.ROOT]
-            show.draw_pose(cell, truth, azimuth, alpha=0.3, linewidth=3)
-            show.draw_pose(cell, poses[i] - poses[i][metrics.ROOT], azimuth)
+        for cell, turn, side in ((row[2], 0, "camera"), (row[3], 90, "side")):
+            figures.draw_3d(cell, run.people, i, poses[i], turn)
             cell.set_title(f"3D from the {side}, {error_3d[i]:.0f} mm", fontsize=9)
     return figure
 
@@ -185,28 +167,6 @@ def examples(run):
 
 
 # The page ----------------------------------------------------------------------------------------
-
-
-def image(figure, text):
-    """A figure as an HTML image, data inside."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    plt.close(figure)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
-
-
-def table(head, rows):
-    """An HTML table; numbers to one decimal."""
-
-    def cell(value, tag="td"):
-        if isinstance(value, float):
-            value = f"{value:.1f}"
-        return f"<{tag}>{html.escape('' if value is None else str(value))}</{tag}>"
-
-    lines = ["<tr>" + "".join(cell(value, "th") for value in head) + "</tr>"]
-    lines += ["<tr>" + "".join(map(cell, row)) + "</tr>" for row in rows]
-    return "<table>" + "\n".join(lines) + "</table>"
 
 
 def measured(run):
@@ -280,24 +240,7 @@ def page(run, report):
         table(("step", "seconds", "largest process, MB"),
               [(s["name"], s["seconds"], s["peak_memory_mb"]) for s in run.steps]),
     ]
-    return HEAD + "\n".join(sections) + "\n</html>\n"
-
-
-HEAD = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Lifting from the Deep: demo</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em }
-img { max-width: 100%; display: block; margin: 1em 0 }
-table { border-collapse: collapse; margin: 1em 0; font-size: 14px }
-td, th { border-bottom: 1px solid #ccc; padding: .3em .8em; text-align: left; vertical-align: top }
-pre { white-space: pre-wrap; font-size: 13px }
-.note { background: #fff3cd; padding: .8em 1em; border-left: 4px solid #dd8452 }
-</style>
-<h1>Lifting from the Deep, in half an hour</h1>
-"""
+    return document("Lifting from the Deep, in half an hour", sections)
 
 
 def _names(values):

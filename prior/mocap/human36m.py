@@ -46,13 +46,9 @@ def read(path):
     return [_read_cdf(path)] if _is_cdf(path) else _read_npz(path)
 
 
-def _clip(joints_mm, subject, action):
-    """A Clip of (F, 32, 3), mm, z up."""
-    poses = joints_mm[:, LANDMARK_JOINTS].astype(float) @ Y_UP.T
-    return Clip(poses, RATE, subject, action)
-
-
-def _read_cdf(path):
+def positions(path, axes):
+    """Landmarks (F, 17, axes) float64 of a .cdf of D3_Positions (axes 3: mm, z up) or D2_Positions
+    (2: px of the image, with the lens's distortion). Raises MocapError."""
     try:
         pose = np.asarray(cdflib.CDF(path).varget("Pose"))
     # cdflib's readers fail in their own ways on a damaged file.
@@ -60,17 +56,23 @@ def _read_cdf(path):
         raise MocapError(
             f"{path}: expected a CDF file with the variable Pose, got {error}; copy it again"
         ) from None
-    if pose.ndim != 3 or pose.shape[::2] != (1, 3 * JOINTS) or pose.dtype.kind != "f":
+    if pose.ndim != 3 or pose.shape[::2] != (1, axes * JOINTS) or pose.dtype.kind != "f":
         raise MocapError(
-            f"{path}: expected Pose as (1, F, {3 * JOINTS}) numbers, got {pose.shape} {pose.dtype}"
+            f"{path}: expected Pose as (1, F, {axes * JOINTS}) numbers, got {pose.shape} "
+            f"{pose.dtype}"
         )
+    return pose.reshape(-1, JOINTS, axes)[:, LANDMARK_JOINTS].astype(float)
+
+
+def _read_cdf(path):
+    landmarks = positions(path, 3)
     folders = [name for name in path.resolve().parts[:-1] if re.fullmatch(r"S\d+", name)]
     if not folders:
         raise MocapError(
             f"{path}: expected a subject's folder above {FOLDER}, such as S1, got none; "
             "keep the dataset's folders"
         )
-    return _clip(pose.reshape(-1, JOINTS, 3), folders[-1], path.stem)
+    return Clip(landmarks @ Y_UP.T, RATE, folders[-1], path.stem)
 
 
 def _encode(text, encoding):
@@ -135,7 +137,8 @@ def _read_npz(path):
             ):  # fmt: skip
                 got = getattr(joints, "shape", type(joints).__name__)
                 raise MocapError(f"{path}: {subject}, {action}: expected {layout}, got {got}")
-            clips.append(_clip(1000 * joints.astype(float), subject, action))
+            poses = 1000 * joints[:, LANDMARK_JOINTS].astype(float) @ Y_UP.T
+            clips.append(Clip(poses, RATE, subject, action))
     if not clips:
         raise MocapError(f"{path}: expected {layout}, got no clip")
     return clips

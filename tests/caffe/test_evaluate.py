@@ -12,7 +12,7 @@ from prior import metrics
 from python_layers import annotations, belief_maps, crop
 from tests.caffe import tiny_world
 from tests.poses import random_poses
-from tools import caffe_process, evaluate, report
+from tools import caffe_process, evaluate, figures, predictions, report
 
 # Random weights put some landmarks where no person can be.
 pytestmark = pytest.mark.filterwarnings("ignore:.*poses could not be lifted:UserWarning")
@@ -147,3 +147,41 @@ def test_report(build, tmp_path, capsys):
 def test_a_report_without_an_evaluation_says_what_makes_it(build, tmp_path, capsys):
     assert report.main(["--build", str(tmp_path), "--out", str(tmp_path)]) == 1
     assert "run make data" in capsys.readouterr().err
+
+
+def test_figures(build, tmp_path):
+    """Figure 3's projected pose is equation 5 in px of the image: near the landmarks lifted, as the
+    lifting of them has it; and every figure is written in every format."""
+    run = figures.load(build / "eval/lite-lifting", build / "data/test.json", build / "prior.npz")
+    people, lifter = run.people, prior.Lifter(run.model)
+    for i in (0, 7):
+        found = figures.maps_of(run, i)
+        stages = len(run.predictions["points"])
+        assert {len(parts) for parts in found.values()} == {stages}
+        view = crop.frame(people.boxes[i], 128)
+        camera = crop.camera(people.rotations[i], view,
+                             people.intrinsics[i] if people.has_camera(i) else None)  # fmt: skip
+        for t in range(stages):
+            beliefs, _ = belief_maps.argmax(found["beliefs"][t][None], True)
+            points = crop.to_image(belief_maps.to_input(beliefs[0], 8), view)
+            np.testing.assert_allclose(points, run.predictions["beliefs"][t, i], atol=0.1)
+            expected = lifter.lift(points[None].astype(float), camera[None]).projection[0]
+            spread = np.linalg.norm(expected - points, axis=1).mean()
+            off = np.linalg.norm(found["landmarks"][t] - expected, axis=1).mean()
+            assert off < 1 + 0.2 * spread
+            np.testing.assert_allclose(found["poses"][t], run.predictions["poses"][t, i], atol=0.1)
+    assert figures.main(["--eval", str(build / "eval/lite-lifting"), "--data",
+                         str(build / "data/test.json"), "--prior", str(build / "prior.npz"),
+                         "--out", str(tmp_path / "out")]) == 0  # fmt: skip
+    names = {f"figure_{n}.{suffix}" for n in (2, 3, 4, 5) for suffix in ("png", "svg", "pdf")}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names | {"index.html"}
+    assert (tmp_path / "out/index.html").read_text().count("data:image/png") == 4
+
+
+def test_predictions_can_be_compared(build):
+    """The file that evaluation writes is one that tools.predictions reads."""
+    people = annotations.load(build / "data/test.json")
+    found = predictions.load(build / "eval/lite-lifting/predictions.npz")
+    assert found.points.shape[1:] == (11, 17, 2) and found.poses.shape[1:] == (11, 17, 3)
+    keys = zip(people.subjects, people.actions, people.camera_names, people.frames, strict=True)
+    assert list(found.rows) == [(s, a, c.split("/")[-1], f) for s, a, c, f in keys]

@@ -21,8 +21,9 @@ from tqdm import tqdm
 from python_layers import annotations, images, packed
 from tools.convert import coco, entries, human36m, leeds, mpii, native
 from tools.convert.entries import ConversionError
+from tools.protocols import PROTOCOLS
 
-TRAINING = ("S1", "S5", "S6", "S7", "S8")  # protocol 1; S9 and S11 are for tests
+TRAINING = PROTOCOLS[0].training
 
 
 def _human36m(given):
@@ -30,7 +31,8 @@ def _human36m(given):
     paths = human36m.videos(given.folder, given.subjects)
     report = entries.Report()
     found = itertools.chain.from_iterable(
-        human36m.read(path, views, given.step, report) for path in paths
+        human36m.read(path, views, lambda count: range(0, count, given.step), report)
+        for path in paths
     )
     cameras = {
         name: {"rotation": c.rotation, "position_mm": c.position, "intrinsics": c.intrinsics}

@@ -15,7 +15,6 @@ import re
 import xml.etree.ElementTree
 from typing import NamedTuple
 
-import cdflib
 import cv2
 import numpy as np
 
@@ -23,11 +22,11 @@ from prior import skeleton
 from prior.camera import perspective
 from prior.mocap import MocapError
 from prior.mocap import human36m as motion
-from prior.mocap.human36m import JOINTS, LANDMARK_JOINTS, Y_UP
+from prior.mocap.human36m import Y_UP
 from python_layers import crop
 from tools.convert.entries import ConversionError, Entry, box_round, person
+from tools.protocols import CAMERAS
 
-CAMERAS = ("54138969", "55011271", "58860488", "60457274")
 SUBJECTS = 11
 MISMATCH = 5.0  # px, mean over a pose: the dataset's own agree within a fraction of one
 QUALITY = 95  # of the JPEGs
@@ -47,11 +46,15 @@ class Camera(NamedTuple):
     tangential: np.ndarray
 
     def project(self, points):
-        """(..., 3) mm to (..., 2) px, distorted as in the pictures (Brown's model)."""
+        """(..., 3) mm to (..., 2) px, distorted as in the pictures.
+
+        The dataset's model is Brown's without the factor 2 in the tangential term: so its 2D
+        positions are met to their last digit, with it they are up to 0.3 px away.
+        """
         x, y = np.moveaxis(perspective(points, self.rotation, self.position, np.eye(3)), -1, 0)
         r2 = x * x + y * y
         k, p = self.radial, self.tangential
-        bend = 1 + r2 * (k[0] + r2 * (k[1] + r2 * k[2])) + 2 * (p[0] * y + p[1] * x)
+        bend = 1 + r2 * (k[0] + r2 * (k[1] + r2 * k[2])) + p[0] * y + p[1] * x
         point = np.stack([x * bend + p[1] * r2, y * bend + p[0] * r2, np.ones_like(x)], axis=-1)
         return (point @ self.intrinsics.T)[..., :2]
 
@@ -115,10 +118,12 @@ def videos(folder, subjects):
     return found
 
 
-def read(path, views, step, report):
-    """Yields an Entry for every `step`-th frame of a video.
+def read(path, views, wanted, report, places=None):
+    """Yields an Entry for each wanted frame of a video.
 
-    views: of `cameras`. A video that cannot be used is left out, in the report.
+    views: of `cameras`; wanted: from the number of frames to the numbers of those, rising; places:
+    {"D2_Positions": folder, "D3_Positions": folder} if they are not beside the video's. A video
+    that cannot be used is left out, in the report.
     """
     match = re.fullmatch(r"(.+)\.(\d+)", path.stem)
     subject = path.parent.parent.name
@@ -127,32 +132,22 @@ def read(path, views, step, report):
         report.leave_out(f"{path}: expected a camera of {', '.join(CAMERAS)} in its name")
         return
     features = path.parent.parent / "MyPoseFeatures"
+    places = places or {name: features / name for name in ("D2_Positions", "D3_Positions")}
     try:
-        points = _points(features / "D2_Positions" / f"{path.stem}.cdf")
-        poses = motion.read(features / "D3_Positions" / f"{match[1]}.cdf")[0].poses
-        _check(path, points, poses, views[name])
+        points = motion.positions(places["D2_Positions"] / f"{path.stem}.cdf", 2)
+        poses = motion.positions(places["D3_Positions"] / f"{match[1]}.cdf", 3) @ Y_UP.T
+        check(path, points, poses, views[name])
     except (ConversionError, MocapError) as error:
         report.leave_out(str(error))
         return
     facts = {"subject": subject, "action": match[1], "camera": name}
-    frames = range(0, len(points), step)
-    for frame, picture in _frames(path, frames, report):
+    for frame, picture in _frames(path, wanted(len(points)), len(points), report):
         yield _entry(picture, points[frame], poses[frame], facts | {"frame": frame})
 
 
-def _points(path):
-    """(F, 17, 2) px of a CDF file of 2D positions."""
-    try:
-        pose = np.asarray(cdflib.CDF(path).varget("Pose"), dtype=float)
-    # Its readers fail in their own ways on a damaged file.
-    except Exception as error:
-        raise ConversionError(f"{path}: expected a CDF file with Pose: {error}") from None
-    if pose.ndim != 3 or pose.shape[0] != 1 or pose.shape[2] != 2 * JOINTS:
-        raise ConversionError(f"{path}: expected Pose (1, F, {2 * JOINTS}), got {pose.shape}")
-    return pose.reshape(-1, JOINTS, 2)[:, LANDMARK_JOINTS]
-
-
-def _check(path, points, poses, camera):
+def check(path, points, poses, camera):
+    """ConversionError unless points (F, 17, 2) px are those of poses (F, 17, 3) mm, y up, before a
+    Camera."""
     if len(points) != len(poses):
         raise ConversionError(f"{path}: {len(points)} frames of 2D and {len(poses)} of 3D")
     if not (np.isfinite(points).all() and np.isfinite(poses).all()):
@@ -165,17 +160,17 @@ def _check(path, points, poses, camera):
         )
 
 
-def _frames(path, wanted, report):
-    """Yields (frame, picture) of the wanted frames of a video."""
+def _frames(path, wanted, count, report):
+    """Yields (frame, picture) of the wanted frames of a video of `count`."""
     video = cv2.VideoCapture(str(path))
     try:
         at = -1
-        for frame in wanted:
+        for frame in map(int, wanted):
             while at < frame and video.grab():
                 at += 1
             whole, picture = video.retrieve() if at == frame else (False, None)
             if not whole:
-                report.leave_out(f"{path}: ends at frame {at + 1} of {wanted.stop}")
+                report.leave_out(f"{path}: ends at frame {at + 1} of {count}")
                 return
             yield frame, picture
     finally:
