@@ -182,10 +182,8 @@ def test_a_full_disk_leaves_the_old_file(folder, tmp_path, monkeypatch, capsys):
         (["--restarts", "0"], "restarts: expected 1 or more, got 0"),
     ],
 )
-def test_impossible_sizes_are_one_line(folder, tmp_path, arguments, message):
-    run = subprocess.run(
-        [sys.executable, "-m", "prior", "fit", str(folder), "--out", str(tmp_path / "m.npz"),
-         "--solver", "closed-form", *arguments], capture_output=True, text=True,
-    )  # fmt: skip
-    assert run.returncode == 2 and message in run.stderr.splitlines()[-1]
+def test_impossible_sizes_are_one_line(folder, tmp_path, capsys, arguments, message):
+    clip, out = str(folder / "walk.npz"), str(tmp_path / "m.npz")
+    assert main(["fit", clip, "--out", out, "--solver", "closed-form", *arguments]) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
     assert not list(tmp_path.iterdir())
