@@ -51,7 +51,7 @@ def fit_each(poses_mm, components, *, basis=BASIS, solver="ceres", seed=0, resta
         "seed": seed,
         "poses": len(poses),
         "data_sha256": _digest(poses_mm),
-        "alignment_nll": [[s.basis, s.half_step, s.nll] for s in aligned.history],
+        "alignment_nll": [[*s[:3], s.poses] for s in aligned.history],
         "alignment_converged": aligned.converged,
         "worse_minima": [s.worse for s in aligned.history if s.worse is not None],
     } | (meta or {})
@@ -83,9 +83,9 @@ def _mix(rows, components, basis, random, restarts, stop_distance, progress):
     Returns (the likeliest Mixture, its seeds (S, 3L), the log likelihood that each start came to).
     """
 
-    def report(likelihood):
+    def report(likelihood, count):
         if progress:
-            progress(alignment.Step(basis, "EM", -likelihood, None))
+            progress(alignment.Step(basis, "EM", -likelihood, None, count))
 
     found = []
     for number in range(restarts):

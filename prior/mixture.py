@@ -26,6 +26,10 @@ STOP_DISTANCE = 0.2
 TOLERANCE = 1e-4
 ITERATIONS = 500
 
+# Of more rows than this, EM runs on so many, evenly spread, first: the others take a few iterations
+# from there.
+START = 200_000
+
 # A row is left out of a component's statistics where its responsibility is below this; a million
 # such rows weigh less than a hundredth of one.
 NEGLIGIBLE = 1e-8
@@ -36,13 +40,15 @@ COLLAPSED = 1e-3
 
 
 class Mixture(NamedTuple):
-    """components: K PPCAs; weight (K,); log_likelihood: per pose, after each EM iteration;
-    converged: the last gain was below the tolerance."""
+    """components: K PPCAs; weight (K,); log_likelihood: per pose, after each EM iteration over all
+    poses; converged: the last gain was below the tolerance; floor: the noise variance below which
+    a component counts as collapsed."""
 
     components: list
     weight: np.ndarray
     log_likelihood: list
     converged: bool
+    floor: float
 
 
 def greedy_seeds(poses, count, stop_distance=STOP_DISTANCE):
@@ -121,9 +127,9 @@ def fit(poses, seeds, size, *, tolerance=TOLERANCE, iterations=ITERATIONS, progr
     """EM from the assignment of every pose to its nearest seed.
 
     poses: rows (N, D), an array or what gives its slices; seeds: (K, D); size: J; progress: called
-    with the log likelihood per pose of each iteration. A component that is left with too few poses
-    to span J directions, or collapses on copies of a pose, is dropped, with a warning. Returns a
-    Mixture, components by descending weight.
+    with the log likelihood per pose of each iteration, and of how many rows it is. A component that
+    is left with too few poses to span J directions, or collapses on copies of a pose, is dropped,
+    with a warning. Returns a Mixture, components by descending weight.
     """
 
     def nearest(where):
@@ -137,9 +143,15 @@ def fit(poses, seeds, size, *, tolerance=TOLERANCE, iterations=ITERATIONS, progr
         total = logsumexp(joint, axis=1)
         return total.sum(), _by_component(rows, np.exp(joint - total[:, None]))
 
-    stats = reduce(_merge_all, each_chunk(nearest, len(poses)))
-    floor = COLLAPSED**2 * ppca.fit(reduce(ppca.merge, stats), size).noise_variance
-    components, weight = _usable(stats, size, floor)
+    if len(poses) > START:
+        part = poses[np.linspace(0, len(poses) - 1, START).astype(int)]
+        start = fit(part, seeds, size, tolerance=tolerance, iterations=iterations,
+                    progress=progress)  # fmt: skip
+        components, weight, floor = start.components, start.weight, start.floor
+    else:
+        stats = reduce(_merge_all, each_chunk(nearest, len(poses)))
+        floor = COLLAPSED**2 * ppca.fit(reduce(ppca.merge, stats), size).noise_variance
+        components, weight = _usable(stats, size, floor)
     history, converged = [], False
     while not converged and len(history) < iterations:
         if history:
@@ -150,9 +162,9 @@ def fit(poses, seeds, size, *, tolerance=TOLERANCE, iterations=ITERATIONS, progr
         stats = reduce(_merge_all, parts)
         history.append(float(sum(totals)) / len(poses))
         if progress:
-            progress(history[-1])
+            progress(history[-1], len(poses))
         converged = len(history) > 1 and history[-1] - history[-2] < tolerance
     if not converged:
         log.warning("EM stopped after %d iterations before converging", iterations)
     order = np.argsort(-weight, kind="stable")
-    return Mixture([components[k] for k in order], weight[order], history, converged)
+    return Mixture([components[k] for k in order], weight[order], history, converged, floor)

@@ -150,6 +150,18 @@ def test_mirror_images_need_not_be_made(poses, aligned):
     np.testing.assert_allclose(doubled.ppca.variance, aligned.ppca.variance, rtol=1e-8)
 
 
+def test_a_start_with_some_of_the_poses_ends_where_all_do(poses, aligned, monkeypatch):
+    monkeypatch.setattr(alignment, "START", 100)
+    found = alignment.align(poses, 6, "closed-form")
+    assert found.converged
+    # Random poses have many optima next to each other: a near one will do.
+    assert found.history[-1].nll == pytest.approx(aligned.history[-1].nll, abs=0.1)
+    for count in (100, 150):
+        nll = [step.nll for step in found.history if step.poses == count]
+        assert len(nll) > 3 and (np.diff(nll) < 1e-9).all()
+    assert {step.basis for step in found.history if step.poses == 150} == {6}
+
+
 def test_converged_is_where_plain_alternation_ends(poses):
     # Without extrapolation: many half-steps, the twin of the accelerated ones.
     found = alignment.align(poses, 5, "closed-form", tolerance=1e-9)

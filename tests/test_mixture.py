@@ -72,3 +72,16 @@ def test_an_emptied_component_is_dropped_and_said(clusters, caplog):
         found = mixture.fit(rows, np.stack([rows[0], rows[0] + 1e3]), 2)
     assert len(found.components) == 1 and found.weight.sum() == pytest.approx(1)
     assert "component 2 of 2 has 0.0 poses, too few for 2 basis vectors: dropped" in caplog.text
+
+
+def test_a_start_with_some_of_the_rows_ends_where_all_do(clusters, monkeypatch):
+    rows, _, _ = clusters
+    seeds = rows[mixture.greedy_seeds(rows, 3, 0)]
+    whole = mixture.fit(rows, seeds, 2, tolerance=1e-9)
+    monkeypatch.setattr(mixture, "START", 300)
+    seen = []
+    found = mixture.fit(rows, seeds, 2, tolerance=1e-9,
+                        progress=lambda value, count: seen.append(count))  # fmt: skip
+    assert set(seen) == {300, 600} and seen == sorted(seen)
+    assert found.log_likelihood[-1] == pytest.approx(whole.log_likelihood[-1], abs=1e-6)
+    np.testing.assert_allclose(found.weight, whole.weight, atol=1e-4)

@@ -58,12 +58,13 @@ def measure(path, solver, components, basis):
     align_end = max(t for t, step in zip(times, steps, strict=True) if step.half_step != "EM")
     own, workers = (resource.getrusage(who).ru_maxrss / 1024
                     for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))  # fmt: skip
-    rotations = [step.basis for step in steps if step.half_step == "rotation"]
-    iterations = sum(step.half_step == "EM" for step in steps)
+    rotations = [step for step in steps if step.half_step == "rotation"]
+    iterations = [step.poses for step in steps if step.half_step == "EM"]
+    turned_poses = sum(step.poses for step in rotations)
     # At J, a pass for the scatter alone follows every two rotation half-steps.
-    scatters = rotations.count(basis) // 2
-    floor = products(rotations, scatters, len(poses))
-    floor_em = iterations * products([], 1, 2 * len(poses), [basis] * model.components)
+    floor = products([(step.basis, step.poses) for step in rotations])
+    floor += products([(0, step.poses / 2) for step in rotations if step.basis == basis])
+    floor_em = products([(None, rows) for rows in iterations], [basis] * model.components)
     worse = [step.worse for step in steps if step.worse is not None]
     return {
         "solver": solver,
@@ -74,8 +75,10 @@ def measure(path, solver, components, basis):
         "alignment_seconds": align_end - start,
         "em_seconds": end - align_end,
         "rotation_half_steps": len(rotations),
-        "em_iterations": iterations,
-        "us_per_pose_and_half_step": 1e6 * (align_end - start) / len(rotations) / len(poses),
+        "rotation_half_steps_of_all": sum(step.poses == len(poses) for step in rotations),
+        "em_iterations": len(iterations),
+        "em_iterations_of_all": sum(rows == 2 * len(poses) for rows in iterations),
+        "us_per_pose_and_half_step": 1e6 * (align_end - start) / turned_poses,
         "floor_seconds": floor + floor_em,
         "ratio_to_floor": (end - start) / (floor + floor_em),
         "alignment_ratio_to_floor": (align_end - start) / floor,
@@ -87,46 +90,43 @@ def measure(path, solver, components, basis):
     }
 
 
-def products(rotations, scatters, count, projections=()):
-    """Seconds that the matrix products of `count` rows take: of rotation half-steps with these
-    basis sizes, of scatter matrices alone, of projections on bases of these sizes."""
+def products(passes, projections=()):
+    """Seconds that the matrix products of some passes over rows take: passes are (basis size, count
+    of rows); in each the rows are projected on a basis of that size and the mean, as a rotation
+    half-step does (0 and None: not), and on bases of the sizes `projections`, and a scatter matrix
+    is made of them."""
     rows = np.random.default_rng(0).normal(size=(CHUNK, 3 * L))
     sample = 16 * CHUNK
 
-    def seconds(function):
+    def multiply(size):
+        if size:
+            rows[:, : 2 * L] @ np.ones((2 * L, 2 * size + 2))
+            rows[:, 2 * L :] @ np.ones((L, size + 1))
+        for other in projections:
+            rows @ np.ones((3 * L, other))
+        rows.T @ rows
+
+    def seconds(size):
         best = np.inf
         for _ in range(5):
             start = time.perf_counter()
-            for _ in each_chunk(lambda where: function(), sample):
+            for _ in each_chunk(lambda where: multiply(size), sample):
                 pass
             best = min(best, time.perf_counter() - start)
         return best / sample
 
-    def rotation(size):
-        ground, height = np.ones((2 * L, 2 * size + 2)), np.ones((L, size + 1))
-
-        def multiply():
-            rows[:, : 2 * L] @ ground
-            rows[:, 2 * L :] @ height
-            rows.T @ rows
-
-        return seconds(multiply)
-
-    def projection(size):
-        basis = np.ones((3 * L, size))
-        return seconds(lambda: rows @ basis)
-
-    total = sum(rotation(size) * rotations.count(size) for size in sorted(set(rotations)))
-    total += sum(projection(size) * list(projections).count(size) for size in set(projections))
-    return count * (total + scatters * seconds(lambda: rows.T @ rows))
+    each = {size: seconds(size) for size in {size for size, _ in passes}}
+    return sum(each[size] * count for size, count in passes)
 
 
 def _table(results):
-    columns = ("solver", "poses", "total, s", "alignment, s", "EM, s", "half-steps",
-               "EM iterations", "us/pose/half-step", "x floor", "memory, MB")  # fmt: skip
+    columns = ("solver", "poses", "total, s", "alignment, s", "EM, s", "half-steps (all)",
+               "EM iterations (all)", "us/pose/half-step", "x floor", "memory, MB")  # fmt: skip
     rows = [
         (r["solver"], f"{r['poses']:,d}", f"{r['seconds']:.1f}", f"{r['alignment_seconds']:.1f}",
-         f"{r['em_seconds']:.1f}", f"{r['rotation_half_steps']}", f"{r['em_iterations']}",
+         f"{r['em_seconds']:.1f}",
+         f"{r['rotation_half_steps']} ({r['rotation_half_steps_of_all']})",
+         f"{r['em_iterations']} ({r['em_iterations_of_all']})",
          f"{r['us_per_pose_and_half_step']:.2f}", f"{r['ratio_to_floor']:.1f}",
          f"{r['peak_memory_mb']:.0f}")
         for r in results
