@@ -14,16 +14,18 @@ from prior.skeleton import LIMBS, L
 
 COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860")
 LEFT, RIGHT, MIDDLE = "#c44e52", "#4c72b0", "#555555"
-# Limbs (rows of LIMBS) of the right side, the left side; the rest is the spine and head.
-_SIDE = [LEFT if child in (4, 5, 6, 11, 12, 13) else RIGHT if child in (1, 2, 3, 14, 15, 16)
-         else MIDDLE for _, child in LIMBS]  # fmt: skip
+# Of each limb (row of LIMBS): of the left side, the right side, the spine and head.
+LIMB_COLOURS = [
+    LEFT if child in (4, 5, 6, 11, 12, 13) else RIGHT if child in (1, 2, 3, 14, 15, 16) else MIDDLE
+    for _, child in LIMBS
+]
 
 
 def draw_pose(axes, pose, azimuth=30.0, **style):
     """Draw a pose (L, 3), y up, on 2D axes, seen from `azimuth` degrees beside its front."""
     angle = np.deg2rad(azimuth)
     flat = np.stack([pose[:, 0] * np.cos(angle) - pose[:, 2] * np.sin(angle), pose[:, 1]], axis=1)
-    for (a, b), colour in zip(LIMBS, _SIDE, strict=True):
+    for (a, b), colour in zip(LIMBS, LIMB_COLOURS, strict=True):
         axes.plot(*flat[[a, b]].T, color=colour, **{"linewidth": 1.5} | style)
     axes.set_aspect("equal")
     axes.axis("off")
@@ -31,7 +33,7 @@ def draw_pose(axes, pose, azimuth=30.0, **style):
 
 def draw_points(axes, points, **style):
     """Draw the limbs of a 2D pose (L, 2), px, on axes that show its image."""
-    for (a, b), colour in zip(LIMBS, _SIDE, strict=True):
+    for (a, b), colour in zip(LIMBS, LIMB_COLOURS, strict=True):
         axes.plot(*points[[a, b]].T, color=colour, **{"linewidth": 1.5} | style)
 
 
@@ -59,7 +61,7 @@ def draw_aligned_poses(axes, model):
     drawn = [(flat[i], model.sample[i]) for i in chosen]
     for place, pose in [*drawn, *zip(seeds, model.seeds, strict=True)]:
         figure = size * pose / np.abs(pose).max() * 0.5
-        for (a, b), colour in zip(LIMBS, _SIDE, strict=True):
+        for (a, b), colour in zip(LIMBS, LIMB_COLOURS, strict=True):
             axes.plot(*(place[:, None] + figure[[a, b]].T[:2]), color=colour, linewidth=1)
     axes.set_xlabel("first principal component")
     axes.set_ylabel("second principal component")

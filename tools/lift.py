@@ -4,7 +4,8 @@ INPUT: OpenPose JSON (a file, or a folder of frames), COCO keypoints JSON (annot
 MPII JSON, .npz or JSON with "points" (N x landmarks x 2), CSV ("hip x", "hip y", ..., "frame"), or
 poses that this program wrote, to write them in other formats.
 
-Each FILE is written by its suffix: .npz .json .csv. A .npz, JSON or CSV has all people.
+Each FILE is written by its suffix: .npz .json .csv (all people), .bvh (a file for each person),
+.png .gif .mp4 (2D landmarks, on --images if given, beside the 3D poses).
 
 The camera is --camera FILE (OpenCV's matrices), or --elevation and --roll, or is searched: one tilt
 for the whole input (default), or --search-each pose's own. Exit status: 0, all was lifted; 1,
@@ -24,7 +25,7 @@ from prior import skeleton
 from prior.camera import compose
 from prior.enumeration import ELEVATIONS, ROLLS
 from prior.lifting import NOISE_MM
-from tools.poses import calibration, keypoints, lifted, tracks
+from tools.poses import bvh, calibration, drawing, keypoints, lifted, tracks
 
 # Less of a person is left out: our choice, more than a head and shoulders.
 LEAST_LANDMARKS = 6
@@ -37,7 +38,10 @@ SAMPLE = 48
 # How much one pose may speak against a tilt, nats; our choice.
 DOUBT = 20.0
 
-WRITERS = {".npz": lifted.write_npz, ".json": lifted.write_json, ".csv": lifted.write_csv}
+# By suffix: write(path, poses), and write(path, poses, photos).
+TABLES = {".npz": lifted.write_npz, ".json": lifted.write_json, ".csv": lifted.write_csv}
+PICTURES = {".png": drawing.write_png, ".gif": drawing.write_gif, ".mp4": drawing.write_mp4}
+SUFFIXES = (*TABLES, ".bvh", *PICTURES)
 
 
 def lift(found, model, *, camera=calibration.NONE, elevation=None, roll=0.0, each=False,
@@ -116,9 +120,26 @@ def _common_tilt(lifter, camera, points, weight):
     return grid[scores.argmax()]
 
 
-def write(path, poses):
-    """Write Poses into a file by its suffix."""
-    WRITERS[path.suffix.lower()](path, poses)
+def write(path, poses, photos=None):
+    """Write Poses into a file by its suffix; yields the paths that were written.
+
+    A BVH has one person: with several, their numbers are put before the suffix. photos:
+    drawing.Photos.
+    """
+    suffix = path.suffix.lower()
+    if suffix in TABLES:
+        TABLES[suffix](path, poses)
+    elif suffix in PICTURES:
+        PICTURES[suffix](path, poses, photos)
+    else:
+        placed, people = lifted.on_ground(poses), np.unique(poses.person)
+        for person in people:
+            one = path if len(people) == 1 else path.with_stem(f"{path.stem}-{person}")
+            rows = poses.person == person
+            bvh.write(one, bvh.filled(placed[rows], poses.frame[rows]), poses.meta["rate"])
+            yield one
+        return
+    yield path
 
 
 def _parser():
@@ -152,6 +173,8 @@ def _parser():
     parser.add_argument("--no-deviation", dest="deviation", action="store_false",
                         help="leave out the uncertainty: half of the time")  # fmt: skip
     parser.add_argument("--rate", type=float, metavar="HZ", help="frames a second of the input")
+    parser.add_argument("--images", type=Path, metavar="PATH",
+                        help="folder with the frames' images, or the one image")  # fmt: skip
     return parser
 
 
@@ -183,8 +206,8 @@ def main(arguments=None):
     given = _parser().parse_args(arguments)
     try:
         for path in given.out:
-            if path.suffix.lower() not in WRITERS:
-                raise ValueError(f"--out {path}: expected a suffix of {' '.join(WRITERS)}")
+            if path.suffix.lower() not in SUFFIXES:
+                raise ValueError(f"--out {path}: expected a suffix of {' '.join(SUFFIXES)}")
         poses, problems = poses_of(given)
         for line in problems:
             print(line, file=sys.stderr)
@@ -195,9 +218,12 @@ def main(arguments=None):
         if not len(poses.frame):
             print("nobody found: nothing to write")
             return 3
+        photos = drawing.Photos(given.images)
         for path in given.out:
-            write(path, poses)
-            print(f"wrote {path}")
+            for written in write(path, poses, photos):
+                print(f"wrote {written}")
+        for line in dict.fromkeys(photos.problems):
+            print(line, file=sys.stderr)
     except (ValueError, OSError) as error:
         print(f"python -m tools.lift: {error}", file=sys.stderr)
         return 1
@@ -205,7 +231,7 @@ def main(arguments=None):
         print("python -m tools.lift: interrupted; files not named as written are not there",
               file=sys.stderr)  # fmt: skip
         return 130
-    return 3 if problems else 0
+    return 3 if problems or photos.problems else 0
 
 
 if __name__ == "__main__":
