@@ -5,7 +5,8 @@ MPII JSON, .npz or JSON with "points" (N x landmarks x 2), CSV ("hip x", "hip y"
 poses that this program wrote, to write them in other formats.
 
 Each FILE is written by its suffix: .npz .json .csv (all people), .bvh (a file for each person),
-.png .gif .mp4 (2D landmarks, on --images if given, beside the 3D poses).
+.png .gif .mp4 (2D landmarks, on --images if given, beside the 3D poses), .html (a page to turn and
+play them, in one file).
 
 The camera is --camera FILE (OpenCV's matrices), or --elevation and --roll, or is searched: one tilt
 for the whole input (default), or --search-each pose's own. Exit status: 0, all was lifted; 1,
@@ -25,7 +26,7 @@ from prior import skeleton
 from prior.camera import compose
 from prior.enumeration import ELEVATIONS, ROLLS
 from prior.lifting import NOISE_MM
-from tools.poses import bvh, calibration, drawing, keypoints, lifted, tracks
+from tools.poses import bvh, calibration, drawing, keypoints, lifted, tracks, viewer
 
 # Less of a person is left out: our choice, more than a head and shoulders.
 LEAST_LANDMARKS = 6
@@ -40,7 +41,8 @@ DOUBT = 20.0
 
 # By suffix: write(path, poses), and write(path, poses, photos).
 TABLES = {".npz": lifted.write_npz, ".json": lifted.write_json, ".csv": lifted.write_csv}
-PICTURES = {".png": drawing.write_png, ".gif": drawing.write_gif, ".mp4": drawing.write_mp4}
+PICTURES = {".png": drawing.write_png, ".gif": drawing.write_gif, ".mp4": drawing.write_mp4,
+            ".html": viewer.write}  # fmt: skip
 SUFFIXES = (*TABLES, ".bvh", *PICTURES)
 
 
