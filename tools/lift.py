@@ -26,7 +26,7 @@ from prior import skeleton
 from prior.camera import compose
 from prior.enumeration import ELEVATIONS, ROLLS
 from prior.lifting import NOISE_MM
-from tools.poses import bvh, calibration, drawing, keypoints, lifted, tracks, viewer
+from tools.poses import bvh, calibration, drawing, keypoints, lifted, smoothing, tracks, viewer
 
 # Less of a person is left out: our choice, more than a head and shoulders.
 LEAST_LANDMARKS = 6
@@ -174,6 +174,9 @@ def _parser():
     parser.add_argument("--refine", action="store_true", help="turns between the enumerated ones")
     parser.add_argument("--no-deviation", dest="deviation", action="store_false",
                         help="leave out the uncertainty: half of the time")  # fmt: skip
+    parser.add_argument("--smooth", type=float, metavar="SECONDS",
+                        help="average over time with a Gaussian of this standard deviation, such "
+                        "as 0.1; not in the paper")  # fmt: skip
     parser.add_argument("--rate", type=float, metavar="HZ", help="frames a second of the input")
     parser.add_argument("--images", type=Path, metavar="PATH",
                         help="folder with the frames' images, or the one image")  # fmt: skip
@@ -211,6 +214,9 @@ def main(arguments=None):
             if path.suffix.lower() not in SUFFIXES:
                 raise ValueError(f"--out {path}: expected a suffix of {' '.join(SUFFIXES)}")
         poses, problems = poses_of(given)
+        if given.smooth is not None:
+            poses = smoothing.smooth(poses, given.smooth)
+            print(f"smoothed over {given.smooth:g} s, which is not in the paper")
         for line in problems:
             print(line, file=sys.stderr)
         frames = len(poses.meta["frames"])
