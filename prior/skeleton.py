@@ -145,8 +145,27 @@ OPENPOSE_COCO = LandmarkSet(
     _two_sided(_OPENPOSE_LIMBS, {"hip": ("LHip", "RHip"), "neck": "Neck", "nose": "Nose"}),
 )
 
+
+def _sided(*parts):
+    return tuple(f"{side} {part}" for part in parts for side in ("left", "right"))
+
+
+MEDIAPIPE = LandmarkSet(
+    "MediaPipe 33",
+    ("nose", "left eye (inner)", "left eye", "left eye (outer)", "right eye (inner)", "right eye",
+     "right eye (outer)")
+    + _sided("ear") + ("mouth (left)", "mouth (right)")
+    + _sided("shoulder", "elbow", "wrist", "pinky", "index", "thumb", "hip", "knee", "ankle",
+             "heel", "foot index"),
+    _two_sided(
+        {part: "{side} " + limb for part, limb in zip(_PARTS, _LIMBS, strict=True)},
+        {"hip": ("left hip", "right hip"), "neck": ("left shoulder", "right shoulder"),
+         "nose": "nose"},
+    ),
+)  # fmt: skip
+
 LANDMARK_SETS = {"human36m": HUMAN36M, "coco": COCO, "mpii": MPII, "body25": BODY_25,
-                 "openpose-coco": OPENPOSE_COCO}  # fmt: skip
+                 "openpose-coco": OPENPOSE_COCO, "mediapipe": MEDIAPIPE}  # fmt: skip
 
 
 def find_set(names):

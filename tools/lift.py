@@ -1,8 +1,8 @@
 """2D landmarks of other programs to 3D poses: python -m tools.lift INPUT --out FILE...
 
 INPUT: OpenPose JSON (a file, or a folder of frames), COCO keypoints JSON (annotations, results),
-MPII JSON, .npz or JSON with "points" (N x landmarks x 2), CSV ("hip x", "hip y", ..., "frame"), or
-poses that this program wrote, to write them in other formats.
+MPII JSON, what tools.predict and tools.detect write, .npz or JSON with "points" (N x landmarks x
+2), CSV ("hip x", "hip y", ..., "frame"), or poses that this program wrote, for other formats.
 
 Each FILE is written by its suffix: .npz .json .csv (all people), .bvh (a file for each person),
 .png .gif .mp4 (2D landmarks, on --images if given, beside the 3D poses), .html (a page to turn and
@@ -179,7 +179,7 @@ def _parser():
                         "as 0.1; not in the paper")  # fmt: skip
     parser.add_argument("--rate", type=float, metavar="HZ", help="frames a second of the input")
     parser.add_argument("--images", type=Path, metavar="PATH",
-                        help="folder with the frames' images, or the one image")  # fmt: skip
+                        help="the frames' images: a folder, a video, or one image")  # fmt: skip
     return parser
 
 

@@ -1,5 +1,6 @@
 """Pictures of poses: the 2D landmarks beside the 3D skeleton on a ground plane; PNG, GIF, MP4."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from prior.show import LIMB_COLOURS
 from prior.skeleton import LIMBS
 from python_layers import images
 from tools.poses.lifted import on_ground
+from tools.poses.pictures import VIDEOS
 
 SIDE = 480  # px of each of the two panels
 MARGIN = 0.1
@@ -26,17 +28,25 @@ COLOURS = [ImageColor.getrgb(colour)[::-1] for colour in LIMB_COLOURS]
 
 
 class Photos:
-    """The images of frames, looked for in a folder (or a single file) by the frames' names."""
+    """The images of frames, looked for by the frames' names in a folder, or by the numbers at the
+    names' ends in a video; or one image for all."""
 
     def __init__(self, path=None):
-        self.problems, self._files = [], {}
+        self.problems, self._files, self._video = [], {}, None
         path = Path(path) if path else None
         self._only = path if path and not path.is_dir() else None
+        if path and path.suffix.lower() in VIDEOS:
+            self._video = cv2.VideoCapture(str(path))
         if path and self._only is None:
             self._files = {f.name: f for f in path.iterdir()} | {f.stem: f for f in path.iterdir()}
 
     def read(self, name):
         """(H, W, 3) uint8 BGR, or None where there is none."""
+        if self._video is not None:
+            number = re.search(r"(\d+)$", str(name))
+            if number and int(number[1]) != self._video.get(cv2.CAP_PROP_POS_FRAMES):
+                self._video.set(cv2.CAP_PROP_POS_FRAMES, int(number[1]))
+            return self._video.read()[1] if number else None
         name = Path(str(name)).name
         file = self._only or self._files.get(name) or self._files.get(Path(name).stem)
         if file is None:
@@ -44,7 +54,7 @@ class Photos:
         try:
             return images.read(file)
         except images.ImageError as error:
-            self.problems.append(str(error))
+            self.problems.append(str(error).splitlines()[0])
             return None
 
 

@@ -18,10 +18,12 @@ from prior.skeleton import L
 
 FORMATS = (
     "OpenPose JSON (a file, or a folder with one for each frame), COCO keypoints JSON (annotations "
-    "or results), MPII JSON (a list with 16 'joints' each), JSON or .npz with 'points', or CSV"
+    "or results), MPII JSON (a list with 16 'joints' each), what tools.predict and tools.detect "
+    "write, JSON or .npz with 'points', or CSV"
 )
 # Where a count of landmarks says which set it is. 17 may be COCO's or Human3.6M's.
-_BY_COUNT = {25: skeleton.BODY_25, 18: skeleton.OPENPOSE_COCO, 16: skeleton.MPII}
+_BY_COUNT = {25: skeleton.BODY_25, 18: skeleton.OPENPOSE_COCO, 16: skeleton.MPII,
+             33: skeleton.MEDIAPIPE}  # fmt: skip
 # In CSV, the columns "NAME x", "NAME_y", "NAME confidence" and so on.
 _COLUMN = re.compile(r"(.+?)[ _](x|y|confidence|c|score)", re.IGNORECASE)
 
@@ -163,6 +165,8 @@ def _json(path, document, given):
             return _openpose(path, [(path.stem, document)], given)
         if "points" in document:
             return _arrays(path, document, given)
+        if "landmark_names" in document:
+            return _predicted(path, document, given)
         if isinstance(document.get("annotations"), list):
             return _coco(path, document["annotations"], document, given)
     elif isinstance(first, dict) and isinstance(document, list):
@@ -256,6 +260,18 @@ def _mpii(path, records, given):
     return rows.keypoints(path, number, given or skeleton.MPII)
 
 
+def _predicted(path, document, given):
+    """What tools.predict wrote: one person in each image. Peaks of belief maps are no
+    probabilities, so each landmark counts."""
+    rows = _Rows()
+    images = {name: found for name, found in document.items() if name != "landmark_names"}
+    for frame, (name, found) in enumerate(images.items()):
+        points = found.get("landmarks") if isinstance(found, dict) else None
+        values = [[*point, 1] for point in points] if isinstance(points, list) else points
+        rows.add(name, values, frame, 0)
+    return rows.keypoints(path, images, given or _named(path, document["landmark_names"]))
+
+
 # Arrays ------------------------------------------------------------------------------------------
 
 
@@ -274,6 +290,8 @@ def _arrays(path, values, given):
     if "points" not in values:
         raise KeypointError(f"{path}: expected 'points', N x landmarks x 2, px, found "
                             f"{sorted(values)[:8]}")  # fmt: skip
+    if isinstance(values["points"], list) and not values["points"]:
+        return _Rows().keypoints(path, values.get("frames", ()), given)
     try:
         # null in JSON is NaN here.
         points = np.asarray(values["points"], dtype=float)
@@ -286,7 +304,7 @@ def _arrays(path, values, given):
         confidence = np.broadcast_to(np.asarray(confidence, float), points.shape[:2])
         frame = np.asarray(values.get("frame", np.arange(count)), dtype=int)
         person = np.asarray(values.get("person", np.full(count, -1)), dtype=int)
-        rate = float(values["rate"]) if "rate" in values else None
+        rate = float(values["rate"]) if values.get("rate") is not None else None
         if frame.shape != (count,) or person.shape != (count,) or (frame < 0).any():
             raise ValueError("frame or person of another length")
         if np.isinf(points).any() or not (rate is None or 0 < rate < np.inf):
