@@ -193,8 +193,8 @@ def test_the_page_needs_nothing_else(page):
 
 def test_names_cannot_end_the_script(page):
     poses = lifted.read(page / "out.npz")
-    name = "</script><script>alert(1)</script>"
+    name = "<!--<script>alert(1)"
     poses.meta["frames"][0] = name
     viewer.write(page / "odd.html", poses)
     text = (page / "odd.html").read_text()
-    assert name not in text and "alert(1)" in text
+    assert "<script>alert" not in text and "alert(1)" in text

@@ -185,10 +185,12 @@ def _parser():
 
 def poses_of(given):
     """(Poses, lines on what was left out) of the options. Raises ValueError or OSError."""
-    if lifted.is_lifted(given.input):
-        return lifted.read(given.input), []
     if given.rate is not None and not 0 < given.rate < np.inf:
         raise ValueError(f"--rate: expected a positive number, got {given.rate}")
+    if lifted.is_lifted(given.input):
+        poses = lifted.read(given.input)
+        rate = poses.meta["rate"] if given.rate is None else given.rate
+        return poses._replace(meta=poses.meta | {"rate": rate}), []
     if given.elevation is not None and not abs(given.elevation) < 90:
         raise ValueError(f"--elevation: expected -90 to 90 degrees, got {given.elevation}")
     model = prior.load(given.prior) if given.prior else prior.load()

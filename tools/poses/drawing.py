@@ -97,8 +97,8 @@ class Scene:
             )
         for row in rows:
             _limbs(canvas, factor * self.poses.points[row] + shift)
-        cv2.putText(canvas, str(name)[-40:], (8, SIDE - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.4, INK, 1,
-                    cv2.LINE_AA)  # fmt: skip
+        cv2.putText(canvas, Path(str(name)).name[-40:], (8, SIDE - 10), cv2.FONT_HERSHEY_SIMPLEX,
+                    0.4, INK, 1, cv2.LINE_AA)  # fmt: skip
         return canvas
 
     def _space(self, rows):

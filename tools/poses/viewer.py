@@ -55,7 +55,8 @@ def content(title, poses, photos):
 
     frames = []
     for number in numbers:
-        frame = {"name": str(names[number]), "people": [person(r) for r in rows_of.get(number, ())]}
+        name = Path(str(names[number])).name
+        frame = {"name": name, "people": [person(r) for r in rows_of.get(number, ())]}
         photo = _photo(photos.read(names[number])) if number in shown else None
         if photo is not None:
             frame["photo"], factor = photo
