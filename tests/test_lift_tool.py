@@ -1,10 +1,12 @@
 import json
+import time
 
 import cv2
 import numpy as np
 import pytest
 
 import prior
+from prior import posterior
 from prior.camera import compose, look_at, perspective
 from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
@@ -207,6 +209,30 @@ def test_several_people_are_told_apart(tmp_path):
     # 600 px to the right in the image, which a level camera has on the side of +x.
     apart = (placed[1::2] - placed[::2]).mean(axis=(0, 1))
     np.testing.assert_allclose(apart, [600 / np.median(found.scale), 0, 0], rtol=0.05, atol=10)
+
+
+def test_the_deviation_is_that_of_the_posterior():
+    # By the diagonal alone, and by the whole matrix: cameras and weights of all kinds.
+    random = np.random.default_rng(0)
+    points, lifter = files.seen(files.walk(40)), prior.Lifter(prior.load())
+    cameras = compose(random.normal(size=40) * 0.1, random.uniform(0, 0.5, 40), random.random(40))
+    weights = random.choice([0, 0.25, 0.5, 1], size=(40, 17))
+    for camera, confidence in ((None, None), (cameras, None), (None, weights)):
+        found = lifter.lift(points, camera, confidence)
+        for spread in (True, False):
+            moments = lifter.posterior(points, found, camera, confidence, spread)
+            np.testing.assert_allclose(
+                lifter.deviation(points, found, camera, confidence, spread),
+                posterior.deviation(moments), rtol=1e-9,
+            )  # fmt: skip
+
+
+def test_a_thousand_frames_are_quick(tmp_path):
+    # 5,000 frames a second on an idle machine; a busy one may be several times slower.
+    path = files.arrays(tmp_path / "a.npz", files.seen(files.walk(1000)))
+    start = time.perf_counter()
+    lift(path)
+    assert time.perf_counter() - start < 1.5
 
 
 def test_keypoints_are_rounded_on_no_way(tmp_path):

@@ -173,7 +173,7 @@ def _parser():
                         help="error of the 2D landmarks at the body (default: %(default)s)")
     parser.add_argument("--refine", action="store_true", help="turns between the enumerated ones")
     parser.add_argument("--no-deviation", dest="deviation", action="store_false",
-                        help="leave out the uncertainty: half of the time")  # fmt: skip
+                        help="leave out the uncertainty, which takes most of the time")  # fmt: skip
     parser.add_argument("--smooth", type=float, metavar="SECONDS",
                         help="average over time with a Gaussian of this standard deviation, such "
                         "as 0.1; not in the paper")  # fmt: skip
