@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from prior import mixture
 from prior.normalise import to_rows
-from prior.skeleton import LIMBS, L
+from prior.skeleton import LANDMARKS, LIMBS, L
 
 COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860")
 LEFT, RIGHT, MIDDLE = "#c44e52", "#4c72b0", "#555555"
@@ -85,6 +85,30 @@ def figure(model, modes=3):
             for sign, cell in ((-2, cells[k, 1 + 2 * j]), (2, cells[k, 2 + 2 * j])):
                 draw_pose(cell, model.mean[k] + sign * model.std[k, j] * model.basis[k, j])
                 cell.set_title(f"mode {j + 1}, {sign:+d}", fontsize=9)
+    return result
+
+
+def landmarks_figure(pose):
+    """The 17 landmarks of a pose (L, 3), mm, by number and name, from the front and from its left,
+    with the world's axes."""
+    result, cells = plt.subplots(1, 2, figsize=(10, 6), layout="constrained")
+    for cell, azimuth, axes in ((cells[0], 0, ("x", "y")), (cells[1], -90, ("z", "y"))):
+        draw_pose(cell, pose, azimuth, linewidth=3)
+        across = pose[:, 0] if azimuth == 0 else pose[:, 2]
+        for i, (x, y) in enumerate(zip(across, pose[:, 1], strict=True)):
+            # From the side the hips, the shoulders, and the right behind the left, would overlap.
+            if azimuth and LANDMARKS[i].startswith(("right", "left hip", "left shoulder")):
+                continue
+            side = -1 if LANDMARKS[i].startswith("right") else 1
+            cell.annotate(f"{i} {LANDMARKS[i]}", (x, y), (6 * side, 3 if i else 12), fontsize=9,
+                          textcoords="offset points", ha="right" if side < 0 else "left")
+        low = np.array([across.min() - 250, pose[:, 1].min() - 60])
+        for way, name in zip(np.eye(2), axes, strict=True):
+            cell.quiver(*low, *(200 * way), angles="xy", scale_units="xy", scale=1, width=0.006)
+            cell.annotate(name, low + 225 * way, ha="center", va="center")
+        cell.margins(0.25, 0.05)
+    cells[0].set_title("facing us, +z; blue: right, red: left", fontsize=10)
+    cells[1].set_title("from the person's left, facing +z", fontsize=10)
     return result
 
 

@@ -7,8 +7,13 @@ import subprocess
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+import prior
+from prior import show
+from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
 
 README = Path("tools/poses/README.md")
@@ -68,3 +73,14 @@ def test_the_first_command_is_the_one_of_the_top_readme(place):
     done = subprocess.run(shlex.split(command), cwd=place, capture_output=True, text=True,
                           env={**os.environ, "PYTHONPATH": str(place)})  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_picture_of_the_landmarks_is_there_for_all_of_them(tmp_path):
+    # As prior/landmarks.png was drawn.
+    model = prior.load()
+    figure = show.landmarks_figure(model.scale_mm * model.mean[np.argmax(model.weight)])
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert {f"{i} {name}" for i, name in enumerate(LANDMARKS)} < set(texts)
+    figure.savefig(tmp_path / "landmarks.png", dpi=90)
+    shown, kept = (cv2.imread(str(p)) for p in (tmp_path / "landmarks.png", "prior/landmarks.png"))
+    assert shown.shape == kept.shape

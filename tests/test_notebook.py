@@ -30,4 +30,5 @@ def test_the_notebook_runs(capsys):
     assert (np.diff(said) > 0).all() and made[-1] > 1.2 * made[0]
     # The posterior is long in depth, and a wrong elevation costs.
     assert place["spread"][2] > 1.5 * place["spread"][0]
+    assert place["off"][2] > max(place["off"][:2])
     assert place["by_tilt"][30] > 1.2 * place["by_tilt"][10]
