@@ -89,17 +89,17 @@ def figure(model, modes=3):
 
 
 def landmarks_figure(pose):
-    """The 17 landmarks of a pose (L, 3), mm, by number and name, from the front and from its left,
+    """The 17 landmarks of a pose (L, 3), mm, by number and name, from the front and from its right,
     with the world's axes."""
     result, cells = plt.subplots(1, 2, figsize=(10, 6), layout="constrained")
     for cell, azimuth, axes in ((cells[0], 0, ("x", "y")), (cells[1], -90, ("z", "y"))):
         draw_pose(cell, pose, azimuth, linewidth=3)
         across = pose[:, 0] if azimuth == 0 else pose[:, 2]
         for i, (x, y) in enumerate(zip(across, pose[:, 1], strict=True)):
-            # From the side the hips, the shoulders, and the right behind the left, would overlap.
-            if azimuth and LANDMARKS[i].startswith(("right", "left hip", "left shoulder")):
+            # From the side the hips, the shoulders, and the left behind the right, would overlap.
+            if azimuth and LANDMARKS[i].startswith(("left", "right hip", "right shoulder")):
                 continue
-            side = -1 if LANDMARKS[i].startswith("right") else 1
+            side = -1 if not azimuth and LANDMARKS[i].startswith("right") else 1
             cell.annotate(f"{i} {LANDMARKS[i]}", (x, y), (6 * side, 3 if i else 12), fontsize=9,
                           textcoords="offset points", ha="right" if side < 0 else "left")
         low = np.array([across.min() - 250, pose[:, 1].min() - 60])
@@ -108,7 +108,7 @@ def landmarks_figure(pose):
             cell.annotate(name, low + 225 * way, ha="center", va="center")
         cell.margins(0.25, 0.05)
     cells[0].set_title("facing us, +z; blue: right, red: left", fontsize=10)
-    cells[1].set_title("from the person's left, facing +z", fontsize=10)
+    cells[1].set_title("from the person's right, facing +z", fontsize=10)
     return result
 
 

@@ -17,6 +17,7 @@ def test_the_notebook_runs(capsys):
     document = json.loads(NOTEBOOK.read_text())
     assert document["nbformat"] == 4
     cells = ["".join(c["source"]) for c in document["cells"] if c["cell_type"] == "code"]
+    plt.close("all")
     place = {"__name__": "__main__"}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "FigureCanvasAgg is non-interactive")
