@@ -128,6 +128,16 @@ venv: $(VENV)/.installed ## the Python packages, in build/venv
 .PHONY: venv-demo
 venv-demo: $(VENV)/.installed-demo $(VENV)/.installed-clips ## a body and motion capture to render
 
+# An environment of its own: it wants an older NumPy.
+.PHONY: venv-mediapipe
+venv-mediapipe: $(VENV)-mediapipe/.installed ## an extra: MediaPipe's 2D detector for tools.detect
+
+$(VENV)-mediapipe/.installed: requirements-mediapipe.txt | packages
+	@echo "set-up: installing the packages of $<"
+	@$(SYSTEM_PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -I -m pip --disable-pip-version-check install --quiet --no-deps --requirement $<
+	@touch $@
+
 .PHONY: packages
 packages:
 	@tools/setup/packages.sh $(PACKAGES)

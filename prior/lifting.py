@@ -166,38 +166,36 @@ class Lifter:
         with the other components and rotations, as far as they are probable; otherwise given
         (component, rotation). NaN for poses that are not ok.
         """
+        how = posterior.given, posterior.spread if spread else None
+        return self._posterior((3 * L, 3 * L), *how, points, lifted, camera, confidence)
+
+    def deviation(self, points, lifted, camera=None, confidence=None, spread=True):
+        """Standard deviation (N, L) of each landmark, mm, the root of the mean squared distance in
+        3D: of `posterior`, whose arguments it takes, only what it needs. NaN as there."""
+        how = posterior.variance, posterior.spread_variance if spread else None
+        return np.sqrt(self._posterior((L,), *how, points, lifted, camera, confidence))
+
+    def _posterior(self, shape, given, spread, points, lifted, camera, confidence):
+        """The sum (N, *shape) of two functions of posterior.py; spread may be None."""
         points, angles, confidence = weak.check(points, camera, confidence)
-        moments = np.full((len(points), 3 * L, 3 * L), np.nan)
+        moments = np.full((len(points), *shape), np.nan)
         for start in range(0, len(points), BATCH):
             rows = np.arange(start, min(start + BATCH, len(points)))
             rows = rows[lifted.ok[rows]]
             if not len(rows):
                 continue
-            given = None if confidence is None else confidence[rows]
-            views = weak.views(points[rows], angles[:, rows], given)
+            own = None if confidence is None else confidence[rows]
+            views = weak.views(points[rows], angles[:, rows], own)
             part = Lifted(*(a[rows] for a in lifted))
-            moments[rows] = posterior.given(self.enumeration, views, part)
-            if spread:
+            moments[rows] = given(self.enumeration, views, part)
+            if spread is not None:
                 pairs = self.enumeration.candidates(views, part.component_probability, reach=REACH)
-                *shape, _, density = self.enumeration.seen(views, pairs)
-                shape = np.stack(shape, axis=-1).swapaxes(0, 1) / pairs.solution[0][:, None, None]
-                pose = turned(self.model.scale_mm * shape, -views.yaw[pairs.row])
+                *found, _, density = self.enumeration.seen(views, pairs)
+                found = np.stack(found, axis=-1).swapaxes(0, 1) / pairs.solution[0][:, None, None]
+                pose = turned(self.model.scale_mm * found, -views.yaw[pairs.row])
                 off = (pose - part.pose[pairs.row]).reshape(-1, 3 * L)
-                moments[rows] += posterior.spread(pairs.row, off, density)
+                moments[rows] += spread(pairs.row, off, density)
         return moments
-
-    def deviation(self, points, lifted, camera=None, confidence=None, spread=True):
-        """Standard deviation (N, L) of each landmark, mm, the root of the mean squared distance in
-        3D: `posterior`, whose arguments it takes, without keeping all its moments."""
-        result = np.empty(np.shape(points)[:2])
-        for start in range(0, len(result), BATCH):
-            rows = slice(start, start + BATCH)
-            some_of = [a if a is None or np.ndim(a) < full else a[rows]
-                       for a, full in ((camera, 3), (confidence, 2))]  # fmt: skip
-            part = Lifted(*(a[rows] for a in lifted))
-            moments = self.posterior(points[rows], part, *some_of, spread)
-            result[rows] = posterior.deviation(moments)
-        return result
 
     def _describe(self, views, pairs, out):
         """Write what the Pairs, one a row, say into `out`, a Lifted."""

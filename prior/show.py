@@ -10,13 +10,15 @@ from scipy.special import softmax
 
 from prior import mixture
 from prior.normalise import to_rows
-from prior.skeleton import LIMBS, L
+from prior.skeleton import LANDMARKS, LIMBS, L
 
 COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860")
 LEFT, RIGHT, MIDDLE = "#c44e52", "#4c72b0", "#555555"
-# Limbs (rows of LIMBS) of the right side, the left side; the rest is the spine and head.
-_SIDE = [LEFT if child in (4, 5, 6, 11, 12, 13) else RIGHT if child in (1, 2, 3, 14, 15, 16)
-         else MIDDLE for _, child in LIMBS]  # fmt: skip
+# Of each limb (row of LIMBS): of the left side, the right side, the spine and head.
+LIMB_COLOURS = [
+    LEFT if child in (4, 5, 6, 11, 12, 13) else RIGHT if child in (1, 2, 3, 14, 15, 16) else MIDDLE
+    for _, child in LIMBS
+]
 
 
 def seen_from(pose, azimuth=30.0):
@@ -28,7 +30,7 @@ def seen_from(pose, azimuth=30.0):
 def draw_pose(axes, pose, azimuth=30.0, **style):
     """Draw a pose (L, 3), y up, on 2D axes, seen from `azimuth` degrees beside its front."""
     flat = seen_from(pose, azimuth)
-    for (a, b), colour in zip(LIMBS, _SIDE, strict=True):
+    for (a, b), colour in zip(LIMBS, LIMB_COLOURS, strict=True):
         axes.plot(*flat[[a, b]].T, color=colour, **{"linewidth": 1.5} | style)
     axes.set_aspect("equal")
     axes.axis("off")
@@ -36,7 +38,7 @@ def draw_pose(axes, pose, azimuth=30.0, **style):
 
 def draw_points(axes, points, **style):
     """Draw the limbs of a 2D pose (L, 2), px, on axes that show its image."""
-    for (a, b), colour in zip(LIMBS, _SIDE, strict=True):
+    for (a, b), colour in zip(LIMBS, LIMB_COLOURS, strict=True):
         axes.plot(*points[[a, b]].T, color=colour, **{"linewidth": 1.5} | style)
 
 
@@ -64,7 +66,7 @@ def draw_aligned_poses(axes, model):
     drawn = [(flat[i], model.sample[i]) for i in chosen]
     for place, pose in [*drawn, *zip(seeds, model.seeds, strict=True)]:
         figure = size * pose / np.abs(pose).max() * 0.5
-        for (a, b), colour in zip(LIMBS, _SIDE, strict=True):
+        for (a, b), colour in zip(LIMBS, LIMB_COLOURS, strict=True):
             axes.plot(*(place[:, None] + figure[[a, b]].T[:2]), color=colour, linewidth=1)
     axes.set_xlabel("first principal component")
     axes.set_ylabel("second principal component")
@@ -88,6 +90,30 @@ def figure(model, modes=3):
             for sign, cell in ((-2, cells[k, 1 + 2 * j]), (2, cells[k, 2 + 2 * j])):
                 draw_pose(cell, model.mean[k] + sign * model.std[k, j] * model.basis[k, j])
                 cell.set_title(f"mode {j + 1}, {sign:+d}", fontsize=9)
+    return result
+
+
+def landmarks_figure(pose):
+    """The 17 landmarks of a pose (L, 3), mm, by number and name, from the front and from its right,
+    with the world's axes."""
+    result, cells = plt.subplots(1, 2, figsize=(10, 6), layout="constrained")
+    for cell, azimuth, axes in ((cells[0], 0, ("x", "y")), (cells[1], -90, ("z", "y"))):
+        draw_pose(cell, pose, azimuth, linewidth=3)
+        across = pose[:, 0] if azimuth == 0 else pose[:, 2]
+        for i, (x, y) in enumerate(zip(across, pose[:, 1], strict=True)):
+            # From the side the hips, the shoulders, and the left behind the right, would overlap.
+            if azimuth and LANDMARKS[i].startswith(("left", "right hip", "right shoulder")):
+                continue
+            side = -1 if not azimuth and LANDMARKS[i].startswith("right") else 1
+            cell.annotate(f"{i} {LANDMARKS[i]}", (x, y), (6 * side, 3 if i else 12), fontsize=9,
+                          textcoords="offset points", ha="right" if side < 0 else "left")
+        low = np.array([across.min() - 250, pose[:, 1].min() - 60])
+        for way, name in zip(np.eye(2), axes, strict=True):
+            cell.quiver(*low, *(200 * way), angles="xy", scale_units="xy", scale=1, width=0.006)
+            cell.annotate(name, low + 225 * way, ha="center", va="center")
+        cell.margins(0.25, 0.05)
+    cells[0].set_title("facing us, +z; blue: right, red: left", fontsize=10)
+    cells[1].set_title("from the person's right, facing +z", fontsize=10)
     return result
 
 

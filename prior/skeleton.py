@@ -1,7 +1,10 @@
-"""The 17 landmarks of Human3.6M: names, tree of limbs, mirrored pairs.
+"""The 17 landmarks of Human3.6M: names, tree of limbs, mirrored pairs; other sets of landmarks.
 
 Everything in the project that has a landmark axis uses this order.
 """
+
+import re
+from typing import NamedTuple
 
 import numpy as np
 
@@ -58,3 +61,119 @@ def limb_scale(poses):
 def mirrored(poses):
     """Poses seen in a mirror: x negated, left and right landmarks swapped. (..., 17, 3)."""
     return poses[..., MIRROR, :] * np.array([-1, 1, 1], dtype=np.asarray(poses).dtype)
+
+
+class LandmarkSet(NamedTuple):
+    """Another set of landmarks: its name, its landmarks in order, and a table: our landmark to
+    theirs, or to the two that it is midway between. What is not in the table is missing."""
+
+    name: str
+    names: tuple
+    table: dict
+
+    @property
+    def direct(self):
+        """The part of the table that needs no midpoint: {our landmark: their name}."""
+        return {ours: theirs for ours, theirs in self.table.items() if isinstance(theirs, str)}
+
+    def to_ours(self, points, confidence):
+        """Points (N, S, 2) and confidences (N, S) of this set as our 17: (N, 17, 2), (N, 17).
+
+        Missing landmarks are NaN with confidence 0; one between two is as sure as the less sure.
+        """
+        ours = np.full((len(points), L, 2), np.nan)
+        sure = np.zeros((len(points), L))
+        for name, theirs in self.table.items():
+            at = [self.names.index(n) for n in ([theirs] if isinstance(theirs, str) else theirs)]
+            i = LANDMARKS.index(name)
+            ours[:, i], sure[:, i] = points[:, at].mean(axis=1), confidence[:, at].min(axis=1)
+        sure = np.where(np.isfinite(ours).all(axis=2), sure, 0)
+        return np.where(sure[..., None] > 0, ours, np.nan), sure
+
+
+def _two_sided(limbs, trunk):
+    """A table: trunk's entries, and those of limbs for both sides ("{side}_hip", "{S}Hip")."""
+    table = dict(trunk)
+    for side in ("left", "right"):
+        for part, name in limbs.items():
+            table[f"{side} {part}"] = name.format(side=side, S=side[0].upper())
+    return table
+
+
+_LIMBS = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+_PARTS = ("hip", "knee", "foot", "shoulder", "elbow", "wrist")
+
+HUMAN36M = LandmarkSet("Human3.6M 17", LANDMARKS, {name: name for name in LANDMARKS})
+
+# Hip and neck are midway between hips and shoulders, as OpenPose defines its MidHip and Neck.
+COCO = LandmarkSet(
+    "COCO 17",
+    ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
+    + tuple(f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+            for side in ("left", "right")),
+    _two_sided(
+        {part: "{side}_" + limb for part, limb in zip(_PARTS, _LIMBS, strict=True)},
+        {"hip": ("left_hip", "right_hip"), "neck": ("left_shoulder", "right_shoulder"),
+         "nose": "nose"},
+    ),
+)  # fmt: skip
+
+# The neck is the thorax, which lies between the shoulders; the upper neck has no counterpart.
+MPII = LandmarkSet(
+    "MPII 16",
+    ("right ankle", "right knee", "right hip", "left hip", "left knee", "left ankle", "pelvis",
+     "thorax", "upper neck", "head top", "right wrist", "right elbow", "right shoulder",
+     "left shoulder", "left elbow", "left wrist"),
+    _two_sided(
+        {part: "{side} " + limb for part, limb in zip(_PARTS, _LIMBS, strict=True)},
+        {"hip": "pelvis", "neck": "thorax", "head top": "head top"},
+    ),
+)  # fmt: skip
+
+_OPENPOSE_LIMBS = {part: "{S}" + limb.capitalize()
+                   for part, limb in zip(_PARTS, _LIMBS, strict=True)}  # fmt: skip
+BODY_25 = LandmarkSet(
+    "OpenPose BODY_25",
+    ("Nose", "Neck", "RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist", "MidHip",
+     "RHip", "RKnee", "RAnkle", "LHip", "LKnee", "LAnkle", "REye", "LEye", "REar", "LEar",
+     "LBigToe", "LSmallToe", "LHeel", "RBigToe", "RSmallToe", "RHeel"),
+    _two_sided(_OPENPOSE_LIMBS, {"hip": "MidHip", "neck": "Neck", "nose": "Nose"}),
+)  # fmt: skip
+OPENPOSE_COCO = LandmarkSet(
+    "OpenPose COCO 18",
+    tuple(name for name in BODY_25.names[:19] if name != "MidHip"),
+    _two_sided(_OPENPOSE_LIMBS, {"hip": ("LHip", "RHip"), "neck": "Neck", "nose": "Nose"}),
+)
+
+
+def _sided(*parts):
+    return tuple(f"{side} {part}" for part in parts for side in ("left", "right"))
+
+
+MEDIAPIPE = LandmarkSet(
+    "MediaPipe 33",
+    ("nose", "left eye (inner)", "left eye", "left eye (outer)", "right eye (inner)", "right eye",
+     "right eye (outer)")
+    + _sided("ear") + ("mouth (left)", "mouth (right)")
+    + _sided("shoulder", "elbow", "wrist", "pinky", "index", "thumb", "hip", "knee", "ankle",
+             "heel", "foot index"),
+    _two_sided(
+        {part: "{side} " + limb for part, limb in zip(_PARTS, _LIMBS, strict=True)},
+        {"hip": ("left hip", "right hip"), "neck": ("left shoulder", "right shoulder"),
+         "nose": "nose"},
+    ),
+)  # fmt: skip
+
+LANDMARK_SETS = {"human36m": HUMAN36M, "coco": COCO, "mpii": MPII, "body25": BODY_25,
+                 "openpose-coco": OPENPOSE_COCO, "mediapipe": MEDIAPIPE}  # fmt: skip
+
+
+def find_set(names):
+    """The LandmarkSet with these names in this order, whatever their case and punctuation, or
+    None."""
+
+    def plain(words):
+        return [re.sub("[^a-z0-9]", "", str(word).lower()) for word in words]
+
+    names = plain(names)
+    return next((s for s in LANDMARK_SETS.values() if plain(s.names) == names), None)

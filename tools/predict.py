@@ -1,5 +1,8 @@
 """The pose of a person in each image: python -m tools.predict DEPLOY CAFFEMODEL IMAGE... --out F.
 
+IMAGE: images, folders of them, or videos. What cannot be read is left out, said in a line, and the
+exit status is 3. tools.lift reads F, for other formats, with the searched camera and a viewer page.
+
 F is JSON: {image: {"landmarks": 17 x [x, y] px, "confidence": 17 maxima of the belief maps,
 "pose_mm": 17 x [x, y, z], world axes, y up (of a network with lifting)}}, in the order of
 "landmark_names". Without --box the whole image is searched for the person in its middle, or at
@@ -17,35 +20,45 @@ from tqdm import tqdm
 import prior
 from prior.camera import level_camera
 from prior.skeleton import LANDMARKS
-from python_layers import images
 from tools.caffe_files import CaffeFileError
 from tools.caffe_process import CaffeError, replace
 from tools.inference import Estimator, Network, Person, add_options, whole_image
+from tools.poses import pictures
 
 
 def predict(given):
-    """What is written: see the top. Raises ValueError, CaffeError, CaffeFileError or OSError."""
-    pictures = {str(path): images.read(path) for path in given.images}
+    """What is written, see the top, and a line for each input that was left out. Raises ValueError,
+    CaffeError, CaffeFileError or OSError."""
+    source, names = pictures.Source(given.images), []
     model = prior.load(given.prior) if given.prior else None
     estimator = Estimator(
         Network(given.deploy, given.weights), scales=given.scales, flip=given.flip,
         subpixel=given.subpixel, model=model,
     )  # fmt: skip
     camera = level_camera(np.deg2rad(given.elevation))
-    people = (
-        Person(image, given.box or whole_image(image.shape, given.centre), camera)
-        for image in pictures.values()
-    )
+
+    def people():
+        for name, image, factor in source:
+            if image is not None:
+                box = given.box and np.array(given.box) / factor
+                centre = given.centre and np.array(given.centre) / factor
+                names.append((name, factor))
+                yield Person(image, box if box is not None else whole_image(image.shape, centre),
+                             camera)  # fmt: skip
+
     result = {"landmark_names": LANDMARKS}
-    estimates = tqdm(estimator.estimates(people), "predict", len(pictures), disable=None)
-    for name, found in zip(pictures, estimates, strict=True):
+    estimates = tqdm(estimator.estimates(people()), "predict", len(source), disable=None)
+    for i, found in enumerate(estimates):
+        name, factor = names[i]
         result[name] = {
-            "landmarks": found.points[-1].round(2).tolist(),
+            "landmarks": (factor * found.points[-1]).round(2).tolist(),
             "confidence": found.peak.round(4).tolist(),
         }
         if found.poses is not None:
             result[name]["pose_mm"] = found.poses[-1].round(1).tolist()
-    return result
+    if not names:
+        raise ValueError(source.problems[0])
+    return result, source.problems
 
 
 def main(arguments=None):
@@ -54,7 +67,8 @@ def main(arguments=None):
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("deploy", type=Path, help="deploy.prototxt of the network")
     parser.add_argument("weights", type=Path, help="trained .caffemodel")
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE",
+                        help="an image, a folder of them, or a video")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--box", type=float, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"),
@@ -67,7 +81,7 @@ def main(arguments=None):
     parser.add_argument("--prior", type=Path, help="pose model (.npz), for averaged maps")
     given = parser.parse_args(arguments)
     try:
-        result = predict(given)
+        result, problems = predict(given)
         replace(given.out, lambda path: path.write_text(json.dumps(result, indent=1) + "\n"))
     except (CaffeError, CaffeFileError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -75,8 +89,10 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("interrupted; nothing was written", file=sys.stderr)
         return 130
-    print(given.out)
-    return 0
+    for line in problems:
+        print(line, file=sys.stderr)
+    print(f"{given.out}: {len(result) - 1} images; left out: {len(problems)}")
+    return 3 if problems else 0
 
 
 if __name__ == "__main__":

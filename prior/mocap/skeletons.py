@@ -54,8 +54,16 @@ _DAZ = _two_sided(
      "nose": ("head", (2, 45, 105)), "head top": ("head", (2, 195, 0))},
 )  # fmt: skip
 
+# The BVH files that tools.lift writes, whose joints are the landmarks.
+LANDMARK_JOINTS = _two_sided(
+    {"hip": "{Side}UpLeg", "knee": "{Side}Leg", "foot": "{Side}Foot",
+     "shoulder": "{Side}Arm", "elbow": "{Side}ForeArm", "wrist": "{Side}Hand"},
+    {"spine": "Spine", "neck": "Neck", "nose": "Nose", "head top": "HeadTop"},
+) | {"hip": "Hips"}  # fmt: skip
+
 # (name, table, unit or None: guessed), in the order in which they are tried.
 BVH_TABLES = (
+    ("the landmarks' skeleton", LANDMARK_JOINTS, "cm"),
     ("the DAZ skeleton", _DAZ, "cm"),
     ("CMU's MotionBuilder skeleton", _CMU_HUMANOID, None),
     ("the Mixamo skeleton", _HUMANOID | {"head top": "HeadTop_End"}, None),

@@ -15,6 +15,7 @@ from tests.caffe import tiny_world
 from tests.poses import random_poses
 from tools import caffe_process, inference, predict
 from tools.inference import Estimator, Person
+from tools.poses import keypoints
 
 # Random weights put some landmarks where no person can be.
 pytestmark = pytest.mark.filterwarnings("ignore:.*poses could not be lifted:UserWarning")
@@ -194,6 +195,27 @@ def test_predict_writes_what_the_estimator_says(world, network, people, capsys):
     assert run(world, *more) == 0
     assert run(world, "--flip", network="cpm") == 0
     assert "pose_mm" not in json.loads((world / "out.json").read_text())[str(world / "data/1.png")]
+
+
+def test_predict_takes_folders_and_leaves_out_what_is_damaged(world, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("0.png", "1.png"):
+        (folder / name).write_bytes((world / "data" / name).read_bytes())
+    (folder / "2.jpg").write_bytes(b"no image")
+    given = [world / "lifting.prototxt", world / "lifting.caffemodel", "--out", tmp_path / "o.json"]
+    assert predict.main([str(v) for v in (*given[:2], folder, *given[2:])]) == 3
+    printed = capsys.readouterr()
+    assert "2 images; left out: 1" in printed.out and "2.jpg" in printed.err
+    assert run(world) == 0
+    found, whole = (json.loads(p.read_text()) for p in (tmp_path / "o.json", world / "out.json"))
+    assert list(found.values()) == list(whole.values())
+    points = keypoints.read(tmp_path / "o.json").points
+    np.testing.assert_allclose(points[0], found[str(folder / "0.png")]["landmarks"])
+    # Nothing that can be read: nothing is written.
+    alone = tmp_path / "alone.json"
+    assert predict.main([str(v) for v in (*given[:2], folder / "2.jpg", "--out", alone)]) == 1
+    assert not alone.exists()
 
 
 @pytest.mark.parametrize(

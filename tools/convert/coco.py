@@ -8,14 +8,11 @@ import json
 
 import numpy as np
 
+from prior.skeleton import COCO
 from tools.convert.entries import ConversionError, Entry, person
 
 # Our landmark: COCO's name for it.
-JOINTS = {"nose": "nose", "left foot": "left_ankle", "right foot": "right_ankle"} | {
-    f"{side} {joint}": f"{side}_{joint}"
-    for side in ("left", "right")
-    for joint in ("hip", "knee", "shoulder", "elbow", "wrist")
-}
+JOINTS = COCO.direct
 
 
 def read(annotations, folder):

@@ -11,15 +11,12 @@ thorax, which lies between the shoulders as Human3.6M's. Spine and nose are miss
 
 import numpy as np
 
+from prior.skeleton import MPII
 from tools.convert.entries import Entry, person
 from tools.convert.matlab import items, load, number
 
 # Our landmark: MPII's joint id.
-JOINTS = {
-    "hip": 6, "right hip": 2, "right knee": 1, "right foot": 0, "left hip": 3, "left knee": 4,
-    "left foot": 5, "neck": 7, "head top": 9, "left shoulder": 13, "left elbow": 14,
-    "left wrist": 15, "right shoulder": 12, "right elbow": 11, "right wrist": 10,
-}  # fmt: skip
+JOINTS = {ours: MPII.names.index(theirs) for ours, theirs in MPII.direct.items()}
 UNIT = 200  # px of a person's height for a scale of 1
 
 

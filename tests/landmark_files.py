@@ -1,0 +1,107 @@
+"""One pose or motion as the files of other programs, for tests."""
+
+import json
+
+import numpy as np
+
+import prior
+from prior.camera import level_camera
+from prior.skeleton import BODY_25, COCO, LANDMARKS, MPII
+
+ELEVATION = np.deg2rad(10)
+
+
+def walk(count, seed=0):
+    """(count, 17, 3), mm: one person who moves smoothly between poses that the ready prior was
+    learned from, neck and hip midway as COCO has them."""
+    model = prior.load()
+    random = np.random.default_rng(seed)
+    ends = model.scale_mm * model.sample[random.integers(len(model.sample), size=2 + count // 25)]
+    at = np.linspace(0, len(ends) - 1.001, count)
+    share = (at % 1)[:, None, None]
+    low = at.astype(int)
+    return midway((1 - share) * ends[low] + share * ends[low + 1])
+
+
+def midway(poses):
+    """The poses with hip and neck midway between hips and shoulders, as OpenPose's."""
+    index = LANDMARKS.index
+    poses = poses.copy()
+    for name, part in (("hip", "hip"), ("neck", "shoulder")):
+        both = [index(f"left {part}"), index(f"right {part}")]
+        poses[:, index(name)] = poses[:, both].mean(axis=1)
+    return poses
+
+
+def seen(poses, elevation=ELEVATION, scale=0.2):
+    """Points (N, 17, 2), px, of a weak-perspective camera."""
+    return scale * (poses @ level_camera(elevation).T)[..., :2] + [320, 240]
+
+
+def in_set(points, chosen):
+    """(N, S, 3) x, y, confidence of a LandmarkSet; confidence 0 for what is not among ours."""
+    result = np.zeros((len(points), len(chosen.names), 3))
+    for ours, theirs in chosen.direct.items():
+        at = chosen.names.index(theirs)
+        result[:, at, :2], result[:, at, 2] = points[:, LANDMARKS.index(ours)], 0.9
+    return result
+
+
+def openpose(folder, points):
+    """A folder as OpenPose writes it, one person in each frame; empty where points are None."""
+    folder.mkdir()
+    for i, person in enumerate(points):
+        people = []
+        if person is not None:
+            flat = in_set(person[None], BODY_25).ravel().tolist()
+            people = [{"person_id": [-1], "pose_keypoints_2d": flat}]
+        document = {"version": 1.3, "people": people}
+        (folder / f"clip_{i:012d}_keypoints.json").write_text(json.dumps(document))
+    return folder
+
+
+def coco_results(path, points):
+    """COCO results: a list with an image_id for each frame."""
+    rows = in_set(points, COCO)
+    path.write_text(json.dumps([
+        {"image_id": i, "category_id": 1, "keypoints": row.ravel().tolist(), "score": 1.0}
+        for i, row in enumerate(rows)
+    ]))  # fmt: skip
+    return path
+
+
+def coco_annotations(path, points):
+    """COCO annotations: images, a category, v of 0 or 2."""
+    rows = in_set(points, COCO)
+    rows[..., 2] = 2 * (rows[..., 2] > 0)
+    path.write_text(json.dumps({
+        "images": [{"id": 100 + i, "file_name": f"{i}.jpg"} for i in range(len(rows))],
+        "categories": [{"name": "person", "keypoints": list(COCO.names)}],
+        "annotations": [{"image_id": 100 + i, "keypoints": row.ravel().tolist(), "iscrowd": 0,
+                         "num_keypoints": 12} for i, row in enumerate(rows)],
+    }))  # fmt: skip
+    return path
+
+
+def mpii(path, points):
+    """The list of joints that is in use for MPII."""
+    rows = in_set(points, MPII)
+    path.write_text(json.dumps([
+        {"image": f"{i}.jpg", "joints": row[:, :2].tolist(), "joints_vis": (row[:, 2] > 0).tolist()}
+        for i, row in enumerate(rows)
+    ]))  # fmt: skip
+    return path
+
+
+def table(path, points):
+    """CSV, ours."""
+    header = ["frame", *(f"{name} {axis}" for name in LANDMARKS for axis in "xy")]
+    rows = np.column_stack([np.arange(len(points)), points.reshape(len(points), -1)])
+    np.savetxt(path, rows, delimiter=",", header=",".join(header), comments="", fmt="%.12g")
+    return path
+
+
+def arrays(path, points, **more):
+    """.npz, ours."""
+    np.savez(path, points=points, landmarks=LANDMARKS, **more)
+    return path

@@ -1,0 +1,1 @@
+"""2D landmarks of other programs in, 3D poses out: files, cameras, tracks, drawings, the viewer."""

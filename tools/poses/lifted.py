@@ -1,0 +1,170 @@
+"""3D poses of people in frames, and the files that hold them: .npz, JSON, CSV.
+
+An .npz has the arrays of `Poses` by name, and `meta`, JSON text. JSON has the same: the keys of
+`meta`, and "poses", an object for each pose with the arrays' rows. NaN is null there. Both hold the
+same numbers, so each can be made of the other. CSV has a row for each pose: frame, name of the
+frame, person, component, and for each landmark x, y, z and deviation; it is not read back.
+"""
+
+import csv
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from prior.files import replacing
+from prior.skeleton import LANDMARKS, PARENTS, L
+
+FORMAT = "lifted poses 1"
+UNITS = {"pose_mm": "mm, world: right-handed, y up, centred on the mean landmark, typical limb "
+         "scale", "deviation_mm": "mm, standard deviation in 3D", "points": "px, x right, y down, "
+         "centre of the top-left pixel at (0, 0)", "camera": "rotation from world to camera (x "
+         "right, y down, z forward)", "scale": "px per mm"}  # fmt: skip
+# What is kept of each number: far below any error, and short in text.
+_DECIMALS = {"pose_mm": 3, "deviation_mm": 2, "points": 3, "confidence": 4, "camera": 8,
+             "component_probability": 5, "log_likelihood": 4, "scale": 7}  # fmt: skip
+
+
+class Poses(NamedTuple):
+    """N poses, by frame and person.
+
+    pose_mm (N, 17, 3), world, centred on the mean landmark; deviation_mm (N, 17), NaN if it was not
+    asked for; points (N, 17, 2), px, and confidence (N, 17), what was lifted; camera (N, 3, 3),
+    world to camera; scale (N,), px per mm; component (N,), from 0; component_probability (N, K);
+    log_likelihood (N,); frame, person (N,) int; meta: a dict with "frames" (names), "rate" (frames
+    a second, or None), "landmarks", "parents", "units", "model".
+    """
+
+    pose_mm: np.ndarray
+    deviation_mm: np.ndarray
+    points: np.ndarray
+    confidence: np.ndarray
+    camera: np.ndarray
+    scale: np.ndarray
+    component: np.ndarray
+    component_probability: np.ndarray
+    log_likelihood: np.ndarray
+    frame: np.ndarray
+    person: np.ndarray
+    meta: dict
+
+    def of(self, rows):
+        """Some of the poses."""
+        return Poses(*(array[rows] for array in self[:-1]), self.meta)
+
+
+class PosesError(ValueError):
+    """A file of poses that cannot be used: which, what was expected, what came."""
+
+
+def make(meta, **arrays):
+    """The Poses of these arrays, rounded, with what `meta` always has."""
+    arrays = {k: np.round(np.asarray(v, float), _DECIMALS[k]) if k in _DECIMALS else v
+              for k, v in arrays.items()}  # fmt: skip
+    meta = {"format": FORMAT, "landmarks": list(LANDMARKS), "parents": PARENTS.tolist(),
+            "units": UNITS, "rate": None, **meta}  # fmt: skip
+    return Poses(**arrays, meta=meta)
+
+
+def write_npz(path, poses):
+    """Write the Poses."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **dict(zip(Poses._fields, poses[:-1], strict=False)),
+                 meta=json.dumps(poses.meta))  # fmt: skip
+
+
+def write_json(path, poses):
+    """Write the Poses."""
+    columns = [_plain(array) for array in poses[:-1]]
+    records = [dict(zip(Poses._fields, row, strict=False)) for row in zip(*columns, strict=True)]
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(poses.meta | {"poses": records}, allow_nan=False))
+
+
+def _plain(array):
+    """Lists, with None for NaN."""
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        array = np.where(np.isnan(array), None, array.astype(object))
+    return array.tolist()
+
+
+def write_csv(path, poses):
+    """Write the Poses as a table."""
+    header = ["frame", "name", "person", "component"]
+    header += [f"{name} {what}" for name in LANDMARKS for what in ("x", "y", "z", "deviation")]
+    values = np.concatenate([poses.pose_mm, poses.deviation_mm[..., None]], axis=2)
+    rows = values.reshape(len(values), -1).round(3).tolist()
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for i, row in enumerate(rows):
+            frame = int(poses.frame[i])
+            numbers = ["" if value != value else value for value in row]
+            writer.writerow([frame, poses.meta["frames"][frame], poses.person[i],
+                             poses.component[i], *numbers])  # fmt: skip
+
+
+def is_lifted(path):
+    """Whether a file holds Poses."""
+    path = Path(path)
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        head = file.read(64)
+    if head.startswith(b"PK"):
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return "pose_mm" in file and "meta" in file
+        except (OSError, ValueError):
+            return False
+    return FORMAT.encode() in head
+
+
+def read(path):
+    """The Poses that `write_npz` or `write_json` wrote. Raises PosesError."""
+    path = Path(path)
+    try:
+        if path.suffix.lower() == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in Poses._fields}
+            meta = json.loads(str(arrays.pop("meta")))
+        else:
+            meta = json.loads(path.read_text())
+            records = meta.pop("poses")
+            arrays = {name: [record[name] for record in records] for name in Poses._fields[:-1]}
+            integers = ("component", "frame", "person")
+            arrays = {k: np.array(v, dtype=int if k in integers else float)
+                      for k, v in arrays.items()}  # fmt: skip
+        poses = Poses(**arrays, meta=meta)
+        count = len(poses.frame)
+        if poses.pose_mm.shape != (count, L, 3) or poses.deviation_mm.shape != (count, L):
+            raise ValueError(f"pose_mm of shape {poses.pose_mm.shape} for {count} frames")
+        if meta["format"] != FORMAT or len(meta["frames"]) <= poses.frame.max(initial=-1):
+            raise ValueError(f"format {meta['format']!r}, {len(meta['frames'])} frames")
+        return poses
+    except OSError as error:
+        raise PosesError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise PosesError(f"{path}: expected poses as tools.lift writes them, got {error}") from None
+
+
+def on_ground(poses):
+    """The poses (N, 17, 3), mm, placed for showing them: on the ground, side by side.
+
+    A picture does not tell how far away a person is. Each pose has its lowest landmark on the plane
+    y = 0, and is moved along the camera's horizontal axis by where it is in the image, at the
+    person's median scale; the middle of all poses is at x = z = 0.
+    """
+    placed = poses.pose_mm.copy()
+    if not len(placed):
+        return placed
+    placed[..., 1] -= placed[..., 1].min(axis=1, keepdims=True)
+    across = np.nanmean(poses.points[..., 0], axis=1)
+    for person in np.unique(poses.person):
+        rows = poses.person == person
+        across[rows] /= np.median(poses.scale[rows])
+    right = poses.camera[:, 0] * [1, 0, 1]
+    right /= np.maximum(np.linalg.norm(right, axis=1, keepdims=True), 1e-9)
+    placed += ((across - np.median(across))[:, None] * right)[:, None]
+    return placed

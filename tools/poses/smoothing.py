@@ -1,0 +1,48 @@
+"""Motion smoothed over time. Beyond the paper, which lifts every image by itself."""
+
+import numpy as np
+
+from prior.skeleton import L, limb_scale
+
+DEFAULT_RATE = 30.0
+# The Gaussian's reach, in standard deviations.
+REACH = 3.0
+
+
+def smooth(poses, seconds):
+    """The lifted.Poses, each person's averaged over time.
+
+    The weights are a Gaussian of standard deviation `seconds`, divided by the landmarks' variances
+    where these are known: a landmark that is hardly seen is taken from its neighbours in time. The
+    limb scale stays what it was, and everything but pose_mm; meta["smoothed_s"] tells. A jump to
+    another pose, as where a limb's depth flips for longer than `seconds`, is only slowed down.
+    Raises ValueError unless seconds is positive.
+    """
+    if not 0 < seconds < np.inf:
+        raise ValueError(f"--smooth: expected a positive number of seconds, got {seconds:g}")
+    if "smoothed_s" in poses.meta:
+        raise ValueError("--smooth: these poses are smoothed already; lift the landmarks again")
+    reach = seconds * (poses.meta["rate"] or DEFAULT_RATE)
+    variance = np.where(np.isfinite(poses.deviation_mm), poses.deviation_mm, 1) ** 2
+    trust = 1 / np.maximum(variance, 1e-6)
+    result = poses.pose_mm.copy()
+    for person in np.unique(poses.person):
+        rows = np.flatnonzero(poses.person == person)
+        frame = poses.frame[rows]
+        total, weights = np.zeros((len(rows), *result.shape[1:])), np.zeros((len(rows), L, 1))
+        far = min(int(REACH * reach), len(rows) - 1)
+        for shift in range(-far, far + 1):
+            # The pose `shift` rows away; in a gap it is farther away in time than that.
+            there = np.arange(len(rows)) + shift
+            ok = (there >= 0) & (there < len(rows))
+            there = there[ok]
+            apart = (frame[there] - frame[ok]) / reach
+            weight = np.exp(-0.5 * apart**2)[:, None] * trust[rows[there]]
+            weight[np.abs(apart) > REACH] = 0
+            total[ok] += weight[..., None] * poses.pose_mm[rows[there]]
+            weights[ok] += weight[..., None]
+        # Never 0: each pose has itself.
+        result[rows] = total / weights
+    result *= (limb_scale(poses.pose_mm) / limb_scale(result))[:, None, None]
+    result -= result.mean(axis=1, keepdims=True)
+    return poses._replace(pose_mm=result.round(3), meta=poses.meta | {"smoothed_s": seconds})

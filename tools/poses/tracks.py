@@ -1,0 +1,49 @@
+"""Who is who from frame to frame, where a detector does not say."""
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+# Our choices: a person is the same as one before if the landmarks moved less than this many times
+# the spread of the person's landmarks; after so many frames out of sight it is another.
+REACH = 1.0
+PATIENCE = 15
+
+
+def link(points, frame, person):
+    """Numbers (N,) of the people, from 0, each at most once in a frame.
+
+    points (N, 17, 2), px, NaN where missing; frame (N,), rising; person (N,): kept where all are
+    0 or more, found anew where any is -1. Found greedily: the pairs of one frame with the
+    last that was seen of each person, at the least sum of distances (Hungarian method).
+    """
+    if (person >= 0).all():
+        taken = np.unique(np.stack([frame, person]), axis=1)
+        if taken.shape[1] == len(person):
+            return person
+    if len(np.unique(frame)) == len(frame):
+        return np.zeros(len(frame), dtype=int)
+    result = np.full(len(frame), -1)
+    last, count = {}, 0  # person: (row, frame)
+    for now in np.unique(frame):
+        rows = np.flatnonzero(frame == now)
+        known = [p for p, (_, then) in last.items() if now - then <= PATIENCE]
+        if known:
+            cost = np.stack([_distance(points[rows], points[last[p][0]]) for p in known], axis=1)
+            for i, j in zip(*linear_sum_assignment(np.minimum(cost, 10 * REACH)), strict=True):
+                if cost[i, j] < REACH:
+                    result[rows[i]] = known[j]
+        for row in rows:
+            if result[row] < 0:
+                result[row], count = count, count + 1
+            last[result[row]] = row, now
+    return result
+
+
+def _distance(points, one):
+    """Mean distance (n,) of the landmarks that both have, in spreads of `one`."""
+    there = np.isfinite(one).all(axis=1)
+    spread = np.sqrt(np.var(one[there], axis=0).sum()) if there.any() else 0
+    apart = np.linalg.norm(points - one, axis=2)
+    both = np.isfinite(apart)
+    mean = np.where(both, apart, 0).sum(axis=1) / np.maximum(both.sum(axis=1), 1)
+    return np.where(both.any(axis=1) & (spread > 0), mean / max(spread, 1e-9), np.inf)
