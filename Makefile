@@ -13,6 +13,9 @@ CAFFE_PACKAGES := cmake g++ make python3-dev libopenblas-dev libhdf5-dev liblmdb
 # OpenGL without a display, for the demo's images.
 RENDER_PACKAGES := libegl1 libgl1-mesa-dri
 
+# What MediaPipe's OpenCV loads.
+MEDIAPIPE_PACKAGES := libgl1 libglib2.0-0
+
 # Not the first python3 on the PATH: Boost.Python is built for the system's.
 SYSTEM_PYTHON := /usr/bin/python3
 VENV := build/venv
@@ -133,6 +136,7 @@ venv-demo: $(VENV)/.installed-demo $(VENV)/.installed-clips ## a body and motion
 venv-mediapipe: $(VENV)-mediapipe/.installed ## an extra: MediaPipe's 2D detector for tools.detect
 
 $(VENV)-mediapipe/.installed: requirements-mediapipe.txt | packages
+	@tools/setup/packages.sh $(MEDIAPIPE_PACKAGES)
 	@echo "set-up: installing the packages of $<"
 	@$(SYSTEM_PYTHON) -m venv --clear $(@D)
 	@$(@D)/bin/python -I -m pip --disable-pip-version-check install --quiet --no-deps --requirement $<
