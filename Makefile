@@ -119,10 +119,6 @@ ablations: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(
 	  --predictions $(foreach net,$(NETWORKS),$(net)=build/eval/$(subst /,-,$(net))/predictions.npz) \
 	  $(PREDICTIONS)
 
-.PHONY: bench-network
-bench-network: build/data/test.json build/prior.npz | caffe ## times of the networks, into build/bench/network.json
-	@$(PYTHON) -m tools.bench_network --out build/bench/network.json
-
 ##@ Set-up, done by the jobs above as they need it
 
 .PHONY: venv
@@ -191,6 +187,18 @@ bench-prior: venv $(VENV)/.installed-clips ## time and memory of fitting the pri
 study-prior: venv $(VENV)/.installed-clips ## what start, annealing and Ceres are worth, on CLIPS="FOLDER ...", into build/study
 	@$(PYTHON) -m tools.study_prior $(CLIPS)
 
+.PHONY: bench-lift
+bench-lift: venv venv-demo ## speed of the lifting, beside its floor, into build/bench/lift.json
+	$(PYTHON) -m tools.bench_lift --out build/bench/lift.json
+
+.PHONY: accuracy-lift
+accuracy-lift: venv venv-demo ## accuracy of the lifting on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
+	$(PYTHON) -m tools.lift_accuracy $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-accuracy.json
+
+.PHONY: bench-network
+bench-network: build/data/test.json build/prior.npz | caffe ## times of the networks, into build/bench/network.json
+	@$(PYTHON) -m tools.bench_network --out build/bench/network.json
+
 ##@ Development
 
 # Errors only; Caffe is talkative.
@@ -204,16 +212,8 @@ test: lint venv-demo caffe ## everything
 test-fast: venv venv-demo ## what takes seconds and needs no Caffe
 	$(PYTHON) -m pytest -m "not slow" --ignore tests/caffe
 
-.PHONY: bench-lift
-bench-lift: venv venv-demo ## speed of the lifting, beside its floor, into build/bench/lift.json
-	$(PYTHON) -m tools.bench_lift --out build/bench/lift.json
-
 # Motion capture to split into training and held-out clips; if none, what venv-demo installs.
 CLIPS ?=
-
-.PHONY: accuracy-lift
-accuracy-lift: venv venv-demo ## accuracy of the lifting on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
-	$(PYTHON) -m tools.lift_accuracy $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-accuracy.json
 
 .PHONY: lint
 lint: venv ## ruff
