@@ -130,6 +130,8 @@ def long_fit(tmp_path_factory):
         run = subprocess.Popen(
             [sys.executable, "-m", "prior", "fit", str(folder), "--out", str(out)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            # A shell's background job ignores it, and what it starts inherits that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         assert "poses of 1 clips" in run.stdout.readline()
         time.sleep(2)  # into the alignment, Ceres' processes and all
