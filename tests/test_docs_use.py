@@ -16,6 +16,8 @@ from prior import show
 from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
 
+pytestmark = pytest.mark.slow
+
 README = Path("tools/poses/README.md")
 COMMANDS = [line.strip() for line in README.read_text().splitlines()
             if line.startswith("    ") and "python -m tools." in line]  # fmt: skip

@@ -140,6 +140,7 @@ def long_fit(tmp_path_factory):
     return start
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_behind(long_fit, tmp_path):
     run = long_fit(tmp_path / "model.npz")
     os.killpg(run.pid, signal.SIGINT)
@@ -149,6 +150,7 @@ def test_ctrl_c_leaves_nothing_behind(long_fit, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_ceres_processes_end_with_a_killed_fit(long_fit, tmp_path):
     run = long_fit(tmp_path / "model.npz")
     assert run.poll() is None

@@ -14,6 +14,8 @@ from tests.browser import CHROMIUM, Browser
 from tools import lift as tool
 from tools.poses import lifted, viewer
 
+pytestmark = pytest.mark.slow
+
 # What to look at afterwards.
 PICTURES = Path("build/screenshots")
 
