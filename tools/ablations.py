@@ -20,6 +20,7 @@ from tqdm import tqdm
 import prior
 from prior import files, lifting, metrics, mocap
 from prior.normalise import PoseError
+from prior.program import one_line_errors
 from prior.skeleton import PROTOCOL_14
 from python_layers.annotations import AnnotationError
 from tools import page, predictions, protocols, truth
@@ -182,6 +183,7 @@ def fitter(paths):
     return fit
 
 
+@one_line_errors(TruthError, AnnotationError, PredictionError, PoseError, ValueError, OSError)
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
     parser = argparse.ArgumentParser("python -m tools.ablations",
@@ -198,29 +200,22 @@ def main(arguments=None):
                         help="for the rotations, of which 10,000 take long (default: 20)")
     parser.add_argument("--out", type=Path, default=Path("build/ablations"), help="folder")
     options = parser.parse_args(arguments)
-    try:
-        all_frames = truth.load(options.data).select(protocols.PROTOCOLS[0])
-        if not len(all_frames):
-            raise TruthError(f"{options.data[0]}: expected frames of protocol 1's S9 and S11")
-        frames = evenly(all_frames, options.frames)
-        few = evenly(all_frames, options.rotation_frames)
-        detected = {name: predictions.load(path) for name, path in options.predictions}
-        rows = settings(frames, few, prior.load(options.prior), fitter(options.mocap), detected)
-        bar = tqdm(rows, "ablations", unit="setting", disable=None)
-        found = {
-            "data": frames.source,
-            "human36m": frames.human36m,
-            "prior": str(options.prior),
-            "mocap": list(map(str, options.mocap)),
-            "rows": [measure(setting) for setting in bar],
-        }
-        write(options.out, finite(found))
-    except (TruthError, AnnotationError, PredictionError, PoseError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
+    all_frames = truth.load(options.data).select(protocols.PROTOCOLS[0])
+    if not len(all_frames):
+        raise TruthError(f"{options.data[0]}: expected frames of protocol 1's S9 and S11")
+    frames = evenly(all_frames, options.frames)
+    few = evenly(all_frames, options.rotation_frames)
+    detected = {name: predictions.load(path) for name, path in options.predictions}
+    rows = settings(frames, few, prior.load(options.prior), fitter(options.mocap), detected)
+    bar = tqdm(rows, "ablations", unit="setting", disable=None)
+    found = {
+        "data": frames.source,
+        "human36m": frames.human36m,
+        "prior": str(options.prior),
+        "mocap": list(map(str, options.mocap)),
+        "rows": [measure(setting) for setting in bar],
+    }
+    write(options.out, finite(found))
     print(f"{len(found['rows'])} settings; wrote {options.out / 'ablations.html'}")
     return 0
 

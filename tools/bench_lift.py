@@ -21,6 +21,7 @@ import prior
 from prior import lifting
 from prior.chunks import cores
 from prior.files import write
+from prior.program import one_line_errors
 from prior.scene import tilted
 from prior.skeleton import L
 from tools.lift_accuracy import BASIS, read
@@ -98,6 +99,7 @@ def show(name, speed):
           f"{speed['twin_poses_per_second']:.1f} poses a second")  # fmt: skip
 
 
+@one_line_errors(ValueError, OSError)
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
     parser = argparse.ArgumentParser("python -m tools.bench_lift",
@@ -107,27 +109,18 @@ def main(arguments=None):
     parser.add_argument("--poses", type=int, default=65536, help="in a batch")
     parser.add_argument("--rounds", type=int, default=10, help="of each measurement")
     options = parser.parse_args(arguments)
-    try:
-        if options.poses < 1 or options.rounds < 1:
-            raise ValueError("--poses, --rounds: expected 1 or more")
-        poses = np.concatenate([clip.poses for clip in read(None)])
-        scene = tilted(np.resize(poses, (options.poses, L, 3)), 0.13, 0)
-        result = {"threads": cores(), "rotations": lifting.ROTATIONS, "basis": BASIS}
-        for components in (1, 3):
-            model = prior.fit(poses, components=components, basis=BASIS, solver="closed-form")
-            name = f"K = {model.components}"
-            result[name] = measure(model, scene, options.rounds)
-            show(name, result[name])
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write(options.out, json.dumps(result, indent=1) + "\n")
-        print(f"wrote {options.out}")
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
-    return 0
+    if options.poses < 1 or options.rounds < 1:
+        raise ValueError("--poses, --rounds: expected 1 or more")
+    poses = np.concatenate([clip.poses for clip in read(None)])
+    scene = tilted(np.resize(poses, (options.poses, L, 3)), 0.13, 0)
+    result = {"threads": cores(), "rotations": lifting.ROTATIONS, "basis": BASIS}
+    for components in (1, 3):
+        model = prior.fit(poses, components=components, basis=BASIS, solver="closed-form")
+        name = f"K = {model.components}"
+        result[name] = measure(model, scene, options.rounds)
+        show(name, result[name])
+    write(options.out, json.dumps(result, indent=1) + "\n")
+    print(f"wrote {options.out}")
 
 
 if __name__ == "__main__":

@@ -21,9 +21,11 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 from tqdm import tqdm
 
+from prior.files import write
+from prior.program import one_line_errors
 from tools import caffe_process
 from tools.caffe_files import CaffeFileError, read_text
-from tools.caffe_process import ROOT, CaffeError, replace
+from tools.caffe_process import ROOT, CaffeError
 
 NETWORKS = ("cpm", "lifting", "vgg/cpm", "vgg/lifting", "lite/cpm", "lite/lifting")
 # What the project aims at, as shares of an iteration: the Python layers, waiting for data.
@@ -199,6 +201,7 @@ def lines(results):
             yield f"  OpenCV's dnn, deployed: {found['opencv']['forward_ms']:.0f} ms"
 
 
+@one_line_errors(BenchError, CaffeError, CaffeFileError, OSError)
 def main(arguments=None):
     """Run from the command line; returns the exit code."""
     parser = argparse.ArgumentParser("python -m tools.bench_network", description=__doc__)
@@ -217,26 +220,18 @@ def main(arguments=None):
             found = measure(given.one, Path(folder), given.data, given.prior, given.iterations)
         print(json.dumps(found))
         return 0
-    try:
-        for path in given.data, given.prior:
-            if not (ROOT / path).is_file():
-                raise BenchError(f"{path}: no such file; run make data and make prior")
-        if given.iterations is not None and given.iterations < 1:
-            raise BenchError(f"--iterations: expected 1 or more, got {given.iterations}")
-        given.out = given.out.resolve()
-        bar = tqdm(given.networks, "bench", unit="network", disable=None)
-        results = {network: alone(network, given) for network in bar}
-        content = {"machine": machine(given.cores), "networks": results}
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        replace(given.out, lambda path: path.write_text(json.dumps(content, indent=1) + "\n"))
-    except (BenchError, CaffeError, CaffeFileError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
+    for path in given.data, given.prior:
+        if not (ROOT / path).is_file():
+            raise BenchError(f"{path}: no such file; run make data and make prior")
+    if given.iterations is not None and given.iterations < 1:
+        raise BenchError(f"--iterations: expected 1 or more, got {given.iterations}")
+    given.out = given.out.resolve()
+    bar = tqdm(given.networks, "bench", unit="network", disable=None)
+    results = {network: alone(network, given) for network in bar}
+    content = {"machine": machine(given.cores), "networks": results}
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    write(given.out, json.dumps(content, indent=1) + "\n")
     print("\n".join(lines(results)))
-    return 0
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from prior.camera import turned
 from prior.chunks import CHUNK, cores, each_chunk
 from prior.files import write
 from prior.mocap import deepmimic
+from prior.program import one_line_errors
 from prior.skeleton import L
 
 # Each landmark of a copy is moved by so much, so that no two poses are equal.
@@ -136,6 +137,7 @@ def _table(results):
                      for row in [columns, *rows])  # fmt: skip
 
 
+@one_line_errors(ValueError)
 def main(arguments=None):
     """Run the benchmark; returns its exit status."""
     parser = argparse.ArgumentParser("python -m tools.bench_prior", description=__doc__)
@@ -152,12 +154,8 @@ def main(arguments=None):
         result = measure(path, solver, options.components, options.basis)
         Path(out).write_text(json.dumps(result))
         return 0
-    try:
-        paths = options.mocap or deepmimic.find_clips()
-        clips = [clip for path in paths for clip in mocap.read(path)]
-    except ValueError as error:
-        print(f"python -m tools.bench_prior: {error}", file=sys.stderr)
-        return 2
+    paths = options.mocap or deepmimic.find_clips()
+    clips = [clip for path in paths for clip in mocap.read(path)]
     poses = np.concatenate([clip.poses for clip in clips])
     poses = poses - poses.mean(axis=1, keepdims=True)
     results = []
@@ -177,7 +175,6 @@ def main(arguments=None):
     write(options.out, json.dumps(report, indent=1) + "\n")
     print(_table(results))
     print(f"wrote {options.out}")
-    return 0
 
 
 if __name__ == "__main__":

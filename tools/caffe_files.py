@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from google.protobuf import text_format
 
+from prior.files import write
+
 
 class CaffeFileError(Exception):
     """A file that Caffe would abort on: says which, what was expected, what was found."""
@@ -43,9 +45,7 @@ def read_weights(path):
 def copy_weights(target, *sources):
     """Write a .caffemodel with the layers of others; sources: (path, names of its layers)."""
     kept = [raw for path, names in sources for name, _, raw in _layers(path) if name in names]
-    temporary = Path(f"{target}.new")
-    temporary.write_bytes(b"".join(kept))
-    temporary.replace(target)
+    write(target, b"".join(kept))
 
 
 def read_state(path):

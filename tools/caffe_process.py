@@ -60,13 +60,6 @@ def dry_run(net, save=None, seed=0):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def replace(path, write):
-    """Let write(path) write a file under another name, and give it its own when it is whole."""
-    temporary = path.with_name(path.name + ".new")
-    write(temporary)
-    temporary.replace(path)
-
-
 def shown(path):
     """A path as short as it can be: from the repository's root if it lies there."""
     path = Path(path)

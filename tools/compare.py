@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 import prior
 from prior import files
+from prior.program import one_line_errors
 from python_layers.annotations import AnnotationError
 from tools import compare_page, page, predictions, scoring, truth
 from tools.predictions import PredictionError
@@ -97,6 +98,7 @@ def named_file(text):
     return (name, Path(path)) if equals else (text, Path(text))
 
 
+@one_line_errors(TruthError, AnnotationError, ValueError, OSError)
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
     parser = argparse.ArgumentParser("python -m tools.compare", description=__doc__.split("\n")[0])
@@ -112,18 +114,11 @@ def main(arguments=None):
                         help="folder to write into (default: build/compare)")  # fmt: skip
     options = parser.parse_args(arguments)
     interval = 1 if sys.stderr.isatty() else 10
-    try:
-        found = summary(
-            options.data, options.prior, options.predictions,
-            lambda items: tqdm(items, "compare", unit="protocol", mininterval=interval),
-        )  # fmt: skip
-        write(options.out, found)
-    except (TruthError, AnnotationError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
+    found = summary(
+        options.data, options.prior, options.predictions,
+        lambda items: tqdm(items, "compare", unit="protocol", mininterval=interval),
+    )  # fmt: skip
+    write(options.out, found)
     print(f"{len(found['results'])} results; wrote {options.out / 'index.html'}")
     for reason in found["withheld"]:
         print("withheld: {method}, protocol {protocol}, {what}: {reason}".format(**reason),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .caffe_process import replace
+from prior.files import replacing
 
 # Our choice: a stage's loss is that of one batch, so it is drawn as the mean of this many parts
 # of the training.
@@ -56,7 +56,8 @@ def draw(runs, out):
         axes.set(xlabel="iteration", ylabel="loss", yscale="log")
         axes.grid(alpha=0.3)
         axes.legend()
-        replace(Path(out), lambda path: figure.savefig(path, dpi=120, format="png"))
+        with replacing(out) as temporary:
+            figure.savefig(temporary, dpi=120, format="png")
     finally:
         pyplot.close(figure)
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 import prior
 from prior import metrics
 from prior.files import replacing, write
+from prior.program import one_line_errors
 from prior.skeleton import LANDMARKS, MIRROR, PROTOCOL_14
 from python_layers import annotations, crop
 from tools.caffe_files import CaffeFileError
@@ -211,6 +212,7 @@ def evaluate(options):
           f"wrote {options.out}")  # fmt: skip
 
 
+@one_line_errors(EvaluationError, CaffeError, CaffeFileError, ValueError, OSError)
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
     parser = argparse.ArgumentParser("python -m tools.evaluate", description=__doc__.split("\n")[0])
@@ -223,15 +225,7 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     add_options(parser)
     options = parser.parse_args(arguments)
-    try:
-        evaluate(options)
-    except (EvaluationError, CaffeError, CaffeFileError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
-    return 0
+    evaluate(options)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from tqdm import tqdm
 import prior
 from prior import metrics, show
 from prior.files import replacing, write
+from prior.program import one_line_errors
 from prior.skeleton import LANDMARKS
 from python_layers import annotations, belief_maps, crop
 from tools import page
@@ -282,6 +283,8 @@ def make(run, data):
         f"{share:.0%} of all images. " + seen)  # fmt: skip
 
 
+@one_line_errors(FigureError, ValueError, KeyError, OSError,
+                 interrupted="every file that is there is whole")
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
     parser = argparse.ArgumentParser("python -m tools.figures",
@@ -294,23 +297,15 @@ def main(arguments=None):
                         help="pose model (default: build/prior.npz)")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("build/figures"), help="folder")
     options = parser.parse_args(arguments)
-    try:
-        run = load(options.eval, options.data, options.prior)
-        blocks = []
-        for name, figure, text in tqdm(make(run, options.data), "figures", 4, disable=None):
-            for suffix in FORMATS:
-                with replacing(options.out / f"{name}.{suffix}") as temporary:
-                    figure.savefig(temporary, dpi=150)
-            blocks += [("figure", page.image(figure, text), text), ("text", text)]
-        write(options.out / "index.html", page.as_html(TITLE, blocks))
-    except (FigureError, ValueError, KeyError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; every file that is there is whole", file=sys.stderr)
-        return 130
+    run = load(options.eval, options.data, options.prior)
+    blocks = []
+    for name, figure, text in tqdm(make(run, options.data), "figures", 4, disable=None):
+        for suffix in FORMATS:
+            with replacing(options.out / f"{name}.{suffix}") as temporary:
+                figure.savefig(temporary, dpi=150)
+        blocks += [("figure", page.image(figure, text), text), ("text", text)]
+    write(options.out / "index.html", page.as_html(TITLE, blocks))
     print(f"wrote {options.out / 'index.html'} and figures 2 to 5 as {', '.join(FORMATS)}")
-    return 0
 
 
 if __name__ == "__main__":

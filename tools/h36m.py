@@ -27,6 +27,7 @@ from tqdm import tqdm
 from prior.files import replacing, write
 from prior.mocap import MocapError
 from prior.mocap import human36m as reader
+from prior.program import one_line_errors
 from tools import protocols, truth
 from tools.convert import entries, human36m
 from tools.convert.entries import ConversionError
@@ -234,6 +235,8 @@ def prepare(folder, out, videos=True):
     return left_out
 
 
+@one_line_errors(MocapError, ConversionError, OSError, ValueError,
+                 interrupted="what is written is whole: run it again to go on")
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
     parser = argparse.ArgumentParser("python -m tools.h36m", description=__doc__,
@@ -252,14 +255,7 @@ def main(arguments=None):
         lines = str(error).split("\n")
         print("\n".join(f"missing: {line}" for line in lines), file=sys.stderr)
         return 1
-    except (MocapError, ConversionError, OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; what is written is whole: run it again to go on", file=sys.stderr)
-        return 130
     print(f"wrote {options.out}")
-    return 0
 
 
 if __name__ == "__main__":

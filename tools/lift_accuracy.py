@@ -28,6 +28,7 @@ from prior import lifting, metrics, mocap, posterior, selection
 from prior.camera import decompose, turned
 from prior.files import write
 from prior.mocap import deepmimic
+from prior.program import one_line_errors
 from prior.scene import Scene, room, tilted
 from prior.skeleton import L, limb_scale, mirrored
 
@@ -242,6 +243,7 @@ def show(result):
         ))  # fmt: skip
 
 
+@one_line_errors(ValueError, OSError)
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
     parser = argparse.ArgumentParser("python -m tools.lift_accuracy",
@@ -255,19 +257,10 @@ def main(arguments=None):
                         help="scenes of each training pose, for the regressors")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    try:
-        result = measure(read(options.mocap), options.seed, options.poses, options.views)
-        show(result)
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write(options.out, json.dumps(result, indent=1) + "\n")
-        print(f"\nwrote {options.out}")
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
-    return 0
+    result = measure(read(options.mocap), options.seed, options.poses, options.views)
+    show(result)
+    write(options.out, json.dumps(result, indent=1) + "\n")
+    print(f"\nwrote {options.out}")
 
 
 if __name__ == "__main__":

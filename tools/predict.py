@@ -19,9 +19,11 @@ from tqdm import tqdm
 
 import prior
 from prior.camera import level_camera
+from prior.files import write
+from prior.program import one_line_errors
 from prior.skeleton import LANDMARKS
 from tools.caffe_files import CaffeFileError
-from tools.caffe_process import CaffeError, replace
+from tools.caffe_process import CaffeError
 from tools.inference import Estimator, Network, Person, add_options, whole_image
 from tools.poses import pictures
 
@@ -61,6 +63,7 @@ def predict(given):
     return result, source.problems
 
 
+@one_line_errors(CaffeError, CaffeFileError, ValueError, OSError)
 def main(arguments=None):
     """Run from the command line; returns the exit code."""
     parser = argparse.ArgumentParser("python -m tools.predict", description=__doc__)
@@ -80,15 +83,8 @@ def main(arguments=None):
     add_options(parser)
     parser.add_argument("--prior", type=Path, help="pose model (.npz), for averaged maps")
     given = parser.parse_args(arguments)
-    try:
-        result, problems = predict(given)
-        replace(given.out, lambda path: path.write_text(json.dumps(result, indent=1) + "\n"))
-    except (CaffeError, CaffeFileError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
+    result, problems = predict(given)
+    write(given.out, json.dumps(result, indent=1) + "\n")
     for line in problems:
         print(line, file=sys.stderr)
     print(f"{given.out}: {len(result) - 1} images; left out: {len(problems)}")

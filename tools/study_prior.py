@@ -24,6 +24,7 @@ from prior.files import replacing, write
 from prior.fitting import BASIS
 from prior.mocap import deepmimic, sampling
 from prior.normalise import NormalisedPoses
+from prior.program import one_line_errors
 
 RANDOM_STARTS = 3
 
@@ -87,6 +88,7 @@ def draw(histories):
     return figure
 
 
+@one_line_errors(ValueError)
 def main(arguments=None):
     """Run the study; returns its exit status."""
     parser = argparse.ArgumentParser("python -m tools.study_prior", description=__doc__,
@@ -96,13 +98,9 @@ def main(arguments=None):
     parser.add_argument("--basis", type=int, default=BASIS, help="J")
     parser.add_argument("--out", type=Path, default=Path("build/study"), help="a folder")
     options = parser.parse_args(arguments)
-    try:
-        paths = options.clips or deepmimic.find_clips()
-        clips = [sampling.to_rate(c, options.rate) for path in paths for c in mocap.read(path)]
-        rows, histories = study(np.concatenate([clip.poses for clip in clips]), options.basis)
-    except ValueError as error:
-        print(f"python -m tools.study_prior: {error}", file=sys.stderr)
-        return 2
+    paths = options.clips or deepmimic.find_clips()
+    clips = [sampling.to_rate(c, options.rate) for path in paths for c in mocap.read(path)]
+    rows, histories = study(np.concatenate([clip.poses for clip in clips]), options.basis)
     print(f"{sum(len(clip.poses) for clip in clips)} poses of {len(clips)} clips, "
           f"J = {options.basis}")  # fmt: skip
     print(f"{'':26s} NLL per pose  above the first  half-steps  other yaw  worse minima  seconds")
@@ -115,7 +113,6 @@ def main(arguments=None):
     with replacing(options.out / "alignment.png") as temporary:
         draw(histories).savefig(temporary, dpi=120)
     print(f"wrote {options.out}/alignment.json and alignment.png")
-    return 0
 
 
 if __name__ == "__main__":

@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 from caffe.proto import caffe_pb2
 
+from prior.files import replacing, write
 from python_layers import annotations
 
 from . import caffe_process, snapshots
 from .caffe_files import CaffeFileError, read_state, read_text, read_weights
-from .caffe_process import ROOT, CaffeError, replace, shown
+from .caffe_process import ROOT, CaffeError, shown
 from .watch import Run, TrainingError
 
 INTERRUPTED = 130  # exit code of a program ended by Ctrl-C: 128 + SIGINT
@@ -84,7 +85,8 @@ def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
     final = out / f"snapshot_iter_{settings.max_iter}.caffemodel"
     if not final.is_file():
         raise TrainingError(f"{out} holds iteration {start}, beyond the {settings.max_iter} wanted")
-    replace(out / "final.caffemodel", lambda path: shutil.copyfile(final, path))
+    with replacing(out / "final.caffemodel") as temporary:
+        shutil.copyfile(final, temporary)
     print(f"{shown(out / 'final.caffemodel')}: iteration {settings.max_iter}")
     print_fusion(read_weights(final))
     return 0
@@ -145,7 +147,7 @@ def write_run(out, settings, net, inputs, resume):
         if resume == "none" or old != settings or found != texts:
             put_aside(out)
     for name, text in {**texts, "solver.prototxt": str(settings)}.items():
-        replace(out / name, lambda path, text=text: path.write_text(text))
+        write(out / name, text)
 
 
 def put_aside(out):

@@ -10,8 +10,10 @@ import time
 
 from tqdm import tqdm
 
+from prior.files import replacing
+
 from . import caffe_process, curves
-from .caffe_process import ROOT, replace, shown
+from .caffe_process import ROOT, shown
 from .snapshots import snapshot_is_good
 
 POLL_SECONDS = 0.2  # our choice: how often the log is read
@@ -177,11 +179,7 @@ class LossTable:
     def write(self):
         """Write the file anew."""
         columns = list(dict.fromkeys(key for row in self.rows for key in row))
-
-        def write(path):
-            with open(path, "w", newline="") as file:
-                table = csv.DictWriter(file, columns or ["iteration", "seconds", "loss"])
-                table.writeheader()
-                table.writerows(self.rows)
-
-        replace(self.path, write)
+        with replacing(self.path) as temporary, open(temporary, "w", newline="") as file:
+            table = csv.DictWriter(file, columns or ["iteration", "seconds", "loss"])
+            table.writeheader()
+            table.writerows(self.rows)

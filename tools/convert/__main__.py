@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from prior.program import one_line_errors
 from python_layers import annotations, images, packed
 from tools.convert import coco, entries, human36m, leeds, mpii, native
 from tools.convert.entries import ConversionError
@@ -116,19 +117,12 @@ def _parser():
     return parser
 
 
+@one_line_errors(ConversionError, annotations.AnnotationError, OSError)
 def main(arguments=None):
     """Run from the command line; returns the exit code."""
     given = _parser().parse_args(arguments)
-    try:
-        for line in given.run(given).lines():
-            print(line)
-    except (ConversionError, annotations.AnnotationError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
-    return 0
+    for line in given.run(given).lines():
+        print(line)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from prior.files import write
 from prior.mocap import Clip, clip_npz
 from tools.rendered import subjects
 from tools.rendered.look import Mesh
@@ -110,15 +111,6 @@ def _sequence(out, settings, job, name, camera, posed):
     return records
 
 
-def _write_json(path, content):
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(content))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _check_folder(out):
     """DataError unless the folder is ours, new or empty: we may empty it."""
     if out.exists() and not (out / MARKER).exists() and (not out.is_dir() or any(out.iterdir())):
@@ -141,7 +133,7 @@ def _prepare(out, settings, clips_only):
             for subject in subjects.SUBJECTS:
                 shutil.rmtree(out / subject, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
-    _write_json(marker, settings)
+    write(marker, json.dumps(settings))
 
 
 def complete(out, settings):
@@ -203,5 +195,5 @@ def make(out, *, train_images, test_images, size, seed, workers, clips_only=Fals
             bar.update(1 if clips_only else len(made))
     if not clips_only:
         for split in ("train", "test"):
-            _write_json(out / f"{split}.json", document(settings, split, records[split]))
+            write(out / f"{split}.json", json.dumps(document(settings, split, records[split])))
     return True
