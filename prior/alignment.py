@@ -36,10 +36,13 @@ ALTERNATIONS = 2
 # At J, the alternation has converged when it gains less than this many nats a pose. Our choice: the
 # likelihood's own sampling error is larger for any set below a million poses.
 TOLERANCE = 1e-4
+
+# At most so many alternations at J, three times the most that was seen.
 LIMIT = 300
 
 # Of more poses than this, so many, evenly spread, are aligned first; from where they end the others
-# take a few half-steps. Our choice: the basis is then right to a few per mille.
+# take a few half-steps. Our choice: a mean of so many is known to 1 / sqrt(START), 0.3 %, of a
+# standard deviation.
 START = 100_000
 
 # Ceres counts as in a worse local minimum where its objective is above the closed form's by more

@@ -17,7 +17,7 @@ from loky import get_reusable_executor
 # Relative; Ceres' own default stops where a pose's distance still falls by 1e-6 of itself.
 FUNCTION_TOLERANCE = 1e-12
 
-# From the last yaw Ceres takes about 3; from far away 20.
+# From 0.02 rad away Ceres takes 3 or 4, from 0.2 rad 5 to 13.
 ITERATIONS = 100
 
 # Poses that share a Ceres problem: half the time of one each, and nothing gained by more. They

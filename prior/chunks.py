@@ -10,8 +10,8 @@ from functools import cache
 
 from threadpoolctl import ThreadpoolController
 
-# Rows handled at once, so that temporaries stay in a core's cache: 2,048 and 4,096 were the fastest
-# of 1,024 to 16,384 on two machines. Even: a pose and its mirror image are neighbours.
+# Rows handled at once, so that temporaries stay in a core's cache: the fastest of 1,024 to 8,192
+# where it was measured. Even: a pose and its mirror image are neighbours.
 CHUNK = 4096
 
 

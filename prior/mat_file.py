@@ -31,6 +31,7 @@ def read(path):
         mu, e, sigma = (np.asarray(values[name], dtype=float) for name in ("mu", "e", "sigma"))
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file; expected prob_model_params.mat") from None
+    # NotImplementedError: scipy's, of files that MATLAB saved with -v7.3, which are HDF5.
     except (OSError, ValueError, TypeError, KeyError, NotImplementedError, MatReadError) as error:
         raise ModelFileError(
             f"{path}: expected a .mat file with mu, e and sigma, got {error!r}"

@@ -26,8 +26,8 @@ STOP_DISTANCE = 0.2
 TOLERANCE = 1e-4
 ITERATIONS = 500
 
-# Of more rows than this, EM runs on so many, evenly spread, first: the others take a few iterations
-# from there.
+# Of more rows than this, EM runs on so many, evenly spread, first; all of them then take a few
+# iterations from there. The poses of alignment.START and their mirror images.
 START = 200_000
 
 # A row is left out of a component's statistics where its responsibility is below this; a million

@@ -44,7 +44,7 @@ def chunk_moments(rows, weights=None):
         return Moments(float(len(rows)), mean, rows.T @ rows)
     total = float(weights.sum())
     mean = weights @ rows / max(total, np.finfo(float).tiny)
-    # A product of a matrix with itself takes half the time.
+    # A product of a matrix with itself takes half the arithmetic.
     rows = np.sqrt(weights)[:, None] * (rows - mean)
     return Moments(total, mean, rows.T @ rows)
 

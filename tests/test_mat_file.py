@@ -82,5 +82,9 @@ def test_damaged_and_missing_files_are_named(tmp_path):
     savemat(tmp_path / "n.mat", {"mu": np.zeros((1, 51))})
     with pytest.raises(ModelFileError, match="n.mat: expected a .mat file with mu, e and sigma"):
         mat_file.read(tmp_path / "n.mat")
+    header = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
+    (tmp_path / "v73.mat").write_bytes(header + bytes(512))
+    with pytest.raises(ModelFileError, match="v73.mat: expected a .mat .*HDF"):
+        mat_file.read(tmp_path / "v73.mat")
     with pytest.raises(ModelFileError, match="none.mat: no such file"):
         mat_file.read(tmp_path / "none.mat")
