@@ -173,6 +173,16 @@ def test_converged_is_where_plain_alternation_ends(poses):
     assert found.history[-1].nll == pytest.approx(ppca.nll(model), abs=1e-5)
 
 
+def test_a_bad_extrapolation_is_not_taken(poses, monkeypatch):
+    random = np.random.default_rng(0)
+    monkeypatch.setattr(
+        alignment, "_extrapolate", lambda start, *later: random.uniform(-3, 3, len(start))
+    )
+    history = alignment.align(poses, 3, "closed-form", limit=10).history
+    assert (np.diff([step.nll for step in history]) < 1e-9).all()
+    assert not [step for step in history if step.half_step == "extrapolation"]
+
+
 def test_any_number_of_threads_and_of_chunks(poses, aligned, monkeypatch):
     monkeypatch.setattr(chunks, "CHUNK", 16)
     many = alignment.align(poses, 6, "closed-form")

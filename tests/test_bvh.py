@@ -124,6 +124,24 @@ def test_at_rest_left_is_plus_x_and_up_is_y(tmp_path):
     assert landmark(pose, "nose")[0, 2] > landmark(pose, "neck")[0, 2] + 50
 
 
+def test_a_t_pose_at_the_start_is_left_out(tmp_path):
+    path = tmp_path / "x.bvh"
+    channels, rows = _write(path)
+    # The root's channels are the first of a row.
+    first = [0.0 if i < 6 and channels["Hips"][i].endswith("rotation") else value
+             for i, value in enumerate(rows[0])]  # fmt: skip
+    text = path.read_text().splitlines()
+    whole = bvh.read(path)[0].poses
+    start = next(i for i, line in enumerate(text) if line.startswith("Frame Time")) + 1
+    text[start] = " ".join(map(str, first))
+    path.write_text("\n".join(text))
+    np.testing.assert_allclose(bvh.read(path)[0].poses, whole[1:], atol=1e-6)
+    # Somebody who does not turn at all is nobody's T-pose.
+    text[start + 1] = text[start]
+    path.write_text("\n".join(text))
+    assert len(bvh.read(path)[0].poses) == len(rows)
+
+
 CMU = {"Spine1": "Spine", "Spine": "LowerBack", "Neck": "Neck1"}
 
 

@@ -3,6 +3,7 @@ import logging
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
+from scipy.stats import multivariate_normal
 
 from prior import mixture, ppca
 
@@ -56,6 +57,45 @@ def test_reported_likelihood_is_the_mixtures(clusters):
     )
     # The last E-step is that of the parameters returned.
     assert found.log_likelihood[-1] == pytest.approx(np.log(density).mean())
+
+
+def _em_twin(rows, seeds, size, iterations):
+    """Log likelihoods per row and means of EM, by dense Gaussians and weighted covariances."""
+    share = np.eye(len(seeds))[cdist(rows, seeds).argmin(axis=1)]
+    likelihood = []
+    for _ in range(iterations):
+        weight, means, density = share.mean(axis=0), [], []
+        for k, given in enumerate(share.T):
+            mean = np.average(rows, axis=0, weights=given)
+            values, vectors = np.linalg.eigh(np.cov(rows.T, aweights=given, ddof=0))
+            values[:-size] = values[:-size].mean()
+            covariance = vectors @ np.diag(values) @ vectors.T
+            density.append(weight[k] * multivariate_normal(mean, covariance).pdf(rows))
+            means.append(mean)
+        total = np.sum(density, axis=0)
+        likelihood.append(np.log(total).mean())
+        share = (density / total).T
+    return likelihood, np.array(means), weight
+
+
+def test_em_of_overlapping_components_is_the_twins():
+    random = np.random.default_rng(4)
+    rows = random.normal(size=(400, 5)) * [3, 2, 1, 1, 1] + [2.0, 0, 0, 0, 0] * (
+        random.random((400, 1)) < 0.4
+    )
+    found = mixture.fit(rows, rows[[0, 7]], 2, tolerance=0, iterations=6)
+    likelihood, means, weight = _em_twin(rows, rows[[0, 7]], 2, 6)
+    order = np.argsort(-weight, kind="stable")
+    np.testing.assert_allclose(found.log_likelihood, likelihood, rtol=1e-6)
+    np.testing.assert_allclose([c.mean for c in found.components], means[order], atol=1e-5)
+    np.testing.assert_allclose(found.weight, weight[order], atol=1e-6)
+
+
+def test_a_component_that_collapses_on_copies_is_dropped_and_said(clusters, caplog):
+    rows, _, _ = clusters
+    copies = rows[0] + 100 + np.random.default_rng(0).normal(size=(50, 8)) * 1e-6
+    found = mixture.fit(np.concatenate([rows, copies]), np.stack([rows[0], copies[0]]), 2)
+    assert len(found.components) == 1 and "component 2 of 2 collapsed on 50.0 poses" in caplog.text
 
 
 def test_one_component_is_ppca(clusters):
