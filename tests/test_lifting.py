@@ -285,6 +285,18 @@ def test_other_sets_of_landmarks_lift_with_the_same_model(lifter, absent):
     assert error < 1.2 * best
 
 
+def test_what_float32_cannot_tell_apart_is_decided_in_float64(model, monkeypatch):
+    lifter = prior.Lifter(model, rotations=80, noise_mm=5)
+    _, points, cameras = _photographs(4000, noise_px=5)
+    found = lifter.lift(points, cameras[0])
+    candidates = lifter.enumeration.candidates
+    monkeypatch.setattr(lifter.enumeration, "candidates",
+                        lambda *given, refine: candidates(*given, reach=2.0))  # fmt: skip
+    exact = lifter.lift(points, cameras[0])  # all within 2 nats, in float64
+    np.testing.assert_array_equal(found.component, exact.component)
+    np.testing.assert_array_equal(found.yaw, exact.yaw)
+
+
 def test_chunks_and_threads_do_not_matter(lifter, monkeypatch):
     _, points, cameras = _photographs(50)
     confidence = np.random.default_rng(0).choice([0.5, 1.0], 50)[:, None] * np.ones(17)
