@@ -1,8 +1,14 @@
-"""Nets of one Python layer, as text, for the tests of the layers."""
+"""Nets of the layers, as text, and what their tests share."""
 
 import json
 
 import caffe
+import numpy as np
+
+from prior import camera as cameras
+from prior.skeleton import L
+from python_layers import belief_maps
+from tests import poses
 
 
 def python_layer(module, layer, given, bottoms=(), tops=("top",), extra="", name="layer"):
@@ -31,3 +37,74 @@ def net(folder, *layers, phase=caffe.TRAIN, to_inputs=True):
     path = folder / "net.prototxt"
     path.write_text(f"force_backward: {str(to_inputs).lower()}\n" + "".join(layers))
     return caffe.Net(str(path), phase)
+
+
+N, H, W, SIGMA = 2, 14, 12, 1.2
+
+MAPS = (N, L + 1, H, W)
+
+
+def run(net, gradients=None, **values):
+    """Forward with `values` in the inputs, then backward with `gradients` in the layer's tops."""
+    for name, value in values.items():
+        net.blobs[name].data[...] = value
+    net.forward()
+    for name, gradient in (gradients or {}).items():
+        net.blobs[name].diff[...] = gradient
+    if gradients:
+        net.backward()
+
+
+def differences(function, value, step):
+    """Gradient of a scalar function at `value` by central differences."""
+    result = np.zeros(value.shape)
+    for index in np.ndindex(value.shape):
+        ends = []
+        for sign in 1, -1:
+            moved = value.copy()
+            moved[index] += sign * step
+            ends.append(function(moved))
+        result[index] = (ends[0] - ends[1]) / (2 * step)
+    return result
+
+
+SMALL = (2, 3, 2, 2)
+
+
+def fusion(folder, given=None, to_inputs=True):
+    layer = python_layer("fusion", "FusionLayer", given or {}, ["b", "bhat"])
+    return net(folder, inputs(b=SMALL, bhat=SMALL), layer, to_inputs=to_inputs)
+
+
+def projection(folder, given=None, landmarks=(N, L, 2), maps=MAPS):
+    return net(
+        folder,
+        inputs(landmarks=landmarks, maps=maps),
+        python_layer(
+            "projection", "ProjectionLayer", given or {"sigma": SIGMA}, ["landmarks", "maps"]
+        ),
+    )
+
+
+def lifting(folder, given, *, camera=False, pose=False, maps=MAPS, size=3):
+    bottoms = ["maps", "camera"] if camera else ["maps"]
+    shapes = {"maps": maps} | ({"camera": (N, size, size)} if camera else {})
+    tops = ["landmarks", "pose"] if pose else ["landmarks"]
+    return net(
+        folder, inputs(**shapes), python_layer("lifting", "LiftingLayer", given, bottoms, tops)
+    )
+
+
+def seen_by(rotations, seed=1, noise=0.3):
+    """Belief maps (N, L + 1, H, W) of people in front of cameras (N, 3, 3)."""
+    rng = np.random.default_rng(seed)
+    people = poses.random_poses(N, seed=seed)
+    people = people - people.mean(axis=1, keepdims=True)
+    points = (people @ np.swapaxes(rotations, -1, -2))[..., :2]
+    points = points / np.abs(points).max() * 4.5 + [(W - 1) / 2, (H - 1) / 2]
+    return belief_maps.render(points + noise * rng.normal(size=points.shape), H, W, SIGMA)
+
+
+TILTED = np.stack(
+    [cameras.look_at([2000, 1500, 4000], [0, 0, 0]), cameras.look_at([0, 300, -4000], [0, 0, 0])]
+)

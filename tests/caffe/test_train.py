@@ -1,4 +1,4 @@
-"""tools/train.py with the real caffe program: small runs, and what can go wrong in them."""
+"""tools/train.py with the real caffe program: runs, stops, and going on."""
 
 import csv
 import json
@@ -15,48 +15,20 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from python_layers import annotations, packed
+from python_layers import annotations
 from tests.caffe import tiny_world
-from tools import caffe_files, caffe_process, curves, snapshots, train
+from tests.caffe.training import (
+    ITERATIONS,
+    PROTOTXT,
+    SGD,
+    assert_one_line,
+    packed_twin,
+    run,
+    write_solver,
+)
+from tools import caffe_files, caffe_process, curves, snapshots
 
-PROTOTXT = caffe_process.ROOT / "prototxt"
-ADAM = 'type: "Adam" base_lr: 1e-3 momentum: 0.9 momentum2: 0.999 lr_policy: "fixed"'
-SGD = 'base_lr: 1e-5 momentum: 0.9 lr_policy: "fixed"'
-ITERATIONS = 12
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """A folder with data/train.json and prior.npz."""
-    folder = tmp_path_factory.mktemp("world")
-    tiny_world.write_data(folder / "data")
-    tiny_world.write_prior(folder / "prior.npz")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    # Sums in one order, so that runs compare to the last bit.
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
-
-
-def write_solver(folder, world, net="lite/lifting", rates=ADAM, iterations=ITERATIONS, text=None):
-    """A solver for a network of prototxt/ on the tiny data; text: another network. Its path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if text is None:
-        path = PROTOTXT / f"{net}/train.prototxt"
-        text = tiny_world.adapt(path, world / "data/train.json", world / "prior.npz", batch_size=1)
-    (folder / "net.prototxt").write_text(text)
-    solver = folder / "solver.prototxt"
-    solver.write_text(
-        f'net: "{folder / "net.prototxt"}" {rates} max_iter: {iterations} display: 1 '
-        f'snapshot: 4 snapshot_prefix: "{folder / "unused"}" random_seed: 1 solver_mode: CPU'
-    )
-    return solver
-
-
-def run(*arguments):
-    return train.main(list(map(str, arguments)))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -202,93 +174,6 @@ def test_every_cut_of_a_file_is_noticed(whole, tmp_path):
             snapshots.check_snapshot(state, shapes)
 
 
-def test_a_loss_that_is_not_finite_stops(world, tmp_path, capsys):
-    # The baseline: a lifting layer would refuse such maps before Caffe sees their loss.
-    solver = write_solver(tmp_path, world, "lite/cpm", SGD.replace("1e-5", "1e9"), 50)
-    assert run(solver, "--out", tmp_path / "out") == 1
-    assert_one_line(capsys, "error: the loss is ", "smaller base_lr")
-    assert not (tmp_path / "out/final.caffemodel").exists()
-
-
-def test_maps_that_are_not_finite_stop(world, tmp_path, capsys):
-    solver = write_solver(tmp_path, world, "lite/lifting", SGD.replace("1e-5", "1e9"), 50)
-    assert run(solver, "--out", tmp_path / "out") == 1
-    assert_one_line(capsys, "error: ", "finite")
-
-
-def assert_one_line(capsys, *parts):
-    printed = capsys.readouterr().err
-    lines = [line for line in printed.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1, printed
-    assert "Traceback" not in printed
-    for part in parts:
-        assert part in lines[0]
-
-
-@pytest.mark.parametrize(
-    ("missing", "parts"),
-    [
-        ("data/train.json", ["data/train.json: no such file", "make data"]),
-        ("prior.npz", ["prior.npz: no such file", "make prior"]),
-    ],
-)
-def test_missing_inputs_are_named(world, tmp_path, capsys, missing, parts):
-    solver = write_solver(tmp_path, world)
-    net = tmp_path / "net.prototxt"
-    net.write_text(net.read_text().replace(str(world / missing), f"nowhere/{missing}"))
-    assert run(solver, "--out", tmp_path / "out") == 1
-    assert_one_line(capsys, *parts)
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "parts"),
-    [
-        ('type: "ReLU"', 'type: "Ralu"', ["refuses this network", "Ralu"]),
-        ('"rotations": 80', '"rotations": "80"', ["refuses this network", "rotations"]),
-        ('bottom: "camera"', 'bottom: "label"', ["refuses this network", "camera"]),
-        ('bottom: "camera"', 'bottom: "nothing"', ["refuses this network", "nothing"]),
-        ("layer {", "layer (", ["expected a NetParameter"]),
-    ],
-)
-def test_a_bad_network_is_one_line(world, tmp_path, capsys, before, after, parts):
-    solver = write_solver(tmp_path, world)
-    net = tmp_path / "net.prototxt"
-    assert before in net.read_text()
-    net.write_text(net.read_text().replace(before, after))
-    assert run(solver, "--out", tmp_path / "out") == 1
-    assert_one_line(capsys, *parts)
-
-
-def test_data_of_no_use_is_one_line(world, tmp_path, capsys):
-    solver = write_solver(tmp_path, world)
-    (tmp_path / "train.json").write_text('{"images": []}')
-    net = tmp_path / "net.prototxt"
-    data = str(world / "data/train.json")
-    net.write_text(net.read_text().replace(data, str(tmp_path / "train.json")))
-    assert run(solver, "--out", tmp_path / "out") == 1
-    assert_one_line(capsys, str(tmp_path / "train.json"))
-
-
-@pytest.mark.parametrize(
-    ("content", "part"),
-    [
-        ("base_lr: fast", "expected a SolverParameter"),
-        ("max_iter: 5 display: 1", "expected one network"),
-        ('net: "a" max_iter: 5', "display"),
-        ('net: "a" display: 1', "at least 1 iteration"),
-        ('net: "nowhere.prototxt" max_iter: 5 display: 1', "nowhere.prototxt"),
-        (None, "No such file"),
-    ],
-)
-def test_a_bad_solver_is_one_line(tmp_path, capsys, content, part):
-    solver = tmp_path / "solver.prototxt"
-    if content:
-        solver.write_text(content)
-    assert run(solver, "--out", tmp_path / "out") == 1
-    assert_one_line(capsys, part)
-
-
 def test_another_run_in_the_folder_is_put_aside(whole, world, tmp_path, capsys):
     out = copy_run(whole[1], tmp_path / "out")
     solver = write_solver(tmp_path, world, "lite/cpm", iterations=1)
@@ -342,15 +227,6 @@ def test_weights_of_another_network_start_where_they_fit(whole, world, tmp_path,
     assert ours["Mconv2_stage3"][0].shape != theirs["Mconv2_stage3"][0].shape
 
 
-def packed_twin(world, path):
-    """The tiny data in one packed file."""
-    document = json.loads((world / "data/train.json").read_text())
-    with packed.Writer(path, document["cameras"]) as writer:
-        for image, person in zip(document["images"], document["annotations"], strict=True):
-            writer.add(image, [person], (world / "data" / image["file_name"]).read_bytes())
-    return path
-
-
 def test_packed_and_mixed_sources_train(world, tmp_path):
     pack = packed_twin(world, tmp_path / "a.pack")
     mixed = json.dumps({str(pack): 2, str(world / "data/train.json"): 1})
@@ -367,61 +243,6 @@ def test_packed_and_mixed_sources_train(world, tmp_path):
     image.write_bytes((image.parent / "2.png").read_bytes())
     other = packed_twin(tmp_path / "world", tmp_path / "b.pack")
     assert annotations.digest(pack) == digests[str(pack)] != annotations.digest(other)
-
-
-def of_another_version(path):
-    content = path.read_bytes()
-    path.write_bytes(content[:8] + bytes([9]) + content[9:])
-
-
-def cut_in_half(path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (of_another_version, "expected version 1 of the packed format, got 9"),
-        (cut_in_half, "cut short"),
-    ],
-)
-def test_a_packed_file_of_no_use_is_one_line(world, tmp_path, capsys, damage, message):
-    pack = packed_twin(world, tmp_path / "a.pack")
-    solver = write_solver(tmp_path, world, "lite/cpm")
-    net = tmp_path / "net.prototxt"
-    net.write_text(net.read_text().replace(str(world / "data/train.json"), str(pack)))
-    damage(pack)
-    assert run(solver, "--out", tmp_path / "out") == 1
-    assert_one_line(capsys, "a.pack: ", message)
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_prior_of_other_landmarks_is_one_line(world, tmp_path, capsys):
-    with np.load(world / "prior.npz") as file:
-        arrays = dict(file)
-    arrays["landmarks"] = arrays["landmarks"][::-1]
-    np.savez(tmp_path / "prior.npz", **arrays)
-    solver = write_solver(tmp_path, world)
-    net = tmp_path / "net.prototxt"
-    net.write_text(net.read_text().replace(str(world / "prior.npz"), str(tmp_path / "prior.npz")))
-    assert run(solver, "--out", tmp_path / "out") == 1
-    assert_one_line(capsys, "refuses this network", "prior.npz", "landmarks")
-
-
-def test_weights_of_no_use_are_one_line(world, tmp_path, capsys):
-    net = caffe_pb2.NetParameter()
-    blob = net.layer.add(name="fc6", type="InnerProduct").blobs.add(data=[1.0])
-    blob.shape.dim.append(1)
-    (tmp_path / "other.caffemodel").write_bytes(net.SerializeToString())
-    solver = write_solver(tmp_path, world)
-    assert run(solver, "--out", tmp_path / "o", "--weights", tmp_path / "other.caffemodel") == 1
-    assert_one_line(capsys, "none of its layers fits the network")
-
-
-def test_a_gpu_that_is_not_there_is_one_line(world, tmp_path, capsys):
-    solver = write_solver(tmp_path, world, "lite/cpm", iterations=1)
-    if run(solver, "--out", tmp_path / "out", "--gpu", 0):
-        assert_one_line(capsys, "caffe ended with", "CPU-only")
 
 
 def test_an_image_that_cannot_be_used_is_reported(world, tmp_path, capsys):

@@ -1,0 +1,52 @@
+"""Small trainings on the tiny data: what the tests of tools.train share."""
+
+import json
+
+from python_layers import packed
+from tests.caffe import tiny_world
+from tools import caffe_process, train
+
+PROTOTXT = caffe_process.ROOT / "prototxt"
+
+ADAM = 'type: "Adam" base_lr: 1e-3 momentum: 0.9 momentum2: 0.999 lr_policy: "fixed"'
+
+SGD = 'base_lr: 1e-5 momentum: 0.9 lr_policy: "fixed"'
+
+ITERATIONS = 12
+
+
+def write_solver(folder, world, net="lite/lifting", rates=ADAM, iterations=ITERATIONS, text=None):
+    """A solver for a network of prototxt/ on the tiny data; text: another network. Its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if text is None:
+        path = PROTOTXT / f"{net}/train.prototxt"
+        text = tiny_world.adapt(path, world / "data/train.json", world / "prior.npz", batch_size=1)
+    (folder / "net.prototxt").write_text(text)
+    solver = folder / "solver.prototxt"
+    solver.write_text(
+        f'net: "{folder / "net.prototxt"}" {rates} max_iter: {iterations} display: 1 '
+        f'snapshot: 4 snapshot_prefix: "{folder / "unused"}" random_seed: 1 solver_mode: CPU'
+    )
+    return solver
+
+
+def run(*arguments):
+    return train.main(list(map(str, arguments)))
+
+
+def assert_one_line(capsys, *parts):
+    printed = capsys.readouterr().err
+    lines = [line for line in printed.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, printed
+    assert "Traceback" not in printed
+    for part in parts:
+        assert part in lines[0]
+
+
+def packed_twin(world, path):
+    """The tiny data in one packed file."""
+    document = json.loads((world / "data/train.json").read_text())
+    with packed.Writer(path, document["cameras"]) as writer:
+        for image, person in zip(document["images"], document["annotations"], strict=True):
+            writer.add(image, [person], (world / "data" / image["file_name"]).read_bytes())
+    return path
