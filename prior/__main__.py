@@ -264,7 +264,7 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:  # the last: Ceres gave up
         print(f"python -m prior: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -72,7 +72,10 @@ def _gaussians(curves, yaw):
     # k = -(first harmonic) / 2 - second harmonic; that, at the start, takes the fewest steps.
     first = a1 * np.cos(yaw) + b1 * np.sin(yaw)
     second = a2 * np.cos(2 * yaw) + b2 * np.sin(2 * yaw)
-    k = np.maximum(-first / 2 - second, 1.01 * np.hypot(a2, b2) + 1e-6 * np.hypot(a1, b1))
+    # P's eigenvalues are k -+ |(a2, b2)|: this keeps both well above 0, even where the distance
+    # hardly depends on the yaw, or not at all (a pose without extent on the ground).
+    least = 1.01 * np.hypot(a2, b2) + 1e-6 * np.hypot(a1, b1) + np.finfo(np.float32).tiny
+    k = np.maximum(-first / 2 - second, least)
     inverse = np.array([[k - a2, -b2], [-b2, k + a2]]) / (k * k - a2 * a2 - b2 * b2)
     covariance = np.ascontiguousarray(np.moveaxis(inverse, -1, 0))
     return -np.einsum("nab,bn->na", covariance, curves.harmonics[:2]) / 2, covariance

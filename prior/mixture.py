@@ -81,11 +81,6 @@ def log_joint(rows, components, weight):
     return np.stack([ppca.log_density(rows, c) for c in components], axis=1) + log_weight
 
 
-def log_likelihood(rows, components, weight):
-    """Log density (N,) of rows (N, D) under the mixture."""
-    return logsumexp(log_joint(rows, components, weight), axis=1)
-
-
 def _by_component(rows, responsibility):
     parts = []
     for weights in responsibility.T:

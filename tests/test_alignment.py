@@ -117,6 +117,12 @@ def test_ceres_ends_in_a_minimum_and_agrees_with_the_closed_form():
     assert (value > lowest + 1e-3 * curves.constant).any()
 
 
+def test_ceres_leaves_a_pose_that_looks_alike_from_all_sides(poses):
+    straight = np.array([0.3, -1.2])
+    found = ceres.Minimiser(1)(Distances(np.ones(2), np.zeros((4, 2))), straight)
+    np.testing.assert_allclose(found, straight)
+
+
 @pytest.mark.parametrize("solver", alignment.SOLVERS)
 def test_the_objective_never_rises(poses, solver):
     history = alignment.align(poses, 4, solver).history

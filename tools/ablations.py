@@ -19,13 +19,10 @@ from tqdm import tqdm
 
 import prior
 from prior import files, lifting, metrics, mocap
-from prior.normalise import PoseError
 from prior.program import one_line_errors
 from prior.skeleton import PROTOCOL_14
-from python_layers.annotations import AnnotationError
 from tools import page, predictions, protocols, truth
 from tools.compare import finite, named_file
-from tools.predictions import PredictionError
 from tools.truth import TruthError
 
 TITLE = "Ablations of the lifting"
@@ -183,7 +180,7 @@ def fitter(paths):
     return fit
 
 
-@one_line_errors(TruthError, AnnotationError, PredictionError, PoseError, ValueError, OSError)
+@one_line_errors(ValueError, OSError)
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
     parser = argparse.ArgumentParser("python -m tools.ablations",

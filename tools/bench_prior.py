@@ -137,7 +137,7 @@ def _table(results):
                      for row in [columns, *rows])  # fmt: skip
 
 
-@one_line_errors(ValueError)
+@one_line_errors(ValueError, OSError)
 def main(arguments=None):
     """Run the benchmark; returns its exit status."""
     parser = argparse.ArgumentParser("python -m tools.bench_prior", description=__doc__)

@@ -17,10 +17,8 @@ from tqdm import tqdm
 import prior
 from prior import files
 from prior.program import one_line_errors
-from python_layers.annotations import AnnotationError
 from tools import compare_page, page, predictions, scoring, truth
 from tools.predictions import PredictionError
-from tools.truth import TruthError
 
 PUBLISHED = Path(__file__).parent / "published.json"
 TRUE_2D = "true 2D landmarks, lifted"
@@ -98,7 +96,7 @@ def named_file(text):
     return (name, Path(path)) if equals else (text, Path(text))
 
 
-@one_line_errors(TruthError, AnnotationError, ValueError, OSError)
+@one_line_errors(ValueError, OSError)
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
     parser = argparse.ArgumentParser("python -m tools.compare", description=__doc__.split("\n")[0])

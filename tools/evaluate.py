@@ -187,6 +187,7 @@ def frames_of(people):
 
 
 def evaluate(options):
+    """Run the network on the data and write predictions.npz and errors.json; see the module."""
     people = annotations.load(options.data)
     if not np.isfinite(people.poses_mm).all():
         raise EvaluationError(f"{options.data}: expected a 3D pose with every annotation")

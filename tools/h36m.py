@@ -25,7 +25,6 @@ import numpy as np
 from tqdm import tqdm
 
 from prior.files import replacing, write
-from prior.mocap import MocapError
 from prior.mocap import human36m as reader
 from prior.program import one_line_errors
 from tools import protocols, truth
@@ -235,7 +234,7 @@ def prepare(folder, out, videos=True):
     return left_out
 
 
-@one_line_errors(MocapError, ConversionError, OSError, ValueError,
+@one_line_errors(ConversionError, OSError, ValueError,
                  interrupted="what is written is whole: run it again to go on")
 def main(arguments=None):
     """Run from the command line; returns the exit status."""

@@ -88,7 +88,7 @@ def draw(histories):
     return figure
 
 
-@one_line_errors(ValueError)
+@one_line_errors(ValueError, OSError)
 def main(arguments=None):
     """Run the study; returns its exit status."""
     parser = argparse.ArgumentParser("python -m tools.study_prior", description=__doc__,
