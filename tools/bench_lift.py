@@ -21,10 +21,11 @@ import prior
 from prior import lifting
 from prior.chunks import cores
 from prior.files import write
+from prior.fitting import BASIS
 from prior.program import one_line_errors
 from prior.scene import tilted
 from prior.skeleton import L
-from tools.lift_accuracy import BASIS, read
+from tools.lift_accuracy import read
 from tools.lifting_twin import lift_slowly
 
 PRODUCTS = L * (2 * L + 1)

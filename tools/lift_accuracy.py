@@ -27,6 +27,7 @@ import prior
 from prior import lifting, metrics, mocap, posterior, selection
 from prior.camera import decompose, turned
 from prior.files import write
+from prior.fitting import BASIS
 from prior.mocap import deepmimic
 from prior.program import one_line_errors
 from prior.scene import Scene, room, tilted
@@ -35,14 +36,14 @@ from prior.skeleton import L, limb_scale, mirrored
 # One px at the body: 4.5 m away.
 MM_PER_PX = 4500 / 1145
 
+# What is compared: a detector's noise, noise_mm, how far the camera looks down.
 NOISES_PX = (0, 5, 10, 20)
 NOISES_MM = (0, 5, 10, 15, 20, 30, 40, 60)
 TILTS_DEG = (0, 10, 20, 30)
-BASIS = 25
 
 
 def errors(pose, truth):
-    """Mean errors in mm by what is aligned."""
+    """Mean errors, mm, of poses (N, L, 3) by what is aligned."""
     known = metrics.with_scale_of(pose, truth)
     return {
         "root": float(metrics.root_aligned(pose, truth).mean()),
