@@ -78,6 +78,16 @@ eval: build/eval/$(RUN)/errors.json ## errors of the trained NET on the test ima
 
 .SECONDEXPANSION:
 .PRECIOUS: build/train/%/final.caffemodel
+# The lite networks both go on from one pose machine, as the paper's network does from CPM (5.2).
+START := build/train/lite-start/final.caffemodel
+$(START): prototxt/lite/cpm/solver.prototxt prototxt/lite/cpm/train.prototxt build/data/test.json \
+  | caffe
+	@$(TIMED) train-lite-start $(PYTHON) -m tools.train $< --out $(@D)
+
+build/train/lite-%/final.caffemodel: prototxt/lite/$$*/solver_finetune.prototxt \
+  prototxt/lite/$$*/train.prototxt $(START) build/prior.npz | caffe
+	@$(TIMED) train-lite-$* $(PYTHON) -m tools.train $< --weights $(START) --out $(@D)
+
 build/train/%/final.caffemodel: $$(net)/solver.prototxt $$(net)/train.prototxt \
   build/data/test.json build/prior.npz | caffe
 	@$(TIMED) train-$* $(PYTHON) -m tools.train $< --out build/train/$*
@@ -194,6 +204,13 @@ bench-lift: venv venv-demo ## speed of the lifting, beside its floor, into build
 .PHONY: accuracy-lift
 accuracy-lift: venv venv-demo ## accuracy of the lifting on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
 	$(PYTHON) -m tools.lift_accuracy $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-accuracy.json
+
+.PHONY: study-network
+study-network: $(START) build/prior.npz build/prior-1.npz ## what lifting, its gradients, K and w_t are worth in training, three seeds each, into build/study; an hour
+	@$(PYTHON) -m tools.study_network --out build/study/network
+
+build/prior-1.npz: $(MOCAP_MADE) | venv
+	@$(PYTHON) -m prior fit $(MOCAP) --components 1 --out $@
 
 .PHONY: bench-network
 bench-network: build/data/test.json build/prior.npz | caffe ## times of the networks, into build/bench/network.json

@@ -25,11 +25,22 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from prototxt.machines import CPM, GAUSSIAN, LITE, MAPS, VGG, Conv, Pool
-from prototxt.solvers import FINE_TUNING, FROM_SCRATCH, LITE_SOLVER, LONG, SEED, solver
+from prototxt.solvers import (
+    FINE_TUNING,
+    FROM_SCRATCH,
+    LITE_FINE_TUNING,
+    LITE_SOLVER,
+    LONG,
+    SEED,
+    solver,
+)
 
 HERE = Path(__file__).resolve().parent
 ROTATIONS = 80  # about the vertical, tried by each lifting (section 5.3)
 DROP = 0.5  # CPM
+# Of the running mean and variance that a deployed network normalises with: our choice, those of
+# about the last hundred batches.
+AVERAGED = 0.99
 TRAINING_DATA = "build/data/train.json"
 PRIOR = "build/prior.npz"
 
@@ -42,6 +53,8 @@ class Choices(NamedTuple):
     backward: str = "none"  # through the lifting; "scale-held" (supplement) or "exact"
     fusion: str = "stage"  # a weight w_t for each "stage", each "landmark" too, or "fixed" at 0.5
     data: str | dict = TRAINING_DATA  # file of annotations, or {file: share of the samples}
+    prior: str = PRIOR  # pose model of the lifting
+    seed: int = SEED  # of the fillers, of dropout, and of the data's order and augmentation
 
 
 def network(m, *, lifting, train, **choices):
@@ -55,7 +68,7 @@ def network(m, *, lifting, train, **choices):
     if lifting and c.last_fusion and c.loss == "beliefs":
         raise ValueError("the last fusion learns nothing from a loss on beliefs: leave it out")
     n = NetSpec()
-    inputs(n, m, lifting, train, c.data)
+    inputs(n, m, lifting, train, c)
     n.pool_center_lower = L.Pooling(
         n.center_map, pool=P.Pooling.AVE, kernel_size=m.stride + 1, stride=m.stride
     )
@@ -63,17 +76,17 @@ def network(m, *, lifting, train, **choices):
     for t in range(1, m.stages + 1):
         beliefs = maps = n[f"beliefs_stage{t}"] = predict(n, m, t, maps)
         if lifting and (t < m.stages or c.last_fusion):
-            landmarks = lift(n, m, beliefs, f"_stage{t}", train, c.backward)
+            landmarks = lift(n, m, beliefs, f"_stage{t}", train, c)
             projected = n[f"projected_stage{t}"] = project(m, t, landmarks, beliefs, c.backward)
             maps = n[f"fused_stage{t}"] = fuse(t, beliefs, projected, c.fusion)
         if train:
             judge(n, t, maps if c.loss == "fused" else beliefs)
     if lifting and not train:
-        lift(n, m, maps, "", train, c.backward)  # the final estimate: landmarks and pose
+        lift(n, m, maps, "", train, c)  # the final estimate: landmarks and pose
     return n.to_proto()
 
 
-def inputs(n, m, lifting, train, data):
+def inputs(n, m, lifting, train, c):
     """data (N,3,S,S), center_map (N,1,S,S), camera (N,3,3); label (N,18,S/stride,S/stride) and
     mask (N,18), for stage 1 of everyone in sight, later of the person in the centre, as CPM."""
     if not train:
@@ -88,14 +101,14 @@ def inputs(n, m, lifting, train, data):
         "pose_data",
         "PoseDataLayer",
         dict(
-            source=data,
+            source=c.data,
             batch_size=m.batch,
             input_size=m.input,
             stride=m.stride,
             sigma=m.label_sigma,
-            augment=True,
+            augment=m.augment,
             shuffle=True,
-            seed=SEED,
+            seed=c.seed,
             workers=1,
         ),
         name="pose_data",  # not "data": deployed, a layer of that name has no blob for its place
@@ -128,10 +141,12 @@ def judge(n, t, maps):
     n[f"loss_stage{t}"] = L.EuclideanLoss(known, n[f"label{suffix}"])
 
 
-def lift(n, m, maps, suffix, train, backward):
+def lift(n, m, maps, suffix, train, c):
     """Equation 4: maps to landmarks (N,17,2) px of the maps and, deployed, pose (N,17,3) mm."""
-    parameters = dict(model=PRIOR, rotations=ROTATIONS, subpixel=m.subpixel, backward=backward)
-    if backward != "none":
+    parameters = dict(
+        model=c.prior, rotations=ROTATIONS, subpixel=m.subpixel, backward=c.backward
+    )
+    if c.backward != "none":
         parameters["sigma"] = m.label_sigma / m.stride
     tops = python(
         "lifting",
@@ -141,7 +156,7 @@ def lift(n, m, maps, suffix, train, backward):
         n.camera,
         name=f"lifting{suffix}",
         ntop=1 if train else 2,  # Caffe would print an unused pose at every display
-        propagate_down=[backward != "none", False],
+        propagate_down=[c.backward != "none", False],
     )
     tops = (tops,) if train else tops
     for name, top in zip(("landmarks", "pose"), tops, strict=False):
@@ -189,13 +204,18 @@ def python(module, layer, parameters, *bottoms, **keywords):
 
 
 def chain(n, m, t, top, rows):
-    """Convolutions with their ReLU and dropout, and poolings, one on another."""
+    """Convolutions with their normalisation, ReLU and dropout, and poolings, one on another."""
     for row in rows:
         name = row.name.format(t=t)
         if isinstance(row, Pool):
             top = n[name] = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=3, stride=2)
             continue
         top = n[name] = convolve(m, t, top, row)
+        if m.normalise:
+            top = n[name.replace("conv", "norm")] = L.BatchNorm(
+                top, in_place=True, moving_average_fraction=AVERAGED
+            )
+            top = n[name.replace("conv", "scale")] = L.Scale(top, in_place=True, bias_term=True)
         top = n[name.replace("conv", "relu")] = L.ReLU(top, in_place=True)
         if row.drop:
             top = n[name.replace("conv", "drop")] = L.Dropout(
@@ -212,6 +232,12 @@ def convolve(m, t, bottom, row):
         replaced = row.channels == MAPS or row.name.startswith("Mconv1_")
         rate = 1 if replaced else m.kept_rate
     more = {} if row.dilation == 1 else dict(dilation=row.dilation)
+    param = [dict(lr_mult=rate, decay_mult=1), dict(lr_mult=2 * rate, decay_mult=0)]
+    if m.normalise and row.channels != MAPS:  # which subtracts a bias, and adds its own
+        more["bias_term"] = False
+        param = param[:1]
+    else:
+        more["bias_filler"] = dict(type="constant")
     return L.Convolution(
         bottom,
         name=row.name.format(t=t),
@@ -220,8 +246,7 @@ def convolve(m, t, bottom, row):
         pad=row.dilation * (row.kernel // 2),
         stride=row.stride,
         weight_filler=GAUSSIAN if row.channels == MAPS else m.filler,
-        bias_filler=dict(type="constant"),
-        param=[dict(lr_mult=rate, decay_mult=1), dict(lr_mult=2 * rate, decay_mult=0)],
+        param=param,
         **more,
     )
 
@@ -229,6 +254,7 @@ def convolve(m, t, bottom, row):
 def files(base="prototxt", **choices):
     """Every file: {path below the folder `base`: content}. choices: of Choices."""
     tuned = dict(kept_rate=1e-3, batch=8)  # the paper's authors
+    seed = Choices(**choices).seed
     written = {}
     for size, m in (("", CPM), ("vgg/", VGG), ("lite/", LITE)):
         for kind in ("cpm", "lifting"):
@@ -240,12 +266,17 @@ def files(base="prototxt", **choices):
             written[f"{folder}/deploy.prototxt"] = net(m, False)
             written[f"{folder}/train.prototxt"] = net(m, True)
             if m is LITE:
-                written[f"{folder}/solver.prototxt"] = solver(base, folder, "", LITE_SOLVER)
+                written[f"{folder}/solver.prototxt"] = solver(base, folder, "", LITE_SOLVER, seed)
+                written[f"{folder}/solver_finetune.prototxt"] = solver(
+                    base, folder, "_finetune", LITE_FINE_TUNING, seed, train=""
+                )
                 continue
-            written[f"{folder}/solver.prototxt"] = solver(base, folder, "", FROM_SCRATCH + LONG)
+            written[f"{folder}/solver.prototxt"] = solver(
+                base, folder, "", FROM_SCRATCH + LONG, seed
+            )
             written[f"{folder}/train_finetune.prototxt"] = net(m._replace(**tuned), True)
             written[f"{folder}/solver_finetune.prototxt"] = solver(
-                base, folder, "_finetune", FINE_TUNING + LONG
+                base, folder, "_finetune", FINE_TUNING + LONG, seed
             )
     for content in written.values():
         kind = caffe_pb2.SolverParameter if "net:" in content[:5] else caffe_pb2.NetParameter
@@ -286,6 +317,8 @@ def main():
     parser.add_argument("--backward", choices=("none", "scale-held", "exact"), default="none")
     parser.add_argument("--no-last-fusion", dest="last_fusion", action="store_false")
     parser.add_argument("--fusion", choices=("stage", "landmark", "fixed"), default="stage")
+    parser.add_argument("--prior", default=PRIOR, help=f"pose model (default: {PRIOR})")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"default: {SEED}")
     parser.add_argument("--data", nargs="+", type=share, default=None, metavar="FILE[=SHARE]",
                         help="to train on (default: build/data/train.json)")  # fmt: skip
     options = vars(parser.parse_args())

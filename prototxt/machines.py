@@ -40,6 +40,8 @@ class Machine(NamedTuple):
     first_rate: float  # learning rate of stage 1, in units of the later stages'
     kept_rate: float | None  # fine-tuning: that of the layers kept from CPM, of the new ones'
     filler: dict
+    normalise: bool  # batch normalisation of each hidden convolution's output
+    augment: bool | dict  # CPM's ranges, or others: python_layers/crop.Ranges
     label_sigma: float  # px of the input: the Gaussian of the target maps
     subpixel: bool  # False: a landmark is the most confident pixel (section 5.2)
 
@@ -72,6 +74,8 @@ CPM = Machine(
     first_rate=5,
     kept_rate=None,
     filler=GAUSSIAN,
+    normalise=False,
+    augment=True,
     label_sigma=7,
     subpixel=False,
 )
@@ -121,6 +125,10 @@ LITE = VGG._replace(
     ),
     first_rate=1,  # Adam scales each weight's step by itself
     filler=dict(type="msra"),  # keeps the signal's size, where .01 needs CPM's 100,000s of steps
+    normalise=True,  # without it the sides of a body are not told apart in minutes
+    # A face has few pixels here: CPM's smallest person would have none, and whose arm is which
+    # would be a guess. CPM also turns by 40 degrees; these people, as Human3.6M's, stand upright.
+    augment=dict(scale=(0.9, 1.1), degrees=15, shift=0.03),
     label_sigma=10,  # 1.25 cells of the maps: less leaves too little of them to learn from
     subpixel=True,
 )

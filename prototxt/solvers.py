@@ -28,27 +28,42 @@ LONG = "display: 20\naverage_loss: 20\nsnapshot: 5000\n"
 LITE_SOLVER = """\
 # Our choice: Adam needs a tenth of the iterations of momentum here, and no tuning.
 type: "Adam"
-base_lr: 2e-3
+base_lr: 3e-3
 momentum: 0.9
 momentum2: 0.999
 # Our choice: down to 0 in a straight line, since the last small steps gain most.
 lr_policy: "poly"
 power: 1
-max_iter: 2800
-display: 10
-average_loss: 10
-snapshot: 700
+max_iter: 5000
+display: 20
+average_loss: 20
+snapshot: 1000
+"""
+LITE_FINE_TUNING = """\
+# Our choice: from the lite pose machine's weights, as the paper starts from CPM's.
+type: "Adam"
+base_lr: 5e-4
+momentum: 0.9
+momentum2: 0.999
+lr_policy: "poly"
+power: 1
+max_iter: 800
+display: 20
+average_loss: 20
+snapshot: 200
 """
 
 
-def solver(base, folder, suffix, schedule):
-    """A solver of one network; schedule: lines of SolverParameter."""
+def solver(base, folder, suffix, schedule, seed, train=None):
+    """A solver of one network; schedule: lines of SolverParameter. train: the suffix of the
+    network's file, unless it is the solver's."""
+    train = suffix if train is None else train
     run = folder.replace("/", "-") + suffix
     return f"""\
-net: "{base}/{folder}/train{suffix}.prototxt"
+net: "{base}/{folder}/train{train}.prototxt"
 {schedule}\
 # One seed for the fillers and dropout of all networks.
-random_seed: {SEED}
+random_seed: {seed}
 snapshot_prefix: "build/train/{run}/snapshot"
 solver_mode: CPU
 """

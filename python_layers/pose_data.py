@@ -8,7 +8,7 @@ import numpy as np
 
 from prior import skeleton
 
-from . import annotations, belief_maps, params
+from . import annotations, belief_maps, crop, params
 from .prefetch import Prefetcher
 from .samples import Samples
 
@@ -28,7 +28,8 @@ class Params:
     input_size: int = belief_maps.LABEL_INPUT  # px, side of the square input
     stride: int = 8  # input px in a map px
     sigma: float | None = None  # of the label's Gaussian, input px; None: CPM's 7 at 368, scaled
-    augment: bool = False  # random scale, rotation, flip and shift, with CPM's ranges
+    # Random scale, rotation, flip and shift: true for CPM's ranges, or some of crop.Ranges
+    augment: bool | dict = False
     shuffle: bool | None = None  # a new order in each epoch; None: as `augment`
     seed: int = 0
     workers: int = 1  # processes that make batches ahead; 0: none, made when needed
@@ -51,6 +52,7 @@ class Params:
                 f"input_size: expected a multiple of the stride {self.stride}, "
                 f"got {self.input_size}"
             )
+        crop.ranges(self.augment)
         if self.sigma is not None and not self.sigma > 0:
             raise ValueError(f"sigma: expected > 0 input px, got {self.sigma}")
 

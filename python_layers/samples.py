@@ -29,7 +29,8 @@ class Samples:
         self.sigma = given.sigma
         if self.sigma is None:
             self.sigma = belief_maps.LABEL_SIGMA * given.input_size / belief_maps.LABEL_INPUT
-        self._shuffle = given.augment if given.shuffle is None else given.shuffle
+        self._ranges = crop.ranges(given.augment)
+        self._shuffle = bool(given.augment) if given.shuffle is None else given.shuffle
         self._order = functools.lru_cache(2 * len(sources))(self._order_of)
 
     def batch(self, position, arrays):
@@ -81,7 +82,8 @@ class Samples:
     def _augmentation(self, position):
         if not self.given.augment:
             return crop.PLAIN
-        return crop.draw(np.random.default_rng([AUGMENT, self.given.seed, position]))
+        rng = np.random.default_rng([AUGMENT, self.given.seed, position])
+        return crop.draw(rng, self._ranges)
 
     def _sample(self, people, index, image, augmentation):
         view = crop.frame(people.boxes[index], self.given.input_size, augmentation)

@@ -38,7 +38,7 @@ def test_the_person_has_cpms_size_and_is_in_the_middle():
 def test_a_wide_box_fits_too():
     view = crop.frame((0, 0, 500, 100), 128)
     corners = crop.to_input([[0, 0], [500, 100]], view)
-    np.testing.assert_allclose(np.ptp(corners, axis=0)[0], crop.PERSON_FRACTION * 128)
+    np.testing.assert_allclose(np.ptp(corners, axis=0)[0], 0.9 * 128)
 
 
 @pytest.mark.parametrize("box", [(0, 0, 0, 5), (0, 0, 5, -1), (0, np.nan, 5, 5), (1, 2, 3)])
@@ -63,6 +63,15 @@ def test_augmentations_stay_in_cpms_ranges_and_repeat():
     assert 35 / 368 < np.abs([a.shift for a in draws]).max() <= 40 / 368
     assert 0.4 < np.mean([a.flip for a in draws]) < 0.6
     assert crop.draw(np.random.default_rng(7)) == draws[7]
+
+
+def test_augmentations_stay_in_other_ranges():
+    ranges = crop.Ranges(scale=(0.9, 1.0), degrees=0, shift=0.01)
+    draws = [crop.draw(np.random.default_rng(seed), ranges) for seed in range(200)]
+    scales = [a.scale for a in draws]
+    assert 0.9 <= min(scales) < 0.91 and 0.99 < max(scales) <= 1
+    assert not any(a.angle for a in draws)
+    assert 0.008 < np.abs([a.shift for a in draws]).max() <= 0.01
 
 
 @pytest.mark.parametrize("augmentation", CASES)

@@ -3,13 +3,15 @@
 Of each network an iteration of training, forward and backward, and the deployed one's forward; the
 share of it that goes into the project's Python layers, and into waiting for data; the same pose
 machine without these layers; and OpenCV's dnn module on the deployed baseline, whose maps must be
-Caffe's. Layers are timed one by one, each network in a process of its own. Weights are random.
+Caffe's. Layers are timed one by one, each network in a process of its own, and all of them again in
+each round: a machine's speed drifts, and so baseline and network meet it alike. Weights are random.
 """
 
 import argparse
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,8 +32,9 @@ from tools.caffe_process import ROOT, CaffeError
 NETWORKS = ("cpm", "lifting", "vgg/cpm", "vgg/lifting", "lite/cpm", "lite/lifting")
 # What the project aims at, as shares of an iteration: the Python layers, waiting for data.
 AIMS = {"368 px": (0.03, 0.01), "lite": (0.10, 0.10)}
-# At 368 px an iteration takes many seconds, and one image nearly fills the memory.
-ITERATIONS = {"368 px": 3, "lite": 30}
+ROUNDS = 3
+# Of each round. At 368 px one takes many seconds, and one image nearly fills the memory.
+ITERATIONS = {"368 px": 2, "lite": 30}
 BATCH = {"368 px": 1, "lite": 8}
 # Not counted, before these. The lifting fills tables for the elevations that it meets: of each
 # image one of 30 or so, then no more.
@@ -75,11 +78,11 @@ def measure(network, folder, data, model, iterations):
                        model)  # fmt: skip
         paths[phase].write_text(text)
     net = caffe.Net(str(paths["train"]), caffe.TRAIN)
-    weights = folder / "weights.caffemodel"
-    net.save(str(weights))
     result = {
         "train": {"batch": BATCH[kind(network)]} | timed(net, iterations, warm, backward=True)
     }
+    weights = folder / "weights.caffemodel"
+    net.save(str(weights))  # only now: normalisation has met its statistics
     net.layers[list(net._layer_names).index("pose_data")].stop()
     del net
     net = caffe.Net(str(paths["deploy"]), str(weights), caffe.TEST)
@@ -174,6 +177,14 @@ def alone(network, given):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def medians(rounds):
+    """Results of one shape -> one with the median of each number."""
+    first = rounds[0]
+    if isinstance(first, dict):
+        return {key: medians([found[key] for found in rounds]) for key in first}
+    return statistics.median(rounds)
+
+
 def machine(cores):
     """What the times are of."""
     model = platform.processor() or platform.machine()
@@ -211,7 +222,9 @@ def main(arguments=None):
     parser.add_argument("--prior", default="build/prior.npz", help="pose model")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS, metavar="NET",
                         help=f"of {', '.join(NETWORKS)} (default: all)")  # fmt: skip
-    parser.add_argument("--iterations", type=int, help=f"counted ones (default: {ITERATIONS})")
+    parser.add_argument("--iterations", type=int,
+                        help=f"counted in each round (default: {ITERATIONS})")  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default: {ROUNDS}")
     parser.add_argument("--cores", type=int, default=2, help="threads of the products (default: 2)")
     parser.add_argument("--one", choices=NETWORKS, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -223,11 +236,14 @@ def main(arguments=None):
     for path in given.data, given.prior:
         if not (ROOT / path).is_file():
             raise BenchError(f"{path}: no such file; run make data and make prior")
-    if given.iterations is not None and given.iterations < 1:
-        raise BenchError(f"--iterations: expected 1 or more, got {given.iterations}")
+    for name in "iterations", "rounds":
+        if (value := getattr(given, name)) is not None and value < 1:
+            raise BenchError(f"--{name}: expected 1 or more, got {value}")
     given.out = given.out.resolve()
-    bar = tqdm(given.networks, "bench", unit="network", disable=None)
-    results = {network: alone(network, given) for network in bar}
+    bar = tqdm(given.rounds * list(given.networks), "bench", unit="network", disable=None)
+    rounds = [(network, alone(network, given)) for network in bar]
+    results = {network: medians([found for name, found in rounds if name == network])
+               for network in given.networks}  # fmt: skip
     content = {"machine": machine(given.cores), "networks": results}
     given.out.parent.mkdir(parents=True, exist_ok=True)
     write(given.out, json.dumps(content, indent=1) + "\n")

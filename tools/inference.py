@@ -59,14 +59,15 @@ def check_weights(deploy, weights):
             )
 
 
-def whole_image(shape, centre=None):
-    """The box with which the network's input covers a whole image of `shape` (H, W, ...), around
-    `centre` (x, y), px: the one it is to look for is there. None: the image's."""
+def whole_image(shape, size, centre=None):
+    """The box with which a network's input of `size` px covers a whole image of `shape`
+    (H, W, ...), around `centre` (x, y), px: the one it is to look for is there. None: the
+    image's."""
     height, width = shape[:2]
     middle = np.array([width - 1, height - 1]) / 2
     centre = middle if centre is None else np.asarray(centre, dtype=float)
     reach = max(width, height) + 2 * np.abs(centre - middle).max()
-    side = crop.PERSON_FRACTION * reach
+    side = crop.fraction(size) * reach
     return np.array([*(centre - side / 2), side, side])
 
 

@@ -33,20 +33,21 @@ def predict(given):
     CaffeError, CaffeFileError or OSError."""
     source, names = pictures.Source(given.images), []
     model = prior.load(given.prior) if given.prior else None
+    network = Network(given.deploy, given.weights)
     estimator = Estimator(
-        Network(given.deploy, given.weights), scales=given.scales, flip=given.flip,
-        subpixel=given.subpixel, model=model,
-    )  # fmt: skip
+        network, scales=given.scales, flip=given.flip, subpixel=given.subpixel, model=model
+    )
     camera = level_camera(np.deg2rad(given.elevation))
 
     def people():
         for name, image, factor in source:
             if image is not None:
                 box = given.box and np.array(given.box) / factor
-                centre = given.centre and np.array(given.centre) / factor
+                if box is None:
+                    centre = given.centre and np.array(given.centre) / factor
+                    box = whole_image(image.shape, network.size, centre)
                 names.append((name, factor))
-                yield Person(image, box if box is not None else whole_image(image.shape, centre),
-                             camera)  # fmt: skip
+                yield Person(image, box, camera)
 
     result = {"landmark_names": LANDMARKS}
     estimates = tqdm(estimator.estimates(people()), "predict", len(source), disable=None)

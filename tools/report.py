@@ -47,21 +47,27 @@ class Run:
     def __init__(self, build):
         self.people = annotations.load(_made(build / "data/test.json", "make data"))
         self.model = prior.load(_made(build / "prior.npz", "make prior"))
-        self.errors, self.predictions, self.losses = {}, {}, {}
+        self.errors, self.predictions = {}, {}
+        self.start = _losses(build / "train/lite-start", "make demo")
+        self.losses = {}
         for name in NETWORKS:
             evaluation = build / "eval" / f"lite-{name}"
             job = f"make eval NET=lite/{name}"
             self.errors[name] = json.loads(_made(evaluation / "errors.json", job).read_text())
             with np.load(_made(evaluation / "predictions.npz", job)) as file:
                 self.predictions[name] = dict(file)
-            losses = _made(build / "train" / f"lite-{name}" / "loss.csv", f"make train NET={name}")
-            with open(losses) as file:
-                rows = [[float(row[k] or "nan") for k in ("iteration", "loss")]
-                        for row in csv.DictReader(file)]
-            self.losses[name] = np.array(rows)
+            self.losses[name] = _losses(build / f"train/lite-{name}", f"make train NET=lite/{name}")
         steps = [json.loads(p.read_text()) for p in (build / "steps").glob("*.json")]
         self.steps = sorted(steps, key=lambda step: step["started"])
         self.published = json.loads(PUBLISHED.read_text())
+
+
+def _losses(folder, job):
+    """(n, 2): iteration and loss of a training."""
+    with open(_made(folder / "loss.csv", job)) as file:
+        rows = [[float(row[k] or "nan") for k in ("iteration", "loss")]
+                for row in csv.DictReader(file)]  # fmt: skip
+    return np.array(rows)
 
 
 def _made(path, job):
@@ -92,10 +98,12 @@ def summary(run):
 
 
 def losses(run):
-    """Loss over iterations, both networks."""
+    """Loss over iterations: of the pose machine, then of both networks that go on from it."""
     figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    axes.plot(*run.start.T, color="#777777", label="CPM, from scratch", linewidth=1)
     for name, rows in run.losses.items():
-        axes.plot(*rows.T, color=COLOUR[name], label=NETWORKS[name], linewidth=1)
+        after = rows + [run.start[-1, 0], 0]
+        axes.plot(*after.T, color=COLOUR[name], label=f"{NETWORKS[name]}, goes on", linewidth=1)
     axes.set(xlabel="iteration", ylabel="loss, sum over stages", yscale="log")
     axes.legend()
     return figure
@@ -204,8 +212,8 @@ def page(run, report):
         f"<p class=note>{NOT_HUMAN36M}</p>",
         f"<p>{len(run.people)} test images of subjects {_names(run.people.subjects)} doing "
         f"{_names(run.people.actions)}: none of these people, and none of these motions, was seen "
-        "in training, neither by the networks nor by the prior. Both networks had the same images, "
-        "iterations, schedule and seed.</p>",
+        "in training, neither by the networks nor by the prior. Both networks go on from one pose "
+        "machine, with the same images, iterations, schedule and seed.</p>",
         "<h2>Results</h2>",
         measured(run),
         f"<p>Always answering the best single pose: {report['mean_pose_mpjpe_mm']:.0f} mm. "

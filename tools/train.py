@@ -4,7 +4,8 @@ FOLDER gets: train.prototxt, solver.prototxt and inputs.json (what is run, on wh
 that Caffe says), loss.csv (iteration, seconds, loss, and each stage's), loss.png (its curves),
 snapshots, and at the end final.caffemodel.
 Run it again after a stop, and it goes on from the last good snapshot. Ctrl-C makes one first. A
-run of another network, or on other data, that FOLDER holds is moved to FOLDER/before-1, -2, ...
+run of another network, on other data or from other weights, that FOLDER holds is moved to
+FOLDER/before-1, -2, ...
 """
 
 import argparse
@@ -64,6 +65,8 @@ def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
     settings = read_text(solver, caffe_pb2.SolverParameter())
     net = check_settings(solver, settings, iterations)
     inputs = check_inputs(net)
+    if weights:
+        inputs["weights"] = digest(weights)
     out.mkdir(parents=True, exist_ok=True)
     write_run(out, settings, net, inputs, resume)
     shapes = caffe_process.dry_run(out / "train.prototxt")
@@ -127,11 +130,16 @@ def check_inputs(net):
         for name, maker in needed.items():
             if not (ROOT / name).is_file():
                 raise TrainingError(f"{name}: no such file; {layer.name} reads it; run {maker}")
-            try:
-                inputs[name] = annotations.digest(ROOT / name)
-            except annotations.AnnotationError as error:
-                raise TrainingError(f"{name}: {error}") from None
+            inputs[name] = digest(ROOT / name)
     return inputs
+
+
+def digest(path):
+    """SHA-256 of a file. Raises TrainingError where it cannot be read."""
+    try:
+        return annotations.digest(path)
+    except annotations.AnnotationError as error:
+        raise TrainingError(f"{shown(path)}: {error}") from None
 
 
 def write_run(out, settings, net, inputs, resume):

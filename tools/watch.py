@@ -49,6 +49,11 @@ class Run:
         if code == 0 and self.last and self.last.stem.endswith(f"_{self.iterations}"):
             return False
         kept = f"; the last good snapshot is {shown(self.last)}" if self.last else ""
+        if not self.stops and code == 0:
+            raise TrainingError(
+                f"the snapshot of iteration {self.iterations} is of no use, see the warning; if "
+                f"its weights are not finite, try a smaller base_lr{kept}"
+            )
         if not self.stops:
             reason = caffe_process.last_error(said)
             raise TrainingError(f"caffe ended with {code}: {reason}{kept}")

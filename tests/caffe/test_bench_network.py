@@ -17,7 +17,7 @@ def world(tmp_path_factory):
 
 def test_it_measures_both_networks_and_opencv(world, tmp_path, capsys):
     out = tmp_path / "bench/network.json"
-    networks = ["--networks", "lite/cpm", "lite/lifting", "--iterations", "1"]
+    networks = ["--networks", "lite/cpm", "lite/lifting", "--iterations", "1", "--rounds", "2"]
     assert bench_network.main([*world, *networks, "--out", str(out)]) == 0
     found = json.loads(out.read_text())["networks"]
     for name, result in found.items():

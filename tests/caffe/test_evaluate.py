@@ -31,15 +31,18 @@ def build(tmp_path_factory):
     (build / "steps").mkdir()
     step = {"name": "data", "started": 1.0, "seconds": 2.0, "peak_memory_mb": 3}
     (build / "steps/data.json").write_text(json.dumps(step))
-    for name in ("cpm", "lifting"):
+    for name in ("start", "cpm", "lifting"):
         folder = build / "train" / f"lite-{name}"
         folder.mkdir(parents=True)
         (folder / "loss.csv").write_text("iteration,seconds,loss\n0,1,9\n10,2,8\n")
+    for name in ("cpm", "lifting"):
+        folder = build / "train" / f"lite-{name}"
         deploy = PROTOTXT / f"lite/{name}/deploy.prototxt"
         text = tiny_world.adapt(deploy, prior=build / "prior.npz")
         (folder / "deploy.prototxt").write_text(text)
         caffe.set_random_seed(7)
         net = caffe.Net(str(folder / "deploy.prototxt"), caffe.TEST)
+        tiny_world.settle(net)
         net.save(str(folder / "final.caffemodel"))
         assert run(build, name) == 0
     return build

@@ -34,6 +34,7 @@ def world(tmp_path_factory):
         (folder / f"{name}.prototxt").write_text(text)
         caffe.set_random_seed(7)
         net = caffe.Net(str(folder / f"{name}.prototxt"), caffe.TEST)
+        tiny_world.settle(net)
         for blobs in net.params.values():  # random maps that differ from place to place
             if blobs[0].data.ndim == 4:
                 blobs[0].data[...] *= 3
@@ -144,7 +145,7 @@ def test_one_view_and_the_same_view_averaged_agree(network, people, model):
     for one, other in zip(estimator.estimates(people), averaging.estimates(people), strict=True):
         assert one.points.shape == other.points.shape and one.poses.shape == other.poses.shape
         # A cell is 8 px of the input, half a px of the image here.
-        scale = 128 * crop.PERSON_FRACTION / people[0].box[2:].max()
+        scale = 128 * crop.fraction(128) / people[0].box[2:].max()
         assert np.median(np.linalg.norm(one.points - other.points, axis=-1)) < 4 / scale
 
 
@@ -165,14 +166,15 @@ def test_what_an_estimator_needs(network):
 
 
 @pytest.mark.parametrize("centre", [None, (20.0, 70.0)])
-def test_the_whole_image_is_in_the_input(centre):
-    view = crop.frame(inference.whole_image((96, 160, 3), centre), 368)
+@pytest.mark.parametrize("size", [368, 128])
+def test_the_whole_image_is_in_the_input(size, centre):
+    view = crop.frame(inference.whole_image((96, 160, 3), size, centre), size)
     corners = crop.to_input([[0, 0], [159, 95]], view)
-    assert (corners > -0.5).all() and (corners < 367.5).all()
+    assert (corners > -0.5).all() and (corners < size - 0.5).all()
     # And no larger than needed: it touches a border.
-    assert min(corners.min(), 367 - corners.max()) < 3
+    assert min(corners.min(), size - 1 - corners.max()) < size / 120
     middle = crop.to_input(centre or (79.5, 47.5), view)
-    np.testing.assert_allclose(middle, 183.5)
+    np.testing.assert_allclose(middle, (size - 1) / 2)
 
 
 def run(world, *more, network="lifting"):

@@ -175,7 +175,16 @@ def test_parameters_are_the_convolutions_and_one_weight_for_each_fusion(loaded, 
         return sum(math.prod(shape) for shape in shapes)
 
     params = loaded[name]["params"]
-    others = {k: v for k, v in params.items() if "conv" not in k}
+    kinds = ("norm", "scale", "Mnorm", "Mscale")
+    normalised = {k: v for k, v in params.items() if k.startswith(kinds)}
+    if "lite" in name:  # mean, variance and their weight; gain and shift
+        hidden = [v[0][0] for k, v in params.items() if "conv" in k and v[0][0] != machines.MAPS]
+        norms = [v for k, v in normalised.items() if "norm" in k]
+        assert norms == [[[c], [c], [1]] for c in hidden]
+        assert [v for k, v in normalised.items() if "scale" in k] == [[[c], [c]] for c in hidden]
+    else:
+        assert not normalised
+    others = {k: v for k, v in params.items() if "conv" not in k and k not in normalised}
     fusions = [k for k in layers(name) if k.startswith("fusion")]
     assert len(fusions) == (0 if "cpm/" in name else 3 if "lite" in name else 6)
     assert sorted(others) == sorted(fusions + ["pose_data"] * ("train" in name))
@@ -225,14 +234,23 @@ def test_pooling_is_that_of_the_released_files(size):
     assert set(found.values()) == {(3, 2, caffe_pb2.PoolingParameter.MAX)}
 
 
-def test_each_convolution_is_followed_by_its_relu_but_for_the_maps():
+def test_each_convolution_has_its_relu_and_in_lite_networks_its_normalisation_but_for_the_maps():
     for folder in FOLDERS:
         found = list(read(HERE / folder / "train.prototxt").layer)
-        for layer, after in zip(found, found[1:], strict=False):
-            if layer.type == "Convolution" and layer.convolution_param.num_output != 18:
-                assert after.type == "ReLU" and list(after.bottom) == list(layer.top)
-            elif layer.type == "Convolution":
-                assert after.type != "ReLU"
+        for layer in found:
+            if layer.type != "Convolution":
+                continue
+            at = found.index(layer) + 1
+            following = [x for x in found[at : at + 3] if list(x.bottom) == list(layer.top)]
+            types = [x.type for x in following]
+            if layer.convolution_param.num_output == 18:
+                assert "ReLU" not in types and layer.convolution_param.bias_term
+            elif "lite" in folder:
+                assert types == ["BatchNorm", "Scale", "ReLU"]
+                assert following[1].scale_param.bias_term
+                assert not layer.convolution_param.bias_term
+            else:
+                assert types[0] == "ReLU" and layer.convolution_param.bias_term
 
 
 @pytest.mark.parametrize("size", ["", "vgg/", "lite/"])
@@ -288,15 +306,15 @@ def test_blobs_have_the_documented_shapes(loaded, folder):
 @pytest.mark.parametrize("size", ["", "vgg/", "lite/"])
 @pytest.mark.parametrize("suffix", ["", "_finetune"])
 def test_baseline_and_papers_network_train_alike(size, suffix):
-    if size == "lite/" and suffix:
-        return
     solvers = [read(HERE / f"{size}{kind}/solver{suffix}.prototxt") for kind in ("cpm", "lifting")]
     for solver in solvers:
+        assert solver.random_seed == generate.SEED
         assert (HERE.parent / solver.net).is_file()
         solver.ClearField("net")
         solver.ClearField("snapshot_prefix")
     assert solvers[0] == solvers[1]
-    nets = [layers(f"{size}{kind}/train{suffix}.prototxt") for kind in ("cpm", "lifting")]
+    train = "train" if size == "lite/" else f"train{suffix}"
+    nets = [layers(f"{size}{kind}/{train}.prototxt") for kind in ("cpm", "lifting")]
     assert nets[0]["pose_data"].python_param == nets[1]["pose_data"].python_param
     convolutions = [
         {k: (v.convolution_param, v.param) for k, v in net.items() if v.type == "Convolution"}
@@ -335,6 +353,11 @@ def test_other_choices():
     assert net()["fusion_stage2"].param[0].lr_mult == landmark.param[0].lr_mult == 1
     mixed = {"a.pack": 3, "b.pack": 1}
     assert json.loads(net(data=mixed)["pose_data"].python_param.param_str)["source"] == mixed
+    other = net(prior="other.npz", seed=5)
+    assert json.loads(other["lifting_stage6"].python_param.param_str)["model"] == "other.npz"
+    assert json.loads(other["pose_data"].python_param.param_str)["seed"] == 5
+    solvers = [v for k, v in generate.files(seed=5).items() if "solver" in k]
+    assert len(solvers) == 12 and all("random_seed: 5\n" in text for text in solvers)
     with pytest.raises(ValueError, match="last fusion learns nothing"):
         net(loss="beliefs")
 

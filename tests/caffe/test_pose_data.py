@@ -169,6 +169,18 @@ def test_augmented_labels_follow_the_picture(source, make):
     assert checked > 15
 
 
+def test_ranges_of_the_augmentation_are_kept(source, make):
+    still = {"scale": [1.0, 1.0], "degrees": 0, "shift": 0}
+    plain = batches(make(source, augment=False, shuffle=True), 7)
+    flipped = 0
+    for batch, same in zip(batches(make(source, augment=still), 7), plain, strict=True):
+        for image, expected in zip(batch["data"], same["data"], strict=True):
+            mirrored = not np.array_equal(image, expected)
+            flipped += mirrored
+            np.testing.assert_allclose(image[..., ::-1] if mirrored else image, expected, atol=0.02)
+    assert 0 < flipped < 7 * len(plain[0]["data"])
+
+
 def test_workers_make_what_comes_next_and_nothing_twice(source, make):
     data = make(source, workers=2)
     for i in range(1, 6):
@@ -406,7 +418,11 @@ BAD = [
     ({"sigma": -1}, "sigma: expected > 0"),
     ({"seed": -1}, "seed: expected 0 or more"),
     ({"workers": -1}, "workers: expected 0 or more"),
-    ({"augment": 1}, "augment: expected bool, got 1"),
+    ({"augment": 1}, "augment: expected bool or dict, got 1"),
+    ({"augment": {"scale": 0.9}}, 'augment: expected true, false or some of {"scale": .*"shift":'),
+    ({"augment": {"scale": [1.1, 0.9]}}, "augment: expected true"),
+    ({"augment": {"degree": 10}}, 'augment: expected true.*got {"degree": 10}'),
+    ({"augment": {"shift": "far"}}, "augment: expected true"),
     ({"shuffle": "no"}, "shuffle: expected bool or null"),
     ({"batchsize": 8}, "PoseDataLayer: param_str: batchsize: unknown key"),
 ]

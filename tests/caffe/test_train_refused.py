@@ -4,23 +4,45 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
+from prototxt import generate
+from prototxt.machines import LITE
+from tests.caffe import tiny_world
 from tests.caffe.training import SGD, assert_one_line, packed_twin, run, write_solver
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+def plain(folder, world, lifting):
+    """A solver, as write_solver's, with far too high a rate; the lite network without its
+    normalisation, which would keep the maps finite."""
+    net = generate.network(LITE._replace(normalise=False), lifting=lifting, train=True)
+    path = folder / "plain.prototxt"
+    path.write_text(generate.text(net))
+    data, prior = world / "data/train.json", world / "prior.npz"
+    text = tiny_world.adapt(path, data, prior, batch_size=1)
+    return write_solver(folder, world, rates=SGD.replace("1e-5", "1e9"), iterations=50, text=text)
+
+
 def test_a_loss_that_is_not_finite_stops(world, tmp_path, capsys):
     # The baseline: a lifting layer would refuse such maps before Caffe sees their loss.
-    solver = write_solver(tmp_path, world, "lite/cpm", SGD.replace("1e-5", "1e9"), 50)
+    solver = plain(tmp_path, world, lifting=False)
     assert run(solver, "--out", tmp_path / "out") == 1
     assert_one_line(capsys, "error: the loss is ", "smaller base_lr")
     assert not (tmp_path / "out/final.caffemodel").exists()
 
 
 def test_maps_that_are_not_finite_stop(world, tmp_path, capsys):
-    solver = write_solver(tmp_path, world, "lite/lifting", SGD.replace("1e-5", "1e9"), 50)
+    solver = plain(tmp_path, world, lifting=True)
     assert run(solver, "--out", tmp_path / "out") == 1
-    assert_one_line(capsys, "error: ", "finite")
+    assert_one_line(capsys, "error: ", "maps", "finite")
+
+
+def test_weights_that_are_not_finite_are_no_result(world, tmp_path, capsys):
+    # Normalisation hides them from the loss.
+    solver = write_solver(tmp_path, world, "lite/lifting", SGD.replace("1e-5", "1e9"), 12)
+    assert run(solver, "--out", tmp_path / "out") == 1
+    assert_one_line(capsys, "snapshot of iteration 12 is of no use", "smaller base_lr")
+    assert not (tmp_path / "out/final.caffemodel").exists()
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ MISMATCH = 5.0  # px, mean over a pose: the dataset's own agree within a fractio
 QUALITY = 95  # of the JPEGs
 # Our choice: the side of the square that is kept, in longer sides of the person's box: what the
 # network's input covers when augmentation makes the person smallest.
-REACH = 1 / (crop.PERSON_FRACTION * crop.SCALES[0])
+REACH = 1 / (crop.CPM_FRACTION * crop.CPM_RANGES.scale[0])
 
 
 class Camera(NamedTuple):

@@ -22,7 +22,7 @@ from tools.rendered.makehuman import NotInstalled
 from tools.rendered.plan import body, generator, motion, plan, subject_cameras
 from tools.rendered.truth import annotate, document
 
-VERSION = 6  # of the data: raise it when the same settings give other pictures
+VERSION = 7  # of the data: raise it when the same settings give other pictures
 MARKER = "rendered.json"  # in the folder, says that it is ours and with which settings it is made
 JPEG_QUALITY = 92
 NOISE = 0.012  # standard deviation of the sensor's noise, at most; of 0 .. 1

@@ -85,11 +85,13 @@ STYLES = {
 
 # Outfits of each person, the first of them that of STYLES: with one alone, a network would learn
 # the clothes of five people instead of people.
-OUTFITS = 8
+OUTFITS = 12
+SKIN = _rgb("f0c8ac"), _rgb("5b3a29")  # the palest and the darkest of STYLES
 
 
 def dressed(subject, outfit, generator):
-    """The subject's Style in an outfit, 0 .. OUTFITS - 1: own skin, hair and cut of clothes."""
+    """The subject's Style in an outfit, 0 .. OUTFITS - 1: the first its own; then other skin, hair
+    and clothes of the same cut."""
     style = STYLES[subject]
     if outfit == 0:
         return style
@@ -99,7 +101,13 @@ def dressed(subject, outfit, generator):
         kind = str(generator.choice(PATTERNS))
         return Cloth(colour, second, kind, generator.uniform(40, 160), cloth.loose)
 
+    pale, dark = SKIN
+    grey, tint = generator.uniform(0.05, 0.8), generator.uniform(0.7, 1, 2)
     return style._replace(
+        skin=pale + generator.uniform() * (dark - pale),
+        hair=grey * np.array([1, tint[0], tint.prod()]),
+        long_hair=bool(generator.random() < 0.4),
+        bald=bool(generator.random() < 0.2),
         top=other(style.top),
         bottom=other(style.bottom),
         shoes=other(style.shoes),

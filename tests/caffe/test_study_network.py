@@ -1,0 +1,107 @@
+"""tools/study_network.py on the tiny world: all its variants, for a few iterations."""
+
+import json
+
+import numpy as np
+import pytest
+
+from prototxt import generate
+from tests.caffe import tiny_world
+from tools import caffe_files, study_network
+from tools.study_network import PAPERS, VARIANTS
+
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:.*poses could not be lifted:UserWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def start(world, tmp_path_factory):
+    """Weights of a lite pose machine that never trained."""
+    import caffe
+
+    folder = tmp_path_factory.mktemp("start")
+    deploy = folder / "deploy.prototxt"
+    deploy.write_text(tiny_world.adapt(generate.HERE / "lite/cpm/deploy.prototxt"))
+    caffe.set_random_seed(3)
+    net = caffe.Net(str(deploy), caffe.TEST)
+    tiny_world.settle(net)
+    net.save(str(folder / "start.caffemodel"))
+    return folder / "start.caffemodel"
+
+
+def run(world, start, out, *more):
+    data = world / "data/train.json"
+    given = ["--start", start, "--data", data, "--test-data", data, "--prior", world / "prior.npz",
+             "--prior-single", world / "prior.npz", "--out", out, "--iterations", 2]  # fmt: skip
+    return study_network.main([str(value) for value in (*given, *more)])
+
+
+@pytest.fixture(scope="module")
+def out(world, start, tmp_path_factory):
+    out = tmp_path_factory.mktemp("study") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENBLAS_NUM_THREADS", "1")
+        assert run(world, start, out, "--seeds", 1, 2) == 0
+    return out
+
+
+def test_every_variant_has_every_seed(out):
+    results = json.loads((out / "results.json").read_text())
+    assert results["variants"].keys() == VARIANTS.keys() and results["seeds"] == [1, 2]
+    for name, measured in results["variants"].items():
+        assert all(len(values) == 2 for values in measured.values())
+        assert np.isfinite(measured["2D px"]).all()
+        fused = VARIANTS[name].kind == "lifting"
+        assert np.shape(measured["w by stage"]) == ((2, 3) if fused else (2,))
+    lines = (out / "table.md").read_text().splitlines()
+    assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == list(VARIANTS)
+    mean = np.mean(results["variants"][PAPERS]["2D px"])
+    assert f"| {mean:.1f} ± " in lines[3]
+    assert (out / "errors.png").stat().st_size > 5000
+
+
+def test_runs_are_what_they_are_called(out, start):
+    def net(run, file="train"):
+        return (run / f"prototxt/lite/{run.name.split('-')[2]}/{file}.prototxt").read_text()
+
+    folders = {seed: sorted(out.glob(f"{seed}-*")) for seed in (1, 2)}
+    assert [len(found) for found in folders.values()] == [len(VARIANTS)] * 2
+    cpm, papers, gradients, single, fixed = folders[1]
+    assert "lifting" not in net(cpm) and '"backward": "none"' in net(papers)
+    assert '"backward": "scale-held"' in net(gradients)
+    for run, seed in ((papers, 1), (folders[2][1], 2)):
+        assert f'"seed": {seed}' in net(run)
+        assert f"random_seed: {seed}\n" in net(run, "solver_finetune")
+    weights = {run: caffe_files.read_weights(run / "train/final.caffemodel") for run in folders[1]}
+    assert weights[fixed]["fusion_stage1"][0] == 0.5 != weights[papers]["fusion_stage1"][0]
+    # All went on from the same weights, and learned: a little.
+    begun = caffe_files.read_weights(start)["conv5"][0]
+    for found in weights.values():
+        moved = np.abs(found["conv5"][0] - begun).max()
+        assert 0 < moved < 0.01
+
+
+def test_what_is_done_is_not_done_again(world, start, out, capsys):
+    files = {path: path.stat().st_mtime_ns for path in out.glob("*/eval/errors.json")}
+    kept = next(iter(files))
+    (out / "2-0-cpm/eval/errors.json").unlink()
+    run(world, start, out, "--seeds", 1, 2)
+    again = {p for p, t in files.items() if p.stat().st_mtime_ns != t}
+    assert kept.exists() and again == {out / "2-0-cpm/eval/errors.json"}
+    assert PAPERS in capsys.readouterr().out
+
+
+def test_a_run_that_fails_is_one_line(world, start, tmp_path, capsys):
+    broken = tmp_path / "broken.caffemodel"
+    broken.write_bytes(start.read_bytes()[:-1000])
+    assert run(world, broken, tmp_path / "out", "--seeds", 1) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" not in error and "seed 1" in error and "log.txt" in error
+    assert not (tmp_path / "out/results.json").exists()
+
+
+def test_missing_files_say_what_makes_them(world, start, tmp_path, capsys):
+    assert run(world, tmp_path / "no.caffemodel", tmp_path / "out") == 1
+    assert "no.caffemodel: no such file; make study-network" in capsys.readouterr().err
