@@ -77,15 +77,15 @@ train: build/train/$(RUN)/final.caffemodel ## trains NET=lite/lifting, or anothe
 eval: build/eval/$(RUN)/errors.json ## errors of the trained NET on the test images, into build/eval
 
 .SECONDEXPANSION:
-.PRECIOUS: build/train/%/final.caffemodel
+.PRECIOUS: build/train/%/final.caffemodel build/train/lite-%/final.caffemodel
 # The lite networks both go on from one pose machine, as the paper's network does from CPM (5.2).
 START := build/train/lite-start/final.caffemodel
 $(START): prototxt/lite/cpm/solver.prototxt prototxt/lite/cpm/train.prototxt build/data/test.json \
   | caffe
 	@$(TIMED) train-lite-start $(PYTHON) -m tools.train $< --out $(@D)
 
-build/train/lite-%/final.caffemodel: prototxt/lite/$$*/solver_finetune.prototxt \
-  prototxt/lite/$$*/train.prototxt $(START) build/prior.npz | caffe
+build/train/lite-%/final.caffemodel: prototxt/lite/%/solver_finetune.prototxt \
+  prototxt/lite/%/train.prototxt $(START) build/prior.npz | caffe
 	@$(TIMED) train-lite-$* $(PYTHON) -m tools.train $< --weights $(START) --out $(@D)
 
 build/train/%/final.caffemodel: $$(net)/solver.prototxt $$(net)/train.prototxt \
@@ -206,10 +206,10 @@ accuracy-lift: venv venv-demo ## accuracy of the lifting on held-out CLIPS="CLIP
 	$(PYTHON) -m tools.lift_accuracy $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-accuracy.json
 
 .PHONY: study-network
-study-network: $(START) build/prior.npz build/prior-1.npz ## what lifting, its gradients, K and w_t are worth in training, three seeds each, into build/study; an hour
+study-network: $(START) build/prior.npz build/prior-1.npz ## what lifting, gradients, K and w_t are worth in training, into build/study
 	@$(PYTHON) -m tools.study_network --out build/study/network
 
-build/prior-1.npz: $(MOCAP_MADE) | venv
+build/prior-1.npz: build/prior.npz
 	@$(PYTHON) -m prior fit $(MOCAP) --components 1 --out $@
 
 .PHONY: bench-network

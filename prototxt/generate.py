@@ -78,7 +78,7 @@ def network(m, *, lifting, train, **choices):
         if lifting and (t < m.stages or c.last_fusion):
             landmarks = lift(n, m, beliefs, f"_stage{t}", train, c)
             projected = n[f"projected_stage{t}"] = project(m, t, landmarks, beliefs, c.backward)
-            maps = n[f"fused_stage{t}"] = fuse(t, beliefs, projected, c.fusion)
+            maps = n[f"fused_stage{t}"] = fuse(m, t, beliefs, projected, c.fusion)
         if train:
             judge(n, t, maps if c.loss == "fused" else beliefs)
     if lifting and not train:
@@ -178,7 +178,7 @@ def project(m, t, landmarks, maps, backward):
     )
 
 
-def fuse(t, beliefs, projected, fusion):
+def fuse(m, t, beliefs, projected, fusion):
     """Equation 7: f_t = w_t b_t + (1 - w_t) bhat_t, with w_t learned, at first one half."""
     parameters = dict(initial=0.5)
     if fusion == "landmark":
@@ -190,9 +190,10 @@ def fuse(t, beliefs, projected, fusion):
         beliefs,
         projected,
         name=f"fusion_stage{t}",
-        # Our choice: w_t learns at the base rate, and decay must not pull it to 0.
         param=dict(
-            name=f"fusion_weight_stage{t}", lr_mult=0 if fusion == "fixed" else 1, decay_mult=0
+            name=f"fusion_weight_stage{t}",
+            lr_mult=0 if fusion == "fixed" else m.fusion_rate,
+            decay_mult=0,  # our choice: decay would pull it to 0
         ),
     )
 
@@ -232,12 +233,12 @@ def convolve(m, t, bottom, row):
         replaced = row.channels == MAPS or row.name.startswith("Mconv1_")
         rate = 1 if replaced else m.kept_rate
     more = {} if row.dilation == 1 else dict(dilation=row.dilation)
-    param = [dict(lr_mult=rate, decay_mult=1), dict(lr_mult=2 * rate, decay_mult=0)]
-    if m.normalise and row.channels != MAPS:  # which subtracts a bias, and adds its own
-        more["bias_term"] = False
-        param = param[:1]
+    param = [dict(lr_mult=rate, decay_mult=1)]
+    if m.normalise and row.channels != MAPS:
+        more["bias_term"] = False  # normalisation takes a bias away, and its Scale layer has one
     else:
         more["bias_filler"] = dict(type="constant")
+        param.append(dict(lr_mult=2 * rate, decay_mult=0))
     return L.Convolution(
         bottom,
         name=row.name.format(t=t),
@@ -268,7 +269,7 @@ def files(base="prototxt", **choices):
             if m is LITE:
                 written[f"{folder}/solver.prototxt"] = solver(base, folder, "", LITE_SOLVER, seed)
                 written[f"{folder}/solver_finetune.prototxt"] = solver(
-                    base, folder, "_finetune", LITE_FINE_TUNING, seed, train=""
+                    base, folder, "_finetune", LITE_FINE_TUNING, seed, net="train"
                 )
                 continue
             written[f"{folder}/solver.prototxt"] = solver(

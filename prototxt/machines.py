@@ -9,7 +9,8 @@ MAPS = LANDMARKS + 1  # a belief map for each landmark; the background is the la
 
 
 class Conv(NamedTuple):
-    """A convolution that keeps the size (unless it has a stride), then a ReLU."""
+    """A convolution that keeps the size (unless it has a stride), then normalisation where the
+    Machine has it, then a ReLU."""
 
     name: str  # {t} stands for the stage
     kernel: int
@@ -38,6 +39,7 @@ class Machine(NamedTuple):
     head: tuple  # stage 1, after the features
     refine: tuple  # stages >= 2, after features, previous maps and centre are concatenated
     first_rate: float  # learning rate of stage 1, in units of the later stages'
+    fusion_rate: float  # learning rate of the fusion's w_t, in units of the base rate
     kept_rate: float | None  # fine-tuning: that of the layers kept from CPM, of the new ones'
     filler: dict
     normalise: bool  # batch normalisation of each hidden convolution's output
@@ -72,6 +74,7 @@ CPM = Machine(
         Conv("Mconv5_stage{t}", 1, MAPS),
     ),
     first_rate=5,
+    fusion_rate=1,
     kept_rate=None,
     filler=GAUSSIAN,
     normalise=False,
@@ -124,10 +127,11 @@ LITE = VGG._replace(
         Conv("Mconv4_stage{t}", 1, MAPS),
     ),
     first_rate=1,  # Adam scales each weight's step by itself
+    fusion_rate=10,  # Adam's steps are no longer than the rate: in 800, w_t would not arrive
     filler=dict(type="msra"),  # keeps the signal's size, where .01 needs CPM's 100,000s of steps
     normalise=True,  # without it the sides of a body are not told apart in minutes
-    # A face has few pixels here: CPM's smallest person would have none, and whose arm is which
-    # would be a guess. CPM also turns by 40 degrees; these people, as Human3.6M's, stand upright.
+    # A face has few pixels here, and CPM's smallest person would have none: whose arm is which
+    # would be a guess. And CPM turns by 40 degrees; the cameras here, as Human3.6M's, are level.
     augment=dict(scale=(0.9, 1.1), degrees=15, shift=0.03),
     label_sigma=10,  # 1.25 cells of the maps: less leaves too little of them to learn from
     subpixel=True,

@@ -26,7 +26,7 @@ weight_decay: 5e-4
 """
 LONG = "display: 20\naverage_loss: 20\nsnapshot: 5000\n"
 LITE_SOLVER = """\
-# Our choice: Adam needs a tenth of the iterations of momentum here, and no tuning.
+# Our choice: Adam needs a tenth of the iterations of momentum here.
 type: "Adam"
 base_lr: 3e-3
 momentum: 0.9
@@ -54,13 +54,13 @@ snapshot: 200
 """
 
 
-def solver(base, folder, suffix, schedule, seed, train=None):
-    """A solver of one network; schedule: lines of SolverParameter. train: the suffix of the
-    network's file, unless it is the solver's."""
-    train = suffix if train is None else train
+def solver(base, folder, suffix, schedule, seed, net=None):
+    """A solver of one network; schedule: lines of SolverParameter; net: name of its file, by
+    default "train" and the suffix."""
+    net = net or f"train{suffix}"
     run = folder.replace("/", "-") + suffix
     return f"""\
-net: "{base}/{folder}/train{train}.prototxt"
+net: "{base}/{folder}/{net}.prototxt"
 {schedule}\
 # One seed for the fillers and dropout of all networks.
 random_seed: {seed}

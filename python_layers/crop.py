@@ -17,8 +17,7 @@ from . import belief_maps
 
 # CPM scales a person to 200 px (MPII's unit) times its target size 41/35, of a 368 px input.
 CPM_FRACTION = 200 * 41 / 35 / belief_maps.LABEL_INPUT
-# Our choice: a smaller input has no pixels to spare for that margin. With it the lite network told
-# left from right after 3,500 iterations, tight after 2,400.
+# Our choice: a smaller input has no pixels to spare for the margin of CPM's.
 TIGHT_FRACTION = 0.9
 # Standard deviation of CPM's centre map, as a part of its 368 px input.
 CENTRE_SIGMA = 21 / 368
@@ -61,8 +60,8 @@ CPM_RANGES = Ranges()
 
 
 def ranges(augment):
-    """Ranges of the data layer's `augment`: true or false, CPM's; or a dict of some of them.
-    Raises ValueError on what they cannot be."""
+    """Ranges of the data layer's `augment`, a dict of some of them; of a bool CPM's. Raises
+    ValueError on what they cannot be."""
     try:
         found = Ranges(**augment) if isinstance(augment, dict) else CPM_RANGES
         low, high = found.scale
@@ -78,7 +77,7 @@ def ranges(augment):
 
 
 def draw(rng, within=CPM_RANGES):
-    """A random Augmentation within Ranges from a numpy Generator; every second one is a flip."""
+    """A random Augmentation within Ranges from a numpy Generator; half of them flips."""
     return Augmentation(
         scale=rng.uniform(*within.scale),
         angle=np.deg2rad(rng.uniform(-within.degrees, within.degrees)),
@@ -87,7 +86,7 @@ def draw(rng, within=CPM_RANGES):
     )
 
 
-def fraction(size):
+def person_fraction(size):
     """The part of an input of `size` px that a person fills."""
     return CPM_FRACTION if size >= belief_maps.LABEL_INPUT else TIGHT_FRACTION
 
@@ -95,7 +94,7 @@ def fraction(size):
 def frame(box, size, augmentation=PLAIN):
     """The Crop of `size` px around a person's box (x, y, width, height), image px.
 
-    The longer side of the box comes to `fraction` of the input. Our choice: CPM takes the
+    The longer side of the box comes to `person_fraction` of the input. Our choice: CPM takes the
     height, which for a lying person or spread arms leaves hands or feet outside.
     Raises ValueError on a box that is not finite or has no extent.
     """
@@ -103,7 +102,7 @@ def frame(box, size, augmentation=PLAIN):
     if box.shape != (4,) or not np.isfinite(box).all() or not (box[2:] > 0).all():
         raise ValueError(f"box: expected x, y, width > 0, height > 0, got {box.tolist()}")
     pivot = box[:2] + box[2:] / 2
-    scale = fraction(size) * size / box[2:].max() * augmentation.scale
+    scale = person_fraction(size) * size / box[2:].max() * augmentation.scale
     cos, sin = scale * np.cos(augmentation.angle), scale * np.sin(augmentation.angle)
     linear = np.array([[cos, -sin], [sin, cos]])
     if augmentation.flip:

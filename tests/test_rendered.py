@@ -14,7 +14,7 @@ from prior.camera import look_at, perspective
 from prior.mocap import deepmimic
 from prior.skeleton import LANDMARKS, LIMBS, limb_scale
 from tools.rendered import __main__ as cli
-from tools.rendered import dataset
+from tools.rendered import dataset, subjects
 from tools.rendered.cameras import Camera
 from tools.rendered.subjects import SUBJECTS
 
@@ -74,6 +74,19 @@ def _show(stage, camera, vertices, triangles, colour=(1, 1, 1), half=None):
     stage.set(camera, Backdrop(half=half, picture=np.full((2, 2, 3), 0.5)), light)
     stage.dress(triangles, np.tile(colour, (len(vertices), 1)))
     return stage.draw(vertices, np.tile([0.0, -1.0, 0.0], (len(vertices), 1)))
+
+
+def test_a_look_changes_skin_hair_and_clothes_but_not_the_cut():
+    own = subjects.STYLES["S5"]
+    assert subjects.styled("S5", 0, np.random.default_rng(0)) is own
+    looks = [subjects.styled("S5", i, np.random.default_rng(i)) for i in range(1, 40)]
+    for style in looks:
+        assert (style.neckline, style.hem, style.skirt) == (own.neckline, own.hem, own.skirt)
+        for colour in (style.skin, style.hair, style.top.colour):
+            assert ((colour >= 0) & (colour <= 1)).all()
+    for part in ("skin", "hair"):
+        assert np.ptp([getattr(style, part) for style in looks], axis=0).min() > 0.3
+    assert {style.bald for style in looks} == {style.long_hair for style in looks} == {True, False}
 
 
 def test_spheres_are_drawn_where_perspective_puts_them(stage, camera):

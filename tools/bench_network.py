@@ -178,11 +178,14 @@ def alone(network, given):
 
 
 def medians(rounds):
-    """Results of one shape -> one with the median of each number."""
+    """Results of one shape -> one with the median of each number; of a difference the largest."""
     first = rounds[0]
-    if isinstance(first, dict):
-        return {key: medians([found[key] for found in rounds]) for key in first}
-    return statistics.median(rounds)
+    if not isinstance(first, dict):
+        return first if rounds.count(first) == len(rounds) else statistics.median(rounds)
+    merged = {key: medians([found[key] for found in rounds]) for key in first}
+    if "largest_difference" in first:
+        merged["largest_difference"] = max(found["largest_difference"] for found in rounds)
+    return merged
 
 
 def machine(cores):
@@ -244,7 +247,7 @@ def main(arguments=None):
     rounds = [(network, alone(network, given)) for network in bar]
     results = {network: medians([found for name, found in rounds if name == network])
                for network in given.networks}  # fmt: skip
-    content = {"machine": machine(given.cores), "networks": results}
+    content = {"machine": machine(given.cores), "rounds": given.rounds, "networks": results}
     given.out.parent.mkdir(parents=True, exist_ok=True)
     write(given.out, json.dumps(content, indent=1) + "\n")
     print("\n".join(lines(results)))

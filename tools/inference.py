@@ -67,7 +67,7 @@ def whole_image(shape, size, centre=None):
     middle = np.array([width - 1, height - 1]) / 2
     centre = middle if centre is None else np.asarray(centre, dtype=float)
     reach = max(width, height) + 2 * np.abs(centre - middle).max()
-    side = crop.fraction(size) * reach
+    side = crop.person_fraction(size) * reach
     return np.array([*(centre - side / 2), side, side])
 
 
@@ -257,7 +257,8 @@ def add_options(parser):
         nargs="+",
         default=[1.0],
         metavar="S",
-        help=f"sizes of the person whose maps are averaged (default: 1; CPM: {scales})",
+        help=f"sizes of the person whose maps are averaged (default: 1; CPM: {scales}; an input "
+        "below 368 px is filled at 1.1)",
     )
     parser.add_argument("--flip", action="store_true", help="average with the mirrored image's")
 

@@ -2,7 +2,7 @@
 
     python -m tools.report --out build/demo
 
-Reads what the other targets left under build/: the data set, the prior, both trainings, both
+Reads what the other targets left under build/: the data set, the prior, the trainings, both
 evaluations and the time that each step took.
 """
 

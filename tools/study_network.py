@@ -9,6 +9,7 @@ there the next time. Into --out: a folder for each run; results.json, table.md a
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -38,27 +39,28 @@ class StudyError(Exception):
 
 
 class Variant(NamedTuple):
-    """kind: folder of prototxt/lite; choices: of generate.Choices; single: with the prior of one
-    component."""
+    """name: of its runs' folders; kind: folder of prototxt/lite; choices: of generate.Choices;
+    single: with the prior of one component."""
 
+    name: str
     kind: str
     choices: dict
     single: bool = False
 
 
 VARIANTS = {
-    "CPM alone": Variant("cpm", {}),
-    PAPERS: Variant("lifting", {}),
-    "gradients through the lifting": Variant("lifting", {"backward": "scale-held"}),
-    "one component, K = 1": Variant("lifting", {}, single=True),
-    "w fixed at 0.5": Variant("lifting", {"fusion": "fixed"}),
+    "CPM alone": Variant("cpm", "cpm", {}),
+    PAPERS: Variant("lifting", "lifting", {}),
+    "gradients through the lifting": Variant("gradients", "lifting", {"backward": "scale-held"}),
+    "one component, K = 1": Variant("single", "lifting", {}, single=True),
+    "w fixed at 0.5": Variant("fixed", "lifting", {"fusion": "fixed"}),
 }
 
 
 class Run(NamedTuple):
     """One training and its evaluation: folder, of its own; prior: of its lifting."""
 
-    name: str
+    variant: Variant
     seed: int
     folder: Path
     prior: Path
@@ -69,80 +71,92 @@ class Run(NamedTuple):
 
 
 def runs(given):
-    """All of the study, seed by seed."""
-    for seed in given.seeds:
-        for number, (name, variant) in enumerate(VARIANTS.items()):
-            prior = given.prior_single if variant.single else given.prior
-            yield Run(name, seed, given.out / f"{seed}-{number}-{variant.kind}", prior)
+    """{variant's title: its runs, one a seed}."""
+    return {
+        title: [
+            Run(variant, seed, given.out / f"{variant.name}-{seed}",
+                given.prior_single if variant.single else given.prior)
+            for seed in given.seeds
+        ]
+        for title, variant in VARIANTS.items()
+    }  # fmt: skip
 
 
-def prepare(run, data):
-    """Write the run's prototxts; returns the paths of solver and deploy network."""
-    variant = VARIANTS[run.name]
-    base = run.folder / "prototxt"
-    files = generate.files(
-        shown(base), **variant.choices, seed=run.seed, prior=shown(run.prior), data=shown(data)
-    )
-    folder = f"lite/{variant.kind}"
-    for file in "train", "deploy", "solver_finetune":
-        path = base / folder / f"{file}.prototxt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, files[f"{folder}/{file}.prototxt"])
-    return base / folder / "solver_finetune.prototxt", base / folder / "deploy.prototxt"
-
-
-def commands(run, given):
-    """The programs that a run is."""
-    solver, deploy = prepare(run, given.data)
-    yield ["tools.train", solver, "--weights", given.start, "--out", run.folder / "train",
-           "--iterations", given.iterations]  # fmt: skip
-    yield ["tools.evaluate", deploy, run.folder / "train/final.caffemodel", "--data",
-           given.test_data, "--prior", run.prior, "--out", run.folder / "eval"]  # fmt: skip
+def prototxts(run, data):
+    """{path: content} of the run's solver, training and deploy network."""
+    base, kind = run.folder / "prototxt", run.variant.kind
+    choices = run.variant.choices | {"prior": shown(run.prior), "data": shown(data)}
+    files = generate.files(shown(base), seed=run.seed, **choices)
+    names = [f"lite/{kind}/{file}.prototxt" for file in ("solver_finetune", "train", "deploy")]
+    return {base / name: files[name] for name in names}
 
 
 def carry_out(run, given, stop):
-    """Train and evaluate, unless the run before did. Raises StudyError with the last word."""
+    """Train and evaluate, unless that is done. Raises StudyError with the last word."""
     files = {"start": given.start, "prior": run.prior, "data": given.data, "test": given.test_data}
+    texts = prototxts(run, given.data)
     asked = {name: digest(path) for name, path in files.items()}
-    asked |= {"iterations": given.iterations, "choices": VARIANTS[run.name].choices}
-    done = run.folder / "asked.json"
-    if run.errors.is_file() and done.is_file() and json.loads(done.read_text()) == asked:
+    asked |= {"iterations": given.iterations, "prototxts": list(texts.values())}
+    note = run.folder / "asked.json"
+    same = note.is_file() and json.loads(note.read_text()) == asked
+    if same and run.errors.is_file():
         return
-    run.folder.mkdir(parents=True, exist_ok=True)
-    done.unlink(missing_ok=True)
-    # Single-threaded runs side by side: products as small as the lite ones gain nothing from more.
-    environment = caffe_process.environment() | {"OPENBLAS_NUM_THREADS": "1"}
+    run.errors.unlink(missing_ok=True)
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, text)
+    write(note, json.dumps(asked, indent=1))
+    solver, _, deploy = texts
     with open(run.folder / "log.txt", "w") as log:
-        for command in commands(run, given):
-            command = [sys.executable, "-m", *map(str, command)]
-            code = subprocess.call(
-                command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
-            )
+        for program in (
+            ["tools.train", solver, "--weights", given.start, "--out", run.folder / "train",
+             "--iterations", given.iterations, "--resume", "auto" if same else "none"],
+            ["tools.evaluate", deploy, run.folder / "train/final.caffemodel", "--data",
+             given.test_data, "--prior", run.prior, "--out", run.folder / "eval"],
+        ):  # fmt: skip
+            code = call(program, log, stop)
             if stop.is_set():
                 return
             if code:
+                stop.set()
                 last = caffe_process.last_error(Path(log.name).read_text())
-                raise StudyError(f"{run.name}, seed {run.seed}: {last}; see {shown(log.name)}")
-    write(done, json.dumps(asked, indent=1))
+                raise StudyError(f"{run.folder.name}: {last}; see {shown(log.name)}")
+
+
+def call(program, log, stop):
+    """Run a program of ours to its end, or until `stop`; its exit code."""
+    # Single-threaded runs side by side: products as small as the lite ones gain nothing from more.
+    environment = caffe_process.environment() | {"OPENBLAS_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", *map(str, program)], cwd=ROOT, env=environment, stdout=log,
+        stderr=subprocess.STDOUT, start_new_session=True,  # Ctrl-C reaches it from here alone
+    )  # fmt: skip
+    while process.poll() is None:
+        if stop.wait(0.2):
+            process.send_signal(signal.SIGINT)  # a training keeps a snapshot
+            process.wait()
+    return process.returncode
 
 
 def study(given):
-    """Carry all runs out, several at a time. Returns {variant: [errors of each seed]}."""
-    stop, planned = threading.Event(), list(runs(given))
+    """Carry all runs out, several at a time. Returns {variant's title: [errors of each seed]}."""
+    stop, planned = threading.Event(), runs(given)
+    # Seed by seed: a part of the study has all variants.
+    order = [run for same_seed in zip(*planned.values(), strict=True) for run in same_seed]
     with ThreadPoolExecutor(given.jobs) as pool:
-        waiting = [pool.submit(carry_out, run, given, stop) for run in planned]
-        bar = tqdm(as_completed(waiting), "study", len(planned), unit="run", disable=None)
         try:
-            for future in bar:
+            waiting = [pool.submit(carry_out, run, given, stop) for run in order]
+            done = as_completed(waiting)
+            for future in tqdm(done, "study", len(order), unit="run", disable=None):
                 future.result()
-        except BaseException:  # Ctrl-C reaches the trainings too: each keeps a snapshot
+        except BaseException:
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
-    found = {name: [] for name in VARIANTS}
-    for run in planned:
-        found[run.name].append(json.loads(run.errors.read_text()))
-    return found
+    return {
+        title: [json.loads(run.errors.read_text()) for run in same]
+        for title, same in planned.items()
+    }
 
 
 MEASURES = {  # (title, digits, from errors.json)
@@ -157,36 +171,36 @@ MEASURES = {  # (title, digits, from errors.json)
 COMPARED = ("2D px", "3D mm")
 
 
-def spread(values, digits):
+def spread(numbers, digits):
     """ "mean ± standard deviation" of the seeds' numbers; of lists the means."""
-    if values[0] is None:
+    if numbers[0] is None:
         return ""
-    mean = np.mean(values, axis=0)
+    mean = np.mean(numbers, axis=0)
     if np.ndim(mean):
         return ", ".join(f"{x:.{digits}f}" for x in mean)
-    deviation = np.std(values, ddof=1) if len(values) > 1 else np.nan
+    deviation = np.std(numbers, ddof=1) if len(numbers) > 1 else np.nan
     return f"{mean:.{digits}f} ± {deviation:.{max(digits, 1)}f}"
 
 
 def values(found):
-    """{variant: {measure: each seed's}}."""
+    """{variant's title: {measure: [each seed's]}}."""
     return {
-        name: {title: [take(e) for e in errors] for title, (_, take) in MEASURES.items()}
-        for name, errors in found.items()
+        title: {name: [take(e) for e in errors] for name, (_, take) in MEASURES.items()}
+        for title, errors in found.items()
     }
 
 
 def table(found):
     """Means and standard deviations over the seeds, in Markdown."""
     measured = values(found)
-    rows = [["", *MEASURES, *(f"{title}, less {PAPERS}" for title in COMPARED)]]
+    rows = [["", *MEASURES, *(f"{name}, less {PAPERS}" for name in COMPARED)]]
     rows.append(["---"] * len(rows[0]))
-    for name, of in measured.items():
-        row = [spread(of[title], digits) for title, (digits, _) in MEASURES.items()]
-        for title in COMPARED:  # one seed has the same images for all: compared pair by pair
-            pairs = np.subtract(of[title], measured[PAPERS][title])
-            row.append("" if name == PAPERS else spread(list(pairs), MEASURES[title][0]))
-        rows.append([name, *row])
+    for title, numbers in measured.items():
+        row = [spread(numbers[name], digits) for name, (digits, _) in MEASURES.items()]
+        for name in COMPARED:  # one seed has the same images for all: compared pair by pair
+            pairs = np.subtract(numbers[name], measured[PAPERS][name])
+            row.append("" if title == PAPERS else spread(list(pairs), MEASURES[name][0]))
+        rows.append([title, *row])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 
 
@@ -244,6 +258,8 @@ def main(arguments=None):
     given = parser.parse_args(arguments)
     if given.iterations < 1 or given.jobs < 1:
         raise StudyError("--iterations and --jobs: expected 1 or more")
+    if min(given.seeds) < 0 or len(set(given.seeds)) < len(given.seeds):
+        raise StudyError(f"--seeds: expected different ones from 0 on, got {given.seeds}")
     found = study(given)
     results = {"iterations": given.iterations, "seeds": given.seeds, "variants": values(found)}
     write(given.out / "results.json", json.dumps(results, indent=1) + "\n")

@@ -40,8 +40,8 @@ def main(argv=None):
         "--resume",
         default="auto",
         metavar="auto|none|FILE",
-        help="auto: from FOLDER's last good snapshot, if it is of the same solver, network, data "
-        "and prior (default); none: from the start; a .solverstate",
+        help="auto: from FOLDER's last good snapshot, if it is of the same solver, network, data, "
+        "prior and weights to start from (default); none: from the start; a .solverstate",
     )
     parser.add_argument("--weights", type=Path, help="a .caffemodel to start from, where it fits")
     parser.add_argument(
@@ -67,6 +67,10 @@ def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
     inputs = check_inputs(net)
     if weights:
         inputs["weights"] = digest(weights)
+    elif resume != "none" and any(out.glob("*.solverstate")):
+        before = json.loads((out / "inputs.json").read_text())
+        if "weights" in before:  # they need not be named again
+            inputs["weights"] = before["weights"]
     out.mkdir(parents=True, exist_ok=True)
     write_run(out, settings, net, inputs, resume)
     shapes = caffe_process.dry_run(out / "train.prototxt")
@@ -138,6 +142,8 @@ def digest(path):
     """SHA-256 of a file. Raises TrainingError where it cannot be read."""
     try:
         return annotations.digest(path)
+    except FileNotFoundError:
+        raise TrainingError(f"{shown(path)}: no such file") from None
     except annotations.AnnotationError as error:
         raise TrainingError(f"{shown(path)}: {error}") from None
 
@@ -152,7 +158,7 @@ def write_run(out, settings, net, inputs, resume):
         for field in ("max_iter", "net", "snapshot_prefix"):
             setattr(old, field, getattr(settings, field))
         found = {name: (out / name).read_text() for name in texts if (out / name).is_file()}
-        if resume == "none" or old != settings or found != texts:
+        if resume == "none" or resume == "auto" and (old != settings or found != texts):
             put_aside(out)
     for name, text in {**texts, "solver.prototxt": str(settings)}.items():
         write(out / name, text)

@@ -50,10 +50,13 @@ class Run:
             return False
         kept = f"; the last good snapshot is {shown(self.last)}" if self.last else ""
         if not self.stops and code == 0:
-            raise TrainingError(
+            broken = list(self.out.glob(f"snapshot_iter_{self.iterations}.*.broken"))
+            reason = (
                 f"the snapshot of iteration {self.iterations} is of no use, see the warning; if "
-                f"its weights are not finite, try a smaller base_lr{kept}"
-            )
+                "its weights are not finite, try a smaller base_lr"
+                if broken else f"caffe ended without a snapshot of iteration {self.iterations}"
+            )  # fmt: skip
+            raise TrainingError(f"{reason}{kept}")
         if not self.stops:
             reason = caffe_process.last_error(said)
             raise TrainingError(f"caffe ended with {code}: {reason}{kept}")

@@ -19,7 +19,9 @@ def test_it_measures_both_networks_and_opencv(world, tmp_path, capsys):
     out = tmp_path / "bench/network.json"
     networks = ["--networks", "lite/cpm", "lite/lifting", "--iterations", "1", "--rounds", "2"]
     assert bench_network.main([*world, *networks, "--out", str(out)]) == 0
-    found = json.loads(out.read_text())["networks"]
+    content = json.loads(out.read_text())
+    assert content["rounds"] == 2
+    found = content["networks"]
     for name, result in found.items():
         train, deploy = result["train"], result["deploy"]
         assert train["batch"] == 8 and 0 < train["data_share"] < 1
@@ -38,6 +40,15 @@ def test_it_measures_both_networks_and_opencv(world, tmp_path, capsys):
     assert "times the pose machine without our layers" in printed and "OpenCV's dnn" in printed
 
 
+def test_rounds_are_merged_by_their_medians():
+    rounds = [
+        {"a": {"ms": ms, "batch": 8}, "largest_difference": far}
+        for ms, far in ((5.0, 0.1), (1.0, 0.3), (2.0, 0.2))
+    ]
+    merged = bench_network.medians(rounds)
+    assert merged == {"a": {"ms": 2.0, "batch": 8}, "largest_difference": 0.3}
+
+
 def test_every_network_is_one_of_prototxt():
     for network in bench_network.NETWORKS:
         assert (caffe_process.ROOT / "prototxt" / network / "train.prototxt").is_file()
@@ -48,6 +59,7 @@ def test_every_network_is_one_of_prototxt():
     [
         (["--data", "none.json"], "none.json: no such file; run make data"),
         (["--iterations", "0"], "--iterations: expected 1 or more"),
+        (["--rounds", "0"], "--rounds: expected 1 or more"),
     ],
 )
 def test_bad_input_is_one_line(world, tmp_path, capsys, more, message):

@@ -144,8 +144,8 @@ def test_one_view_and_the_same_view_averaged_agree(network, people, model):
     averaging = Estimator(network, scales=(1.0, 1.0), model=model)
     for one, other in zip(estimator.estimates(people), averaging.estimates(people), strict=True):
         assert one.points.shape == other.points.shape and one.poses.shape == other.poses.shape
-        # A cell is 8 px of the input, half a px of the image here.
-        scale = 128 * crop.fraction(128) / people[0].box[2:].max()
+        # Half a cell, in px of the image.
+        scale = 128 * crop.person_fraction(128) / people[0].box[2:].max()
         assert np.median(np.linalg.norm(one.points - other.points, axis=-1)) < 4 / scale
 
 

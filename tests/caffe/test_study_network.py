@@ -1,6 +1,9 @@
 """tools/study_network.py on the tiny world: all its variants, for a few iterations."""
 
+import argparse
 import json
+import shutil
+import time
 
 import numpy as np
 import pytest
@@ -33,8 +36,9 @@ def start(world, tmp_path_factory):
 
 def run(world, start, out, *more):
     data = world / "data/train.json"
+    single = shutil.copy(world / "prior.npz", start.parent / "single.npz")
     given = ["--start", start, "--data", data, "--test-data", data, "--prior", world / "prior.npz",
-             "--prior-single", world / "prior.npz", "--out", out, "--iterations", 2]  # fmt: skip
+             "--prior-single", single, "--out", out, "--iterations", 2]  # fmt: skip
     return study_network.main([str(value) for value in (*given, *more)])
 
 
@@ -64,18 +68,23 @@ def test_every_variant_has_every_seed(out):
 
 def test_runs_are_what_they_are_called(out, start):
     def net(run, file="train"):
-        return (run / f"prototxt/lite/{run.name.split('-')[2]}/{file}.prototxt").read_text()
+        kind = "cpm" if run.startswith("cpm") else "lifting"
+        return (out / run / f"prototxt/lite/{kind}/{file}.prototxt").read_text()
 
-    folders = {seed: sorted(out.glob(f"{seed}-*")) for seed in (1, 2)}
-    assert [len(found) for found in folders.values()] == [len(VARIANTS)] * 2
-    cpm, papers, gradients, single, fixed = folders[1]
-    assert "lifting" not in net(cpm) and '"backward": "none"' in net(papers)
-    assert '"backward": "scale-held"' in net(gradients)
-    for run, seed in ((papers, 1), (folders[2][1], 2)):
+    names = [variant.name for variant in VARIANTS.values()]
+    folders = {path.name for path in out.iterdir() if path.is_dir()}
+    assert folders == {f"{name}-{seed}" for name in names for seed in (1, 2)}
+    assert "lifting" not in net("cpm-1") and '"backward": "none"' in net("lifting-1")
+    assert '"backward": "scale-held"' in net("gradients-1")
+    with_single = {run for run in folders if "single.npz" in net(run) + net(run, "deploy")}
+    assert with_single == {"single-1", "single-2"}
+    for run, seed in (("lifting-1", 1), ("lifting-2", 2)):
         assert f'"seed": {seed}' in net(run)
         assert f"random_seed: {seed}\n" in net(run, "solver_finetune")
-    weights = {run: caffe_files.read_weights(run / "train/final.caffemodel") for run in folders[1]}
-    assert weights[fixed]["fusion_stage1"][0] == 0.5 != weights[papers]["fusion_stage1"][0]
+    weights = {
+        name: caffe_files.read_weights(out / f"{name}-1/train/final.caffemodel") for name in names
+    }
+    assert weights["fixed"]["fusion_stage1"][0] == 0.5 != weights["lifting"]["fusion_stage1"][0]
     # All went on from the same weights, and learned: a little.
     begun = caffe_files.read_weights(start)["conv5"][0]
     for found in weights.values():
@@ -85,12 +94,20 @@ def test_runs_are_what_they_are_called(out, start):
 
 def test_what_is_done_is_not_done_again(world, start, out, capsys):
     files = {path: path.stat().st_mtime_ns for path in out.glob("*/eval/errors.json")}
-    kept = next(iter(files))
-    (out / "2-0-cpm/eval/errors.json").unlink()
-    run(world, start, out, "--seeds", 1, 2)
+    (out / "cpm-2/eval/errors.json").unlink()
+    assert run(world, start, out, "--seeds", 1, 2) == 0
     again = {p for p, t in files.items() if p.stat().st_mtime_ns != t}
-    assert kept.exists() and again == {out / "2-0-cpm/eval/errors.json"}
+    assert again == {out / "cpm-2/eval/errors.json"}
     assert PAPERS in capsys.readouterr().out
+    assert "goes on from iteration 2" in (out / "cpm-2/log.txt").read_text()
+
+
+def test_other_iterations_are_another_training(world, start, tmp_path, monkeypatch):
+    monkeypatch.setattr(study_network, "VARIANTS", {PAPERS: VARIANTS[PAPERS]})
+    assert run(world, start, tmp_path / "out", "--seeds", 1) == 0
+    assert run(world, start, tmp_path / "out", "--seeds", 1, "--iterations", 1) == 0
+    log = (tmp_path / "out/lifting-1/log.txt").read_text()
+    assert "goes on" not in log and "final.caffemodel: iteration 1\n" in log
 
 
 def test_a_run_that_fails_is_one_line(world, start, tmp_path, capsys):
@@ -98,8 +115,38 @@ def test_a_run_that_fails_is_one_line(world, start, tmp_path, capsys):
     broken.write_bytes(start.read_bytes()[:-1000])
     assert run(world, broken, tmp_path / "out", "--seeds", 1) == 1
     error = capsys.readouterr().err
-    assert "Traceback" not in error and "seed 1" in error and "log.txt" in error
+    assert "Traceback" not in error and "-1: " in error and "log.txt" in error
     assert not (tmp_path / "out/results.json").exists()
+
+
+def test_one_that_fails_stops_the_others(monkeypatch, tmp_path):
+    """The second run ends at once; the first, which would take a minute, when told to."""
+
+    def carry_out(run, given, stop):
+        if run.seed == 2:
+            stop.set()
+            raise study_network.StudyError("no")
+        with open(tmp_path / "log.txt", "w") as log:
+            study_network.call(["timeit", "-n1", "-r1", "-s", "import time", "time.sleep(60)"],
+                               log, stop)  # fmt: skip
+
+    monkeypatch.setattr(study_network, "carry_out", carry_out)
+    monkeypatch.setattr(study_network, "VARIANTS", {PAPERS: VARIANTS[PAPERS]})
+    given = argparse.Namespace(seeds=[1, 2, 3], jobs=2, out=tmp_path, prior=None, prior_single=None)
+    began = time.monotonic()
+    with pytest.raises(study_network.StudyError):
+        study_network.study(given)
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [(["--seeds", 1, 1], "--seeds: expected different"), (["--jobs", 0], "expected 1 or more")],
+)
+def test_bad_arguments(world, start, tmp_path, capsys, more, message):
+    assert run(world, start, tmp_path / "out", *more) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_missing_files_say_what_makes_them(world, start, tmp_path, capsys):

@@ -227,6 +227,26 @@ def test_weights_of_another_network_start_where_they_fit(whole, world, tmp_path,
     assert ours["Mconv2_stage3"][0].shape != theirs["Mconv2_stage3"][0].shape
 
 
+def test_other_weights_to_start_from_are_another_run(whole, world, tmp_path, capsys):
+    _, reference = whole
+    solver, out = write_solver(tmp_path, world, iterations=4), tmp_path / "out"
+    final, middle = reference / "final.caffemodel", reference / "snapshot_iter_8.caffemodel"
+    assert run(solver, "--out", out, "--weights", final) == 0
+    first = (out / "final.caffemodel").read_bytes()
+    # The same, or none at all: what is there goes on.
+    for more in (["--weights", final], [], ["--resume", out / "snapshot_iter_4.solverstate"]):
+        assert run(solver, "--out", out, *more) == 0
+        assert not list(out.glob("before-*"))
+        assert "weights" in json.loads((out / "inputs.json").read_text())
+    capsys.readouterr()
+    assert run(solver, "--out", out, "--weights", middle) == 0
+    assert "starts anew" in capsys.readouterr().out
+    assert (out / "before-1/final.caffemodel").read_bytes() == first
+    assert (out / "final.caffemodel").read_bytes() != first
+    assert run(solver, "--out", out, "--resume", "none") == 0
+    assert "weights" not in json.loads((out / "inputs.json").read_text())
+
+
 def test_packed_and_mixed_sources_train(world, tmp_path):
     pack = packed_twin(world, tmp_path / "a.pack")
     mixed = json.dumps({str(pack): 2, str(world / "data/train.json"): 1})

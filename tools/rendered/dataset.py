@@ -35,10 +35,10 @@ class DataError(RuntimeError):
     """The dataset cannot be made in that folder."""
 
 
-@lru_cache(maxsize=subjects.OUTFITS)  # jobs come sorted by subject
-def _mesh(seed, subject, outfit):
-    clothes = generator({"seed": seed}, subject, "outfit", outfit)
-    return Mesh(body(subject), subjects.dressed(subject, outfit, clothes))
+@lru_cache(maxsize=subjects.LOOKS)  # jobs come sorted by subject
+def _mesh(seed, subject, look):
+    random = generator({"seed": seed}, subject, "outfit", look)
+    return Mesh(body(subject), subjects.styled(subject, look, random))
 
 
 @cache  # one window for each process
@@ -80,8 +80,8 @@ def _sequence(out, settings, job, name, camera, posed):
     folder.mkdir(parents=True, exist_ok=True)
     records = []
     for frame in job["frames"][name]:
-        # Clothes, place and light change with the frame: each says nothing of the motion.
-        mesh = _mesh(settings["seed"], subject, int(random.integers(subjects.OUTFITS)))
+        # Looks, place and light change with the frame: each says nothing of the motion.
+        mesh = _mesh(settings["seed"], subject, int(random.integers(subjects.LOOKS)))
         stage.dress(mesh.triangles, mesh.colours)
         backdrop = scene.background(random, job["split"], size, rooms)
         stage.set(camera, backdrop, scene.light(random))

@@ -57,7 +57,7 @@ def _style(skin, hair, top, bottom, shoes, **cut):
     return Style(_rgb(skin), _rgb(hair), top, bottom, shoes, **usual | cut)
 
 
-# Our choice: nobody is cut or dressed like another, and each skin tone is somebody's.
+# Each person's first look, our choice: nobody is cut or dressed like another.
 STYLES = {
     "S1": _style("e8b896", "7a4a22", _cloth("c23b3b", "f0ece4", "stripes", 70),
                  _cloth("35507f", "3f5c8e", "blots", 60, 4), _cloth("efefef", "bbbbbb"),
@@ -83,17 +83,17 @@ STYLES = {
 }  # fmt: skip
 
 
-# Outfits of each person, the first of them that of STYLES: with one alone, a network would learn
-# the clothes of five people instead of people.
-OUTFITS = 12
-SKIN = _rgb("f0c8ac"), _rgb("5b3a29")  # the palest and the darkest of STYLES
+# Looks of each person, the first of them that of STYLES: with one alone, a network would learn the
+# clothes and heads of five people instead of people.
+LOOKS = 12
+PALEST, DARKEST = _rgb("f0c8ac"), _rgb("5b3a29")  # skins of STYLES
 
 
-def dressed(subject, outfit, generator):
-    """The subject's Style in an outfit, 0 .. OUTFITS - 1: the first its own; then other skin, hair
-    and clothes of the same cut."""
+def styled(subject, look, generator):
+    """The subject's Style in a look, 0 .. LOOKS - 1: the first that of STYLES; then other skin,
+    hair and clothes, with the subject's own neckline, hem and skirt."""
     style = STYLES[subject]
-    if outfit == 0:
+    if look == 0:
         return style
 
     def other(cloth):
@@ -101,11 +101,10 @@ def dressed(subject, outfit, generator):
         kind = str(generator.choice(PATTERNS))
         return Cloth(colour, second, kind, generator.uniform(40, 160), cloth.loose)
 
-    pale, dark = SKIN
-    grey, tint = generator.uniform(0.05, 0.8), generator.uniform(0.7, 1, 2)
+    bright, (green, blue) = generator.uniform(0.05, 0.8), generator.uniform(0.7, 1, 2)
     return style._replace(
-        skin=pale + generator.uniform() * (dark - pale),
-        hair=grey * np.array([1, tint[0], tint.prod()]),
+        skin=PALEST + generator.uniform() * (DARKEST - PALEST),
+        hair=bright * np.array([1, green, green * blue]),  # black, grey, brown, blond
         long_hair=bool(generator.random() < 0.4),
         bald=bool(generator.random() < 0.2),
         top=other(style.top),
