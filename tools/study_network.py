@@ -159,8 +159,8 @@ def study(given):
     }
 
 
-MEASURES = {  # (title, digits, from errors.json)
-    "2D px": (1, lambda e: e["error_2d_px"]),
+MEASURES = {  # title: (digits, from errors.json)
+    "2D px": (2, lambda e: e["error_2d_px"]),
     "2D px by stage": (1, lambda e: e["error_2d_px_by_stage"]),
     "before the fusion": (1, lambda e: e.get("error_2d_px_before_fusion_by_stage")),
     "PCKh@0.5 %": (1, lambda e: 100 * e["pckh"]),
@@ -209,7 +209,7 @@ def figure(found):
     drawn, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for i, (name, errors) in enumerate(found.items()):
         stages = np.array([e["error_2d_px_by_stage"] for e in errors])
-        at = np.arange(1, stages.shape[1] + 1) + 0.06 * (i - len(found) / 2)
+        at = np.arange(1, stages.shape[1] + 1) + 0.02 * (i - len(found) / 2)
         (line,) = left.plot(at, stages.mean(axis=0), label=name, linewidth=1)
         left.plot(at, stages.T, ".", color=line.get_color(), markersize=4)
         poses = np.array([e["mpjpe_mm"] for e in errors])

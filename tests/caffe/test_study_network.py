@@ -62,7 +62,7 @@ def test_every_variant_has_every_seed(out):
     lines = (out / "table.md").read_text().splitlines()
     assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == list(VARIANTS)
     mean = np.mean(results["variants"][PAPERS]["2D px"])
-    assert f"| {mean:.1f} ± " in lines[3]
+    assert f"| {mean:.2f} ± " in lines[3]
     assert (out / "errors.png").stat().st_size > 5000
 
 
