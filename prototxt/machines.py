@@ -129,7 +129,7 @@ LITE = VGG._replace(
     first_rate=1,  # Adam scales each weight's step by itself
     fusion_rate=10,  # Adam's steps are no longer than the rate: in 800, w_t would not arrive
     filler=dict(type="msra"),  # keeps the signal's size, where .01 needs CPM's 100,000s of steps
-    normalise=True,  # without it the sides of a body are not told apart in minutes
+    normalise=True,  # learns faster from scratch: prototxt/README.md
     # A face has few pixels here, and CPM's smallest person would have none: whose arm is which
     # would be a guess. And CPM turns by 40 degrees; the cameras here, as Human3.6M's, are level.
     augment=dict(scale=(0.9, 1.1), degrees=15, shift=0.03),
