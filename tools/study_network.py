@@ -9,7 +9,6 @@ there the next time. Into --out: a folder for each run; results.json, table.md a
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -28,6 +27,7 @@ from tqdm import tqdm
 from prior.files import replacing, write
 from prior.program import one_line_errors
 from prototxt import generate
+from python_layers import annotations
 from tools import caffe_process
 from tools.caffe_process import ROOT, CaffeError, shown
 
@@ -133,7 +133,7 @@ def call(program, log, stop):
     )  # fmt: skip
     while process.poll() is None:
         if stop.wait(0.2):
-            process.send_signal(signal.SIGINT)  # a training keeps a snapshot
+            process.terminate()  # a training keeps a snapshot
             process.wait()
     return process.returncode
 
@@ -225,8 +225,6 @@ def figure(found):
 
 def digest(path):
     """SHA-256 of a file that make has to have made."""
-    from python_layers import annotations
-
     if not path.is_file():
         raise StudyError(f"{shown(path)}: no such file; make study-network makes it")
     return annotations.digest(path)
