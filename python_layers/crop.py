@@ -17,7 +17,8 @@ from . import belief_maps
 
 # CPM scales a person to 200 px (MPII's unit) times its target size 41/35, of a 368 px input.
 CPM_FRACTION = 200 * 41 / 35 / belief_maps.LABEL_INPUT
-# Our choice: a smaller input has no pixels to spare for the margin of CPM's.
+# Our choice: a smaller input has no pixels to spare for CPM's margin. What is left holds a tenth
+# of enlargement.
 TIGHT_FRACTION = 0.9
 # Standard deviation of CPM's centre map, as a part of its 368 px input.
 CENTRE_SIGMA = 21 / 368
@@ -60,10 +61,12 @@ CPM_RANGES = Ranges()
 
 
 def ranges(augment):
-    """Ranges of the data layer's `augment`, a dict of some of them; of a bool CPM's. Raises
-    ValueError on what they cannot be."""
+    """Ranges of the data layer's `augment`: None of False, CPM's of True, or those that a dict
+    names and CPM's for the others. Raises ValueError on what they cannot be."""
+    if augment is False:
+        return None
     try:
-        found = Ranges(**augment) if isinstance(augment, dict) else CPM_RANGES
+        found = CPM_RANGES if augment is True else Ranges(**augment)
         low, high = found.scale
         good = 0 < low <= high and 0 <= found.degrees <= 180 and 0 <= found.shift <= 1
     except (TypeError, ValueError):

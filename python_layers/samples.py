@@ -29,8 +29,8 @@ class Samples:
         self.sigma = given.sigma
         if self.sigma is None:
             self.sigma = belief_maps.LABEL_SIGMA * given.input_size / belief_maps.LABEL_INPUT
-        self._augments, self._ranges = given.augment is not False, crop.ranges(given.augment)
-        self._shuffle = self._augments if given.shuffle is None else given.shuffle
+        self._ranges = crop.ranges(given.augment)
+        self._shuffle = self._ranges is not None if given.shuffle is None else given.shuffle
         self._order = functools.lru_cache(2 * len(sources))(self._order_of)
 
     def batch(self, position, arrays):
@@ -80,7 +80,7 @@ class Samples:
         )
 
     def _augmentation(self, position):
-        if not self._augments:
+        if self._ranges is None:
             return crop.PLAIN
         rng = np.random.default_rng([AUGMENT, self.given.seed, position])
         return crop.draw(rng, self._ranges)

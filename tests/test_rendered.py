@@ -86,6 +86,8 @@ def test_a_look_changes_skin_hair_and_clothes_but_not_the_cut():
             assert ((colour >= 0) & (colour <= 1)).all()
     for part in ("skin", "hair"):
         assert np.ptp([getattr(style, part) for style in looks], axis=0).min() > 0.3
+    for part in ("top", "bottom", "shoes"):
+        assert np.ptp([getattr(style, part).colour for style in looks], axis=0).min() > 0.3
     assert {style.bald for style in looks} == {style.long_hair for style in looks} == {True, False}
 
 
