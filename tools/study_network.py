@@ -27,9 +27,10 @@ from tqdm import tqdm
 from prior.files import replacing, write
 from prior.program import one_line_errors
 from prototxt import generate
-from python_layers import annotations
 from tools import caffe_process
 from tools.caffe_process import ROOT, CaffeError, shown
+from tools.train import digest
+from tools.watch import TrainingError
 
 PAPERS = "the paper's"
 
@@ -223,15 +224,9 @@ def figure(found):
     return drawn
 
 
-def digest(path):
-    """SHA-256 of a file that make has to have made."""
-    if not path.is_file():
-        raise StudyError(f"{shown(path)}: no such file; make study-network makes it")
-    return annotations.digest(path)
-
-
 @one_line_errors(
-    StudyError, CaffeError, OSError, ValueError, interrupted="the same command goes on"
+    StudyError, TrainingError, CaffeError, OSError, ValueError,
+    interrupted="the same command goes on",
 )
 def main(arguments=None):
     """Run from the command line; returns the exit code."""
