@@ -37,13 +37,13 @@ help: ## this list
 	  /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Keeps the time and memory of a step for the demo's report.
-TIMED = $(SYSTEM_PYTHON) tools/timed.py
+TIMED = $(SYSTEM_PYTHON) tools/setup/timed.py
 
 .PHONY: demo
 demo: build/demo/report.html ## everything, from nothing to build/demo/report.html, in half an hour
 
 build/demo/report.html: build/eval/lite-cpm/errors.json build/eval/lite-lifting/errors.json \
-  tools/report.py
+  tools/report/__main__.py
 	@$(PYTHON) -m tools.report --out build/demo
 
 .PHONY: data
@@ -98,7 +98,7 @@ build/eval/%/errors.json: $$(net)/deploy.prototxt build/train/%/final.caffemodel
 
 # What is compared with the paper: annotations with 3D truth, or the folder of make h36m.
 DATA ?= build/data/test.json
-# Landmarks or poses of any detector: files as tools/predictions.py describes.
+# Landmarks or poses of any detector: files as tools/evaluate/predictions.py describes.
 PREDICTIONS ?=
 PRIOR ?= build/prior.npz
 # A network that is named, NET=..., is evaluated first.
@@ -107,24 +107,24 @@ EVALUATED = $(foreach net,$(NETWORKS),build/eval/$(subst /,-,$(net))/errors.json
 
 .PHONY: compare
 compare: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(EVALUATED) | venv ## our numbers beside the paper's, in build/compare; NET=..., PREDICTIONS="NAME=FILE ...", DATA=...
-	@$(PYTHON) -m tools.compare --data $(DATA) --prior $(PRIOR) --out build/compare \
+	@$(PYTHON) -m tools.report.compare --data $(DATA) --prior $(PRIOR) --out build/compare \
 	  --predictions $(foreach net,$(NETWORKS),$(net)=build/eval/$(subst /,-,$(net))/predictions.npz) \
 	  $(PREDICTIONS)
 
 .PHONY: figures
 figures: build/eval/$(RUN)/errors.json ## figures 2 to 5 as in the paper, of the trained NET, in build/figures
-	@$(PYTHON) -m tools.figures --eval $(<D) --data build/data/test.json --prior build/prior.npz \
+	@$(PYTHON) -m tools.report.figures --eval $(<D) --data build/data/test.json --prior build/prior.npz \
 	  --out build/figures
 
 # VIDEOS=no: only positions, enough to lift and score landmarks.
 .PHONY: h36m
 h36m: | venv ## checks and prepares Human3.6M in H36M=/path, into build/h36m; VIDEOS=no: without frames
 	@test -n "$(H36M)" || { echo "h36m: expected the dataset's folder: make h36m H36M=/path"; exit 1; }
-	@$(PYTHON) -m tools.h36m "$(H36M)" --out build/h36m $(if $(filter no,$(VIDEOS)),--no-videos)
+	@$(PYTHON) -m tools.convert.h36m "$(H36M)" --out build/h36m $(if $(filter no,$(VIDEOS)),--no-videos)
 
 .PHONY: ablations
 ablations: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(EVALUATED) | venv ## rotations, K, J, noise, camera: what each does to the 3D error, in build/ablations
-	@$(PYTHON) -m tools.ablations --data $(DATA) --prior $(PRIOR) --out build/ablations \
+	@$(PYTHON) -m tools.bench.ablations --data $(DATA) --prior $(PRIOR) --out build/ablations \
 	  --mocap $(MOCAP) \
 	  --predictions $(foreach net,$(NETWORKS),$(net)=build/eval/$(subst /,-,$(net))/predictions.npz) \
 	  $(PREDICTIONS)
@@ -139,7 +139,7 @@ venv-demo: $(VENV)/.installed-demo $(VENV)/.installed-clips ## a body and motion
 
 # An environment of its own: it wants an older NumPy.
 .PHONY: venv-mediapipe
-venv-mediapipe: $(VENV)-mediapipe/.installed ## an extra: MediaPipe's 2D detector for tools.detect
+venv-mediapipe: $(VENV)-mediapipe/.installed ## an extra: MediaPipe's 2D detector for tools.infer.detect
 
 $(VENV)-mediapipe/.installed: requirements-mediapipe.txt | packages
 	@tools/setup/packages.sh $(MEDIAPIPE_PACKAGES)
@@ -191,30 +191,30 @@ endif
 
 .PHONY: bench-prior
 bench-prior: venv $(VENV)/.installed-clips ## time and memory of fitting the prior to up to a million poses, into build/bench
-	@$(PYTHON) -m tools.bench_prior
+	@$(PYTHON) -m tools.bench.prior
 
 .PHONY: study-prior
 study-prior: venv $(VENV)/.installed-clips ## what start, annealing and Ceres are worth, on CLIPS="FOLDER ...", into build/study
-	@$(PYTHON) -m tools.study_prior $(CLIPS)
+	@$(PYTHON) -m tools.bench.study_prior $(CLIPS)
 
 .PHONY: bench-lift
 bench-lift: venv venv-demo ## speed of the lifting, beside its floor, into build/bench/lift.json
-	$(PYTHON) -m tools.bench_lift --out build/bench/lift.json
+	$(PYTHON) -m tools.bench.lift --out build/bench/lift.json
 
 .PHONY: accuracy-lift
 accuracy-lift: venv venv-demo ## accuracy of the lifting on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
-	$(PYTHON) -m tools.lift_accuracy $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-accuracy.json
+	$(PYTHON) -m tools.bench.lift_accuracy $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-accuracy.json
 
 .PHONY: study-network
 study-network: $(START) build/prior.npz build/prior-1.npz ## what lifting, gradients, K and w_t are worth in training, into build/study
-	@$(PYTHON) -m tools.study_network --out build/study/network
+	@$(PYTHON) -m tools.bench.study_network --out build/study/network
 
 build/prior-1.npz: build/prior.npz
 	@$(PYTHON) -m prior fit $(MOCAP) --components 1 --out $@
 
 .PHONY: bench-network
 bench-network: build/data/test.json build/prior.npz | caffe ## times of the networks, into build/bench/network.json
-	@$(PYTHON) -m tools.bench_network --out build/bench/network.json
+	@$(PYTHON) -m tools.bench.network --out build/bench/network.json
 
 ##@ Development
 

@@ -1,7 +1,7 @@
 """The 3D pose model of the paper: learn it from motion capture, lift 2D landmarks with it."""
 
-from prior.fitting import fit
-from prior.lifting import Lifted, Lifter, lift
+from prior.fitting.fit import fit
+from prior.lifting.lifter import Lifted, Lifter, lift
 from prior.model import ModelFileError, PriorModel, load
 from prior.normalise import PoseError
 

@@ -10,8 +10,11 @@ import numpy as np
 from tqdm import tqdm
 
 import prior
-from prior import alignment, fitting, lifting, mat_file, mixture, mocap, selection, show
+from prior import mat_file, mocap, selection, show
 from prior.files import replacing, write
+from prior.fitting import alignment, mixture
+from prior.fitting import fit as fitting
+from prior.lifting import lifter as lifting
 from prior.mocap import sampling
 from prior.normalise import PoseError
 from prior.skeleton import LANDMARKS

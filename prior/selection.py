@@ -9,10 +9,11 @@ import numpy as np
 from scipy.special import logsumexp, softmax
 from sklearn.model_selection import GroupShuffleSplit
 
-from prior import alignment, ppca
+from prior import ppca
 from prior.chunks import each_chunk
-from prior.fitting import fit_each
-from prior.lifting import lift
+from prior.fitting import alignment
+from prior.fitting.fit import fit_each
+from prior.lifting.lifter import lift
 from prior.metrics import root_aligned, with_scale_of
 from prior.normalise import NormalisedPoses
 from prior.scene import room

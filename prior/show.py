@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.special import softmax
 
-from prior import mixture
+from prior.fitting import mixture
 from prior.normalise import to_rows
 from prior.skeleton import LANDMARKS, LIMBS, L
 

@@ -2,7 +2,7 @@
 
 SEED = 2017  # our choice; one for all, so that baseline and paper's network see the same images
 
-# The solvers. Snapshots go where tools/train.py says; the prefix here serves a bare caffe train.
+# The solvers. Snapshots go where tools.train says; the prefix here serves a bare caffe train.
 FROM_SCRATCH = """\
 # The schedule of CPM, for a batch of 16.
 base_lr: 8e-5

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import caffe
 import numpy as np
 
-from . import params
+from python_layers import params
 
 NAME = "FusionLayer"
 

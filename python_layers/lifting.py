@@ -11,8 +11,7 @@ import numpy as np
 
 import prior
 from prior import skeleton
-
-from . import belief_maps, params
+from python_layers import belief_maps, params
 
 NAME = "LiftingLayer"
 

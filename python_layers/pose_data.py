@@ -7,10 +7,10 @@ import caffe
 import numpy as np
 
 from prior import skeleton
-
-from . import annotations, belief_maps, crop, params
-from .prefetch import Prefetcher
-from .samples import Samples
+from python_layers import belief_maps, params
+from python_layers.data import annotations, crop
+from python_layers.data.prefetch import Prefetcher
+from python_layers.data.samples import Samples
 
 NAME = "PoseDataLayer"
 # The position in the data is kept as two float32 numbers, each exact below 2^24.

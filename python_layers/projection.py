@@ -5,7 +5,7 @@ from typing import Literal
 
 import caffe
 
-from . import belief_maps, params
+from python_layers import belief_maps, params
 
 NAME = "ProjectionLayer"
 

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from tools import caffe_process
+from tools.caffe_io import process as caffe_process
 
 PYCAFFE = caffe_process.caffe_root() / "python"
 HAVE_CAFFE = (PYCAFFE / "caffe/_caffe.so").exists()

@@ -1,11 +1,12 @@
-"""tools/bench_network.py on the lite networks."""
+"""tools/bench/network.py on the lite networks."""
 
 import json
 
 import pytest
 
 from tests.caffe import tiny_world
-from tools import bench_network, caffe_process
+from tools.bench import network as bench_network
+from tools.caffe_io import process as caffe_process
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tools import caffe_process
+from tools.caffe_io import process as caffe_process
 
 TESTS = caffe_process.caffe_root() / "python/caffe/test"
 

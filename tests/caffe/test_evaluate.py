@@ -1,4 +1,4 @@
-"""tools/evaluate.py and tools/report.py on a network with random weights and a few drawn people."""
+"""tools/evaluate/__main__.py and tools/report/__main__.py on a network with random weights and a few drawn people."""
 
 import json
 import shutil
@@ -9,10 +9,15 @@ import pytest
 
 import prior
 from prior import metrics
-from python_layers import annotations, belief_maps, crop
+from python_layers import belief_maps
+from python_layers.data import annotations, crop
 from tests.caffe import tiny_world
 from tests.poses import random_poses
-from tools import caffe_process, evaluate, figures, predictions, report
+from tools.caffe_io import process as caffe_process
+from tools.evaluate import __main__ as evaluate
+from tools.evaluate import predictions
+from tools.report import __main__ as report
+from tools.report import figures
 
 # Random weights put some landmarks where no person can be.
 pytestmark = pytest.mark.filterwarnings("ignore:.*poses could not be lifted:UserWarning")
@@ -182,7 +187,7 @@ def test_figures(build, tmp_path):
 
 
 def test_predictions_can_be_compared(build):
-    """The file that evaluation writes is one that tools.predictions reads."""
+    """The file that evaluation writes is one that tools.evaluate.predictions reads."""
     people = annotations.load(build / "data/test.json")
     found = predictions.load(build / "eval/lite-lifting/predictions.npz")
     assert found.points.shape[1:] == (11, 17, 2) and found.poses.shape[1:] == (11, 17, 3)

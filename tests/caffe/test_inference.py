@@ -1,4 +1,4 @@
-"""tools/inference.py and tools/predict.py on the lite networks with random weights."""
+"""tools/infer/estimator.py and tools/infer/predict.py on the lite networks with random weights."""
 
 import json
 
@@ -10,12 +10,15 @@ import pytest
 import prior
 from prior.camera import LEVEL
 from prior.skeleton import MIRROR, L
-from python_layers import annotations, belief_maps, crop
+from python_layers import belief_maps
+from python_layers.data import annotations, crop
 from tests.caffe import tiny_world
 from tests.poses import random_poses
-from tools import caffe_process, inference, predict
-from tools.inference import Estimator, Person
-from tools.poses import keypoints
+from tools.caffe_io import process as caffe_process
+from tools.infer import estimator as inference
+from tools.infer import predict
+from tools.infer.estimator import Estimator, Person
+from tools.lift import keypoints
 
 # Random weights put some landmarks where no person can be.
 pytestmark = pytest.mark.filterwarnings("ignore:.*poses could not be lifted:UserWarning")

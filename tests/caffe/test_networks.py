@@ -13,7 +13,7 @@ from google.protobuf import text_format
 from prior import skeleton
 from prototxt import generate, machines
 from tests.caffe import tiny_world
-from tools import caffe_process
+from tools.caffe_io import process as caffe_process
 
 HERE = Path(generate.__file__).parent
 FILES = sorted(HERE.rglob("*.prototxt"))

@@ -13,7 +13,8 @@ import pytest
 
 from prior import camera as cameras
 from prior.skeleton import L
-from python_layers import annotations, belief_maps, crop
+from python_layers import belief_maps
+from python_layers.data import annotations, crop
 from python_layers.pose_data import RADIX
 from tests.caffe.layer_net import net, python_layer
 from tests.caffe.seven_people import BATCH, FIXED, PEOPLE, TOPS, write_people

@@ -13,10 +13,10 @@ import caffe
 import numpy as np
 import pytest
 
-from python_layers import packed
+from python_layers.data import packed
 from tests.caffe.layer_net import python_layer
 from tests.caffe.seven_people import BATCH, FIXED, TOPS, write_people
-from tools import caffe_process
+from tools.caffe_io import process as caffe_process
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,4 +1,4 @@
-"""tools/study_network.py on the tiny world: all its variants, for a few iterations."""
+"""tools/bench/study_network.py on the tiny world: all its variants, for a few iterations."""
 
 import argparse
 import json
@@ -10,8 +10,9 @@ import pytest
 
 from prototxt import generate
 from tests.caffe import tiny_world
-from tools import caffe_files, study_network
-from tools.study_network import PAPERS, VARIANTS
+from tools.bench import study_network
+from tools.bench.study_network import PAPERS, VARIANTS
+from tools.caffe_io import files as caffe_files
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),

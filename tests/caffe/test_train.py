@@ -1,4 +1,4 @@
-"""tools/train.py with the real caffe program: runs, stops, and going on."""
+"""tools/train/__main__.py with the real caffe program: runs, stops, and going on."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from python_layers import annotations
+from python_layers.data import annotations
 from tests.caffe import tiny_world
 from tests.caffe.training import (
     ITERATIONS,
@@ -26,7 +26,9 @@ from tests.caffe.training import (
     run,
     write_solver,
 )
-from tools import caffe_files, caffe_process, curves, snapshots
+from tools.caffe_io import files as caffe_files
+from tools.caffe_io import process as caffe_process
+from tools.train import curves, snapshots
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -1,4 +1,4 @@
-"""What tools/train.py refuses, or stops at, in one line."""
+"""What tools/train/__main__.py refuses, or stops at, in one line."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""tools/transfer_weights.py, on caffemodels with the released layers' names and shapes."""
+"""tools/train/transfer_weights.py, on caffemodels with the released layers' names and shapes."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,8 @@ from caffe.proto import caffe_pb2
 from prototxt import generate
 from tests.caffe import tiny_world
 from tests.caffe.test_networks import ORIGINAL, rows
-from tools import caffe_files, transfer_weights
+from tools.caffe_io import files as caffe_files
+from tools.train import transfer_weights
 
 MPII_MAPS = 15  # 14 landmarks and the background
 # The released layers are large; tests make them with this many times fewer channels.

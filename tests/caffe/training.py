@@ -2,9 +2,10 @@
 
 import json
 
-from python_layers import packed
+from python_layers.data import packed
 from tests.caffe import tiny_world
-from tools import caffe_process, train
+from tools.caffe_io import process as caffe_process
+from tools.train import __main__ as train
 
 PROTOTXT = caffe_process.ROOT / "prototxt"
 

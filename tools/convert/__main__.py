@@ -19,10 +19,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from prior.program import one_line_errors
-from python_layers import annotations, images, packed
+from python_layers.data import annotations, images, packed
 from tools.convert import coco, entries, human36m, leeds, mpii, native
 from tools.convert.entries import ConversionError
-from tools.protocols import PROTOCOLS
+from tools.evaluate.protocols import PROTOCOLS
 
 TRAINING = PROTOCOLS[0].training
 

@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from prior import skeleton
-from python_layers import columns, images, packed
+from python_layers.data import columns, images, packed
 
 # A person with less to see is context only, never a sample, as in the later work of CPM's
 # authors (Cao et al. 2017): landmarks; px of the longer side of the box.

@@ -23,9 +23,9 @@ from prior.camera import perspective
 from prior.mocap import MocapError
 from prior.mocap import human36m as motion
 from prior.mocap.human36m import Y_UP
-from python_layers import crop
+from python_layers.data import crop
 from tools.convert.entries import ConversionError, Entry, box_round, person
-from tools.protocols import CAMERAS
+from tools.evaluate.protocols import CAMERAS
 
 SUBJECTS = 11
 MISMATCH = 5.0  # px, mean over a pose: the dataset's own agree within a fraction of one

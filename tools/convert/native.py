@@ -1,11 +1,11 @@
-"""Our own JSON of annotations (python_layers/annotations.py), packed with its images."""
+"""Our own JSON of annotations (python_layers/data/annotations.py), packed with its images."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 
-from python_layers import annotations
+from python_layers.data import annotations
 from tools.convert.entries import Entry
 
 

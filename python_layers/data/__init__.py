@@ -1,0 +1,1 @@
+"""What the data layer reads, and how."""

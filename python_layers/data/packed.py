@@ -1,0 +1,173 @@
+"""Annotated images in one file, for millions of them.
+
+    header   MAGIC, format version, CRC-32 of the index, its offset and length (HEADER)
+    images   one after another, as they were encoded (JPEG mostly)
+    index    .npz without pickle: the table of `columns`, and of each image its offset, length and
+             CRC-32
+
+Not LMDB: data that never changes needs neither its transactions nor its tree. The index is read
+once, and shared by the processes that prefetch; an image is one read at an offset, with no lock
+and no place in the file to share; it needs no package, and the file is written in one go and is
+whole, or is not there. A damaged image is known by its checksum, and costs that image alone.
+"""
+
+import io
+import os
+import struct
+import weakref
+import zipfile
+import zlib
+
+import numpy as np
+
+from python_layers.data import columns
+from python_layers.data.columns import AnnotationError
+from python_layers.data.images import ImageError
+
+MAGIC = b"POSEPACK"
+VERSION = 1
+HEADER = struct.Struct("<8sIIQQ")
+STORED = ("stored_offset", "stored_length", "stored_crc32")
+
+
+class Writer:
+    """Writes a packed file; a context manager.
+
+    Under a temporary name until it is left without an error: then it gets its own name, or, with
+    an error, is removed. Images may be many; their annotations are kept in memory until the end.
+    """
+
+    def __init__(self, path, views):
+        """views: the "cameras" of the JSON format. Raises AnnotationError."""
+        self.path, self._temporary = os.fspath(path), f"{os.fspath(path)}.new"
+        self._builder = columns.Builder(views)
+        self._stored = []
+
+    def __enter__(self):
+        self._file = open(self._temporary, "wb")
+        self._file.write(bytes(HEADER.size))
+        return self
+
+    def add(self, image, people, data):
+        """One image: its object of the JSON format (no id), those of its people, its bytes.
+
+        Returns the reasons why people were left out: those that are wrong, and all of an image
+        that is wrong itself. An image without a person is not kept.
+        """
+        refused = []
+        try:
+            number = self._builder.add_image(image)
+        except AnnotationError as error:
+            return [str(error)]
+        for index, person in enumerate(people):
+            try:
+                self._builder.add_person(number, person, f"person {index}")
+            except AnnotationError as error:
+                refused.append(str(error))
+        if len(refused) == len(people):
+            self._builder.drop_image()
+        else:
+            self._stored.append((self._file.tell(), len(data), zlib.crc32(data)))
+            self._file.write(data)
+        return refused
+
+    def __exit__(self, kind, error, trace):
+        try:
+            if kind is None:
+                self._finish()
+                os.replace(self._temporary, self.path)
+        finally:
+            self._file.close()
+            if os.path.exists(self._temporary):
+                os.remove(self._temporary)
+
+    def _finish(self):
+        table = self._builder.table()
+        stored = np.array(self._stored, dtype=np.int64).reshape(-1, 3)
+        index = io.BytesIO()
+        np.savez(index, **table, **dict(zip(STORED, stored.T, strict=True)))
+        index = index.getvalue()
+        at = self._file.tell()
+        self._file.write(index)
+        self._file.seek(0)
+        self._file.write(HEADER.pack(MAGIC, VERSION, zlib.crc32(index), at, len(index)))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+class Store:
+    """The images of a packed file, by their number."""
+
+    def __init__(self, path, table):
+        self._path, self._names = path, table["image_name"]
+        self._offset, self._length, self._crc32 = (table[name] for name in STORED)
+        # Shared by forked processes: os.pread leaves the place in the file alone.
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+
+    def __len__(self):
+        return len(self._offset)
+
+    def read(self, number):
+        """The bytes of an image. Raises ImageError when they are not those that were written."""
+        length = int(self._length[number])
+        name = f"{self._path}: image {number} ({self._names[number]})"
+        try:
+            data = os.pread(self._file, length, int(self._offset[number]))
+        except OSError as error:
+            raise ImageError(f"{name}: {error}") from None
+        if zlib.crc32(data) != int(self._crc32[number]):
+            raise ImageError(f"{name}: damaged: its checksum is not the one it was written with")
+        return data
+
+
+def is_packed(path):
+    """Whether a file begins as a packed one; False too when it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def index_of(path):
+    """The header and index of a packed file, bytes that tell its whole content by checksums.
+
+    Raises AnnotationError on another version, or when they are damaged or cut short.
+    """
+    with open(path, "rb") as file:
+        header = file.read(HEADER.size)
+        if len(header) < HEADER.size:
+            raise AnnotationError("cut short: pack it again")
+        _, version, crc32, offset, length = HEADER.unpack(header)
+        if version != VERSION:
+            raise AnnotationError(
+                f"expected version {VERSION} of the packed format, got {version}; pack it again "
+                "with this version of the tools"
+            )
+        if offset + length > os.fstat(file.fileno()).st_size:
+            raise AnnotationError("cut short: pack or copy it again")
+        file.seek(offset)
+        index = file.read(length)
+    if zlib.crc32(index) != crc32:
+        raise AnnotationError("its index is damaged: pack or copy it again")
+    return header + index
+
+
+def open_(path):
+    """(table of columns, Store) of a packed file. Raises AnnotationError."""
+    try:
+        with np.load(io.BytesIO(index_of(path)[HEADER.size :]), allow_pickle=False) as arrays:
+            table = dict(arrays)
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
+        raise AnnotationError(f"expected a packed file, got: {error}") from None
+    except ValueError as error:
+        if isinstance(error, AnnotationError):
+            raise
+        raise AnnotationError(f"expected a packed file, got: {error}") from None
+    columns.check(table)
+    for name in STORED:
+        column = table.get(name)
+        if column is None or column.shape != table["image_name"].shape or column.dtype.kind != "i":
+            raise AnnotationError(f"{name}: expected one number for each image")
+    return table, Store(path, table)

@@ -1,0 +1,254 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from prior import chunks, ppca
+from prior.camera import vertical_rotation
+from prior.fitting import alignment, ceres
+from prior.fitting.alignment import Distances
+from prior.fitting.factorisation import factorise
+from prior.normalise import NormalisedPoses, from_rows, to_rows, turned_back
+from prior.skeleton import mirrored
+from tests.poses import random_poses
+
+
+def _turn(poses, yaw):
+    """Poses (N, L, 3) turned about the vertical, by matrices."""
+    return np.einsum("nab,nlb->nla", vertical_rotation(yaw), poses)
+
+
+@pytest.fixture(scope="module")
+def poses():
+    return NormalisedPoses(random_poses(150))
+
+
+@pytest.fixture(scope="module")
+def aligned(poses):
+    return alignment.align(poses, 6, "closed-form")
+
+
+def _spread(angle):
+    """Largest distance of angles from their circular mean."""
+    turn = np.exp(1j * angle)
+    return np.abs(np.angle(turn / turn.mean())).max()
+
+
+def _with_mirror_images(rows, yaw):
+    images = to_rows(mirrored(from_rows(rows)))
+    return np.concatenate([rows, images]), np.concatenate([yaw, -yaw])
+
+
+def test_factorisation_recovers_planted_mean_and_yaws():
+    random = np.random.default_rng(0)
+    mean = from_rows(NormalisedPoses(random_poses(1, yaw=False))[:])[0]
+    mean = (mean + mirrored(mean)) / 2
+    yaw = random.uniform(-np.pi, np.pi, 300)
+    noisy = mean + random.normal(size=(300, 17, 3)) * 0.01
+    found, angles = factorise(to_rows(_turn(noisy, yaw)))
+    assert np.abs(np.angle(np.exp(1j * (angles - yaw)))).max() < 0.1
+    np.testing.assert_allclose(found, mean, atol=0.01)
+
+
+def test_factorised_mean_is_the_best_for_its_yaws_and_its_own_mirror_image(poses):
+    mean, yaw = factorise(poses)
+    rows, yaws = _with_mirror_images(poses[:], yaw)
+    np.testing.assert_allclose(from_rows(turned_back(rows, yaws)).mean(axis=0), mean, atol=1e-12)
+    np.testing.assert_allclose(mirrored(mean), mean, atol=1e-12)
+    left, right = mean[[4, 11]].mean(axis=0), mean[[1, 14]].mean(axis=0)
+    assert left[0] > right[0] and left[2] == pytest.approx(right[2])
+
+
+def test_distances_are_mahalanobis_distances(poses):
+    rows = poses[:]
+    model = ppca.fit(ppca.moments(rows), 4)
+    covariance = model.basis.T @ np.diag(model.variance - model.noise_variance) @ model.basis
+    inverse = np.linalg.inv(covariance + model.noise_variance * np.eye(51))
+    curves = alignment.distances(rows, model)
+    for yaw in (0.0, 1.0, -2.5):
+        yaws = np.full(len(rows), yaw)
+        residual = to_rows(_turn(from_rows(rows), -yaws)) - model.mean
+        expected = np.einsum("ni,ij,nj->n", residual, inverse, residual)
+        np.testing.assert_allclose(curves.at(yaws), expected, rtol=1e-9)
+
+
+def test_slope_is_the_derivative(poses):
+    curves = alignment.distances(poses[:], ppca.fit(ppca.moments(poses[:]), 4))
+    yaw = np.linspace(-3, 3, len(poses))
+    slope = (curves.at(yaw + 1e-6) - curves.at(yaw - 1e-6)) / 2e-6
+    np.testing.assert_allclose(curves.slope(yaw), slope, rtol=1e-5, atol=1e-4)
+
+
+def _random_curves(count):
+    # One valley and two, far apart and next to each other, next to equal and not.
+    random = np.random.default_rng(1)
+    harmonics = random.normal(size=(4, count)) * random.lognormal(size=(4, count))
+    harmonics[:2, : count // 4] *= 1e-3
+    return Distances(np.abs(harmonics).sum(axis=0), harmonics)
+
+
+def test_closed_form_finds_the_global_minimum():
+    curves = _random_curves(2000)
+    found = curves.at(alignment.minimise_closed_form(curves))
+    yaw = np.linspace(0, 2 * np.pi, 8001)
+    dense = np.stack([curves.at(np.full(2000, angle)) for angle in yaw]).min(axis=0)
+    size = curves.constant
+    assert ((found - dense) / size).max() < 1e-12
+    assert ((dense - found) / size).max() < 1e-5  # the grid's own error
+
+
+def test_ceres_ends_in_a_minimum_and_agrees_with_the_closed_form():
+    curves = _random_curves(400)
+    minimise = ceres.Minimiser(1)
+    best = alignment.minimise_closed_form(curves)
+    lowest = curves.at(best)
+    reached = curves.at(minimise(curves, best + 0.05))
+    assert ((reached - lowest) / curves.constant < 1e-9).mean() > 0.98
+    # From anywhere: never below the global minimum, at the bottom of a valley, and, for the poses
+    # that share a problem together, never above where it started.
+    found = minimise(curves, best + 2.5)
+    value = curves.at(found)
+    assert ((value - lowest) / curves.constant).min() > -1e-9
+    start = curves.at(best + 2.5)
+    for i in range(0, 400, ceres.TOGETHER):
+        assert value[i : i + ceres.TOGETHER].sum() < start[i : i + ceres.TOGETHER].sum()
+    for step in (-1e-3, 1e-3):
+        assert (curves.at(found + step) > value - 1e-9 * curves.constant).all()
+    assert (value > lowest + 1e-3 * curves.constant).any()
+
+
+def test_ceres_leaves_a_pose_that_looks_alike_from_all_sides(poses):
+    straight = np.array([0.3, -1.2])
+    found = ceres.Minimiser(1)(Distances(np.ones(2), np.zeros((4, 2))), straight)
+    np.testing.assert_allclose(found, straight)
+
+
+@pytest.mark.parametrize("solver", alignment.SOLVERS)
+def test_the_objective_never_rises(poses, solver):
+    history = alignment.align(poses, 4, solver).history
+    nll = np.array([step.nll for step in history])
+    assert (np.diff(nll) < 1e-9).all()
+    assert {step.basis for step in history} == {1, 2, 3, 4}
+    assert {step.half_step for step in history} == {"ppca", "rotation", "extrapolation"}
+
+
+def test_ceres_stays_where_the_closed_form_converged(poses, aligned):
+    start = {"yaw": aligned.yaw, "annealed": False}
+    by_ceres = alignment.align(poses, 6, "ceres", **start)
+    again = alignment.align(poses, 6, "closed-form", **start)
+    assert by_ceres.history[-1].nll == pytest.approx(again.history[-1].nll, rel=1e-6)
+    assert not any(step.worse for step in by_ceres.history)
+    assert aligned.converged and by_ceres.converged
+
+
+def test_recorded_objective_is_the_likelihood(poses, aligned):
+    rows, yaw = _with_mirror_images(poses[:], aligned.yaw)
+    density = ppca.log_density(turned_back(rows, yaw), aligned.ppca)
+    assert aligned.history[-1].nll == pytest.approx(-density.mean())
+
+
+def test_mirror_images_need_not_be_made(poses, aligned):
+    # With the images made, as more poses, the set is symmetric in any case.
+    rows, _ = _with_mirror_images(poses[:], aligned.yaw)
+    doubled = alignment.align(rows, 6, "closed-form")
+    expected = np.concatenate([aligned.yaw, -aligned.yaw])
+    np.testing.assert_allclose(np.exp(1j * doubled.yaw), np.exp(1j * expected), atol=1e-6)
+    np.testing.assert_allclose(doubled.ppca.variance, aligned.ppca.variance, rtol=1e-8)
+
+
+def test_a_start_with_some_of_the_poses_ends_where_all_do(poses, aligned, monkeypatch):
+    monkeypatch.setattr(alignment, "START", 100)
+    found = alignment.align(poses, 6, "closed-form")
+    assert found.converged
+    # Random poses have many optima next to each other: a near one will do.
+    assert found.history[-1].nll == pytest.approx(aligned.history[-1].nll, abs=0.1)
+    for count in (100, 150):
+        nll = [step.nll for step in found.history if step.poses == count]
+        assert len(nll) > 3 and (np.diff(nll) < 1e-9).all()
+    assert {step.basis for step in found.history if step.poses == 150} == {6}
+
+
+def test_converged_is_where_plain_alternation_ends(poses):
+    # Without extrapolation: many half-steps, the twin of the accelerated ones.
+    found = alignment.align(poses, 5, "closed-form", tolerance=1e-9)
+    _, yaw = factorise(poses)
+    for size in [1, 1, 2, 2, 3, 3, 4, 4] + [5] * 300:
+        rows, yaws = _with_mirror_images(poses[:], yaw)
+        model = ppca.fit(ppca.moments(turned_back(rows, yaws)), size)
+        yaw = alignment.minimise_closed_form(alignment.distances(poses[:], model))
+    assert found.history[-1].nll == pytest.approx(ppca.nll(model), abs=1e-5)
+
+
+def test_a_bad_extrapolation_is_not_taken(poses, monkeypatch):
+    random = np.random.default_rng(0)
+    monkeypatch.setattr(
+        alignment, "_extrapolate", lambda start, *later: random.uniform(-3, 3, len(start))
+    )
+    history = alignment.align(poses, 3, "closed-form", limit=10).history
+    assert (np.diff([step.nll for step in history]) < 1e-9).all()
+    assert not [step for step in history if step.half_step == "extrapolation"]
+
+
+def test_any_number_of_threads_and_of_chunks(poses, aligned, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK", 16)
+    many = alignment.align(poses, 6, "closed-form")
+    np.testing.assert_allclose(many.yaw, aligned.yaw, atol=1e-6)
+    monkeypatch.setattr(chunks, "cores", lambda: 1)
+    np.testing.assert_array_equal(alignment.align(poses, 6, "closed-form").yaw, many.yaw)
+
+
+def test_poses_that_ceres_leaves_in_a_worse_minimum_are_counted(poses, aligned):
+    opposite = aligned.yaw + np.where(np.arange(len(poses)) < 40, np.pi, 0)
+    minimise = ceres.Minimiser(1)
+    yaw, _, worse, _ = alignment.rotation_half_step(poses, opposite, aligned.ppca, minimise)
+    curves = alignment.distances(poses[:], aligned.ppca)
+    lowest = curves.at(alignment.minimise_closed_form(curves))
+    assert worse == np.count_nonzero(curves.at(yaw) > lowest * (1 + 1e-6)) > 0
+
+
+def test_turning_each_pose_changes_only_the_yaws(poses, aligned):
+    yaw = np.random.default_rng(5).uniform(-np.pi, np.pi, len(poses))
+    again = alignment.align(to_rows(_turn(from_rows(poses[:]), yaw)), 6, "closed-form")
+    np.testing.assert_allclose(np.exp(1j * (again.yaw - yaw)), np.exp(1j * aligned.yaw), atol=1e-6)
+    np.testing.assert_allclose(again.ppca.mean, aligned.ppca.mean, atol=1e-6)
+
+
+def test_planted_subspace_is_recovered():
+    random = np.random.default_rng(2)
+    mean = from_rows(NormalisedPoses(random_poses(1, yaw=False))[:])[0]
+    mean = (mean + mirrored(mean)) / 2
+    # Directions that are their own mirror images or the opposite, as a symmetric set has them.
+    basis = random.normal(size=(3, 17, 3))
+    basis = basis + np.array([1, -1, 1])[:, None, None] * mirrored(basis)
+    basis = np.linalg.qr((basis - basis.mean(axis=1, keepdims=True)).reshape(3, 51).T)[0].T
+    basis = basis.reshape(3, 17, 3)
+    std = np.array([0.12, 0.08, 0.05])
+    shapes = mean + np.tensordot(random.normal(size=(3000, 3)) * std, basis, 1)
+    noise = random.normal(size=shapes.shape) * 0.004
+    shapes = shapes + noise - noise.mean(axis=1, keepdims=True)
+    yaw = random.uniform(-np.pi, np.pi, 3000)
+    found = alignment.align(to_rows(_turn(shapes, yaw)), 3, "closed-form")
+    assert _spread(found.yaw - yaw) < 0.15
+    common = np.angle(np.exp(1j * (found.yaw - yaw)).mean())
+    assert abs(common) < 0.01, "the mean faces forward"
+    # Turning every pose by its own small error lies outside the subspace: a cosine near 1, not 1.
+    cosines = np.linalg.svd(to_rows(basis) @ found.ppca.basis.T, compute_uv=False)
+    assert cosines.min() > 0.95
+    np.testing.assert_allclose(np.sqrt(found.ppca.variance), std, rtol=0.15)
+
+
+def test_an_unknown_solver_is_refused(poses):
+    with pytest.raises(ValueError, match="expected one of ceres, closed-form, got 'newton'"):
+        alignment.align(poses, 2, "newton")
+
+
+def test_fitting_does_not_load_ceres():
+    # Its logging library and Caffe's cannot live in one process.
+    code = (
+        "import sys, prior\n"
+        "from tests.poses import random_poses\n"
+        "prior.fit(random_poses(60), components=1, basis=2)\n"
+        "sys.exit('pyceres' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

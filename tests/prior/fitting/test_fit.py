@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+import prior
+from prior.camera import turned
+from prior.fitting import alignment
+from prior.normalise import NormalisedPoses
+from prior.skeleton import PARENTS, limb_scale, mirrored
+from tests.poses import OFFSETS, random_poses
+
+
+def _standing(arms):
+    """A pose that is its own mirror image, arms down (1) or up (-1), of limb scale 1."""
+    offsets = OFFSETS.copy()
+    offsets[[12, 13, 15, 16], 1] *= arms
+    pose = np.zeros((17, 3))
+    for i, parent in enumerate(PARENTS[1:], start=1):
+        pose[i] = pose[parent] + offsets[i]
+    pose -= pose.mean(axis=0)
+    return pose / limb_scale(pose)
+
+
+def _symmetric_basis(random, count, mean):
+    """Orthonormal directions (count, 17, 3), each its own mirror image or the opposite, that
+    neither turning nor scaling the mean can explain."""
+    basis = random.normal(size=(count, 17, 3))
+    basis = basis + np.where(np.arange(count) % 2, -1, 1)[:, None, None] * mirrored(basis)
+    basis -= basis.mean(axis=1, keepdims=True)
+    explained = np.stack([mean, (turned(mean[None], 1e-6)[0] - mean) / 1e-6]).reshape(2, 51)
+    explained = np.linalg.qr(explained.T)[0]
+    basis = basis.reshape(count, 51)
+    basis = basis - basis @ explained @ explained.T
+    return np.linalg.qr(basis.T)[0].T.reshape(count, 17, 3)
+
+
+@pytest.mark.parametrize("solver", ["closed-form", "ceres"])
+def test_a_planted_mixture_is_recovered(solver):
+    random = np.random.default_rng(0)
+    means, weight = np.stack([_standing(1), _standing(-1)]), np.array([0.65, 0.35])
+    bases = np.stack([_symmetric_basis(random, 3, mean) for mean in means])
+    std, noise = np.array([[0.06, 0.04, 0.02], [0.05, 0.03, 0.02]]), 0.002
+    label = (random.random(4000) < weight[1]).astype(int)
+    shape = means[label] + np.einsum(
+        "nj,njlc->nlc", random.normal(size=(4000, 3)) * std[label], bases[label]
+    )
+    shape += random.normal(size=shape.shape) * noise
+    yaw = random.uniform(-np.pi, np.pi, 4000)
+    poses = 1000 * turned(shape, yaw)
+    model = prior.fit(poses, components=2, basis=3, solver=solver)
+    # Heavier component first, as planted.
+    np.testing.assert_allclose(model.weight, weight, atol=0.02)
+    np.testing.assert_allclose(model.mean, means, atol=0.01)
+    np.testing.assert_allclose(model.std, std, rtol=0.1)
+    for found, planted in zip(model.basis, bases, strict=True):
+        cosines = np.linalg.svd(found.reshape(3, 51) @ planted.reshape(3, 51).T, compute_uv=False)
+        assert cosines.min() > 0.95  # limb scale 1 takes a little off the weakest
+    assert model.noise_std == pytest.approx(noise, rel=0.5)
+    # The means face forward, so there is no common rotation left.
+    found = alignment.align(NormalisedPoses(poses), 3, solver).yaw
+    assert np.median(np.abs(np.angle(np.exp(1j * (found - yaw))))) < 0.03
+
+
+def test_restarts_keep_the_likeliest():
+    poses = random_poses(300)
+    options = {"components": 3, "basis": 6, "solver": "closed-form"}
+    one, four = prior.fit(poses, **options), prior.fit(poses, restarts=4, **options)
+    reached = four.meta["restarts_log_likelihood"]
+    assert len(reached) == 4 and len(one.meta["restarts_log_likelihood"]) == 1
+    assert four.meta["em_log_likelihood"][-1] == max(reached)
+    assert reached[0] == pytest.approx(one.meta["em_log_likelihood"][-1])
+
+
+def test_a_memory_map_fits_as_the_array_does(tmp_path):
+    poses = random_poses(100).astype(np.float32)
+    np.save(tmp_path / "poses.npy", poses)
+    options = {"components": 1, "basis": 4, "solver": "closed-form"}
+    mapped = prior.fit(np.load(tmp_path / "poses.npy", mmap_mode="r"), **options)
+    mapped.save(tmp_path / "a.npz")
+    prior.fit(poses, **options).save(tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_fewer_seeds_than_components_are_said(caplog):
+    # Everybody stands still: no two poses are 0.2 limb scales apart.
+    still = np.repeat(random_poses(1), 300, axis=0)
+    still = still + np.random.default_rng(0).normal(size=still.shape) * 3
+    model = prior.fit(still, components=5, basis=4, solver="closed-form", stop_distance=0.5)
+    assert model.components < 5 and "5 components asked for" in caplog.text

@@ -1,0 +1,460 @@
+import dataclasses
+import warnings
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+import prior
+from prior import chunks, metrics
+from prior.camera import LEVEL, decompose, look_at, perspective, vertical_rotation
+from prior.lifting import candidates as enumeration
+from prior.lifting import lifter as lifting
+from prior.lifting import posterior, weak_perspective
+from prior.lifting.reference import lift_slowly
+from prior.normalise import PoseError
+from prior.skeleton import LANDMARKS, MIRROR, mirrored
+from tests.poses import random_poses
+
+INTRINSICS = np.array([[1145.0, 0, 512], [0, 1145, 512], [0, 0, 1]])
+
+
+@pytest.fixture(scope="module")
+def model():
+    return prior.fit(random_poses(400), components=2, basis=12, solver="closed-form")
+
+
+@pytest.fixture(scope="module")
+def lifter(model):
+    return prior.Lifter(model, rotations=24)
+
+
+def _photographs(count, seed=9, noise_px=0.0):
+    """Poses (mm) the model has not seen, their 2D points and cameras, one for each."""
+    random = np.random.default_rng(seed)
+    truth = random_poses(count, seed=seed)
+    points, cameras = np.empty((count, 17, 2)), np.empty((count, 3, 3))
+    for i, pose in enumerate(truth):
+        centre = pose.mean(axis=0)
+        azimuth = random.uniform(-np.pi, np.pi)
+        offset = [5000 * np.sin(azimuth), random.uniform(-300, 1500), 5000 * np.cos(azimuth)]
+        cameras[i] = look_at(centre + offset, centre)
+        points[i] = perspective(pose, cameras[i], centre + offset, INTRINSICS)
+    return truth, points + random.normal(size=points.shape) * noise_px, cameras
+
+
+@pytest.mark.parametrize("weights", ["none", "missing", "confidence"])
+def test_agrees_with_the_twin(model, lifter, weights):
+    _, points, cameras = _photographs(12, noise_px=4)
+    random = np.random.default_rng(1)
+    confidence = np.ones((12, 17))
+    if weights == "missing":
+        confidence = (random.random((12, 17)) > 0.25).astype(float)
+    if weights == "confidence":
+        confidence = random.random((12, 17))
+    lifted = lifter.lift(points, cameras, None if weights == "none" else confidence)
+    for i in range(12):
+        score, pose, projection, component, scale = lift_slowly(
+            points[i], model, cameras[i], confidence[i], 24, lifting.NOISE_MM
+        )
+        assert lifted.component[i] == component
+        np.testing.assert_allclose(lifted.pose[i], pose, atol=1e-6)
+        np.testing.assert_allclose(lifted.projection[i], projection, atol=1e-6)
+        assert lifted.log_likelihood[i] == pytest.approx(score, abs=1e-6)
+        assert lifted.scale[i] == pytest.approx(scale)
+
+
+def test_interpolated_elevations_find_what_a_table_of_ones_own_does(lifter):
+    _, points, cameras = _photographs(30, noise_px=5)
+    together = lifter.lift(points, cameras)
+    for i in range(0, 30, 3):
+        alone = lifter.lift(points[i : i + 1], cameras[i])
+        assert together.log_likelihood[i] == pytest.approx(alone.log_likelihood[0], abs=1e-8)
+        np.testing.assert_allclose(together.pose[i], alone.pose[0], atol=1e-6)
+
+
+def test_a_shared_camera_and_one_per_pose_agree(lifter):
+    _, points, cameras = _photographs(100)
+    shared = lifter.lift(points, cameras[0])
+    each = prior.Lifter(lifter.model, rotations=24)
+    for i in range(0, 100, 20):
+        one = each.lift(points[i : i + 1], cameras[:1])
+        np.testing.assert_allclose(one.pose[0], shared.pose[i], atol=1e-6)
+
+
+def test_much_better_than_the_mean_pose_on_unseen_poses(model):
+    truth, points, cameras = _photographs(200)
+    lifted = prior.lift(points, model, camera=cameras)
+    assert lifted.ok.all()
+    error = metrics.procrustes_aligned(lifted.pose, truth).mean()
+    mean = np.repeat(model.mean[:1] * model.scale_mm, 200, axis=0)
+    assert error < 0.7 * metrics.procrustes_aligned(mean, truth).mean()
+
+
+def test_a_planted_pose_comes_back(model):
+    # Four strong modes of one component, seen from the side it was planted at: no noise, 34
+    # measurements for six unknowns.
+    small = dataclasses.replace(
+        model, mean=model.mean[:1], basis=model.basis[:1, :4], std=model.std[:1, :4],
+        noise_std=np.array([1e-4]), weight=np.ones(1),
+    )  # fmt: skip
+    random = np.random.default_rng(0)
+    a = random.normal(size=(50, 4)) * small.std[0]
+    yaw = 2 * np.pi * random.integers(0, 80, 50) / 80
+    shape = small.mean[0] + np.tensordot(a, small.basis[0], 1)
+    truth = shape @ vertical_rotation(yaw).swapaxes(1, 2) * small.scale_mm
+    points = 0.2 * (truth @ LEVEL.T)[..., :2]
+    lifted = prior.lift(points, small, noise_mm=0)
+    np.testing.assert_allclose(np.exp(1j * lifted.yaw), np.exp(1j * yaw), atol=1e-9)
+    np.testing.assert_allclose(lifted.coefficients, a, atol=1e-3)
+    np.testing.assert_allclose(lifted.pose, truth, atol=0.5)
+    np.testing.assert_allclose(lifted.scale, 0.2 * small.scale_mm, rtol=1e-4)
+
+
+def test_turning_person_and_camera_together_turns_the_answer(lifter):
+    _, points, cameras = _photographs(20)
+    turn = vertical_rotation(0.8)
+    before = lifter.lift(points, cameras)
+    after = lifter.lift(points, cameras @ turn.T)
+    np.testing.assert_allclose(after.pose, before.pose @ turn.T, atol=1e-6)
+    np.testing.assert_allclose(after.coefficients, before.coefficients, atol=1e-8)
+
+
+def test_scaling_shifting_and_rolling_the_image_change_only_scale(lifter):
+    _, points, cameras = _photographs(20)
+    before = lifter.lift(points, cameras)
+    after = lifter.lift(points * 3.5 + [100, -40], cameras)
+    np.testing.assert_allclose(after.pose, before.pose, atol=1e-6)
+    np.testing.assert_allclose(after.scale, 3.5 * before.scale)
+    np.testing.assert_allclose(after.projection, before.projection * 3.5 + [100, -40], atol=1e-6)
+    cos, sin = np.cos(0.3), np.sin(0.3)
+    roll = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+    rolled = lifter.lift(points @ roll[:2, :2].T, roll @ cameras)
+    np.testing.assert_allclose(rolled.pose, before.pose, atol=1e-6)
+
+
+def test_a_mirrored_image_lifts_to_the_mirrored_pose():
+    # A model of a set closed under mirroring: one component, whose symmetry is exact.
+    model = prior.fit(random_poses(100), components=1, basis=5, solver="closed-form")
+    lifter = prior.Lifter(model, rotations=24)
+    _, points, _ = _photographs(20)
+    before = lifter.lift(points)
+    after = lifter.lift(points[:, MIRROR] * [-1, 1])
+    np.testing.assert_allclose(after.pose, mirrored(before.pose), atol=1)
+
+
+def test_order_of_the_batch_does_not_matter(lifter):
+    _, points, cameras = _photographs(60)
+    order = np.random.default_rng(0).permutation(60)
+    before, after = lifter.lift(points, cameras), lifter.lift(points[order], cameras[order])
+    np.testing.assert_allclose(after.pose, before.pose[order], atol=1e-9)
+
+
+def test_arguments_are_left_alone(lifter):
+    _, points, cameras = _photographs(3)
+    copies = points.copy(), cameras.copy()
+    lifter.lift(points, cameras)
+    np.testing.assert_array_equal(points, copies[0])
+    np.testing.assert_array_equal(cameras, copies[1])
+
+
+@pytest.mark.parametrize("kind", ["one camera", "cameras", "weighted", "refined"])
+@pytest.mark.parametrize("scale", ["exact", "held"])
+def test_derivatives_against_finite_differences(lifter, scale, kind):
+    _, points, cameras = _photographs(6, noise_px=3)
+    weighted, refine = kind == "weighted", kind == "refined"
+    if kind == "one camera":
+        cameras = cameras[0]
+    random = np.random.default_rng(2)
+    confidence = random.uniform(0.3, 1, (6, 17)) if weighted else np.ones((6, 17))
+    confidence[:, 4] = 0 if weighted else 1
+    lifted = lifter.lift(points, cameras, confidence, refine=refine)
+    to_projection, to_pose = random.normal(size=(6, 17, 2)), random.normal(size=(6, 17, 3))
+
+    def value(points):
+        """The function with rotation, component and, if held, scale kept."""
+        views = weak_perspective.views(*weak_perspective.check(points, cameras, confidence))
+        systems = lifter.enumeration.projector.systems(
+            lifted.component, lifted.yaw + views.yaw, views.elevation, views.weight.T
+        )
+        y = (views.y * views.size).reshape(34, -1).T
+        s = np.einsum("ni,ni->n", systems.g, y) / systems.mqm
+        if scale == "held":
+            s = lifted.scale
+        a = np.einsum("nji,ni->nj", systems.solve, y - s[:, None] * systems.m) / s[:, None]
+        shape = lifter.model.mean[lifted.component] + np.einsum(
+            "nj,njlc->nlc", a, lifter.model.basis[lifted.component]
+        )
+        pose = lifter.model.scale_mm * shape @ vertical_rotation(lifted.yaw).swapaxes(1, 2)
+        flat = pose / lifter.model.scale_mm @ np.swapaxes(cameras, -1, -2)
+        flat = s[:, None, None] * flat[..., :2]
+        share = (confidence**2 / np.sum(confidence**2, axis=1, keepdims=True))[..., None]
+        projection = flat + np.sum(share * (points - flat), axis=1, keepdims=True)
+        return np.sum(to_projection * projection, (1, 2)) + np.sum(to_pose * pose, (1, 2))
+
+    # The function differentiated is the one that lift computes.
+    whole = np.sum(to_projection * lifted.projection, (1, 2))
+    whole += np.sum(to_pose * lifted.pose, (1, 2))
+    np.testing.assert_allclose(value(points), whole, rtol=1e-9)
+
+    found = lifter.vjp(points, lifted, cameras, confidence,
+                       projection=to_projection, pose=to_pose, scale=scale)  # fmt: skip
+    for landmark in (0, 3, 4, 10, 16):
+        for axis in range(2):
+            step = np.zeros_like(points)
+            step[:, landmark, axis] = 1e-3
+            slope = (value(points + step) - value(points - step)) / 2e-3
+            np.testing.assert_allclose(found[:, landmark, axis], slope, rtol=1e-6, atol=1e-6)
+
+
+def test_held_derivative_of_the_projection_is_the_supplements(lifter):
+    _, points, _ = _photographs(1)
+    lifted = lifter.lift(points)
+    k = lifted.component[0]
+    view = LEVEL[:2] @ vertical_rotation(lifted.yaw[0])
+    E = np.stack([(b @ view.T).ravel() for b in lifter.model.basis[k]], axis=1)
+    nu = lifter.model.noise_std[k] ** 2 + (lifting.NOISE_MM / lifter.model.scale_mm) ** 2
+    jacobian = E @ np.linalg.inv(E.T @ E + nu * np.diag(lifter.model.std[k] ** -2.0)) @ E.T
+    jacobian = jacobian + np.kron(np.ones((17, 17)) / 17, np.eye(2))  # the mean goes through
+    for i in (0, 9, 33):
+        unit = np.eye(34)[i].reshape(1, 17, 2)
+        row = lifter.vjp(points, lifted, projection=unit, scale="held")
+        np.testing.assert_allclose(row.ravel(), jacobian[i], atol=1e-9)
+
+
+def test_few_combinations(model):
+    small = dataclasses.replace(
+        model, mean=model.mean[:1], basis=model.basis[:1], std=model.std[:1],
+        noise_std=model.noise_std[:1], weight=np.ones(1),
+    )  # fmt: skip
+    _, points, cameras = _photographs(3)
+    assert prior.lift(points, small, camera=cameras, rotations=4).ok.all()
+    with pytest.raises(ValueError, match="rotations: expected 4 or more, got 3"):
+        prior.Lifter(small, rotations=3)
+    with pytest.raises(ValueError, match="noise_mm: expected 0 or more, got -1"):
+        prior.Lifter(small, noise_mm=-1)
+
+
+def test_nan_is_missing(lifter):
+    _, points, cameras = _photographs(4)
+    holes = points.copy()
+    holes[:, 5] = np.nan
+    confidence = np.ones(17)
+    confidence[5] = 0
+    a, b = lifter.lift(holes, cameras), lifter.lift(points, cameras, confidence)
+    np.testing.assert_allclose(a.pose, b.pose)
+    assert np.isfinite(a.projection).all()
+
+
+def test_bad_poses_are_marked_and_the_others_unharmed(lifter):
+    _, points, cameras = _photographs(6)
+    good = lifter.lift(points, cameras)
+    bad = points.copy()
+    bad[1] = 7.0
+    bad[2, 0, 0] = np.inf
+    bad[4, 2:] = np.nan
+    with pytest.warns(UserWarning, match="3 of 6 poses could not be lifted"):
+        lifted = lifter.lift(bad, cameras)
+    assert lifted.ok.tolist() == [True, False, False, True, False, True]
+    np.testing.assert_allclose(lifted.pose[lifted.ok], good.pose[lifted.ok], atol=1e-9)
+    for array in (lifted.pose, lifted.projection, lifted.scale, lifted.component_probability):
+        assert np.isfinite(array).all()
+    assert (lifted.log_likelihood[~lifted.ok] == -np.inf).all()
+    grad = lifter.vjp(bad, lifted, cameras, projection=np.ones_like(points))
+    assert np.isfinite(grad).all() and (grad[~lifted.ok] == 0).all()
+
+
+def test_only_upside_down_is_marked(lifter):
+    _, points, cameras = _photographs(8)
+    standing = lifter.lift(points)
+    with pytest.warns(UserWarning, match="upside down"):
+        lifted = lifter.lift(points * [1, -1])
+    assert standing.ok.all() and (~lifted.ok).any()
+    mean = lifter.model.mean[0] * lifter.model.scale_mm
+    assert (np.abs(lifted.pose[~lifted.ok] - mean) < 1e-9).all()
+    # What can be lifted at all is far from probable.
+    assert (lifted.log_likelihood < standing.log_likelihood - 10).all()
+
+
+# MPII's landmarks have no hip, spine and nose of ours; COCO's no hip, spine, neck and head top.
+@pytest.mark.parametrize("absent", [(0, 7, 9), (0, 7, 8, 10)])
+def test_other_sets_of_landmarks_lift_with_the_same_model(lifter, absent):
+    truth, points, cameras = _photographs(100)
+    full = lifter.lift(points, cameras)
+    points[:, absent] = np.nan
+    part = lifter.lift(points, cameras)
+    assert part.ok.all() and np.isfinite(part.projection).all()
+    error, best = (metrics.procrustes_aligned(a.pose, truth).mean() for a in (part, full))
+    assert error < 1.2 * best
+
+
+def test_what_float32_cannot_tell_apart_is_decided_in_float64(lifter, monkeypatch):
+    _, points, cameras = _photographs(100, noise_px=5)
+    first, last = points[:50], points[50:]
+
+    def choice(points):
+        lifted = lifter.lift(points, cameras[0])
+        return np.stack([lifted.component, lifted.yaw])
+
+    # Between two images, where the choice changes: there two are next to equally probable.
+    low, high, before = np.zeros(50), np.ones(50), choice(first)
+    for _ in range(40):
+        middle = (low + high) / 2
+        same = (choice(first + middle[:, None, None] * (last - first)) == before).all(axis=0)
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    share = np.concatenate([low, high])[:, None, None]
+    between = np.tile(first, (2, 1, 1)) + share * np.tile(last - first, (2, 1, 1))
+    found = choice(between)
+    candidates = lifter.enumeration.candidates
+    monkeypatch.setattr(lifter.enumeration, "candidates",
+                        lambda *given, refine: candidates(*given, reach=2.0))  # fmt: skip
+    np.testing.assert_array_equal(found, choice(between))  # all within 2 nats, in float64
+
+
+def test_chunks_and_threads_do_not_matter(lifter, monkeypatch):
+    _, points, cameras = _photographs(50)
+    confidence = np.random.default_rng(0).choice([0.5, 1.0], 50)[:, None] * np.ones(17)
+    whole = lifter.lift(points, cameras[0], confidence)
+    grad = lifter.vjp(points, whole, cameras[0], confidence, pose=np.ones((50, 17, 3)))
+    before = chunks.cores()
+    monkeypatch.setattr(lifting, "CHUNK", 7)
+    monkeypatch.setattr(lifting, "BLOCK", 4)
+    parts = lifter.lift(points, cameras[0], confidence)
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-4 if a is whole[7] else 1e-8)
+    back = lifter.vjp(points, parts, cameras[0], confidence, pose=np.ones((50, 17, 3)))
+    np.testing.assert_allclose(grad, back, atol=1e-8)
+    assert chunks.cores() == before
+    with threadpool_limits(1):
+        assert chunks.cores() == 1
+
+
+def test_tables_are_given_up_in_the_end(model, monkeypatch):
+    monkeypatch.setattr(enumeration, "TABLES", 3 * 8)
+    lifter = prior.Lifter(model, rotations=4)
+    _, points, cameras = _photographs(12)
+    before = lifter.lift(points, cameras)
+    assert len(lifter.enumeration._tables) == 3
+    np.testing.assert_allclose(lifter.lift(points, cameras).pose, before.pose, atol=1e-9)
+
+
+def test_refined_is_a_dense_search(model):
+    truth, points, cameras = _photographs(20, noise_px=5)
+    cameras = cameras[0]
+    dense = prior.lift(points, model, camera=cameras, rotations=800)
+    few = prior.lift(points, model, camera=cameras, rotations=40, refine=True)
+    # The prior of one rotation is 1 / rotations.
+    gain = few.log_likelihood - dense.log_likelihood + np.log(40 / 800)
+    # Now and then a peak is narrower than the steps of the start.
+    assert (gain > -0.01).mean() >= 0.9 and np.median(gain) >= 0 and gain.max() < 0.1
+    error = [metrics.root_aligned(a.pose, truth).mean() for a in (few, dense)]
+    assert error[0] == pytest.approx(error[1], rel=0.02)
+    plain = prior.lift(points, model, camera=cameras, rotations=40)
+    assert (few.log_likelihood >= plain.log_likelihood - 1e-9).all()
+
+
+def test_unknown_tilt_is_found(lifter):
+    random = np.random.default_rng(4)
+    truth = random_poses(40, seed=5)
+    truth -= truth.mean(axis=1, keepdims=True)
+    place = 5000 * np.array([0, np.sin(0.5), np.cos(0.5)])
+    camera = look_at(place, np.zeros(3))
+    points = perspective(truth, camera, place, INTRINSICS) + random.normal(size=(40, 17, 2)) * 2
+    found = lifter.lift(points, tilt=True)
+    _, elevation, yaw = decompose(found.camera)
+    assert np.median(elevation) > 0.2  # poses as random as these say little about the vertical
+    np.testing.assert_allclose(yaw, 0, atol=1e-9)
+    # It is what a lift with the cameras found gives, more probable than as level.
+    again = lifter.lift(points, found.camera)
+    np.testing.assert_allclose(again.pose, found.pose, atol=1e-6)
+    level = lifter.lift(points)
+    assert (found.log_likelihood >= level.log_likelihood - 0.05).all()
+    error = [metrics.root_aligned(a.pose, truth).mean() for a in (found, level)]
+    assert error[0] < error[1]
+
+
+def test_deviation_is_that_of_poses_drawn_from_the_model(model):
+    # One component of strong modes, so that the rotation is found; body noise and detector's.
+    small = dataclasses.replace(
+        model, mean=model.mean[:1], basis=model.basis[:1, :6], std=model.std[:1, :6],
+        noise_std=model.noise_std[:1], weight=np.ones(1),
+    )  # fmt: skip
+    random = np.random.default_rng(0)
+    count, noise = 1500, 10 / small.scale_mm
+    a = random.normal(size=(count, 6)) * small.std[0]
+    off = random.normal(size=(count, 17, 3)) * small.noise_std[0]
+    off -= off.mean(axis=1, keepdims=True)
+    flat = small.basis[0].reshape(6, -1)
+    off -= (off.reshape(count, -1) @ flat.T @ flat).reshape(off.shape)
+    shape = small.mean[0] + np.tensordot(a, small.basis[0], 1) + off
+    yaw = 2 * np.pi * random.integers(0, 24, count) / 24
+    turn = vertical_rotation(yaw).swapaxes(1, 2)
+    points = (shape @ turn @ LEVEL.T)[..., :2] + noise * random.normal(size=(count, 17, 2))
+    lifter = prior.Lifter(small, rotations=24, noise_mm=10)
+    lifted = lifter.lift(100 * points)
+    right = np.abs(np.angle(np.exp(1j * (lifted.yaw - yaw)))) < 1e-6
+    assert right.mean() > 0.3
+    rows = np.flatnonzero(right)
+    moments = lifter.posterior(100 * points[rows], lifting.Lifted(*(f[rows] for f in lifted)),
+                               spread=False)  # fmt: skip
+    error = (shape @ turn * small.scale_mm - lifted.pose)[rows]
+    expected = posterior.deviation(moments)
+    found = np.sqrt(np.square(error).sum(axis=2).mean(axis=0))
+    np.testing.assert_allclose(found, np.sqrt(np.square(expected).mean(axis=0)), rtol=0.15)
+    # And all of the covariance: normalised errors have unit variance in every direction.
+    directions = random.normal(size=(20, 51))
+    across = error.reshape(len(rows), -1) @ directions.T
+    variance = np.einsum("di,nij,dj->nd", directions, moments, directions)
+    np.testing.assert_allclose((across**2 / variance).mean(), 1, atol=0.15)
+
+
+def test_posterior_spreads_over_what_else_is_probable(lifter):
+    _, points, cameras = _photographs(12, noise_px=5)
+    points[3] = 5.0
+    with pytest.warns(UserWarning, match="1 of 12"):
+        lifted = lifter.lift(points, cameras)
+    given = lifter.posterior(points, lifted, cameras, spread=False)
+    spread = lifter.posterior(points, lifted, cameras)
+    assert np.isnan(spread[3]).all() and np.isnan(given[3]).all()
+    keep = lifted.ok
+    assert (np.linalg.eigvalsh(given[keep]) > -1e-6).all()
+    assert (np.linalg.eigvalsh((spread - given)[keep]) > -1e-6).all()
+    assert (posterior.deviation(spread[keep]) > posterior.deviation(given[keep])).any()
+    np.testing.assert_allclose(lifter.deviation(points, lifted, cameras),
+                               posterior.deviation(spread))  # fmt: skip
+    assert np.isnan(lifter.deviation(points[3:4], lifting.Lifted(*(a[3:4] for a in lifted)))).all()
+    # Missing landmarks are known less well.
+    points[:, 13] = np.nan
+    less = posterior.deviation(lifter.posterior(points, lifted, cameras, spread=False))[keep]
+    more = posterior.deviation(given)[keep]
+    assert (less > 0.9 * more).all() and np.median(less[:, 13] / more[:, 13]) > 1.1
+
+
+def test_probabilities_and_an_empty_batch(lifter):
+    _, points, cameras = _photographs(8)
+    lifted = lifter.lift(points, cameras)
+    np.testing.assert_allclose(lifted.component_probability.sum(axis=1), 1)
+    assert len(lifter.lift(points[:0], cameras[:0]).pose) == 0
+
+
+@pytest.mark.parametrize(
+    ("points", "options", "message"),
+    [
+        (np.zeros((2, 16, 2)), {}, r"points: expected shape \(N, 17, 2\)"),
+        (np.zeros((17, 2)), {}, r"points: expected shape \(N, 17, 2\)"),
+        (np.zeros((2, 17, 2)), {"camera": np.diag([1, 1, -1.0])}, "camera: expected a rotation"),
+        (np.zeros((2, 17, 2)), {"camera": np.tile(LEVEL, (3, 1, 1))}, "camera: expected"),
+        (np.zeros((2, 17, 2)), {"camera": np.full((3, 3), np.nan)}, "camera: expected a rotation"),
+        (np.zeros((2, 17, 2)), {"camera": np.eye(2)}, "camera: expected shape"),
+        (np.zeros((2, 17, 2)), {"confidence": np.ones(16)}, "confidence: expected"),
+        (np.zeros((2, 17, 2)), {"confidence": -np.ones(17)}, "confidence: expected finite"),
+    ],
+)
+def test_wrong_arguments_are_named(lifter, points, options, message):
+    with pytest.raises(ValueError, match=message) as error, warnings.catch_warnings():
+        lifter.lift(points, **options)
+    assert isinstance(error.value, (PoseError, ValueError))
+
+
+def test_landmarks_are_those_of_the_model():
+    assert LANDMARKS[10] == "head top" and len(LANDMARKS) == 17

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+import prior
+from prior.camera import LEVEL
+from prior.lifting import search, weak_perspective
+from prior.lifting.candidates import INTERPOLATION
+from tests.poses import random_poses
+
+
+@pytest.fixture(scope="module")
+def model():
+    return prior.fit(random_poses(300), components=2, basis=12, solver="closed-form")
+
+
+@pytest.fixture(scope="module")
+def views():
+    points = random_poses(200, seed=3)[..., :2] * [0.2, -0.2]
+    points += np.random.default_rng(0).normal(size=points.shape) * 4
+    return weak_perspective.views(*weak_perspective.check(points, LEVEL, None))
+
+
+def _density(enumeration, views, elevation):
+    """Log densities (K R, N) in float64, combination by combination."""
+    y = views.y.reshape(34, -1).T
+    scores = []
+    for k in range(enumeration.model.components):
+        for angle in 2 * np.pi * np.arange(enumeration.rotations) / enumeration.rotations:
+            systems = enumeration.projector.systems(
+                np.array([k]), np.array([angle]), np.array([elevation]), np.ones((1, 17))
+            )
+            s = y @ systems.g[0] / systems.mqm
+            a = (y - s[:, None] * systems.m) @ systems.solve[0].T
+            cost = 1 - np.sum(y * (s[:, None] * systems.m + a @ systems.G[0].T), axis=1)
+            score = weak_perspective.log_density(cost, s, systems.nu, systems.log_det, 32)
+            scores.append(score + np.log(enumeration.model.weight[k] / enumeration.rotations))
+    return np.array(scores)
+
+
+@pytest.mark.parametrize("noise_mm", [2.0, 20.0, 60.0])
+@pytest.mark.parametrize("kind", ["compressed", "whole", "interpolated"])
+def test_errors_are_below_half_a_tie(model, views, noise_mm, kind):
+    enumeration = prior.Lifter(model, rotations=16, noise_mm=noise_mm).enumeration
+    elevation = 0.2
+    if kind == "interpolated":
+        table = enumeration._table(elevation - 0.5 * np.deg2rad(0.5), np.ones(17), False, 1)
+        part = np.full(200, 0.5, dtype=np.float32)
+    else:
+        count = 1000 if kind == "compressed" else 1
+        table, part = enumeration._table(elevation, np.ones(17), True, count), None
+        assert (table.search.left is not None) == (kind == "compressed")
+    found = search.scores(table.search, views.y.reshape(34, -1).astype(np.float32), part)
+    exact = _density(enumeration, views, elevation)
+    near = exact > exact.max(axis=0) - 3
+    tie = enumeration._tie * (INTERPOLATION if kind == "interpolated" else 1)
+    assert np.abs(found - exact)[near].max() < tie / 2
+    # What is far below the best stays there.
+    assert (found[~near] < np.broadcast_to(exact.max(axis=0), near.shape)[~near] - 2).all()
+
+
+def test_shares_are_of_all_rotations():
+    random = np.random.default_rng(0)
+    score = random.normal(size=(12, 5)).astype(np.float32)
+    expected = np.exp(score).reshape(3, 4, 5).sum(axis=1).T
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(search.shares(score.copy(), score.max(axis=0), 3), expected, 1e-5)
+    np.testing.assert_array_equal(search.shares(score, score.max(axis=0), 1), np.ones((5, 1)))
+
+
+def test_peaks_are_the_highest_maxima_of_each_component():
+    turns = np.array([[5, 1, 3, 1, 0, 4], [0, 9, 8, 7, 8, 1.0]], dtype=np.float32)
+    expected = [[1, 0, 0, 0, 0, 0], [0, 1, 0, 0, 1, 0]]
+    score = turns.reshape(12, 1)
+    np.testing.assert_array_equal(search.peaks(score, 2, 3)[:, 0], np.ravel(expected))
+    np.testing.assert_array_equal(np.flatnonzero(search.peaks(score, 2, 1)), [7])
+    assert search.peaks(score, 2, 12).sum() == 4

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from loky import get_reusable_executor
+from threadpoolctl import threadpool_limits
+
+import prior
+from prior import chunks, normalise, ppca
+from prior.fitting import alignment, factorisation, mixture
+from tests.poses import random_poses
+
+
+def test_slices_cover_the_rows_in_order():
+    found = list(chunks.each_chunk(lambda where: (where.start, where.stop), 10, 4))
+    assert found == [(0, 4), (4, 8), (8, 10)]
+    assert list(chunks.each_chunk(lambda where: where, 0)) == []
+
+
+def test_an_error_in_a_chunk_comes_out():
+    def fail(where):
+        if where.start:
+            raise RuntimeError("chunk 2")
+
+    with pytest.raises(RuntimeError, match="chunk 2"):
+        list(chunks.each_chunk(fail, 100, 10))
+
+
+def test_as_many_cores_as_numpy_may_use():
+    with threadpool_limits(1):
+        assert chunks.cores() == 1
+
+
+def test_any_number_of_cores_gives_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK", 64)
+    poses = random_poses(300)
+    options = {"components": 2, "basis": 8, "solver": "closed-form"}
+    prior.fit(poses, **options).save(tmp_path / "many.npz")
+    with threadpool_limits(1):
+        prior.fit(poses, **options).save(tmp_path / "one.npz")
+    assert (tmp_path / "many.npz").read_bytes() == (tmp_path / "one.npz").read_bytes()
+
+
+def test_the_passes_run_on_an_engine_of_processes(monkeypatch):
+    # As Dask would: functions of a slice sent to workers, their statistics merged.
+    poses = random_poses(200)
+    options = {"components": 1, "basis": 8, "solver": "closed-form"}
+    expected = prior.fit(poses, **options)
+
+    def on_an_engine(function, count):
+        slices = [slice(i, min(i + 64, count)) for i in range(0, count, 64)]
+        return get_reusable_executor(2).map(function, slices)
+
+    for module in (alignment, factorisation, mixture, normalise, ppca):
+        monkeypatch.setattr(module, "each_chunk", on_an_engine)
+    found = prior.fit(poses, **options)
+    np.testing.assert_allclose(found.mean, expected.mean, atol=1e-5)
+    np.testing.assert_allclose(found.std, expected.std, rtol=1e-5)

@@ -1,0 +1,202 @@
+"""The packed file: the same annotations as the JSON, random access, and what damage does."""
+
+import json
+import struct
+from dataclasses import fields
+
+import cv2
+import numpy as np
+import pytest
+
+from prior import camera as cameras
+from prior import skeleton
+from python_layers.data import annotations, images, packed
+from python_layers.data.annotations import AnnotationError
+
+SIZE = (80, 60)
+
+
+def person(image, seed, **more):
+    rng = np.random.default_rng(seed)
+    keypoints = np.column_stack([rng.uniform(0, 59, (skeleton.L, 2)), np.full(skeleton.L, 2)])
+    keypoints[seed % skeleton.L, 2] = 0
+    box = [1, 2, 30 + seed, 40]
+    return {"image_id": image, "bbox": box, "keypoints": keypoints.ravel().tolist()} | more
+
+
+def document():
+    view = {
+        "rotation": cameras.look_at([0, 1000, 5000], [0, 1000, 0]).tolist(),
+        "position_mm": [0, 1000, 5000],
+        "intrinsics": [[1100, 0, 40], [0, 1100, 30], [0, 0, 1]],
+    }
+    facts = {"subject": "S1", "action": "Walking", "camera": "S1/1", "frame": 5, "offset": [7, 3]}
+    pose = np.arange(51.0).reshape(17, 3).tolist()
+    return {
+        "categories": [{"keypoints": skeleton.LANDMARKS}],
+        "cameras": {"S1/1": view},
+        "images": [
+            {"id": i, "file_name": f"{i}.jpg", "width": SIZE[0], "height": SIZE[1]}
+            | (facts if i == 1 else {})
+            for i in range(3)
+        ],
+        "annotations": [
+            person(0, 0), person(2, 1), person(1, 2, pose_mm=pose), person(2, 3, context=True),
+            person(2, 4),
+        ],
+    }  # fmt: skip
+
+
+@pytest.fixture
+def source(tmp_path):
+    for i in range(3):
+        image = np.full((SIZE[1], SIZE[0], 3), 60 * i, np.uint8)
+        cv2.imwrite(str(tmp_path / f"{i}.jpg"), image)
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(document()))
+    return path
+
+
+@pytest.fixture
+def pack(source):
+    """The packed twin of `source`."""
+    given, path = document(), source.with_suffix(".pack")
+    with packed.Writer(path, given["cameras"]) as writer:
+        for image in given["images"]:
+            people = [p for p in given["annotations"] if p["image_id"] == image["id"]]
+            data = (source.parent / image["file_name"]).read_bytes()
+            assert writer.add(image, people, data) == []
+    return path
+
+
+def test_it_is_the_json(source, pack):
+    one, other = annotations.load(source), annotations.load(pack)
+    assert len(one) == len(other) == 4
+    # The packed people are in the order of the images; in the JSON image 2 comes before 1.
+    order = [0, 2, 1, 3]
+    for field in fields(one):
+        if field.name in ("path", "store", "crowd", "files"):
+            continue
+        mine, theirs = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(mine, tuple):
+            assert tuple(mine[i] for i in order) == theirs, field.name
+        else:
+            np.testing.assert_array_equal(mine[order], theirs, err_msg=field.name)
+    for i, j in enumerate(order):
+        np.testing.assert_array_equal(one.image(j), other.image(i))
+        np.testing.assert_array_equal(one.others(j), other.others(i))
+    assert [len(other.others(i)) for i in range(4)] == [0, 0, 2, 2]
+
+
+def test_others_are_everyone_else_in_the_image(source):
+    people = annotations.load(source)
+    np.testing.assert_array_equal(people.others(1)[1], people.points[3])
+    context = np.reshape(person(2, 3)["keypoints"], (17, 3))
+    np.testing.assert_array_equal(people.others(3)[1][4], context[4, :2])
+    assert np.isnan(people.others(3)[1][3]).all()
+
+
+def test_the_camera_of_a_crop_has_its_centre_moved(source):
+    people = annotations.load(source)
+    np.testing.assert_array_equal(people.intrinsics[2], [[1100, 0, 33], [0, 1100, 27], [0, 0, 1]])
+
+
+def flip(path, at):
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_damaged_image_is_known_and_the_others_still_read(pack):
+    flip(pack, packed.HEADER.size + 200)
+    people = annotations.load(pack)
+    with pytest.raises(images.ImageError, match=r"train.pack: image 0 \(0.jpg\): damaged"):
+        people.image(0)
+    assert people.image(1).shape == (60, 80, 3)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def cut_to_header(path):
+    path.write_bytes(path.read_bytes()[:12])
+
+
+def other_version(path):
+    data = bytearray(path.read_bytes())
+    data[8:12] = struct.pack("<I", 7)
+    path.write_bytes(data)
+
+
+def rewritten(**changes):
+    """Damage that has a valid checksum: columns changed by another program."""
+
+    def change(path):
+        with np.load(path.with_suffix(".npz")) as arrays:
+            table = dict(arrays)
+        for name, value in changes.items():
+            table[name] = value
+        np.savez(path.with_suffix(".npz"), **table)
+        index = path.with_suffix(".npz").read_bytes()
+        crc = packed.zlib.crc32(index)
+        header = packed.HEADER.pack(packed.MAGIC, packed.VERSION, crc, packed.HEADER.size,
+                                    len(index))  # fmt: skip
+        path.write_bytes(header + index)
+
+    def damage(path):
+        path.with_suffix(".npz").write_bytes(packed.index_of(path)[packed.HEADER.size :])
+        change(path)
+
+    return damage
+
+
+DAMAGE = {
+    "cut": (cut, "cut short"),
+    "cut to the header": (cut_to_header, "cut short"),
+    "index": (lambda path: flip(path, -100), "its index is damaged"),
+    "version": (other_version, "expected version 1 of the packed format, got 7"),
+    "shape": (rewritten(person_box=np.zeros((5, 3))), "person_box: expected the shape"),
+    "rows": (rewritten(person_box=np.zeros((4, 4))), "person_box: expected 5 rows, got 4"),
+    "nan": (rewritten(person_box=np.full((5, 4), np.nan)), "person_box: expected finite"),
+    "number": (rewritten(person_image=np.full(5, 3)), "person_image: expected 0 to 2"),
+    "offsets": (rewritten(stored_offset=np.zeros(2, int)), "stored_offset: expected one"),
+    "pickle": (rewritten(label=np.array([None])), "expected a packed file"),
+}
+
+
+@pytest.mark.parametrize("damage, message", DAMAGE.values(), ids=DAMAGE)
+def test_a_file_that_is_damaged_as_a_whole_is_refused(pack, damage, message):
+    damage(pack)
+    with pytest.raises(AnnotationError, match=message) as caught:
+        annotations.load(pack)
+    assert str(caught.value).startswith(str(pack)) and "\n" not in str(caught.value)
+
+
+def test_people_that_are_wrong_are_left_out_with_a_reason(tmp_path):
+    good = {"file_name": "a.jpg", "width": 80, "height": 60}
+    with packed.Writer(tmp_path / "a.pack", {}) as writer:
+        (reason,) = writer.add(good, [person(0, 1), person(0, 2, bbox=[1, 2, 0, 4])], b"one")
+        assert "person 1 (a.jpg): bbox: expected width and height > 0" in reason
+        assert len(writer.add(good, [person(0, 2, bbox=[1, 2, 0, 4])], b"two")) == 1
+        assert "height > 0" in writer.add(good | {"width": 0}, [person(0, 1)], b"three")[0]
+        assert writer.add(good, [person(0, 1)], b"four") == []
+    people = annotations.load(tmp_path / "a.pack")
+    assert [people.store.read(i) for i in range(2)] == [b"one", b"four"] and len(people) == 2
+
+
+def test_an_error_leaves_no_file(tmp_path):
+    with pytest.raises(KeyboardInterrupt), packed.Writer(tmp_path / "a.pack", {}) as writer:
+        writer.add({"file_name": "a.jpg", "width": 80, "height": 60}, [person(0, 1)], b"one")
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_same_input_gives_the_same_bytes(source, pack):
+    first = pack.read_bytes()
+    given = document()
+    with packed.Writer(pack, given["cameras"]) as writer:
+        for image in given["images"]:
+            people = [p for p in given["annotations"] if p["image_id"] == image["id"]]
+            writer.add(image, people, (source.parent / image["file_name"]).read_bytes())
+    assert pack.read_bytes() == first

@@ -1,0 +1,157 @@
+"""The sequence of samples: how sources are mixed, and what is taught of people in sight."""
+
+import json
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from prior import skeleton
+from python_layers import belief_maps
+from python_layers.data import annotations
+from python_layers.data.samples import Samples
+
+L, SIZE, STRIDE = skeleton.L, 64, 4
+DATA, CENTRE, LABEL, MASK, LABEL_1, MASK_1, CAMERA = range(7)
+
+
+def write(folder, grey, count, people):
+    """A source of `count` images of one grey, each with these people: its Annotations."""
+    folder.mkdir()
+    images, records = [], []
+    for i in range(count):
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((120, 120, 3), grey + i, np.uint8))
+        images.append({"id": i, "file_name": f"{i}.png", "width": 120, "height": 120})
+        records += [{"image_id": i} | person for person in people]
+    path = folder / "train.json"
+    names = [{"keypoints": skeleton.LANDMARKS}]
+    path.write_text(json.dumps({"categories": names, "images": images, "annotations": records}))
+    return annotations.load(path)
+
+
+def person(x, y, missing=(), **more):
+    """All landmarks in one place, in the middle of a box of 40 px."""
+    keypoints = [[x, y, 0 if i in missing else 2] for i in range(L)]
+    return {"keypoints": sum(keypoints, []), "bbox": [x - 20, y - 20, 40, 40]} | more
+
+
+def given(**more):
+    return SimpleNamespace(
+        **{
+            "batch_size": 1, "input_size": SIZE, "stride": STRIDE, "sigma": 6.0,
+            "augment": False, "shuffle": None, "seed": 3,
+        } | more
+    )  # fmt: skip
+
+
+def sample(people, position=0, **more):
+    samples = Samples([(people, 1)], given(**more))
+    people, index, image = samples._readable(*samples.place(position), [])
+    return samples._sample(people, index, image, samples._augmentation(position))
+
+
+# Mixed sources --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    sources = [
+        (write(tmp_path / "a", 10, 5, [person(60, 60)]), 3),
+        (write(tmp_path / "b", 110, 2, [person(60, 60)]), 1),
+        (write(tmp_path / "c", 210, 3, [person(60, 60)]), 2),
+    ]
+    return lambda **more: Samples(sources, given(**more))
+
+
+def test_each_source_has_its_share_of_every_block_and_its_own_sequence(mixed):
+    places = [mixed().place(position) for position in range(60)]
+    sources = np.array([source for source, _ in places]).reshape(10, 6)
+    for block in sources:
+        assert np.bincount(block).tolist() == [3, 1, 2]
+    assert len({tuple(block) for block in sources}) > 5
+    for source in range(3):
+        own = [place for s, place in places if s == source]
+        assert own == list(range(len(own)))
+
+
+def test_a_place_is_a_function_of_the_position_and_the_seed(mixed):
+    samples, positions = mixed(), np.random.default_rng(0).permutation(60).tolist()
+    places = [samples.place(position) for position in range(60)]
+    assert [samples.place(position) for position in positions] == [places[p] for p in positions]
+    assert [mixed(seed=4).place(position) for position in range(60)] != places
+
+
+def test_each_epoch_of_each_source_has_each_image_once(mixed):
+    samples = mixed(shuffle=True)
+    arrays = [np.empty((6, *np.shape(value))) for value in sample(samples.sources[0])]
+    seen = []
+    samples.given.batch_size = 6
+    for position in range(0, 60, 6):
+        assert samples.batch(position, arrays) == []
+        middle = arrays[DATA][:, 0, SIZE // 2, SIZE // 2] * 256 + 128
+        seen += np.rint(middle).astype(int).tolist()
+    first = [grey - 10 for grey in seen if grey < 100]
+    assert all(sorted(first[i : i + 5]) == list(range(5)) for i in range(0, 30, 5))
+    assert len({tuple(first[i : i + 5]) for i in range(0, 30, 5)}) > 3
+    assert sorted(grey for grey in seen if 100 < grey < 200) == [110] * 5 + [111] * 5
+
+
+def test_a_damaged_image_gives_its_place_to_the_next_of_its_own_source(mixed, tmp_path):
+    (tmp_path / "b/0.png").write_bytes(b"")
+    samples = mixed()
+    arrays = [np.empty((12, *np.shape(value))) for value in sample(samples.sources[0])]
+    samples.given.batch_size = 12
+    ((file, reason),) = samples.batch(0, arrays)
+    assert file.endswith("b/0.png") and "expected an image" in reason
+    middle = np.rint(arrays[DATA][:, 0, SIZE // 2, SIZE // 2] * 256 + 128)
+    assert np.count_nonzero(middle == 111) == 2  # once in each of two blocks
+
+
+# People in sight ------------------------------------------------------------------------------
+
+
+def test_a_missing_landmark_and_then_the_background_are_not_judged(tmp_path):
+    whole = sample(write(tmp_path / "a", 90, 1, [person(60, 60)]))
+    assert (whole[MASK] == 1).all()
+    got = sample(write(tmp_path / "b", 90, 1, [person(60, 60, missing=[2, 5])]))
+    np.testing.assert_array_equal(got[MASK], [i not in (2, 5, L) for i in range(L + 1)])
+    assert not got[LABEL][[2, 5, L]].any()
+    np.testing.assert_array_equal(got[LABEL][3], whole[LABEL][3])
+
+
+def test_a_flip_moves_the_mask_to_the_other_side(tmp_path):
+    people = write(tmp_path / "a", 90, 1, [person(60, 60, missing=[2])])
+    masks = {tuple(sample(people, p, augment=True)[MASK]) for p in range(20)}
+    mirrored = int(skeleton.MIRROR[2])
+    assert mirrored != 2
+    assert masks == {tuple(float(i not in (j, L)) for i in range(L + 1)) for j in (2, mirrored)}
+
+
+def test_stage_1_is_taught_everyone_in_sight_and_the_others_one(tmp_path):
+    people = write(tmp_path / "a", 90, 1, [person(60, 60), person(80, 60, context=True)])
+    got = sample(people)
+    alone = sample(write(tmp_path / "b", 90, 1, [person(60, 60)]))
+    np.testing.assert_array_equal(got[LABEL], alone[LABEL])
+    second = sample(write(tmp_path / "c", 90, 1, [person(60, 60) | {"bbox": [20, 40, 40, 40]}]))
+    np.testing.assert_array_equal(got[LABEL_1][:L], np.maximum(alone[LABEL], second[LABEL])[:L])
+    np.testing.assert_allclose(got[LABEL_1][L], 1 - got[LABEL_1][:L].max(axis=0), atol=1e-6)
+    assert (got[MASK_1] == 1).all()
+
+
+def test_what_another_person_lacks_is_not_judged_in_stage_1(tmp_path):
+    near = person(80, 60, missing=[4], context=True)
+    got = sample(write(tmp_path / "a", 90, 1, [person(60, 60), near]))
+    assert (got[MASK] == 1).all()
+    np.testing.assert_array_equal(got[MASK_1], [i not in (4, L) for i in range(L + 1)])
+    away = person(60 + 40, 110, missing=[4], context=True)  # beyond the input's border
+    got = sample(write(tmp_path / "b", 90, 1, [person(60, 60), away]))
+    assert (got[MASK_1] == 1).all()
+
+
+def test_labels_of_one_person_are_the_rendered_maps():
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-3, 18, size=(1, L, 2))
+    maps, mask = belief_maps.labels(points, 16, 1.3)
+    np.testing.assert_array_equal(maps, belief_maps.render(points, 16, 16, 1.3)[0])
+    assert mask.all()  # outside, and known to be there

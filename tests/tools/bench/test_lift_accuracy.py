@@ -1,0 +1,43 @@
+import json
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+from prior import metrics
+from prior.mocap import Clip, clip_npz
+from prior.scene import room
+from tests.poses import random_poses
+from tools.bench import lift as bench_lift
+from tools.bench import lift_accuracy
+
+
+def test_a_regressor_answers_in_the_world():
+    scene = room(random_poses(400), seed=0)
+    learned = lift_accuracy.Regressor(Ridge(1e-3), scene, seed=0)
+    pose = learned.lift(scene.points, scene.cameras)
+    error = lift_accuracy.errors(pose, scene.truth)
+    mean = np.repeat(pose.mean(axis=0)[None], 400, axis=0)
+    assert error["mean"] < 0.8 * lift_accuracy.errors(mean, scene.truth)["mean"]
+    assert error["Procrustes"] < error["mean"]
+    known = metrics.with_scale_of(pose, scene.truth)
+    assert error["root, known scale"] == metrics.root_aligned(known, scene.truth).mean()
+
+
+@pytest.mark.slow
+def test_the_programs_write_their_results(tmp_path, capsys):
+    for i in range(8):
+        clip = Clip(random_poses(60, seed=i), 25, "S1", str(i))
+        clip_npz.write(tmp_path / "clips" / f"{i}.npz", clip)
+    out = tmp_path / "bench" / "accuracy.json"
+    arguments = ["--mocap", str(tmp_path / "clips"), "--poses", "40", "--views", "1"]
+    assert lift_accuracy.main([*arguments, "--out", str(out)]) == 0
+    result = json.loads(out.read_text())
+    assert result["training_poses"] == 360 and "lifted, K = 3" in result["errors_mm"]["0 px"]
+    assert "Shares of truths" in capsys.readouterr().out
+    assert lift_accuracy.main(["--mocap", str(tmp_path / "nothing")]) == 1
+    assert "error: " in capsys.readouterr().err
+    out = tmp_path / "lift.json"
+    assert bench_lift.main(["--poses", "300", "--rounds", "1", "--out", str(out)]) == 0
+    speed = json.loads(out.read_text())["K = 1"]
+    assert speed["poses_per_second"]["best"] > 100 * speed["twin_poses_per_second"]

@@ -1,0 +1,89 @@
+"""The commands that tools/lift/README.md shows, as they stand there."""
+
+import json
+import os
+import shlex
+import subprocess
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import prior
+from prior import show
+from prior.skeleton import LANDMARKS
+from tests import landmark_files as files
+
+pytestmark = pytest.mark.slow
+
+README = Path("tools/lift/README.md")
+COMMANDS = [line.strip() for line in README.read_text().splitlines()
+            if line.startswith("    ") and "python -m tools." in line]  # fmt: skip
+MEDIAPIPE = Path("build/venv-mediapipe/bin/python")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with what the commands read: links to the project, and inputs by their names."""
+    folder = tmp_path_factory.mktemp("use")
+    for name in ("tools", "prior", "python_layers"):
+        (folder / name).symlink_to(Path(name).absolute())
+    (folder / "build").mkdir()
+    for name in ("venv", "venv-mediapipe"):
+        (folder / "build" / name).symlink_to(Path("build", name).absolute())
+    points = files.seen(files.walk(30))
+    files.openpose(folder / "openpose", points)
+    files.coco_results(folder / "keypoints.json", points)
+    files.table(folder / "points.csv", points)
+    calibration = {"K": [[1100, 0, 320], [0, 1100, 240], [0, 0, 1]],
+                   "R": [[1, 0, 0], [0, 0, -1], [0, 1, 0]]}  # fmt: skip
+    (folder / "camera.json").write_text(json.dumps(calibration))
+    return folder
+
+
+def test_there_are_commands():
+    assert len(COMMANDS) == 7
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_runs(place, command):
+    words = shlex.split(command, comments=True)
+    if "build/venv-mediapipe/bin/python" in words and not MEDIAPIPE.exists():
+        pytest.skip("no MediaPipe: make venv-mediapipe installs it")
+    if any("build/photo.json" in word for word in words[1:]) and not MEDIAPIPE.exists():
+        pytest.skip("needs what MediaPipe finds: make venv-mediapipe")
+    if words[0] == "python":
+        words[0] = "build/venv/bin/python"
+    start = time.monotonic()
+    done = subprocess.run(words, cwd=place, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(place)})  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    # A page from landmarks in under 10 s, landmarks from a photo likewise.
+    assert time.monotonic() - start < 10
+    after_out = words[words.index("--out") + 1 :]
+    for word in after_out:
+        if word.startswith("-"):
+            break
+        assert (place / word).stat().st_size > 0, word
+
+
+def test_the_first_command_is_the_one_of_the_top_readme(place):
+    (command,) = [line.strip() for line in Path("README.md").read_text().splitlines()
+                  if line.startswith("    ") and "tools.lift" in line]  # fmt: skip
+    done = subprocess.run(shlex.split(command), cwd=place, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(place)})  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_picture_of_the_landmarks_is_there_for_all_of_them(tmp_path):
+    # As prior/landmarks.png was drawn.
+    model = prior.load()
+    figure = show.landmarks_figure(model.scale_mm * model.mean[np.argmax(model.weight)])
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert {f"{i} {name}" for i, name in enumerate(LANDMARKS)} < set(texts)
+    figure.savefig(tmp_path / "landmarks.png", dpi=90)
+    show.plt.close(figure)
+    shown, kept = (cv2.imread(str(p)) for p in (tmp_path / "landmarks.png", "prior/landmarks.png"))
+    assert shown.shape == kept.shape

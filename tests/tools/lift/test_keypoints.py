@@ -1,0 +1,134 @@
+import json
+
+import numpy as np
+import pytest
+
+from prior.skeleton import BODY_25, COCO, LANDMARK_SETS, LANDMARKS, MPII, find_set
+from tests import landmark_files as files
+from tools.lift import keypoints, tracks
+from tools.lift.keypoints import KeypointError
+
+POINTS = files.seen(files.walk(5))
+INDEX = {name: i for i, name in enumerate(LANDMARKS)}
+WRITERS = {
+    "openpose": files.openpose,
+    "results.json": files.coco_results,
+    "annotations.json": files.coco_annotations,
+    "mpii.json": files.mpii,
+    "table.csv": files.table,
+    "arrays.npz": files.arrays,
+}
+MISSING = {
+    "openpose": {"spine", "head top"},
+    "results.json": {"spine", "head top"},
+    "annotations.json": {"spine", "head top"},
+    "mpii.json": {"spine", "nose"},
+    "table.csv": set(),
+    "arrays.npz": set(),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_format_gives_the_landmarks_that_were_written(tmp_path, name):
+    found = keypoints.read(WRITERS[name](tmp_path / name, POINTS))
+    there = np.array([landmark not in MISSING[name] for landmark in LANDMARKS])
+    np.testing.assert_allclose(found.points[:, there], POINTS[:, there], atol=1e-8)
+    assert np.isnan(found.points[:, ~there]).all() and not found.confidence[:, ~there].any()
+    assert (found.confidence[:, there] > 0).all()
+    assert found.frame.tolist() == list(range(5)) and len(found.frames) == 5
+    assert not found.problems
+
+
+def test_sets_are_sets():
+    for landmark_set in LANDMARK_SETS.values():
+        assert len(set(landmark_set.names)) == len(landmark_set.names)
+        assert set(landmark_set.table) <= set(LANDMARKS)
+        assert find_set([name.upper() for name in landmark_set.names]) is landmark_set
+    # Right is right: the mirrored entry of the table is the mirrored name.
+    for landmark_set, left, right in ((COCO, "left", "right"), (MPII, "left", "right"),
+                                      (BODY_25, "L", "R")):  # fmt: skip
+        for ours, theirs in landmark_set.direct.items():
+            if ours.startswith("left"):
+                other = landmark_set.direct[ours.replace("left", "right")]
+                assert other == theirs.replace(left, right, 1)
+
+
+def test_a_point_between_two_needs_both():
+    rows = files.in_set(POINTS, COCO)
+    rows[0, COCO.names.index("left_hip"), 2] = 0
+    rows[1, COCO.names.index("left_hip"), 2] = 0.3
+    points, confidence = COCO.to_ours(rows[..., :2], rows[..., 2])
+    assert confidence[:2, INDEX["hip"]].tolist() == [0, 0.3]
+    assert np.isnan(points[0, INDEX["hip"]]).all()
+    np.testing.assert_allclose(points[1:, INDEX["hip"]], POINTS[1:, INDEX["hip"]])
+
+
+def test_frames_without_people_and_damaged_ones(tmp_path):
+    folder = files.openpose(tmp_path / "frames", [POINTS[0], None, POINTS[2]])
+    (folder / "clip_5_keypoints.json").write_text('{"people": [')
+    (folder / "clip_6_keypoints.json").write_text(
+        json.dumps({"people": [{"pose_keypoints_2d": [1, 2]}, {"pose_keypoints_2d": None}]})
+    )
+    found = keypoints.read(folder)
+    assert found.frame.tolist() == [0, 2] and len(found.frames) == 5
+    assert len(found.problems) == 3 and "damaged JSON" in found.problems[0]
+    assert found.frames[0] == "clip_000000000000"
+
+
+def test_csv_has_empty_cells(tmp_path):
+    path = files.table(tmp_path / "t.csv", POINTS)
+    lines = path.read_text().splitlines()
+    cells = lines[2].split(",")
+    cells[1], cells[-2], cells[-1] = "", "", ""
+    path.write_text("\n".join([*lines[:2], ",".join(cells), *lines[3:]]))
+    found = keypoints.read(path)
+    assert np.flatnonzero(found.confidence[1] == 0).tolist() == [0, 16]
+    assert (found.confidence[2] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.json", b"\x89PNG\r\n\x1a\n", "found a PNG image"),
+        ("a.json", b"", "found an empty file"),
+        ("a.json", b"HIERARCHY\nROOT", "found BVH motion"),
+        ("a.json", b'{"people": [', "found damaged JSON"),
+        ("a.json", b'{"annotations": [{"bbox": [1]}]}', "without any"),
+        ("a.json", b'{"shapes": []}', "found JSON with ['shapes']"),
+        ("a.json", b"3", "found JSON with int"),
+        ("a.json", b'[{"image_id": 1, "keypoints": [1, 2, 3]}]', "expected the 17 landmarks of"),
+        ("a.json", b'{"points": [[[1, 2], [3]]]}', "expected points (N, landmarks, 2)"),
+        ("a.json", b'{"points": [[[1, 2], [3, 4]]]}', "no known set has as many"),
+        ("a.json", b'{"points": [[[1, 2]]], "landmarks": ["a"]}', "in their order, got a"),
+        ("a.npz", b"PK\x03\x04", "found"),
+        ("a.npz", b"\xff\xd8\xff", "found"),
+        ("a.csv", b"1,2,3\n", "expected a header"),
+        ("a.csv", b"hip x,hip y\n1,a\n", "expected a table of numbers"),
+    ],
+)
+def test_bad_files_say_what_they_look_like(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(KeypointError) as caught:
+        keypoints.read(path)
+    assert message in str(caught.value) and str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_set_than_said_is_named(tmp_path):
+    path = files.openpose(tmp_path / "frames", POINTS)
+    with pytest.raises(KeypointError, match="got 25, as OpenPose BODY_25 has"):
+        keypoints.read(path, COCO)
+
+
+def test_people_keep_their_numbers():
+    # Two walk past each other and change places in the file; one comes late, after a gap.
+    one, two = POINTS + [0, 0], POINTS + [400, 0]
+    points, frame = [], []
+    for i in range(5):
+        pair = [one[i] + [30 * i, 0], two[i] - [30 * i, 0]]
+        points += pair if i % 2 else pair[::-1]
+        frame += [i, i]
+    points.append(POINTS[4] + [0, 900])
+    person = tracks.link(np.array(points), np.array([*frame, 4]), np.full(11, -1))
+    assert person.tolist() == [0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 2]

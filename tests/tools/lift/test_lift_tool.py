@@ -1,0 +1,241 @@
+import json
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+import prior
+from prior.camera import compose, look_at, perspective
+from prior.lifting import posterior
+from prior.skeleton import LANDMARKS
+from tests import landmark_files as files
+from tools.lift import __main__ as tool
+from tools.lift import calibration, keypoints, lifted
+
+POSES = files.walk(6)
+POINTS = files.seen(POSES)
+DEGREES = str(np.rad2deg(files.ELEVATION))
+
+
+def run(*arguments):
+    return tool.main([str(a) for a in arguments])
+
+
+def lift(path, *arguments):
+    out = path.parent / "out.npz"
+    assert run(path, "--out", out, "--elevation", DEGREES, *arguments) == 0
+    return lifted.read(out)
+
+
+def masked(*missing):
+    points = POINTS.copy()
+    points[:, [LANDMARKS.index(name) for name in missing]] = np.nan
+    return points
+
+
+def test_all_formats_give_the_same_poses(tmp_path):
+    expected = lift(files.arrays(tmp_path / "a.npz", masked("spine", "head top")))
+    for name, write in (("frames", files.openpose), ("results.json", files.coco_results),
+                        ("annotations.json", files.coco_annotations)):  # fmt: skip
+        found = lift(write(tmp_path / name, POINTS))
+        np.testing.assert_allclose(found.pose_mm, expected.pose_mm, atol=2e-3, err_msg=name)
+    expected = lift(files.arrays(tmp_path / "b.npz", masked("spine", "nose")))
+    found = lift(files.mpii(tmp_path / "mpii.json", POINTS))
+    np.testing.assert_allclose(found.pose_mm, expected.pose_mm, atol=2e-3)
+    expected = lift(files.arrays(tmp_path / "c.npz", POINTS))
+    found = lift(files.table(tmp_path / "table.csv", POINTS))
+    np.testing.assert_allclose(found.pose_mm, expected.pose_mm, atol=2e-3)
+
+
+def test_it_is_prior_lift(tmp_path):
+    found = lift(files.arrays(tmp_path / "a.npz", POINTS))
+    lifter = prior.Lifter(prior.load())
+    camera = compose(0.0, files.ELEVATION, 0.0)
+    expected = lifter.lift(POINTS, camera)
+    np.testing.assert_allclose(found.pose_mm, expected.pose, atol=1e-3)
+    np.testing.assert_allclose(found.deviation_mm, lifter.deviation(POINTS, expected, camera),
+                               atol=0.05)  # fmt: skip
+    np.testing.assert_allclose(found.camera[0], camera, atol=1e-7)
+
+
+def test_npz_to_json_and_back_is_equal(tmp_path):
+    found = lift(files.openpose(tmp_path / "frames", POINTS), "--rate", "25")
+    first, text, again = (tmp_path / n for n in ("out.npz", "poses.json", "again.npz"))
+    assert run(first, "--out", text) == 0 and run(text, "--out", again) == 0
+    back = lifted.read(again)
+    for name, before, after in zip(lifted.Poses._fields, found, back, strict=True):
+        if name == "meta":
+            assert before == after and after["rate"] == 25
+        else:
+            assert before.dtype.kind == after.dtype.kind
+            np.testing.assert_array_equal(before, after, err_msg=name)
+
+
+def test_csv_is_a_row_for_each_pose(tmp_path):
+    path, out = files.arrays(tmp_path / "a.npz", POINTS), tmp_path / "out.csv"
+    assert run(path, "--out", out, tmp_path / "out.npz", "--no-deviation") == 0
+    lines = out.read_text().splitlines()
+    assert len(lines) == 7 and lines[0].startswith("frame,name,person,component,hip x,hip y,hip z")
+    pose = lifted.read(tmp_path / "out.npz").pose_mm
+    row = dict(zip(lines[0].split(","), lines[3].split(","), strict=True))
+    assert float(row["nose y"]) == pose[2, LANDMARKS.index("nose"), 1]
+    assert row["nose deviation"] == ""
+
+
+def test_the_tilt_is_searched_once(tmp_path):
+    poses = files.walk(30, seed=3)
+    path = files.arrays(tmp_path / "a.npz", files.seen(poses, np.deg2rad(25)))
+    assert run(path, "--out", tmp_path / "out.npz", "--no-deviation") == 0
+    camera = lifted.read(tmp_path / "out.npz").camera
+    assert (camera == camera[0]).all()
+    elevation = np.rad2deg(np.arcsin(-camera[0, 2, 1]))
+    assert abs(elevation - 25) <= 3
+
+
+@pytest.mark.parametrize("kind", ["yaml", "json", "npz"])
+def test_a_calibrated_camera_off_its_axis(tmp_path, kind):
+    # A person far from the middle of a distorted image, z up: as lifted from the same direction.
+    pose = POSES[:1] + [1500, 900, 0]
+    position = np.array([0.0, 1500, 5000])
+    rotation = look_at(position, [0.0, 900, 0])
+    K = np.array([[1100.0, 0, 640], [0, 1100, 360], [0, 0, 1]])
+    distortion = np.array([-0.2, 0.05, 0.001, 0.001, 0])
+    theirs = rotation @ calibration.UP["z"]
+    vector = cv2.Rodrigues(theirs)[0]
+    points = cv2.projectPoints(
+        (pose[0] - position) @ calibration.UP["z"], vector, np.zeros(3), K, distortion
+    )[0][None, :, 0]
+    path = tmp_path / f"camera.{kind}"
+    if kind == "npz":
+        np.savez(path, K=K, dist=distortion, rvec=vector)
+    elif kind == "json":
+        path.write_text(json.dumps({"K": K.tolist(), "dist": distortion.tolist(),
+                                    "R": theirs.tolist()}))  # fmt: skip
+    else:
+        storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
+        storage.write("camera_matrix", K)
+        storage.write("distortion_coefficients", distortion)
+        storage.write("R", theirs)
+        storage.release()
+    camera = calibration.read(path, "z")
+    np.testing.assert_allclose(camera.rotation, rotation, atol=1e-6)
+    straight, turned = camera.straighten(points, camera.rotation)
+    # The pinhole projection in the turned camera, whose centre is the principal point.
+    ideal = perspective(pose, turned[0], position, np.diag([1100.0, 1100, 1]))
+    np.testing.assert_allclose(straight, ideal, atol=0.2)
+    out = tmp_path / "out.npz"
+    assert run(files.arrays(tmp_path / "p.npz", points), "--camera", path, "--up", "z",
+               "--out", out) == 0  # fmt: skip
+    expected = prior.lift(ideal, prior.load(), camera=turned)
+    np.testing.assert_allclose(lifted.read(out).pose_mm, expected.pose, atol=3)
+
+
+def test_confidence_counts(tmp_path):
+    confidence = np.full((6, 17), 0.9)
+    confidence[:, 13] = 0.15
+    wrong = POINTS.copy()
+    wrong[:, 13] += 200
+    path = files.arrays(tmp_path / "a.npz", wrong, confidence=confidence)
+    expected = lift(files.arrays(tmp_path / "b.npz", masked("left wrist")))
+    np.testing.assert_allclose(lift(path).pose_mm, expected.pose_mm, atol=2e-3)
+    # With a weight it counts a little: a quarter, as rounded.
+    found = lift(path, "--min-confidence", "0.1", "--weigh")
+    weight = np.where(confidence < 0.5, 0.25, 1)
+    camera = compose(0.0, files.ELEVATION, 0.0)
+    expected = prior.lift(wrong, prior.load(), camera=camera, confidence=weight)
+    np.testing.assert_allclose(found.pose_mm, expected.pose, atol=2e-3)
+
+
+def test_what_is_left_out_is_said(tmp_path, capsys):
+    few = np.full((17, 2), np.nan)
+    few[[0, 1, 4, 8, 9]] = POINTS[0, [0, 1, 4, 8, 9]]
+    same = np.full((17, 2), 100.0)
+    folder = files.openpose(tmp_path / "frames", [POINTS[0], None, np.nan_to_num(few), same])
+    for path in sorted(folder.iterdir())[2:3]:
+        document = json.loads(path.read_text())
+        values = np.array(document["people"][0]["pose_keypoints_2d"]).reshape(-1, 3)
+        values[(values[:, :2] == 0).all(axis=1), 2] = 0
+        document["people"][0]["pose_keypoints_2d"] = values.ravel().tolist()
+        path.write_text(json.dumps(document))
+    (folder / "z.json").write_text("{")
+    out = tmp_path / "out.npz"
+    assert run(folder, "--out", out, "--elevation", "10") == 3
+    printed = capsys.readouterr()
+    assert "1 poses of 1 people in 1 of 5 frames; left out: 3" in printed.out
+    lines = printed.err.splitlines()
+    assert "damaged JSON" in lines[0] and "fewer than 6" in lines[1] and "one place" in lines[2]
+    assert lifted.read(out).frame.tolist() == [0]
+
+
+def test_nobody_is_an_answer(tmp_path, capsys):
+    folder = files.openpose(tmp_path / "frames", [None, None])
+    out = tmp_path / "out.npz"
+    assert run(folder, "--out", out) == 3
+    assert "nobody found" in capsys.readouterr().out and not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["absent.json", "--out", "o.npz"], "No such file"),
+        (["{points}", "--out", "o.doc"], "expected a suffix of"),
+        (["{points}", "--out", "o.npz", "--camera", "{points}"], "expected a camera matrix"),
+        (["{points}", "--out", "o.npz", "--camera", "README.md"], "expected a calibration"),
+        (["{points}", "--out", "o.npz", "--elevation", "95"], "expected -90 to 90"),
+        (["{points}", "--out", "o.npz", "--rate", "0"], "expected a positive number"),
+        (["{points}", "--out", "o.npz", "--prior", "README.md"], "README.md"),
+        (["{points}", "--out", "o.npz", "--landmarks", "mpii"], "found 17"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, capsys, arguments, message):
+    path = tmp_path / "p.npz"
+    np.savez(path, points=POINTS)
+    arguments = [a.replace("{points}", str(path)) for a in arguments]
+    arguments = [str(tmp_path / a) if a.startswith("o.") else a for a in arguments]
+    assert run(*arguments) == 1
+    error = capsys.readouterr().err
+    assert message in error.replace("got 17", "found 17") and error.count("\n") == 1
+    assert not list(tmp_path.glob("o.*"))
+
+
+def test_several_people_are_told_apart(tmp_path):
+    points = np.concatenate([[a, b] for a, b in zip(POINTS, POINTS + [600, 0], strict=True)])
+    path = files.arrays(tmp_path / "a.npz", points, frame=np.repeat(np.arange(6), 2))
+    found = lift(path, "--no-deviation")
+    assert found.person.tolist() == [0, 1] * 6
+    placed = lifted.on_ground(found)
+    np.testing.assert_allclose(placed[..., 1].min(axis=1), 0, atol=1e-9)
+    # 600 px to the right in the image, which a level camera has on the side of +x.
+    apart = (placed[1::2] - placed[::2]).mean(axis=(0, 1))
+    np.testing.assert_allclose(apart, [600 / np.median(found.scale), 0, 0], rtol=0.05, atol=10)
+
+
+def test_the_deviation_is_that_of_the_posterior():
+    # By the diagonal alone, and by the whole matrix: cameras and weights of all kinds.
+    random = np.random.default_rng(0)
+    points, lifter = files.seen(files.walk(40)), prior.Lifter(prior.load())
+    cameras = compose(random.normal(size=40) * 0.1, random.uniform(0, 0.5, 40), random.random(40))
+    weights = random.choice([0, 0.25, 0.5, 1], size=(40, 17))
+    for camera, confidence in ((None, None), (cameras, None), (None, weights)):
+        found = lifter.lift(points, camera, confidence)
+        for spread in (True, False):
+            moments = lifter.posterior(points, found, camera, confidence, spread)
+            np.testing.assert_allclose(
+                lifter.deviation(points, found, camera, confidence, spread),
+                posterior.deviation(moments), rtol=1e-9,
+            )  # fmt: skip
+
+
+def test_a_thousand_frames_are_quick(tmp_path):
+    # 5,000 frames a second on an idle machine; a busy one may be several times slower.
+    path = files.arrays(tmp_path / "a.npz", files.seen(files.walk(1000)))
+    start = time.perf_counter()
+    lift(path)
+    assert time.perf_counter() - start < 1.5
+
+
+def test_keypoints_are_rounded_on_no_way(tmp_path):
+    # The reader keeps what the file has.
+    found = keypoints.read(files.arrays(tmp_path / "a.npz", POINTS))
+    np.testing.assert_array_equal(found.points, POINTS)

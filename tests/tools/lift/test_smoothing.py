@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from prior.skeleton import limb_scale
+from tests import landmark_files as files
+from tools.lift import __main__ as tool
+from tools.lift import lifted
+from tools.lift.smoothing import smooth
+
+RATE = 20.0
+
+
+def made(pose_mm, deviation=None, frame=None, person=None):
+    """Poses around given ones."""
+    count = len(pose_mm)
+    frame = np.arange(count) if frame is None else np.asarray(frame)
+    return lifted.make(
+        {"frames": list(range(frame.max() + 1)), "rate": RATE},
+        pose_mm=pose_mm - pose_mm.mean(axis=1, keepdims=True),
+        deviation_mm=np.full((count, 17), np.nan) if deviation is None else deviation,
+        points=np.zeros((count, 17, 2)), confidence=np.ones((count, 17)),
+        camera=np.tile(np.eye(3), (count, 1, 1)), scale=np.ones(count),
+        component=np.zeros(count, int), component_probability=np.ones((count, 1)),
+        log_likelihood=np.zeros(count), frame=frame,
+        person=np.zeros(count, int) if person is None else np.asarray(person),
+    )  # fmt: skip
+
+
+def twin(poses, seconds):
+    """Pose by pose, landmark by landmark."""
+    trust = np.where(np.isfinite(poses.deviation_mm), poses.deviation_mm, 1) ** -2.0
+    result = np.empty_like(poses.pose_mm)
+    for i in range(len(result)):
+        total, weights = np.zeros((17, 3)), np.zeros((17, 1))
+        for j in range(len(result)):
+            apart = (poses.frame[i] - poses.frame[j]) / RATE / seconds
+            if poses.person[i] == poses.person[j] and abs(apart) <= 3:
+                weight = np.exp(-(apart**2) / 2) * trust[j][:, None]
+                total, weights = total + weight * poses.pose_mm[j], weights + weight
+        result[i] = total / weights
+    result *= (limb_scale(poses.pose_mm) / limb_scale(result))[:, None, None]
+    return result - result.mean(axis=1, keepdims=True)
+
+
+def test_it_is_the_slow_twin_with_gaps_and_people():
+    random = np.random.default_rng(0)
+    frame = np.sort(random.choice(60, 40, replace=False))
+    poses = made(files.walk(40), random.uniform(5, 80, (40, 17)), frame, np.arange(40) % 2)
+    np.testing.assert_allclose(smooth(poses, 0.15).pose_mm, twin(poses, 0.15), atol=2e-3)
+    plain = poses._replace(deviation_mm=np.full((40, 17), np.nan))
+    np.testing.assert_allclose(smooth(plain, 0.15).pose_mm, twin(plain, 0.15), atol=2e-3)
+
+
+def test_what_stands_still_stays_and_noise_falls():
+    still = made(np.repeat(files.walk(1), 30, axis=0))
+    np.testing.assert_allclose(smooth(still, 0.2).pose_mm, still.pose_mm, atol=2e-3)
+    truth = made(files.walk(200)).pose_mm
+    noise = np.random.default_rng(1).normal(scale=30, size=truth.shape)
+    noisy = made(truth + noise)
+
+    def error(found):
+        return np.linalg.norm(found - truth, axis=2).mean()
+
+    assert error(smooth(noisy, 0.1).pose_mm) < 0.6 * error(noisy.pose_mm)
+
+
+def test_it_is_said_and_not_done_twice(tmp_path, capsys):
+    source = files.arrays(tmp_path / "a.npz", files.seen(files.walk(20)), rate=RATE)
+    out = tmp_path / "out.npz"
+    arguments = [str(a) for a in (source, "--out", out, "--elevation", 10, "--smooth", 0.1)]
+    assert tool.main(arguments) == 0
+    assert "not in the paper" in capsys.readouterr().out
+    assert lifted.read(out).meta["smoothed_s"] == 0.1
+    assert tool.main([str(out), "--out", str(out), "--smooth", "0.1"]) == 1
+    assert "smoothed already" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="expected a positive"):
+        smooth(made(files.walk(3)), 0)

@@ -1,0 +1,1 @@
+"""What is measured: times, accuracy, what each choice is worth."""

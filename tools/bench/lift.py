@@ -1,0 +1,128 @@
+"""Speed of the lifting beside its floor, one matrix product, and its slow twin.
+
+    python -m tools.bench.lift [--out build/bench/lift.json]
+
+Poses of DeepMimic's clips as tools.bench.lift_accuracy's cameras see them, 5 px noise, one camera
+rotation for all. The floor is the product (poses x 595) by (595 x K R) in float32 of the
+enumeration without its low rank, in the shape that the machine does fastest. Both are timed in
+turn, and the fastest and the median are kept: other programs on the machine only slow down.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import prior
+from prior.chunks import cores
+from prior.files import write
+from prior.fitting.fit import BASIS
+from prior.lifting import lifter as lifting
+from prior.lifting.reference import lift_slowly
+from prior.program import one_line_errors
+from prior.scene import tilted
+from prior.skeleton import L
+from tools.bench.lift_accuracy import read
+
+PRODUCTS = L * (2 * L + 1)
+FLOOR_SHAPES = (256, 512, 1024, 2048, 8192)
+TWIN_POSES = 3
+
+
+def timed(work, repeats):
+    """Seconds of each of so many calls."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def floor(combinations):
+    """The floor's products, by poses in each: functions without arguments."""
+    random = np.random.default_rng(0)
+    table = random.random((combinations, PRODUCTS), dtype=np.float32)
+
+    def product(poses):
+        right = random.random((PRODUCTS, poses), dtype=np.float32)
+        out = np.empty((combinations, poses), dtype=np.float32)
+        return lambda: np.matmul(table, right, out=out)
+
+    return {poses: product(poses) for poses in FLOOR_SHAPES}
+
+
+def measure(model, scene, rounds):
+    """Speeds with one model."""
+    lifter, camera, points = prior.Lifter(model), scene.cameras[0], scene.seen(5)
+    count = len(points)
+    lifted = lifter.lift(points, camera)
+    grad = np.ones_like(points)
+    products = floor(model.components * lifting.ROTATIONS)
+    batch, back, each, best = [], [], [], {poses: [] for poses in products}
+    for i in tqdm(range(rounds), desc=f"K = {model.components}"):
+        batch += timed(lambda: lifter.lift(points, camera), 1)
+        back += timed(lambda: lifter.vjp(points, lifted, camera, projection=grad), 1)
+        for poses, product in products.items():
+            best[poses] += timed(product, 1 + 16384 // poses)
+        for row in range(100 * i, 100 * i + 100):
+            one = points[row % count][None]
+            each += timed(lambda one=one: lifter.lift(one, camera), 1)
+    shape = max(best, key=lambda poses: poses / min(best[poses]))
+    twin = [
+        timed(lambda i=i: lift_slowly(points[i], model, camera, np.ones(L), lifting.ROTATIONS,
+                                      lifting.NOISE_MM), 1)[0]
+        for i in range(TWIN_POSES)
+    ]  # fmt: skip
+    return {
+        "poses_per_second": {"best": count / min(batch), "median": count / np.median(batch)},
+        "floor_poses_per_second": {"best": shape / min(best[shape]),
+                                   "median": shape / np.median(best[shape]), "shape": shape},
+        "times_the_floor": shape / min(best[shape]) * min(batch) / count,
+        "one_pose_ms": {"p50": 1e3 * np.percentile(each, 50), "p99": 1e3 * np.percentile(each, 99)},
+        "vjp_times_lift": min(back) / min(batch),
+        "twin_poses_per_second": 1 / min(twin),
+    }
+
+
+def show(name, speed):
+    """One model's speeds in words."""
+    batch, floor, one = (speed[k] for k in ("poses_per_second", "floor_poses_per_second",
+                                            "one_pose_ms"))  # fmt: skip
+    print(f"{name}: {batch['best']:,.0f} poses a second at best, {batch['median']:,.0f} at the "
+          f"median; floor {floor['best']:,.0f}, {floor['median']:,.0f}; "
+          f"{speed['times_the_floor']:.1f} times the floor; one pose p50 {one['p50']:.2f} ms, "
+          f"p99 {one['p99']:.2f} ms; gradient {speed['vjp_times_lift']:.2f} of lifting; twin "
+          f"{speed['twin_poses_per_second']:.1f} poses a second")  # fmt: skip
+
+
+@one_line_errors(ValueError, OSError)
+def main(arguments=None):
+    """Run from the command line; returns the exit status."""
+    parser = argparse.ArgumentParser("python -m tools.bench.lift",
+                                     description=__doc__.split("\n")[0],
+                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("build/bench/lift.json"))
+    parser.add_argument("--poses", type=int, default=65536, help="in a batch")
+    parser.add_argument("--rounds", type=int, default=10, help="of each measurement")
+    options = parser.parse_args(arguments)
+    if options.poses < 1 or options.rounds < 1:
+        raise ValueError("--poses, --rounds: expected 1 or more")
+    poses = np.concatenate([clip.poses for clip in read(None)])
+    scene = tilted(np.resize(poses, (options.poses, L, 3)), 0.13, 0)
+    result = {"threads": cores(), "rotations": lifting.ROTATIONS, "basis": BASIS}
+    for components in (1, 3):
+        model = prior.fit(poses, components=components, basis=BASIS, solver="closed-form")
+        name = f"K = {model.components}"
+        result[name] = measure(model, scene, options.rounds)
+        show(name, result[name])
+    write(options.out, json.dumps(result, indent=1) + "\n")
+    print(f"wrote {options.out}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,270 @@
+"""Accuracy of the lifting on held-out motion capture, as cameras like Human3.6M's see it.
+
+    python -m tools.bench.lift_accuracy [--mocap CLIP_OR_FOLDER ...] [--out FILE.json]
+
+A fifth of the clips, drawn at random, is held out; models and regressors learn from the others.
+Each pose stands within a metre of the middle of a room, any way round, before one of four
+cameras in its corners; the camera counts as turned towards the person, which known intrinsics
+allow. Nothing is tuned on held-out clips: noise_mm is looked at on the training clips alone.
+"""
+
+import argparse
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import chi2
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Ridge
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from tqdm import tqdm
+
+import prior
+from prior import metrics, mocap, selection
+from prior.camera import decompose, turned
+from prior.files import write
+from prior.fitting.fit import BASIS
+from prior.lifting import lifter as lifting
+from prior.lifting import posterior
+from prior.mocap import deepmimic
+from prior.program import one_line_errors
+from prior.scene import Scene, room, tilted
+from prior.skeleton import L, limb_scale, mirrored
+
+# One px at the body: 4.5 m away.
+MM_PER_PX = 4500 / 1145
+
+# What is compared: a detector's noise, noise_mm, how far the camera looks down.
+NOISES_PX = (0, 5, 10, 20)
+NOISES_MM = (0, 5, 10, 15, 20, 30, 40, 60)
+TILTS_DEG = (0, 10, 20, 30)
+
+
+def errors(pose, truth):
+    """Mean errors, mm, of poses (N, L, 3) by what is aligned."""
+    known = metrics.with_scale_of(pose, truth)
+    return {
+        "root": float(metrics.root_aligned(pose, truth).mean()),
+        "root, known scale": float(metrics.root_aligned(known, truth).mean()),
+        "mean": float(metrics.mean_aligned(pose, truth).mean()),
+        "mean, known scale": float(metrics.mean_aligned(known, truth).mean()),
+        "Procrustes": float(metrics.procrustes_aligned(pose, truth).mean()),
+    }
+
+
+def features(points, cameras):
+    """What a regressor sees (N, 2L + 2): points turned upright, centred, of unit norm, and the
+    camera's elevation."""
+    roll, elevation, _ = decompose(cameras)
+    cos, sin = np.cos(-roll)[:, None], np.sin(-roll)[:, None]
+    x, y = np.moveaxis(metrics.centred(points), -1, 0)
+    flat = np.concatenate([cos * x - sin * y, sin * x + cos * y], axis=1)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    return np.column_stack([flat, np.cos(elevation), np.sin(elevation)])
+
+
+def noises_mm(noise_px):
+    """The default noise_mm, and, where it is another, the one that such a detector has."""
+    own = noise_px * MM_PER_PX
+    return [lifting.NOISE_MM, *([own] if own > 1.1 * lifting.NOISE_MM else [])]
+
+
+class Regressor:
+    """Poses in the camera's axes, but upright, learned from points: the first thing to try."""
+
+    def __init__(self, pipeline, scene, seed):
+        # Any of the noises of the test, each as often.
+        random = np.random.default_rng(seed)
+        noise = random.choice(NOISES_PX, size=(len(scene.truth), 1, 1))
+        points = scene.points + noise * random.normal(size=scene.points.shape)
+        self._scale = np.median(limb_scale(scene.truth))
+        upright = turned(metrics.centred(scene.truth), decompose(scene.cameras)[2])
+        upright /= limb_scale(upright)[:, None, None]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # its iterations are bounded
+            self._fitted = pipeline.fit(features(points, scene.cameras), upright.reshape(-1, 3 * L))
+
+    def lift(self, points, cameras):
+        pose = self._fitted.predict(features(points, cameras)).reshape(-1, L, 3)
+        return turned(self._scale * pose, -decompose(cameras)[2])
+
+
+def regressors(poses, views, seed):
+    """Regressors by name, trained on poses and their mirror images, in `views` scenes."""
+    both = np.concatenate([poses, mirrored(poses)])
+    scenes = [room(both, seed + i) for i in range(views)]
+    scene = Scene(*(np.concatenate(a) for a in zip(*scenes, strict=True)))
+    made = {
+        "ridge": make_pipeline(StandardScaler(), Ridge(1.0)),
+        "ridge, quadratic": make_pipeline(
+            StandardScaler(), PolynomialFeatures(2), StandardScaler(), Ridge(1.0)
+        ),
+        "MLP 512-512": make_pipeline(
+            StandardScaler(),
+            MLPRegressor(hidden_layer_sizes=(512, 512), early_stopping=True, max_iter=60,
+                         random_state=seed),  # fmt: skip
+        ),
+    }
+    return {name: Regressor(pipeline, scene, seed)
+            for name, pipeline in tqdm(made.items(), desc="regressors")}  # fmt: skip
+
+
+def calibration(lifter, scene, points):
+    """Shares of landmarks inside the 50 % and 90 % regions, given (component, rotation) and with
+    their spread, the truth's limb scale known and mean landmarks aligned."""
+    lifted = lifter.lift(points, scene.cameras)
+    scale = lifter.model.scale_mm / limb_scale(scene.truth)
+    off = metrics.centred(scene.truth) * scale[:, None, None] - metrics.centred(lifted.pose)
+    result = {"rms error mm": float(np.sqrt(np.square(off).sum(axis=2).mean()))}
+    for name, spread in (("given", False), ("spread", True)):
+        moments = lifter.posterior(points, lifted, scene.cameras, spread=spread)
+        blocks = np.einsum("nlalb->nlab", moments.reshape(-1, L, 3, L, 3))
+        distance = np.einsum("nla,nla->nl", off, np.linalg.solve(blocks, off[..., None])[..., 0])
+        result[name] = {
+            "in 50 %": float((distance < chi2.ppf(0.5, 3)).mean()),
+            "in 90 %": float((distance < chi2.ppf(0.9, 3)).mean()),
+            "rms deviation mm": float(np.sqrt(np.square(posterior.deviation(moments)).mean())),
+        }
+    return result
+
+
+def read(paths):
+    """Clips of motion capture; DeepMimic's if there are no paths."""
+    paths = paths or deepmimic.find_clips()
+    return [clip for path in paths for clip in mocap.read(path)]
+
+
+def at_most(poses, count):
+    """Evenly spread `count` poses, or all."""
+    return poses[np.linspace(0, len(poses) - 1, min(count, len(poses))).astype(int)]
+
+
+def measure(clips, seed, count, views):
+    """Everything that the result file holds."""
+    training, held = selection.split(clips, "clip", seed)
+    inner, validation = selection.split(training, "clip", seed + 1)
+    training, held, inner, validation = (
+        np.concatenate([clip.poses for clip in part])
+        for part in (training, held, inner, validation)
+    )
+    held, validation = at_most(held, count), at_most(validation, count)
+    basis = {"basis": BASIS, "solver": "closed-form", "seed": seed}
+    models = {k: prior.fit(training, components=k, **basis) for k in (1, 3)}
+    lifters = {k: prior.Lifter(model) for k, model in models.items()}
+    scene = room(held, seed)
+    elevation = np.rad2deg(decompose(scene.cameras)[1])
+    result = {"clips": len(clips), "training_poses": len(training), "held_out_poses": len(held),
+              "camera_elevation_deg": [float(elevation.min()), float(elevation.max())]}  # fmt: skip
+
+    learned = regressors(training, views, seed)
+    accuracy = result["errors_mm"] = {}
+    for noise in tqdm(NOISES_PX, desc="accuracy"):
+        points = scene.seen(noise)
+        lifted = {k: lifter.lift(points, scene.cameras) for k, lifter in lifters.items()}
+        mean = models[1].mean[[0] * len(held)] * models[1].scale_mm
+        poses = {"mean pose, turned as lifted": turned(mean, lifted[1].yaw)}
+        poses |= {name: r.lift(points, scene.cameras) for name, r in learned.items()}
+        poses |= {f"lifted, K = {k}": some.pose for k, some in lifted.items()}
+        for mm in noises_mm(noise)[1:]:
+            lifter = prior.Lifter(models[3], noise_mm=mm)
+            poses[f"lifted, K = 3, {mm:.0f} mm"] = lifter.lift(points, scene.cameras).pose
+        accuracy[f"{noise} px"] = {name: errors(p, scene.truth) for name, p in poses.items()}
+
+    rotations = result["rotations_5px_mm"] = {}
+    small = tilted(at_most(held, min(count, 500)), np.deg2rad(8), seed)
+    for number, refine in tqdm([(20, 0), (20, 1), (80, 0), (80, 1), (10_000, 0)], desc="rotations"):
+        lifter = prior.Lifter(models[3], number)
+        pose = lifter.lift(small.seen(5), small.cameras[0], refine=bool(refine)).pose
+        rotations[f"{number}{' refined' if refine else ''}"] = errors(pose, small.truth)
+
+    tilts = result["tilt_5px_mm"] = {}
+    for degrees in tqdm(TILTS_DEG, desc="tilt"):
+        tilt = tilted(at_most(held, min(count, 1000)), np.deg2rad(degrees), seed)
+        points = tilt.seen(5)
+        found = lifters[3].lift(points, tilt=True)
+        off = np.rad2deg(decompose(found.camera)[1]) - degrees
+        tilts[f"{degrees} degrees"] = {
+            "known": errors(lifters[3].lift(points, tilt.cameras).pose, tilt.truth),
+            "taken as level": errors(lifters[3].lift(points).pose, tilt.truth),
+            "searched": errors(found.pose, tilt.truth),
+            "median error of the elevation found, degrees": float(np.median(np.abs(off))),
+        }
+
+    few = at_most(np.arange(len(held)), min(count, 500))
+    part = Scene(*(a[few] for a in scene))
+    result["calibration"] = {}
+    for noise in tqdm(NOISES_PX, desc="calibration"):
+        for mm in noises_mm(noise):
+            lifter = prior.Lifter(models[3], noise_mm=mm)
+            name = f"{noise} px, noise_mm {mm:.0f}"
+            result["calibration"][name] = calibration(lifter, part, part.seen(noise))
+
+    model = prior.fit(inner, components=3, **basis)
+    inside = room(validation, seed)
+    table = result["noise_mm_on_training_clips"] = {}
+    for mm in tqdm(NOISES_MM, desc="noise_mm"):
+        lifter = prior.Lifter(model, noise_mm=mm)
+        table[str(mm)] = {
+            f"{px} px": errors(lifter.lift(inside.seen(px), inside.cameras).pose, inside.truth)
+            for px in NOISES_PX
+        }
+    return result
+
+
+def show(result):
+    """The result as tables."""
+    columns = ["root", "root, known scale", "mean", "mean, known scale", "Procrustes"]
+
+    def table(title, rows):
+        print(f"\n{title}\n{'':30}" + "".join(f"{c:>19}" for c in columns))
+        for name, values in rows.items():
+            print(f"{name:30}" + "".join(f"{values[c]:19.1f}" for c in columns))
+
+    print(f"{result['training_poses']} poses to learn from, {result['held_out_poses']} held out, "
+          "errors in mm")  # fmt: skip
+    for noise, rows in result["errors_mm"].items():
+        table(f"2D noise {noise}", rows)
+    table("Rotations, K = 3, 5 px", result["rotations_5px_mm"])
+    for name, rows in result["tilt_5px_mm"].items():
+        off = rows["median error of the elevation found, degrees"]
+        table(f"Camera tilted by {name} (found within {off:.1f} at the median), 5 px",
+              {key: rows[key] for key in ("known", "taken as level", "searched")})  # fmt: skip
+    print("\nShares of truths in the 50 % and 90 % regions, K = 3")
+    for noise, rows in result["calibration"].items():
+        print(f"{noise:>21}: " + "; ".join(
+            f"{name} {rows[name]['in 50 %']:.2f} {rows[name]['in 90 %']:.2f}, rms "
+            f"{rows[name]['rms deviation mm']:.0f} mm" for name in ("given", "spread")
+        ) + f"; error {rows['rms error mm']:.0f} mm")  # fmt: skip
+    print("\nnoise_mm on training clips: root-aligned error with known scale, mm")
+    for mm, rows in result["noise_mm_on_training_clips"].items():
+        print(f"{mm:>4} mm: " + "  ".join(
+            f"{px} {values['root, known scale']:6.1f}" for px, values in rows.items()
+        ))  # fmt: skip
+
+
+@one_line_errors(ValueError, OSError)
+def main(arguments=None):
+    """Run from the command line; returns the exit status."""
+    parser = argparse.ArgumentParser("python -m tools.bench.lift_accuracy",
+                                     description=__doc__.split("\n")[0],
+                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--mocap", nargs="+", type=Path, metavar="CLIP_OR_FOLDER",
+                        help="motion capture; if none, the clips that come with pybullet")
+    parser.add_argument("--out", type=Path, default=Path("build/bench/lift-accuracy.json"))
+    parser.add_argument("--poses", type=int, default=2000, help="held out, at most")
+    parser.add_argument("--views", type=int, default=4,
+                        help="scenes of each training pose, for the regressors")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    result = measure(read(options.mocap), options.seed, options.poses, options.views)
+    show(result)
+    write(options.out, json.dumps(result, indent=1) + "\n")
+    print(f"\nwrote {options.out}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,257 @@
+"""Times of the networks on this machine: python -m tools.bench.network --out network.json.
+
+Of each network an iteration of training, forward and backward, and the deployed one's forward; the
+share of it that goes into the project's Python layers, and into waiting for data; the same pose
+machine without these layers; and OpenCV's dnn module on the deployed baseline, whose maps must be
+Caffe's. Layers are timed one by one, each network in a process of its own, and all of them again in
+each round: a machine's speed drifts, and so baseline and network meet it alike. Weights are random.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from caffe.proto import caffe_pb2
+from google.protobuf import text_format
+from tqdm import tqdm
+
+from prior.files import write
+from prior.program import one_line_errors
+from tools.caffe_io import process as caffe_process
+from tools.caffe_io.files import CaffeFileError, read_text
+from tools.caffe_io.process import ROOT, CaffeError
+
+NETWORKS = ("cpm", "lifting", "vgg/cpm", "vgg/lifting", "lite/cpm", "lite/lifting")
+# What the project aims at, as shares of an iteration: the Python layers, waiting for data.
+AIMS = {"368 px": (0.03, 0.01), "lite": (0.10, 0.10)}
+ROUNDS = 3
+# Of each round. At 368 px one takes many seconds, and one image nearly fills the memory.
+ITERATIONS = {"368 px": 2, "lite": 30}
+BATCH = {"368 px": 1, "lite": 8}
+# Not counted, before these. The lifting fills tables for the elevations that it meets: of each
+# image one of 30 or so, then no more.
+WARM = {"368 px": 1, "lite": 15}
+
+
+class BenchError(Exception):
+    """What stops the measurement, in one line."""
+
+
+def kind(network):
+    """ "lite" or "368 px"."""
+    return "lite" if network.startswith("lite/") else "368 px"
+
+
+def adapted(path, batch, data, model):
+    """A network's text on other data, with another prior and, in training, another batch."""
+    net = read_text(path, caffe_pb2.NetParameter())
+    for layer in net.layer:
+        if layer.type == "Python":
+            given = json.loads(layer.python_param.param_str)
+            for key, value in (("source", data), ("model", model), ("batch_size", batch)):
+                if key in given:
+                    given[key] = value
+            layer.python_param.param_str = json.dumps(given)
+    return text_format.MessageToString(net)
+
+
+def measure(network, folder, data, model, iterations):
+    """The times of one network, in this process, which Caffe may abort: see `main`."""
+    import caffe
+
+    warm = WARM[kind(network)]
+
+    caffe.set_mode_cpu()
+    caffe.set_random_seed(0)
+    paths = {}
+    for phase in "train", "deploy":
+        paths[phase] = folder / f"{phase}.prototxt"
+        text = adapted(ROOT / f"prototxt/{network}/{phase}.prototxt", BATCH[kind(network)], data,
+                       model)  # fmt: skip
+        paths[phase].write_text(text)
+    net = caffe.Net(str(paths["train"]), caffe.TRAIN)
+    result = {
+        "train": {"batch": BATCH[kind(network)]} | timed(net, iterations, warm, backward=True)
+    }
+    weights = folder / "weights.caffemodel"
+    net.save(str(weights))  # only now: normalisation has met its statistics
+    net.layers[list(net._layer_names).index("pose_data")].stop()
+    del net
+    net = caffe.Net(str(paths["deploy"]), str(weights), caffe.TEST)
+    result["deploy"] = timed(net, iterations, warm, backward=False)
+    if network.endswith("cpm"):
+        result["opencv"] = opencv(paths["deploy"], weights, net, iterations)
+    return result
+
+
+def timed(net, iterations, warm, backward):
+    """Median milliseconds of an iteration, layer by layer, after some that are not counted."""
+    layers = list(zip(net._layer_names, (layer.type for layer in net.layers), strict=True))
+    count = len(layers)
+    rounds = np.zeros((iterations + warm, 2, count))
+    fill_inputs(net)
+    for times in rounds:
+        for i in range(count):
+            began = time.perf_counter()
+            net._forward(i, i)
+            times[0, i] = time.perf_counter() - began
+        for i in reversed(range(count) if backward else ()):
+            began = time.perf_counter()
+            net._backward(i, i)
+            times[1, i] = time.perf_counter() - began
+    rounds = 1000 * rounds[warm:]
+    data = np.array([name == "pose_data" for name, _ in layers])
+    python = np.array([type_ == "Python" for _, type_ in layers]) & ~data
+    total = rounds.sum(axis=(1, 2))
+
+    def median(values):
+        return round(float(np.median(values)), 3)
+
+    found = {"iteration_ms": median(total), "forward_ms": median(rounds[:, 0].sum(axis=1))}
+    if backward:
+        found["backward_ms"] = median(rounds[:, 1].sum(axis=1))
+        found["data_ms"] = median(rounds[..., data].sum(axis=(1, 2)))
+        found["data_share"] = round(found["data_ms"] / found["iteration_ms"], 5)
+    found["python_ms"] = median(rounds[..., python].sum(axis=(1, 2)))
+    found["python_share"] = round(found["python_ms"] / found["iteration_ms"], 5)
+    by_type = {}
+    for (name, type_), spent in zip(layers, np.median(rounds, axis=0).sum(axis=0), strict=True):
+        key = name.split("_stage")[0] if type_ == "Python" else type_
+        by_type[key] = round(by_type.get(key, 0) + float(spent), 3)
+    return found | {"ms_by_layer": by_type}
+
+
+def fill_inputs(net):
+    """Something to see in a deployed network's inputs: noise, and a level camera."""
+    rng = np.random.default_rng(0)
+    for name in net.inputs:
+        blob = net.blobs[name]
+        level = np.diag([1.0, -1.0, -1.0])
+        blob.data[...] = level if name == "camera" else rng.uniform(-0.5, 0.5, blob.data.shape)
+
+
+def opencv(deploy, weights, net, iterations):
+    """OpenCV's time for the deployed baseline's forward, and how far its maps are from Caffe's."""
+    import cv2
+
+    last = [name for name in net.blobs if name.startswith("beliefs_stage")][-1]
+    cv2.setNumThreads(int(os.environ["OPENBLAS_NUM_THREADS"]))
+    other = cv2.dnn.readNetFromCaffe(str(deploy), str(weights))
+    for name in net.inputs:
+        other.setInput(net.blobs[name].data.copy(), name)
+    spent = []
+    for _ in range(iterations + 1):
+        began = time.perf_counter()
+        found = other.forward(last)
+        spent.append(time.perf_counter() - began)
+    net.forward()
+    expected = net.blobs[last].data
+    difference = float(np.abs(found - expected).max() / np.abs(expected).max())
+    return {
+        "forward_ms": round(1000 * float(np.median(spent[1:])), 3),
+        "largest_difference": difference,  # of the last maps, in parts of their largest value
+    }
+
+
+def alone(network, given):
+    """`measure` in a process of its own. Raises BenchError with its last word."""
+    environment = caffe_process.environment() | {"OPENBLAS_NUM_THREADS": str(given.cores)}
+    environment["GLOG_minloglevel"] = "2"
+    iterations = given.iterations or ITERATIONS[kind(network)]
+    command = [sys.executable, "-m", "tools.bench.network", "--one", network]
+    command += ["--data", given.data, "--prior", given.prior, "--iterations", str(iterations)]
+    command += ["--out", str(given.out)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise BenchError(f"{network}: {caffe_process.last_error(done.stderr)}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def medians(rounds):
+    """Results of one shape -> one with the median of each number; of a difference the largest."""
+    first = rounds[0]
+    if not isinstance(first, dict):
+        return first if rounds.count(first) == len(rounds) else statistics.median(rounds)
+    merged = {key: medians([found[key] for found in rounds]) for key in first}
+    if "largest_difference" in first:
+        merged["largest_difference"] = max(found["largest_difference"] for found in rounds)
+    return merged
+
+
+def machine(cores):
+    """What the times are of."""
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").is_file():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((x.split(": ")[1] for x in lines if x.startswith("model name")), model)
+    return {"processor": model, "cores_used": cores}
+
+
+def lines(results):
+    """The results in words, beside the aims."""
+    for network, found in results.items():
+        train, aims = found["train"], AIMS[kind(network)]
+        yield (
+            f"{network}: an iteration of {train['batch']} takes {train['iteration_ms']:.0f} ms "
+            f"({train['forward_ms']:.0f} forward, {train['backward_ms']:.0f} backward); Python "
+            f"layers {100 * train['python_share']:.2f} % (aim: under {100 * aims[0]:.0f} %), "
+            f"data {100 * train['data_share']:.2f} % (under {100 * aims[1]:.0f} %); deployed "
+            f"{found['deploy']['forward_ms']:.0f} ms"
+        )
+        if network.endswith("lifting") and (plain := results.get(network[:-7] + "cpm")):
+            ratio = train["iteration_ms"] / plain["train"]["iteration_ms"]
+            yield f"  {ratio:.3f} times the pose machine without our layers"
+        if "opencv" in found:
+            yield f"  OpenCV's dnn, deployed: {found['opencv']['forward_ms']:.0f} ms"
+
+
+@one_line_errors(BenchError, CaffeError, CaffeFileError, OSError)
+def main(arguments=None):
+    """Run from the command line; returns the exit code."""
+    parser = argparse.ArgumentParser("python -m tools.bench.network", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--data", default="build/data/train.json", help="annotations to train on")
+    parser.add_argument("--prior", default="build/prior.npz", help="pose model")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS, metavar="NET",
+                        help=f"of {', '.join(NETWORKS)} (default: all)")  # fmt: skip
+    parser.add_argument("--iterations", type=int,
+                        help=f"counted in each round (default: {ITERATIONS})")  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default: {ROUNDS}")
+    parser.add_argument("--cores", type=int, default=2, help="threads of the products (default: 2)")
+    parser.add_argument("--one", choices=NETWORKS, help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.one:
+        with tempfile.TemporaryDirectory() as folder:
+            found = measure(given.one, Path(folder), given.data, given.prior, given.iterations)
+        print(json.dumps(found))
+        return 0
+    for path in given.data, given.prior:
+        if not (ROOT / path).is_file():
+            raise BenchError(f"{path}: no such file; run make data and make prior")
+    for name in "iterations", "rounds":
+        if (value := getattr(given, name)) is not None and value < 1:
+            raise BenchError(f"--{name}: expected 1 or more, got {value}")
+    given.out = given.out.resolve()
+    bar = tqdm(given.rounds * list(given.networks), "bench", unit="network", disable=None)
+    rounds = [(network, alone(network, given)) for network in bar]
+    results = {network: medians([found for name, found in rounds if name == network])
+               for network in given.networks}  # fmt: skip
+    content = {"machine": machine(given.cores), "rounds": given.rounds, "networks": results}
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    write(given.out, json.dumps(content, indent=1) + "\n")
+    print("\n".join(lines(results)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,266 @@
+"""What each choice of the paper's network is worth, in small: make study-network.
+
+Every variant goes on from the same trained pose machine, as the paper's network does from CPM, with
+the same images in the same order, for the same iterations; once for each seed, which sets that
+order and the augmentation. Then it is evaluated on the test images. Interrupted, it goes on from
+there the next time. Into --out: a folder for each run; results.json, table.md and errors.png.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from tqdm import tqdm
+
+from prior.files import replacing, write
+from prior.program import one_line_errors
+from prototxt import generate
+from tools.caffe_io import process as caffe_process
+from tools.caffe_io.process import ROOT, CaffeError, shown
+from tools.train.__main__ import digest
+from tools.train.watch import TrainingError
+
+PAPERS = "the paper's"
+
+
+class StudyError(Exception):
+    """What stops the study, in one line."""
+
+
+class Variant(NamedTuple):
+    """name: of its runs' folders; kind: folder of prototxt/lite; choices: of generate.Choices;
+    single: with the prior of one component."""
+
+    name: str
+    kind: str
+    choices: dict
+    single: bool = False
+
+
+VARIANTS = {
+    "CPM alone": Variant("cpm", "cpm", {}),
+    PAPERS: Variant("lifting", "lifting", {}),
+    "gradients through the lifting": Variant("gradients", "lifting", {"backward": "scale-held"}),
+    "one component, K = 1": Variant("single", "lifting", {}, single=True),
+    "w fixed at 0.5": Variant("fixed", "lifting", {"fusion": "fixed"}),
+}
+
+
+class Run(NamedTuple):
+    """One training and its evaluation: folder, of its own; prior: of its lifting."""
+
+    variant: Variant
+    seed: int
+    folder: Path
+    prior: Path
+
+    @property
+    def errors(self):
+        return self.folder / "eval/errors.json"
+
+
+def runs(given):
+    """{variant's title: its runs, one a seed}."""
+    return {
+        title: [
+            Run(variant, seed, given.out / f"{variant.name}-{seed}",
+                given.prior_single if variant.single else given.prior)
+            for seed in given.seeds
+        ]
+        for title, variant in VARIANTS.items()
+    }  # fmt: skip
+
+
+def prototxts(run, data):
+    """{path: content} of the run's solver, training and deploy network."""
+    base, kind = run.folder / "prototxt", run.variant.kind
+    choices = run.variant.choices | {"prior": shown(run.prior), "data": shown(data)}
+    files = generate.files(shown(base), seed=run.seed, **choices)
+    names = [f"lite/{kind}/{file}.prototxt" for file in ("solver_finetune", "train", "deploy")]
+    return {base / name: files[name] for name in names}
+
+
+def carry_out(run, given, stop):
+    """Train and evaluate, unless that is done. Raises StudyError with the last word."""
+    files = {"start": given.start, "prior": run.prior, "data": given.data, "test": given.test_data}
+    texts = prototxts(run, given.data)
+    asked = {name: digest(path) for name, path in files.items()}
+    asked |= {"iterations": given.iterations, "prototxts": list(texts.values())}
+    note = run.folder / "asked.json"
+    same = note.is_file() and json.loads(note.read_text()) == asked
+    if same and run.errors.is_file():
+        return
+    run.errors.unlink(missing_ok=True)
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, text)
+    write(note, json.dumps(asked, indent=1))
+    solver, _, deploy = texts
+    with open(run.folder / "log.txt", "w") as log:
+        for program in (
+            ["tools.train", solver, "--weights", given.start, "--out", run.folder / "train",
+             "--iterations", given.iterations, "--resume", "auto" if same else "none"],
+            ["tools.evaluate", deploy, run.folder / "train/final.caffemodel", "--data",
+             given.test_data, "--prior", run.prior, "--out", run.folder / "eval"],
+        ):  # fmt: skip
+            code = call(program, log, stop)
+            if stop.is_set():
+                return
+            if code:
+                stop.set()
+                last = caffe_process.last_error(Path(log.name).read_text())
+                raise StudyError(f"{run.folder.name}: {last}; see {shown(log.name)}")
+
+
+def call(program, log, stop):
+    """Run a program of ours to its end, or until `stop`; its exit code."""
+    # Single-threaded runs side by side: products as small as the lite ones gain nothing from more.
+    environment = caffe_process.environment() | {"OPENBLAS_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", *map(str, program)], cwd=ROOT, env=environment, stdout=log,
+        stderr=subprocess.STDOUT, start_new_session=True,  # Ctrl-C reaches it from here alone
+    )  # fmt: skip
+    while process.poll() is None:
+        if stop.wait(0.2):
+            process.terminate()  # a training keeps a snapshot
+            process.wait()
+    return process.returncode
+
+
+def study(given):
+    """Carry all runs out, several at a time. Returns {variant's title: [errors of each seed]}."""
+    stop, planned = threading.Event(), runs(given)
+    # Seed by seed: a part of the study has all variants.
+    order = [run for same_seed in zip(*planned.values(), strict=True) for run in same_seed]
+    with ThreadPoolExecutor(given.jobs) as pool:
+        try:
+            waiting = [pool.submit(carry_out, run, given, stop) for run in order]
+            done = as_completed(waiting)
+            for future in tqdm(done, "study", len(order), unit="run", disable=None):
+                future.result()
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return {
+        title: [json.loads(run.errors.read_text()) for run in same]
+        for title, same in planned.items()
+    }
+
+
+MEASURES = {  # title: (digits, from errors.json)
+    "2D px": (2, lambda e: e["error_2d_px"]),
+    "2D px by stage": (1, lambda e: e["error_2d_px_by_stage"]),
+    "before the fusion": (1, lambda e: e.get("error_2d_px_before_fusion_by_stage")),
+    "PCKh@0.5 %": (1, lambda e: 100 * e["pckh"]),
+    "3D mm": (0, lambda e: e["mpjpe_mm"]),
+    "3D mm, Procrustes": (0, lambda e: e["errors_3d_mm"]["procrustes"]),
+    "w by stage": (2, lambda e: e.get("fusion_weight_by_stage")),
+}
+COMPARED = ("2D px", "3D mm")
+
+
+def spread(numbers, digits):
+    """ "mean ± standard deviation" of the seeds' numbers; of lists the means."""
+    if numbers[0] is None:
+        return ""
+    mean = np.mean(numbers, axis=0)
+    if np.ndim(mean):
+        return ", ".join(f"{x:.{digits}f}" for x in mean)
+    deviation = np.std(numbers, ddof=1) if len(numbers) > 1 else np.nan
+    return f"{mean:.{digits}f} ± {deviation:.{max(digits, 1)}f}"
+
+
+def values(found):
+    """{variant's title: {measure: [each seed's]}}."""
+    return {
+        title: {name: [take(e) for e in errors] for name, (_, take) in MEASURES.items()}
+        for title, errors in found.items()
+    }
+
+
+def table(found):
+    """Means and standard deviations over the seeds, in Markdown."""
+    measured = values(found)
+    rows = [["", *MEASURES, *(f"{name}, less {PAPERS}" for name in COMPARED)]]
+    rows.append(["---"] * len(rows[0]))
+    for title, numbers in measured.items():
+        row = [spread(numbers[name], digits) for name, (digits, _) in MEASURES.items()]
+        for name in COMPARED:  # one seed has the same images for all: compared pair by pair
+            pairs = np.subtract(numbers[name], measured[PAPERS][name])
+            row.append("" if title == PAPERS else spread(list(pairs), MEASURES[name][0]))
+        rows.append([title, *row])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def figure(found):
+    """2D error by stage and 3D error of each variant: means, and each seed as a dot."""
+    drawn, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    for i, (name, errors) in enumerate(found.items()):
+        stages = np.array([e["error_2d_px_by_stage"] for e in errors])
+        at = np.arange(1, stages.shape[1] + 1) + 0.02 * (i - len(found) / 2)
+        (line,) = left.plot(at, stages.mean(axis=0), label=name, linewidth=1)
+        left.plot(at, stages.T, ".", color=line.get_color(), markersize=4)
+        poses = np.array([e["mpjpe_mm"] for e in errors])
+        right.barh(i, poses.mean(), color=line.get_color(), alpha=0.4)
+        right.plot(poses, np.full(len(poses), i), ".", color=line.get_color())
+    left.set(xlabel="stage", ylabel="2D error, px", xticks=range(1, stages.shape[1] + 1))
+    left.legend(fontsize=8)
+    right.set(xlabel="3D error, mm, root-aligned", yticks=range(len(found)))
+    right.set_yticklabels(list(found))
+    right.invert_yaxis()
+    return drawn
+
+
+@one_line_errors(
+    StudyError, TrainingError, CaffeError, OSError, ValueError,
+    interrupted="the same command goes on",
+)
+def main(arguments=None):
+    """Run from the command line; returns the exit code."""
+    parser = argparse.ArgumentParser("python -m tools.bench.study_network", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    build = ROOT / "build"
+
+    def path(flag, default, text):
+        parser.add_argument(flag, type=lambda p: Path(p).resolve(), default=build / default,
+                            help=f"{text} (default: build/{default})")  # fmt: skip
+
+    path("--start", "train/lite-start/final.caffemodel", "pose machine that all go on from")
+    path("--data", "data/train.json", "annotations to train on")
+    path("--test-data", "data/test.json", "annotations to evaluate on")
+    path("--prior", "prior.npz", "pose model")
+    path("--prior-single", "prior-1.npz", "pose model of one component")
+    path("--out", "study/network", "folder to write into")
+    parser.add_argument("--iterations", type=int, default=800, help="of each (default: 800)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="default: 1 2 3")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time, on one core "
+                        "each (default: the cores)")  # fmt: skip
+    given = parser.parse_args(arguments)
+    if given.iterations < 1 or given.jobs < 1:
+        raise StudyError("--iterations and --jobs: expected 1 or more")
+    if min(given.seeds) < 0 or len(set(given.seeds)) < len(given.seeds):
+        raise StudyError(f"--seeds: expected different ones from 0 on, got {given.seeds}")
+    found = study(given)
+    results = {"iterations": given.iterations, "seeds": given.seeds, "variants": values(found)}
+    write(given.out / "results.json", json.dumps(results, indent=1) + "\n")
+    write(given.out / "table.md", table(found))
+    with replacing(given.out / "errors.png") as temporary:
+        figure(found).savefig(temporary, format="png", dpi=110)
+    print(table(found) + f"wrote {shown(given.out)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

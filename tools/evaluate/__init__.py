@@ -1,0 +1,1 @@
+"""Errors under the paper's protocols: python -m tools.evaluate."""

@@ -1,0 +1,196 @@
+"""A detector's landmarks, or anybody's 3D poses, in a file: read, checked and matched to frames.
+
+An .npz, or JSON of the same names, with one entry for each of M frames:
+
+    landmarks   the 17 names, in the order of prior.skeleton
+    subject     "S9"; action: the sequence, "Walking 1"; camera: "54138969"; frame: 0, 1, ...
+    points      (M, 17, 2) px of the original image; NaN (null in JSON): not found
+    poses       (M, 17, 3) mm, world axes, y up
+    confidence  (M, 17), weights for the lifting; may be left out
+    offset      (M, 2) px, where the image that was cropped from the original, and whose px the
+                points are, lies in it; may be left out
+
+`points`, `poses` or both; both may have a first axis of stages, of which the last is compared and
+the others are shown. `tools.evaluate` writes such files. Whatever does not fit is named and
+counted, and gives no numbers.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from prior.normalise import PoseError, check_poses
+from prior.skeleton import LANDMARKS, L
+from tools.evaluate.truth import camera_name
+
+KEYS = ("subject", "action", "camera", "frame")
+SHOWN = 3  # examples of what is wrong
+
+
+class PredictionError(ValueError):
+    """Predictions that cannot be compared: what was expected, what came, how many."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """points (T, M, 17, 2), poses (T', M, 17, 3), one of them maybe None; confidence (M, 17) or
+    None; rows: {(subject, sequence, camera, frame): row of M}."""
+
+    points: np.ndarray | None
+    poses: np.ndarray | None
+    confidence: np.ndarray | None
+    rows: dict
+
+    def take(self, index):
+        """Those of the frames of a protocols.Index, in its order.
+
+        Raises PredictionError where frames have none, or 3D poses are not finite, in mm.
+        """
+        keys = index.keys()
+        missing = [key for key in keys if key not in self.rows]
+        if missing:
+            raise PredictionError(_missing(missing, index, len(self.rows)))
+        rows = np.array([self.rows[key] for key in keys], dtype=int)
+        points, poses = (None if a is None else a[:, rows] for a in (self.points, self.poses))
+        if poses is not None:
+            _check_3d(poses[-1], keys)
+        confidence = None if self.confidence is None else self.confidence[rows]
+        return Predictions(points, poses, confidence, {key: i for i, key in enumerate(keys)})
+
+
+def _name(key):
+    return "{}/{}.{} frame {}".format(*key)
+
+
+def _examples(keys):
+    names = "; ".join(map(_name, keys[:SHOWN]))
+    return names + ("; ..." if len(keys) > SHOWN else "")
+
+
+def _missing(missing, index, have):
+    """What to say of frames without prediction."""
+    text = f"no prediction for {len(missing)} of {len(index.frame)} frames"
+    lost = {key[:3] for key in missing}
+    actions, all_keys = {}, index.keys()
+    for key, action in zip(all_keys, index.action.tolist(), strict=True):
+        actions.setdefault(action, []).append(key)
+    missing_keys = set(missing)
+    whole = [action for action, keys in actions.items() if missing_keys.issuperset(keys)]
+    if len(missing) == len(all_keys):
+        text += f": the {have} predicted are of other frames"
+    elif whole:
+        text += f"; none at all of the actions {', '.join(sorted(whole))}"
+    return f"{text}; in {len(lost)} sequences: {_examples(missing)}"
+
+
+def _check_3d(poses, keys):
+    bad = np.flatnonzero(~np.isfinite(poses).all(axis=(1, 2)))
+    if len(bad):
+        raise PredictionError(
+            f"{len(bad)} of {len(keys)} poses have NaN or infinite coordinates: "
+            f"{_examples([keys[i] for i in bad])}"
+        )
+    try:
+        check_poses(poses)
+    except PoseError as error:
+        raise PredictionError(str(error)) from None
+
+
+def load(path):
+    """Read and check a file. Raises PredictionError."""
+    path = Path(path)
+    values = _read(path)
+    try:
+        _check_names(values)
+        keys = _keys(values)
+        count = len(keys)
+        points, poses = (_coordinates(values, *a, count) for a in (("points", 2), ("poses", 3)))
+        if points is None and poses is None:
+            raise PredictionError("expected points (M, 17, 2) or poses (M, 17, 3), found neither")
+        if points is not None and values.get("offset") is not None:
+            offset = _array(values, "offset")
+            if offset.shape != (count, 2):
+                raise PredictionError(f"offset: expected ({count}, 2), got {offset.shape}")
+            points = points + offset[:, None]
+        confidence = None
+        if values.get("confidence") is not None:
+            confidence = _array(values, "confidence")
+            if confidence.shape != (count, L):
+                raise PredictionError(
+                    f"confidence: expected ({count}, {L}), got {confidence.shape}"
+                )
+    except PredictionError as error:
+        raise PredictionError(f"{path}: {error}") from None
+    rows = {key: i for i, key in enumerate(keys)}
+    if len(rows) < count:
+        twice = sorted({key for key in keys if keys.count(key) > 1}) if count < 10000 else []
+        raise PredictionError(
+            f"{path}: expected one prediction for each frame, {count - len(rows)} are there again"
+            f"{': ' + _examples(twice) if twice else ''}"
+        )
+    return Predictions(points, poses, confidence, rows)
+
+
+def _read(path):
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return dict(file)
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise PredictionError(f"{path}: expected .npz or JSON, got {error}") from None
+    if not isinstance(values, dict):
+        raise PredictionError(f"{path}: expected an object of arrays, got {type(values).__name__}")
+    return values
+
+
+def _check_names(values):
+    names = values.get("landmarks")
+    names = None if names is None else [str(name) for name in np.ravel(names)]
+    if names is None:
+        raise PredictionError("expected `landmarks`, the names in the order of the columns")
+    if names != list(LANDMARKS):
+        pairs = zip(names, LANDMARKS, strict=False)
+        order = [i for i, (name, ours) in enumerate(pairs) if name != ours]
+        what = "the same names in another order" if set(names) == set(LANDMARKS) else "other names"
+        raise PredictionError(
+            f"landmarks: expected {', '.join(LANDMARKS)}; got {what}, {len(order)} of {len(names)} "
+            f"elsewhere{': the first is ' + repr(names[order[0]]) if order else ''}; reorder the "
+            "columns"
+        )
+
+
+def _keys(values):
+    """(subject, sequence, camera, frame) of each."""
+    lost = [name for name in KEYS if values.get(name) is None]
+    if lost:
+        raise PredictionError(f"expected {', '.join(KEYS)} of each frame; no {', '.join(lost)}")
+    columns = [np.ravel(values[name]).tolist() for name in KEYS]
+    lengths = {name: len(column) for name, column in zip(KEYS, columns, strict=True)}
+    if len(set(lengths.values())) > 1 or not columns[0]:
+        raise PredictionError(f"expected as many of each, and some, got {lengths}")
+    try:
+        return [(str(subject), str(action), camera_name(camera), int(frame))
+                for subject, action, camera, frame in zip(*columns, strict=True)]  # fmt: skip
+    except (TypeError, ValueError) as error:
+        raise PredictionError(f"frame: expected whole numbers, got {error}") from None
+
+
+def _array(values, name):
+    try:
+        return np.array(values[name], dtype=float)
+    except (TypeError, ValueError) as error:
+        raise PredictionError(f"{name}: expected numbers, all rows alike, got {error}") from None
+
+
+def _coordinates(values, name, axes, count):
+    """(T, count, 17, axes), or None."""
+    if values.get(name) is None:
+        return None
+    found = _array(values, name)
+    found = found[None] if found.ndim == 3 else found
+    if found.ndim != 4 or found.shape[1:] != (count, L, axes) or not len(found):
+        raise PredictionError(f"{name}: expected ({count}, {L}, {axes}), got {found.shape}")
+    return found

@@ -1,0 +1,125 @@
+"""2D landmarks in photos and videos by MediaPipe's pose detector: an extra beside our networks.
+
+    build/venv-mediapipe/bin/python -m tools.infer.detect IMAGE_FOLDER_OR_VIDEO... --out keypoints.json
+    python -m tools.lift keypoints.json --out page.html --images FOLDER
+
+`make venv-mediapipe` installs it, in an environment of its own, since it wants an older NumPy. Code
+and weights (BlazePose, in the wheel) are under the Apache licence 2.0. It finds one person in an
+image. Stopped halfway, it keeps what it has found beside OUT and goes on from there next time.
+
+Exit status: 0; 1, nothing was written; 3, something could not be read, or nobody was found.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from tools.pictures import Source
+
+
+def mediapipe_pose():
+    """A function: image (H, W, 3) uint8 BGR to 33 x [x, y, visibility], px, or None."""
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    try:
+        import mediapipe
+    except ImportError:
+        raise ValueError(
+            "expected MediaPipe; run make venv-mediapipe, and build/venv-mediapipe/bin/python"
+        ) from None
+    # Each image by itself: the same answers whatever was before, so a run can be resumed.
+    pose = mediapipe.solutions.pose.Pose(static_image_mode=True, model_complexity=1)
+
+    def detect(image):
+        found = pose.process(image[..., ::-1].copy()).pose_landmarks
+        if found is None:
+            return None
+        height, width = image.shape[:2]
+        # Its (0, 0) is the corner of the top-left pixel, ours the centre.
+        return [[m.x * width - 0.5, m.y * height - 0.5, m.visibility] for m in found.landmark]
+
+    return detect
+
+
+def run(source, detector, kept):
+    """{frame name: rows or None} of a Source; `kept`: a path with what an earlier run found, to
+    which each frame is added as it is done."""
+    known = {}
+    if kept.exists():
+        # The last line may be cut off.
+        for line in kept.read_text().splitlines(keepends=True):
+            if line.endswith("\n"):
+                known |= json.loads(line)
+        kept.write_text("".join(json.dumps({n: f}) + "\n" for n, f in known.items()))
+        print(f"going on after {len(known)} frames", file=sys.stderr)
+    result, shown = {}, sys.stderr.isatty()
+    with open(kept, "a") as file:
+        for name, image, factor in source:
+            if name in known:
+                result[name] = known[name]
+                continue
+            found = None if image is None else detector(image)
+            if found is not None:
+                found = [[round(factor * x, 2), round(factor * y, 2), round(v, 4)]
+                         for x, y, v in found]  # fmt: skip
+            if image is not None:
+                file.write(json.dumps({name: found}) + "\n")
+                file.flush()
+            result[name] = found
+            if shown:
+                print(f"\rdetect: {len(result)} of {len(source)}", end="", file=sys.stderr)
+    if shown:
+        print(file=sys.stderr)
+    return result
+
+
+def document(found, rate=None):
+    """The JSON of {frame name: rows or None}: points, confidence, frame, frames, rate."""
+    people = [(i, rows) for i, rows in enumerate(found.values()) if rows is not None]
+    return {
+        "points": [[row[:2] for row in rows] for _, rows in people],
+        "confidence": [[row[2] for row in rows] for _, rows in people],
+        "frame": [i for i, _ in people],
+        "frames": list(found),
+        "rate": rate,
+    }
+
+
+def main(arguments=None, make=mediapipe_pose):
+    """Run from the command line; returns the exit status."""
+    parser = argparse.ArgumentParser("python -m tools.infer.detect", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("input", type=Path, nargs="+", metavar="IMAGE_FOLDER_OR_VIDEO")
+    parser.add_argument("--out", type=Path, required=True, help="JSON to write")
+    given = parser.parse_args(arguments)
+    kept = given.out.with_name(f".{given.out.name}.partial")
+    try:
+        detector = make()
+        source = Source(given.input)
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        found = run(source, detector, kept)
+        people = sum(rows is not None for rows in found.values())
+        for line in source.problems:
+            print(line, file=sys.stderr)
+        print(f"a person in {people} of {len(found)} frames; not readable: {len(source.problems)}")
+        if not found:
+            kept.unlink()
+            return 1
+        temporary = given.out.with_name(f".{os.getpid()}.{given.out.name}")
+        temporary.write_text(json.dumps(document(found, source.rate)))
+        os.replace(temporary, given.out)
+        kept.unlink()
+    except (ValueError, OSError) as error:
+        print(f"python -m tools.infer.detect: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"interrupted; what was found is kept in {kept}: run the same command again",
+              file=sys.stderr)  # fmt: skip
+        return 130
+    print(f"wrote {given.out}")
+    return 0 if people and not source.problems else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,271 @@
+"""A trained network on people in images, as CPM is tested: by box, at one or more scales.
+
+With more than one view of a person (scales, flip) the maps of all are brought into the input of
+the plain one, averaged there, and then the landmarks taken and lifted; with one, the network's own
+lifting is the answer.
+"""
+
+import argparse
+import itertools
+import json
+import re
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+import prior
+from prior import skeleton
+from python_layers import belief_maps
+from python_layers.data import crop
+from tools.caffe_io import process as caffe_process
+from tools.caffe_io.files import CaffeFileError, read_text, read_weights
+
+BATCH = 8
+# CPM's range at test time; five of them are our choice.
+CPM_SCALES = (0.7, 0.85, 1.0, 1.15, 1.3)
+
+
+class Person(NamedTuple):
+    """One to estimate: image (H, W, 3) uint8 BGR; box x, y, width, height, px; rotation (3, 3)
+    world to camera; intrinsics (3, 3) px, or None."""
+
+    image: np.ndarray
+    box: np.ndarray
+    rotation: np.ndarray
+    intrinsics: np.ndarray | None = None
+
+
+class Estimate(NamedTuple):
+    """Of one person, by T stages: points (T, 17, 2) px, of the maps that leave each stage; beliefs
+    (T, 17, 2) px, of the CNN's maps before fusion; poses (T + 1, 17, 3) mm, world axes, of each
+    stage and the final lifting, or None without lifting; peak (17,), the last maps' maxima."""
+
+    points: np.ndarray
+    beliefs: np.ndarray
+    poses: np.ndarray | None
+    peak: np.ndarray
+
+
+def check_weights(deploy, weights):
+    """That the weights are for this network. Raises CaffeError or CaffeFileError."""
+    shapes = caffe_process.dry_run(deploy)
+    found = {name: [list(b.shape) for b in blobs] for name, blobs in read_weights(weights).items()}
+    for name, expected in shapes.items():
+        expected = [list(shape) for shape in expected]
+        if found.get(name) != expected:
+            raise CaffeFileError(
+                f"{weights}: layer {name}: expected blobs {expected} for {deploy}, "
+                f"found {found.get(name, 'no such layer')}"
+            )
+
+
+def whole_image(shape, size, centre=None):
+    """The box with which a network's input of `size` px covers a whole image of `shape`
+    (H, W, ...), around `centre` (x, y), px: the one it is to look for is there. None: the
+    image's."""
+    height, width = shape[:2]
+    middle = np.array([width - 1, height - 1]) / 2
+    centre = middle if centre is None else np.asarray(centre, dtype=float)
+    reach = max(width, height) + 2 * np.abs(centre - middle).max()
+    side = crop.person_fraction(size) * reach
+    return np.array([*(centre - side / 2), side, side])
+
+
+class Network:
+    """A deploy network with its weights. Raises what `check_weights` raises."""
+
+    def __init__(self, deploy, weights):
+        check_weights(deploy, weights)
+        import caffe  # aborts on what check_weights refuses, so it comes after
+
+        caffe.set_mode_cpu()
+        self.net = net = caffe.Net(str(deploy), str(weights), caffe.TEST)
+        self.size = net.blobs["data"].shape[2]
+        # Caffe adds blobs of its own, with longer names, where one is read twice.
+        self.stages = sum(re.fullmatch(r"beliefs_stage\d+", name) is not None for name in net.blobs)
+        self.lifts = "pose" in net.blobs
+        self.stride = self.size // net.blobs["beliefs_stage1"].shape[2]
+        self.lifting = {}
+        caffe_pb2 = caffe.proto.caffe_pb2
+        for layer in read_text(deploy, caffe_pb2.NetParameter()).layer:
+            if layer.name == "lifting":
+                self.lifting = json.loads(layer.python_param.param_str)
+        self.fusion = [
+            float(net.params[f"fusion_stage{t + 1}"][0].data.mean())
+            for t in range(self.stages)
+            if f"fusion_stage{t + 1}" in net.params
+        ]
+
+    def maps_before(self, t):
+        """Name of stage t's CNN maps, t from 0."""
+        return f"beliefs_stage{t + 1}"
+
+    def maps_after(self, t):
+        """Name of the maps that leave stage t."""
+        fused = f"fused_stage{t + 1}"
+        return fused if fused in self.net.blobs else self.maps_before(t)
+
+    def pose(self, t):
+        """Name of stage t's pose; one without lifting of its own (an option) has the last."""
+        return next(p for p in (f"pose_stage{t + 1}", "pose") if p in self.net.blobs)
+
+    def run(self, inputs, names):
+        """{name: array of that blob} of inputs [(data, center_map, camera)], in batches."""
+        found = {name: [] for name in names}
+        for chunk in _batched(inputs, BATCH):
+            for i, name in enumerate(("data", "center_map", "camera")[: 3 if self.lifts else 2]):
+                blob = self.net.blobs[name]
+                blob.reshape(len(chunk), *blob.shape[1:])
+                for place, values in enumerate(chunk):
+                    blob.data[place] = values[i]
+            self.net.forward()
+            for name in names:
+                found[name].append(self.net.blobs[name].data.copy())
+        return {name: np.concatenate(arrays) for name, arrays in found.items()}
+
+
+class Estimator:
+    """Estimates people, one after another.
+
+    scales: sizes at which a person is shown, 1 the training's; flip: also mirrored. subpixel:
+    landmarks at fractions of the maps' cells; False is the paper's most confident cell. model:
+    prior.PriorModel, with which averaged maps are lifted (asked for only then).
+    Raises ValueError on scales of no use or a missing model.
+    """
+
+    def __init__(self, network, *, scales=(1.0,), flip=False, subpixel=True, model=None):
+        if not len(scales) or not all(0.1 <= scale <= 10 for scale in scales):
+            raise ValueError(f"scales: expected numbers of 0.1 to 10, got {list(scales)}")
+        self.network, self.subpixel = network, subpixel
+        flips = (False, True) if flip else (False,)
+        self.variants = [crop.Augmentation(scale=s, flip=f) for s in scales for f in flips]
+        self.averages = self.variants != [crop.PLAIN]
+        self.lifter = None
+        if self.averages and network.lifts:
+            if model is None:
+                raise ValueError("model: expected a prior, to lift averaged maps with, got none")
+            given = {k: v for k, v in network.lifting.items() if k in ("rotations", "noise_mm")}
+            self.lifter = prior.Lifter(model, **{k: v for k, v in given.items() if v is not None})
+
+    def estimates(self, people):
+        """Yields the Estimate of each Person of an iterable."""
+        for group in _batched(people, max(1, BATCH // len(self.variants))):
+            yield from self._group(group)
+
+    def _group(self, people):
+        views = [
+            [crop.frame(person.box, self.network.size, variant) for variant in self.variants]
+            for person in people
+        ]
+        inputs = [
+            (
+                crop.input_blob(crop.warp(person.image, view)),
+                crop.centre_map(view),
+                crop.camera(person.rotation, view, person.intrinsics),
+            )
+            for person, own in zip(people, views, strict=True)
+            for view in own
+        ]
+        stages = range(self.network.stages)
+        names = {self.network.maps_before(t) for t in stages}
+        names |= {self.network.maps_after(t) for t in stages}
+        if self.network.lifts and not self.averages:
+            names |= {self.network.pose(t) for t in stages} | {"pose"}
+        found = self.network.run(inputs, names)
+        count = len(self.variants)
+        for i, person in enumerate(people):
+            own = {name: array[i * count : (i + 1) * count] for name, array in found.items()}
+            if self.averages:
+                yield self._averaged(person, views[i], own)
+            else:
+                yield self._single(views[i][0], own)
+
+    def _single(self, view, found):
+        """From the network's own maps and poses."""
+        network, stages = self.network, range(self.network.stages)
+
+        def landmarks(name):
+            points, peak = belief_maps.argmax(found[name], self.subpixel)
+            return crop.to_image(belief_maps.to_input(points[0], network.stride), view), peak[0]
+
+        poses = None
+        if network.lifts:
+            poses = np.stack([*(found[network.pose(t)][0] for t in stages), found["pose"][0]])
+        return Estimate(
+            np.stack([landmarks(network.maps_after(t))[0] for t in stages]),
+            np.stack([landmarks(network.maps_before(t))[0] for t in stages]),
+            poses,
+            landmarks(network.maps_after(stages[-1]))[1],
+        )
+
+    def _averaged(self, person, views, found):
+        """From the mean of the maps of all views, in the input px of the plain one."""
+        network, stages = self.network, range(self.network.stages)
+        target = crop.frame(person.box, network.size)
+        inputs = {}
+        for name, maps in found.items():
+            mean = mean_maps(maps, views, target, network.stride)
+            points, peak = belief_maps.argmax(mean[None], self.subpixel)
+            inputs[name] = points[0], peak[0]
+        poses = None
+        if self.lifter is not None:
+            names = [*map(network.maps_before, stages), network.maps_after(stages[-1])]
+            camera = crop.camera(person.rotation, target, person.intrinsics)
+            points = np.stack([inputs[name][0] for name in names]).astype(float)
+            poses = self.lifter.lift(points, np.stack([camera] * len(points))).pose
+        last = network.maps_after(stages[-1])
+        return Estimate(
+            np.stack([crop.to_image(inputs[network.maps_after(t)][0], target) for t in stages]),
+            np.stack([crop.to_image(inputs[network.maps_before(t)][0], target) for t in stages]),
+            poses,
+            inputs[last][1],
+        )
+
+
+def mean_maps(maps, views, target, stride):
+    """Mean (L + 1, S, S) of the maps (V, L + 1, H, W) of V views, in the input px of the Crop
+    `target`; of a flipped view left and right are swapped. Bicubic, as CPM; beyond its border a
+    view shows nobody: 0, and background 1."""
+    total = np.zeros((maps.shape[1], target.size, target.size), np.float32)
+    channels = np.append(skeleton.MIRROR, skeleton.L)
+    offset = (stride - 1) / 2  # as belief_maps.to_input
+    to_input = np.array([[stride, 0, offset], [0, stride, offset], [0, 0, 1.0]])
+    for own, view in zip(maps, views, strict=True):
+        own = own[channels] if view.augmentation.flip else own
+        to_image = np.linalg.inv(np.vstack([view.matrix, [0, 0, 1]]))
+        matrix = target.matrix @ to_image @ to_input
+        for channel, values in enumerate(own):
+            total[channel] += cv2.warpAffine(
+                values, matrix, (target.size, target.size), flags=cv2.INTER_CUBIC,
+                borderValue=float(channel == skeleton.L),
+            )  # fmt: skip
+    return total / len(views)
+
+
+def add_options(parser):
+    """The options of Estimator, for the programs that use it."""
+    scales = " ".join(map(str, CPM_SCALES))
+    parser.add_argument(
+        "--subpixel",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="landmarks at fractions of a cell; the paper: no (default: yes)",
+    )
+    parser.add_argument(
+        "--scales",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        metavar="S",
+        help=f"sizes of the person whose maps are averaged (default: 1; CPM: {scales}; an input "
+        "below 368 px is filled at 1.1)",
+    )
+    parser.add_argument("--flip", action="store_true", help="average with the mirrored image's")
+
+
+def _batched(iterable, size):
+    """Lists of `size` items, the last one with what is left."""
+    iterator = iter(iterable)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch

@@ -1,0 +1,85 @@
+"""A page that shows poses in 3D, turned with the mouse and played: one HTML file, no network."""
+
+import base64
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from prior.camera import decompose
+from prior.files import replacing
+from prior.show import LIMB_COLOURS
+from prior.skeleton import LANDMARKS, LIMBS
+from tools.lift import bvh
+from tools.lift.drawing import TILE_MM, Photos, evenly
+from tools.lift.lifted import on_ground
+
+TEMPLATE = Path(__file__).with_name("viewer.html")
+# Photos in a page: the longer side, px, and how many; more are left out evenly.
+PHOTO_SIDE = 800
+MOST_PHOTOS = 150
+
+
+def write(path, poses, photos=None):
+    """Write the page of lifted.Poses. photos: drawing.Photos, shown beside the poses."""
+    # In a script element only "<" could end it.
+    text = json.dumps(content(path.stem, poses, photos or Photos()), allow_nan=False)
+    page = TEMPLATE.read_text().replace(">DATA<", f">{text.replace('<', chr(92) + 'u003c')}<", 1)
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def content(title, poses, photos):
+    """What the page holds: frames from the first to the last with people; poses in mm, in
+    tenths; angles of the camera, radians."""
+    placed = on_ground(poses)
+    names = poses.meta["frames"]
+    rows_of = {}
+    for row, frame in enumerate(poses.frame.tolist()):
+        rows_of.setdefault(frame, []).append(row)
+    numbers = range(min(rows_of), max(rows_of) + 1)
+    shown = set(evenly(list(numbers), MOST_PHOTOS))
+    known = np.isfinite(poses.deviation_mm).all(axis=1)
+
+    def person(row):
+        points = poses.points[row]
+        return {
+            "person": int(poses.person[row]),
+            "pose": placed[row].round(1).tolist(),
+            "deviation": poses.deviation_mm[row].round(1).tolist() if known[row] else None,
+            "points": [p.round(1).tolist() if np.isfinite(p).all() else None for p in points],
+            "component": int(poses.component[row]),
+            "share": poses.component_probability[row].round(3).tolist(),
+        }
+
+    frames = []
+    for number in numbers:
+        name = Path(str(names[number])).name
+        frame = {"name": name, "people": [person(r) for r in rows_of.get(number, ())]}
+        photo = _photo(photos.read(names[number])) if number in shown else None
+        if photo is not None:
+            frame["photo"], factor = photo
+            for one in frame["people"]:
+                one["points"] = [p and [factor * v for v in p] for p in one["points"]]
+        frames.append(frame)
+    low, high = (f(poses.points, axis=(0, 1)) for f in (np.nanmin, np.nanmax))
+    _, elevation, yaw = decompose(poses.camera[0])
+    return {
+        "title": title, "frames": frames, "rate": poses.meta["rate"] or bvh.DEFAULT_RATE,
+        "landmarks": LANDMARKS, "limbs": LIMBS.tolist(), "colours": LIMB_COLOURS, "tile": TILE_MM,
+        "extent": [*low.tolist(), *np.maximum(high, low + 1).tolist()],
+        "heading": float(yaw), "pitch": float(elevation),
+    }  # fmt: skip
+
+
+def _photo(image):
+    """({"data": a JPEG as URL, "width", "height"}, px of it per px of the image), or None."""
+    if image is None:
+        return None
+    factor = min(1.0, PHOTO_SIDE / max(image.shape[:2]))
+    size = [max(1, round(factor * side)) for side in image.shape[1::-1]]
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
+    url = "data:image/jpeg;base64," + base64.b64encode(data).decode()
+    return {"data": url, "width": size[0], "height": size[1]}, factor

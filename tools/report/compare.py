@@ -1,0 +1,129 @@
+"""Ours beside the paper's numbers: python -m tools.report.compare --out build/compare.
+
+Evaluates the lifting of true 2D landmarks, and the predictions in files (of `python -m
+tools.evaluate`, or any detector's landmarks, see tools/evaluate/predictions.py), under protocols 1, 2 and 3.
+Writes compare.json, compare.md and index.html. Where predictions do not fit the data their numbers
+are withheld, the page says why, and the exit status is 1.
+"""
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+import prior
+from prior import files
+from prior.program import one_line_errors
+from tools.evaluate import predictions, scoring, truth
+from tools.evaluate.predictions import PredictionError
+from tools.report import compare_page, page
+
+PUBLISHED = Path("tools/evaluate/published.json")
+TRUE_2D = "true 2D landmarks, lifted"
+
+
+def methods(named):
+    """The Methods of [(name, path)], after the true 2D landmarks; and Withheld for the files that
+    cannot be used."""
+    found, withheld = [scoring.Method(TRUE_2D, None)], []
+    for name, path in named:
+        try:
+            found.append(scoring.Method(name, predictions.load(path)))
+        except PredictionError as error:
+            withheld.append(scoring.Withheld(name, "all", "all", str(error)))
+    return found, withheld
+
+
+def summary(data, model_path, named, progress=iter):
+    """All that compare.json holds."""
+    frames = truth.load(data)
+    found, withheld = methods(named)
+    results, more = scoring.score_all(found, frames, prior.load(model_path), progress)
+    published = json.loads(PUBLISHED.read_text())
+    return {
+        "data": frames.source,
+        "human36m": frames.human36m,
+        "frames": len(frames),
+        "prior": str(model_path),
+        "predictions": {name: str(path) for name, path in named},
+        "results": [_with_published(r._asdict(), published, frames.human36m) for r in results],
+        "withheld": [reason._asdict() for reason in [*withheld, *more]],
+        "published": published,
+    }
+
+
+def _with_published(result, published, human36m):
+    """The result with the paper's own number of the same protocol and the difference to it; both
+    only on the paper's data."""
+    if human36m and result["what"] != "PCKh@0.5":
+        pixels = result["what"].startswith("2D")
+        key = "error_2d_px" if pixels else f"protocol_{result['protocol']}_mm"
+        row = published[key][-1]
+        result |= {"paper": row["average"], "difference": result["mean"] - row["average"]}
+        if "per_action" in row:
+            paper = dict(zip(published["actions"], row["per_action"], strict=True))
+            result["difference_by_action"] = {
+                a: value - paper[a] for a, value in result["by_action"].items() if a in paper
+            }
+    return result
+
+
+def finite(value):
+    """The value with NaN, which JSON does not have, as None."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write(out, found):
+    """compare.json, compare.md and index.html in the folder `out`."""
+    found = finite(found)
+    for name, make in (
+        ("compare.json", lambda: json.dumps(found, indent=1) + "\n"),
+        ("compare.md", lambda: page.as_markdown(compare_page.TITLE, compare_page.blocks(found))),
+        ("index.html", lambda: page.as_html(compare_page.TITLE, compare_page.blocks(found))),
+    ):
+        files.write(out / name, make())
+
+
+def named_file(text):
+    """NAME=FILE, or FILE, which is its own name."""
+    name, equals, path = text.partition("=")
+    return (name, Path(path)) if equals else (text, Path(text))
+
+
+@one_line_errors(ValueError, OSError)
+def main(arguments=None):
+    """Run from the command line; returns the exit status."""
+    parser = argparse.ArgumentParser("python -m tools.report.compare", description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, nargs="+", default=[Path("build/data/test.json")],
+                        help="annotations with 3D truth, or the folder of make h36m "
+                        "(default: build/data/test.json)")  # fmt: skip
+    parser.add_argument("--prior", type=Path, default=Path("build/prior.npz"),
+                        help="pose model (default: build/prior.npz)")  # fmt: skip
+    parser.add_argument("--predictions", type=named_file, nargs="*", default=[],
+                        metavar="NAME=FILE", help="landmarks or poses, .npz or JSON: what is in "
+                        "it says `pydoc tools.evaluate.predictions`")  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("build/compare"),
+                        help="folder to write into (default: build/compare)")  # fmt: skip
+    options = parser.parse_args(arguments)
+    interval = 1 if sys.stderr.isatty() else 10
+    found = summary(
+        options.data, options.prior, options.predictions,
+        lambda items: tqdm(items, "compare", unit="protocol", mininterval=interval),
+    )  # fmt: skip
+    write(options.out, found)
+    print(f"{len(found['results'])} results; wrote {options.out / 'index.html'}")
+    for reason in found["withheld"]:
+        print("withheld: {method}, protocol {protocol}, {what}: {reason}".format(**reason),
+              file=sys.stderr)  # fmt: skip
+    return 1 if found["withheld"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,313 @@
+"""The paper's figures 2 to 5, of our model and network: python -m tools.report.figures.
+
+2 the aligned training poses, 3 one image by stages, 4 results and failures, 5 landmarks before and
+after the fusion with the projected pose. Each as .png, .svg and .pdf, and all in index.html with
+what they show and how the images were chosen. Reads what `python -m tools.evaluate` left in a
+folder of build/eval, of a network with lifting.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import matplotlib.pyplot as plt
+import numpy as np
+from tqdm import tqdm
+
+import prior
+from prior import metrics, show
+from prior.files import replacing, write
+from prior.program import one_line_errors
+from prior.skeleton import LANDMARKS
+from python_layers import belief_maps
+from python_layers.data import annotations, crop
+from tools.report import page
+
+TITLE = "Figures as in the paper"
+FORMATS = ("png", "svg", "pdf")
+LANDMARK = "left wrist"  # whose maps figure 3 shows, as the paper's
+EXAMPLES = 5  # images of figure 4's rows; the paper's left half has five
+REFINED = 4  # images of figure 5
+# Our choice of what is typical: the share of each action's images with a lower 3D error.
+TYPICAL = 0.25
+
+
+class FigureError(Exception):
+    """Something that a figure needs is missing: what, and what makes it."""
+
+
+class Run(NamedTuple):
+    """A network's results on annotated people: predictions.npz and errors.json of its folder, and
+    the 3D error (M,) of each image, mm, hip aligned."""
+
+    people: annotations.Annotations
+    model: prior.PriorModel
+    predictions: dict
+    network: Path
+    weights: Path
+    error_mm: np.ndarray
+
+
+def load(evaluation, data, model):
+    """The Run in a folder of build/eval. Raises FigureError and what the readers raise."""
+    paths = [evaluation / name for name in ("predictions.npz", "errors.json")]
+    for path in paths:
+        if not path.is_file():
+            raise FigureError(f"{path}: no such file; run make eval NET=lite/lifting")
+    with np.load(paths[0], allow_pickle=False) as file:
+        predictions = dict(file)
+    people = annotations.load(data)
+    if "poses" not in predictions:
+        raise FigureError(f"{paths[0]}: expected a network with lifting, got one without poses")
+    if predictions["points"].shape[1] != len(people):
+        raise FigureError(
+            f"{paths[0]}: expected predictions of the {len(people)} people of {data}, got "
+            f"{predictions['points'].shape[1]}"
+        )
+    facts = json.loads(paths[1].read_text())
+    network, weights = Path(facts["network"]), Path(facts["weights"])
+    for path in (network, weights):
+        if not path.is_file():
+            raise FigureError(f"{path}: no such file, yet {paths[1]} is of it; evaluate again")
+    error = metrics.root_aligned(predictions["poses"][-1], people.poses_mm)
+    return Run(people, prior.load(model), predictions, network, weights, error)
+
+
+# What pictures are made of ----------------------------------------------------------------------
+
+
+def picture(people, i):
+    """The image of a record, RGB."""
+    return cv2.cvtColor(people.image(i), cv2.COLOR_BGR2RGB)
+
+
+def draw_image(cell, people, i, points=None, **style):
+    """The part of an image round its person, with landmarks (17, 2) px on it."""
+    cell.imshow(picture(people, i))
+    if points is not None:
+        show.draw_points(cell, points, **{"linewidth": 2} | style)
+    x, y, width, height = people.boxes[i]
+    half = 0.65 * max(width, height)
+    cell.set(xlim=(x + width / 2 - half, x + width / 2 + half),
+             ylim=(y + height / 2 + half, y + height / 2 - half))  # fmt: skip
+    cell.axis("off")
+
+
+def facing(people, i):
+    """The azimuth, degrees, from which draw_pose shows a pose as the camera sees it."""
+    right = people.rotations[i][0]
+    return np.rad2deg(np.arctan2(-right[2], right[0]))
+
+
+def draw_3d(cell, people, i, pose, turn=0.0, truth=True):
+    """A pose (17, 3) from the camera's side, or turned by degrees; pale and wide, the true one."""
+    azimuth = facing(people, i) + turn
+    if truth:
+        true = people.poses_mm[i] - people.poses_mm[i][metrics.ROOT]
+        show.draw_pose(cell, true, azimuth, alpha=0.3, linewidth=3)
+    show.draw_pose(cell, pose - pose[metrics.ROOT], azimuth)
+
+
+def name_of(people, i):
+    """Whom and what an image shows."""
+    return f"{people.subjects[i]} {people.actions[i]}"
+
+
+# The figures ------------------------------------------------------------------------------------
+
+
+def maps_of(run, i):
+    """What the stages of the network say of one image, a list of T each: maps (18, H, W) `beliefs`
+    and `fused`; `landmarks` (17, 2) px of the image, equation 5; `poses` (17, 3) mm, world."""
+    import caffe  # found by the path that make sets
+
+    caffe.set_mode_cpu()
+    net = caffe.Net(str(run.network), str(run.weights), caffe.TEST)
+    size = net.blobs["data"].shape[2]
+    frame = crop.frame(run.people.boxes[i], size)
+    intrinsics = run.people.intrinsics[i] if run.people.has_camera(i) else None
+    image = np.ascontiguousarray(picture(run.people, i)[..., ::-1])
+    inputs = {
+        "data": crop.input_blob(crop.warp(image, frame)),
+        "center_map": crop.centre_map(frame),
+        "camera": crop.camera(run.people.rotations[i], frame, intrinsics),
+    }
+    for name, value in inputs.items():
+        net.blobs[name].reshape(1, *net.blobs[name].shape[1:])
+        net.blobs[name].data[0] = value
+    net.forward()
+
+    def stages(name):
+        found = []
+        while f"{name}_stage{len(found) + 1}" in net.blobs:
+            found.append(net.blobs[f"{name}_stage{len(found) + 1}"].data[0].copy())
+        return found
+
+    stride = size // net.blobs["beliefs_stage1"].shape[2]
+    return {
+        "beliefs": stages("beliefs"),
+        "fused": stages("fused"),
+        "landmarks": [
+            crop.to_image(belief_maps.to_input(points, stride), frame)
+            for points in stages("landmarks")
+        ],
+        "poses": stages("pose"),
+    }
+
+
+def figure_2(run):
+    """The aligned training poses in 2D PCA, and the model."""
+    return show.figure(run.model)
+
+
+def by_stage(run, i):
+    """Figure 3: the projected skeleton, the maps of one landmark, and the 3D pose, by stage."""
+    found = maps_of(run, i)
+    count = len(found["poses"])
+    true = run.people.poses_mm[i] - run.people.poses_mm[i][metrics.ROOT]
+    figure, axes = plt.subplots(4, count, figsize=(2.6 * count + 1, 11), layout="constrained",
+                                squeeze=False)  # fmt: skip
+    landmark = LANDMARKS.index(LANDMARK)
+    top = max(maps[landmark].max() for maps in (*found["beliefs"], *found["fused"]))
+    errors = [metrics.landmark_error(p - p[metrics.ROOT], true) for p in found["poses"]]
+    azimuth = facing(run.people, i)
+    reach = 1.1 * max(np.abs(p - p[metrics.ROOT]).max() for p in found["poses"])
+    for t, column in enumerate(axes.T):
+        draw_image(column[0], run.people, i, found["landmarks"][t])
+        column[0].set_title(f"stage {t + 1}: 3D pose projected", fontsize=9)
+        for cell, name, title in ((column[1], "beliefs", "CNN's map"),
+                                  (column[2], "fused", "fused map")):  # fmt: skip
+            if t < len(found[name]):
+                cell.imshow(found[name][t][landmark], vmin=0, vmax=top, cmap="magma")
+                cell.set_title(f"{title}, {LANDMARK}", fontsize=9)
+            cell.axis("off")
+        pose = found["poses"][t] - found["poses"][t][metrics.ROOT]
+        show.draw_pose(column[3], pose, azimuth)
+        place = show.seen_from(pose, azimuth)
+        dots = column[3].scatter(*place.T, c=errors[t], s=30, cmap="viridis_r", vmin=0,
+                                 vmax=np.max(errors), zorder=3)  # fmt: skip
+        column[3].set(xlim=(-reach, reach), ylim=(-reach, reach))
+        column[3].set_title(f"3D pose, {errors[t].mean():.0f} mm", fontsize=9)
+    figure.colorbar(dots, ax=axes, label="error of the landmark in 3D, mm", shrink=0.3,
+                    anchor=(0, 0))  # fmt: skip
+    return figure
+
+
+def typical(run):
+    """For figure 4: of each action, the image at the quantile TYPICAL of its 3D errors."""
+    chosen = []
+    for action in dict.fromkeys(run.people.actions):
+        rows = np.flatnonzero(np.array(run.people.actions) == action)
+        order = rows[np.argsort(run.error_mm[rows], kind="stable")]
+        chosen.append(int(order[int(TYPICAL * (len(order) - 1))]))
+    return chosen[:EXAMPLES]
+
+
+def failures(run):
+    """For figure 4: of each action, the image with the largest 3D error."""
+    actions = np.array(run.people.actions)
+    return [int(max(np.flatnonzero(actions == a), key=lambda i: run.error_mm[i]))
+            for a in dict.fromkeys(run.people.actions)][:EXAMPLES]  # fmt: skip
+
+
+def figure_4(run):
+    """Images with 2D landmarks, and the 3D pose: an image of each action, then failures."""
+    columns = list(zip(typical(run), failures(run), strict=True))
+    figure, axes = plt.subplots(4, len(columns), figsize=(2.6 * len(columns), 10.5),
+                                layout="constrained", squeeze=False)  # fmt: skip
+    for column, pair in zip(axes.T, columns, strict=True):
+        for cells, i in ((column[:2], pair[0]), (column[2:], pair[1])):
+            draw_image(cells[0], run.people, i, run.predictions["points"][-1, i])
+            cells[0].set_title(name_of(run.people, i), fontsize=9)
+            draw_3d(cells[1], run.people, i, run.predictions["poses"][-1, i])
+            cells[1].set_title(f"{run.error_mm[i]:.0f} mm", fontsize=9)
+    return figure
+
+
+def refined(run):
+    """For figure 5: the images in which the last fusion lowers the 2D error most, of different
+    actions as far as there are: [(index, before, after)], px."""
+    before, after = (
+        np.nanmean(metrics.landmark_error(run.predictions[key][-1], run.people.points), axis=1)
+        for key in ("beliefs", "points")
+    )
+    order = np.argsort(after - before, kind="stable")
+    first = list({run.people.actions[i]: int(i) for i in order[::-1]}.values())
+    first = sorted(first, key=lambda i: after[i] - before[i])
+    rest = [int(i) for i in order if i not in first]
+    return [(i, float(before[i]), float(after[i])) for i in [*first, *rest][:REFINED]]
+
+
+def figure_5(run):
+    """Landmarks of the CNN's maps, and of those fused with the projected 3D pose."""
+    chosen = refined(run)
+    figure, axes = plt.subplots(len(chosen), 3, figsize=(8.4, 2.8 * len(chosen)),
+                                layout="constrained", squeeze=False)  # fmt: skip
+    for cells, (i, before, after) in zip(axes, chosen, strict=True):
+        for cell, points, title in (
+            (cells[0], run.predictions["beliefs"][-1, i], f"predicted, {before:.1f} px"),
+            (cells[1], run.predictions["points"][-1, i], f"refined, {after:.1f} px"),
+            (cells[2], run.people.points[i], f"true: {name_of(run.people, i)}"),
+        ):
+            draw_image(cell, run.people, i, points)
+            cell.set_title(title, fontsize=9)
+    return figure
+
+
+def make(run, data):
+    """Yields (name, figure, what it shows) of each figure."""
+    seen = f"Images: {data}. Bold: predicted; pale and wide: true. Red: the person's left."
+    yield "figure_2", figure_2(run), (
+        "Figure 2. The training poses after alignment, by 2D PCA, with some of their skeletons and "
+        "the seeds of the mixture; right, each component's mean and first modes.")  # fmt: skip
+    i = int(np.argsort(run.error_mm, kind="stable")[int(0.1 * (len(run.error_mm) - 1))])
+    yield "figure_3", by_stage(run, i), (
+        f"Figure 3. One image by stage ({name_of(run.people, i)}, the first decile of the final 3D "
+        "error): the 3D pose projected into it, the maps of one landmark before and after fusion, "
+        "and the 3D pose from the camera's side with the error of each landmark, hip aligned. "
+        + seen)  # fmt: skip
+    yield "figure_4", figure_4(run), (
+        f"Figure 4. 2D landmarks and 3D pose: of each action the image at the {TYPICAL:.0%} "
+        "quantile of the 3D error (two upper rows), and the worst (two lower rows). " + seen)
+    share = np.mean([
+        a < b for a, b in zip(*(
+            np.nanmean(metrics.landmark_error(run.predictions[k][-1], run.people.points), axis=1)
+            for k in ("points", "beliefs")
+        ), strict=True)
+    ])  # fmt: skip
+    yield "figure_5", figure_5(run), (
+        "Figure 5. Landmarks as the last stage's CNN predicts them, and refined with the projected "
+        "3D pose. These are the images that gain most, of different actions; the 2D error falls in "
+        f"{share:.0%} of all images. " + seen)  # fmt: skip
+
+
+@one_line_errors(FigureError, ValueError, KeyError, OSError,
+                 interrupted="every file that is there is whole")
+def main(arguments=None):
+    """Run from the command line; returns the exit status."""
+    parser = argparse.ArgumentParser("python -m tools.report.figures",
+                                     description=__doc__.split("\n")[0])  # fmt: skip
+    parser.add_argument("--eval", type=Path, default=Path("build/eval/lite-lifting"),
+                        help="folder that tools.evaluate wrote (default: build/eval/lite-lifting)")
+    parser.add_argument("--data", type=Path, default=Path("build/data/test.json"),
+                        help="annotations that were evaluated (default: build/data/test.json)")
+    parser.add_argument("--prior", type=Path, default=Path("build/prior.npz"),
+                        help="pose model (default: build/prior.npz)")  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("build/figures"), help="folder")
+    options = parser.parse_args(arguments)
+    run = load(options.eval, options.data, options.prior)
+    blocks = []
+    for name, figure, text in tqdm(make(run, options.data), "figures", 4, disable=None):
+        for suffix in FORMATS:
+            with replacing(options.out / f"{name}.{suffix}") as temporary:
+                figure.savefig(temporary, dpi=150)
+        blocks += [("figure", page.image(figure, text), text), ("text", text)]
+    write(options.out / "index.html", page.as_html(TITLE, blocks))
+    print(f"wrote {options.out / 'index.html'} and figures 2 to 5 as {', '.join(FORMATS)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

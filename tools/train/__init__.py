@@ -1,0 +1,1 @@
+"""Training by the caffe program: python -m tools.train."""

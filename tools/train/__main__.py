@@ -1,0 +1,201 @@
+"""Train a network with the caffe program: python -m tools.train SOLVER --out FOLDER.
+
+FOLDER gets: train.prototxt, solver.prototxt and inputs.json (what is run, on what), caffe.log (all
+that Caffe says), loss.csv (iteration, seconds, loss, and each stage's), loss.png (its curves),
+snapshots, and at the end final.caffemodel.
+Run it again after a stop, and it goes on from the last good snapshot. Ctrl-C makes one first. A
+run of another network, on other data or from other weights, that FOLDER holds is moved to
+FOLDER/before-1, -2, ...
+"""
+
+import argparse
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+from caffe.proto import caffe_pb2
+
+from prior.files import replacing, write
+from python_layers.data import annotations
+from tools.caffe_io import process as caffe_process
+from tools.caffe_io.files import CaffeFileError, read_state, read_text, read_weights
+from tools.caffe_io.process import ROOT, CaffeError, shown
+from tools.train import snapshots
+from tools.train.watch import Run, TrainingError
+
+INTERRUPTED = 130  # exit code of a program ended by Ctrl-C: 128 + SIGINT
+
+
+def main(argv=None):
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tools.train", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("solver", type=Path, help="a solver.prototxt")
+    parser.add_argument("--out", type=Path, required=True, help="folder for what comes out")
+    parser.add_argument("--iterations", type=int, help="instead of the solver's max_iter")
+    parser.add_argument(
+        "--resume",
+        default="auto",
+        metavar="auto|none|FILE",
+        help="auto: from FOLDER's last good snapshot, if it is of the same solver, network, data, "
+        "prior and weights to start from (default); none: from the start; a .solverstate",
+    )
+    parser.add_argument("--weights", type=Path, help="a .caffemodel to start from, where it fits")
+    parser.add_argument(
+        "--gpu", type=int, metavar="ID", help="train on this GPU, by a Caffe built for it"
+    )
+    arguments = parser.parse_args(argv)
+    try:
+        return train(**vars(arguments))
+    except (TrainingError, CaffeError, CaffeFileError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
+    """Train; returns 0, or 130 after an interruption. Paths are relative to where you are.
+
+    Raises TrainingError, CaffeError or CaffeFileError, with the reason in one line.
+    """
+    program = caffe_process.program()
+    out = out.resolve()
+    settings = read_text(solver, caffe_pb2.SolverParameter())
+    net = check_settings(solver, settings, iterations)
+    inputs = check_inputs(net)
+    if weights:
+        inputs["weights"] = digest(weights)
+    elif resume != "none" and any(out.glob("*.solverstate")):
+        before = json.loads((out / "inputs.json").read_text())
+        if "weights" in before:  # they need not be named again
+            inputs["weights"] = before["weights"]
+    out.mkdir(parents=True, exist_ok=True)
+    write_run(out, settings, net, inputs, resume)
+    shapes = caffe_process.dry_run(out / "train.prototxt")
+    state = snapshots.find_state(out, resume, shapes)
+    start = read_state(state).iteration if state else 0
+    check_disk(out, settings, shapes, start)
+
+    command = [program, "train", f"--solver={out / 'solver.prototxt'}"]
+    command += [] if gpu is None else [f"--gpu={gpu}"]  # stronger than the solver's CPU
+    if state:
+        print(f"goes on from iteration {start}: {shown(state)}")
+        command.append(f"--snapshot={state}")
+    elif weights:
+        command.append(f"--snapshot={snapshots.state_before(weights, out, settings, shapes)}")
+    if start < settings.max_iter:
+        stopped = Run(out, settings.max_iter, start, shapes).run(command)
+        if stopped:
+            return INTERRUPTED
+    final = out / f"snapshot_iter_{settings.max_iter}.caffemodel"
+    if not final.is_file():
+        raise TrainingError(f"{out} holds iteration {start}, beyond the {settings.max_iter} wanted")
+    with replacing(out / "final.caffemodel") as temporary:
+        shutil.copyfile(final, temporary)
+    print(f"{shown(out / 'final.caffemodel')}: iteration {settings.max_iter}")
+    print_fusion(read_weights(final))
+    return 0
+
+
+# Before Caffe runs
+
+
+def check_settings(solver, settings, iterations):
+    """Path of the solver's network. Fills in the iterations."""
+    if iterations is not None:
+        settings.max_iter = iterations
+    if settings.max_iter < 1:
+        raise TrainingError(f"{solver}: expected at least 1 iteration, got {settings.max_iter}")
+    if not settings.net or settings.test_iter:
+        raise TrainingError(f'{solver}: expected one network, as net: "...", and no test_iter')
+    if settings.display < 1:
+        raise TrainingError(f"{solver}: expected display >= 1: without it no loss is seen")
+    return ROOT / settings.net
+
+
+def check_inputs(net):
+    """{path: SHA-256} of the files that the layers read. Says what makes a missing one."""
+    inputs = {}
+    for layer in read_text(net, caffe_pb2.NetParameter()).layer:
+        if layer.type != "Python":
+            continue
+        try:
+            parameters = json.loads(layer.python_param.param_str or "{}")
+        except ValueError as error:
+            raise TrainingError(f"{net}: {layer.name}: param_str is no JSON: {error}") from None
+        if not isinstance(parameters, dict):
+            raise TrainingError(f"{net}: {layer.name}: param_str: expected a JSON object")
+        source = parameters.get("source", {})
+        needed = {name: "make data" for name in ([source] if isinstance(source, str) else source)}
+        if "model" in parameters:
+            needed[parameters["model"]] = "make prior"
+        for name, maker in needed.items():
+            if not (ROOT / name).is_file():
+                raise TrainingError(f"{name}: no such file; {layer.name} reads it; run {maker}")
+            inputs[name] = digest(ROOT / name)
+    return inputs
+
+
+def digest(path):
+    """SHA-256 of a file. Raises TrainingError where it cannot be read."""
+    try:
+        return annotations.digest(path)
+    except FileNotFoundError:
+        raise TrainingError(f"{shown(path)}: no such file") from None
+    except annotations.AnnotationError as error:
+        raise TrainingError(f"{shown(path)}: {error}") from None
+
+
+def write_run(out, settings, net, inputs, resume):
+    """Write what is run to the folder. Another run that it holds is put aside first."""
+    settings.net = shown(out / "train.prototxt")
+    settings.snapshot_prefix = shown(out / "snapshot")
+    texts = {"train.prototxt": net.read_text(), "inputs.json": json.dumps(inputs, indent=1)}
+    if (out / "solver.prototxt").is_file():
+        old = read_text(out / "solver.prototxt", caffe_pb2.SolverParameter())
+        for field in ("max_iter", "net", "snapshot_prefix"):
+            setattr(old, field, getattr(settings, field))
+        found = {name: (out / name).read_text() for name in texts if (out / name).is_file()}
+        if resume == "none" or resume == "auto" and (old != settings or found != texts):
+            put_aside(out)
+    for name, text in {**texts, "solver.prototxt": str(settings)}.items():
+        write(out / name, text)
+
+
+def put_aside(out):
+    """Move all files of a run into a new folder below its own."""
+    number = 1 + sum(1 for _ in out.glob("before-*"))
+    aside = out / f"before-{number}"
+    aside.mkdir()
+    for path in out.iterdir():
+        if path.is_file():
+            path.rename(aside / path.name)
+    print(f"starts anew; {shown(out)} held another training, now in {shown(aside)}")
+
+
+def check_disk(out, settings, shapes, start):
+    """Room for the snapshots to come."""
+    count = sum(int(np.prod(shape)) for blobs in shapes.values() for shape in blobs)
+    size = 4 * count * (1 + snapshots.histories(settings))
+    every = settings.snapshot or settings.max_iter
+    need = size * (max(0, settings.max_iter - start) // every + 2)
+    free = shutil.disk_usage(out).free
+    if need > free:
+        raise TrainingError(
+            f"{shown(out)}: the snapshots need {need >> 20} MiB, and {free >> 20} MiB are free: "
+            "make room, or make snapshots more rarely"
+        )
+
+
+def print_fusion(weights):
+    """Print equation 7's weight of each stage."""
+    for name, blobs in weights.items():
+        if match := re.fullmatch(r"fusion_stage(\d+)", name):
+            mean = float(np.mean(blobs[0]))
+            print(f"stage {match[1]}: fused = {mean:.3f} CNN maps + {1 - mean:.3f} projected maps")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

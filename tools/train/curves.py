@@ -1,0 +1,102 @@
+"""Curves of one or more trainings: python -m tools.train.curves FOLDER... --out curves.png.
+
+From each FOLDER/loss.csv: the loss, and where one training is drawn the loss of each stage.
+"""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from prior.files import replacing
+
+# Our choice: a stage's loss is that of one batch, so it is drawn as the mean of this many parts
+# of the training.
+PARTS = 60
+
+
+class CurveError(Exception):
+    """A table of losses that cannot be drawn, in one line."""
+
+
+def read(folder):
+    """Rows of FOLDER/loss.csv, as text. Raises CurveError."""
+    path = Path(folder) / "loss.csv"
+    try:
+        with open(path, newline="") as file:
+            return list(csv.DictReader(file))
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise CurveError(f"{path}: expected a table of losses: {error}") from None
+
+
+def draw(runs, out):
+    """Draw {name: rows of a loss.csv} into the image `out`; without a row nothing is drawn.
+
+    Raises CurveError.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    runs = {name: rows for name, rows in runs.items() if rows}
+    if not runs:
+        return
+    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    try:
+        for name, rows in runs.items():
+            axes.plot(*_column(name, rows, "loss"), label=name if len(runs) > 1 else "loss")
+        if len(runs) == 1:
+            ((name, rows),) = runs.items()
+            for column in dict.fromkeys(key for row in rows for key in row):
+                if column not in ("iteration", "seconds", "loss"):
+                    axes.plot(*_means(*_column(name, rows, column)), label=column, linewidth=1)
+        axes.set(xlabel="iteration", ylabel="loss", yscale="log")
+        axes.grid(alpha=0.3)
+        axes.legend()
+        with replacing(out) as temporary:
+            figure.savefig(temporary, dpi=120, format="png")
+    finally:
+        pyplot.close(figure)
+
+
+def _column(name, rows, column):
+    """Iterations and values, where there is a value above 0: the axis is logarithmic."""
+    try:
+        pairs = [(int(row["iteration"]), float(row[column])) for row in rows if row.get(column)]
+    except (KeyError, ValueError, TypeError) as error:
+        raise CurveError(f"{name}/loss.csv: expected numbers: {error}") from None
+    found = np.array([pair for pair in pairs if np.isfinite(pair[1]) and pair[1] > 0])
+    return found.reshape(-1, 2).T
+
+
+def _means(iterations, values):
+    """Both averaged over consecutive parts."""
+    parts = min(PARTS, max(1, len(values)))
+    return [[part.mean() for part in np.array_split(a, parts) if len(part)]
+            for a in (iterations, values)]  # fmt: skip
+
+
+def main(arguments=None):
+    """Run from the command line; returns the exit code."""
+    parser = argparse.ArgumentParser("python -m tools.train.curves", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="of a training")
+    parser.add_argument("--out", type=Path, required=True, help="the .png to write")
+    given = parser.parse_args(arguments)
+    try:
+        runs = {str(folder): read(folder) for folder in given.folders}
+        if not any(runs.values()):
+            raise CurveError(f"{given.folders[0]}/loss.csv: expected losses, got none")
+        draw(runs, given.out)
+    except (CurveError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(given.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

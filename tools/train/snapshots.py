@@ -1,0 +1,100 @@
+"""Snapshots of a training: read back, found, or made from weights alone."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from tools.caffe_io.files import (
+    CaffeFileError,
+    State,
+    copy_weights,
+    read_state,
+    read_weights,
+    write_state,
+)
+from tools.caffe_io.process import ROOT, shown
+
+DATA = "pose_data"  # its blob is a training's place in its data, no weight
+# Arrays that a solver keeps for each one of weights; others keep one.
+HISTORIES = {"Adam": 2, "AdaDelta": 2}
+
+
+def histories(settings):
+    """How many arrays of a weight's shape the solver keeps for each."""
+    return HISTORIES.get(settings.type, 1)
+
+
+def state_before(weights, out, settings, shapes):
+    """A .solverstate of iteration 0 with the layers of a .caffemodel that fit the network.
+
+    The paper: CPM's weights for all layers that exist there too, the others random (5.2). Not
+    caffe's --weights: it aborts where a name is the same and the shape another, and the Caffe
+    that the set-up compiles ignores it.
+    """
+    found = {name: [list(b.shape) for b in blobs] for name, blobs in read_weights(weights).items()}
+    fitting = {name for name, blobs in found.items() if shapes.get(name) == blobs}
+    fitting -= {DATA}
+    learned = set(shapes) - {DATA}
+    if not fitting:
+        raise CaffeFileError(f"{weights}: none of its layers fits the network, by name and shape")
+    print(f"{weights}: {len(fitting)} of the network's {len(learned)} layers start from it", end="")
+    print(f"; new: {', '.join(sorted(learned - fitting))}" if learned - fitting else "")
+    copy_weights(out / "weights.caffemodel", (weights, fitting))
+    arrays = [np.zeros(shape, np.float32) for blobs in shapes.values() for shape in blobs]
+    history = arrays * histories(settings)
+    state = State(0, shown(out / "weights.caffemodel"), history)
+    write_state(out / "weights.solverstate", state)
+    return out / "weights.solverstate"
+
+
+def find_state(out, resume, shapes):
+    """The .solverstate to go on from, or None. Renames what is broken in the folder."""
+    if resume == "none":
+        return None
+    if resume != "auto":
+        check_snapshot(Path(resume), shapes)
+        return Path(resume).resolve()
+    states = {}
+    for path in out.glob("snapshot_iter_*.solverstate"):
+        if match := re.fullmatch(r"snapshot_iter_(\d+)", path.stem):
+            states[int(match[1])] = path
+    for _, path in sorted(states.items(), reverse=True):
+        if snapshot_is_good(path, shapes):
+            return path
+    return None
+
+
+def snapshot_is_good(state, shapes):
+    """Whether a snapshot reads back; if not, it is renamed aside and named in one line."""
+    try:
+        check_snapshot(state, shapes)
+        return True
+    except CaffeFileError as error:
+        for path in (state, state.with_suffix(".caffemodel")):
+            if path.exists():
+                path.rename(f"{path}.broken")
+        tqdm.write(f"warning: {error}; put aside as {state.stem}.*.broken", file=sys.stderr)
+        return False
+
+
+def check_snapshot(state, shapes):
+    """Read a state and its weights back. Raises CaffeFileError."""
+    found = read_state(state)
+    expected = [shape for blobs in shapes.values() for shape in blobs]
+    history = [list(array.shape) for array in found.history]
+    # Caffe keeps the histories flat or shaped, all of the first kind before the second's.
+    if not history or len(history) % len(expected):
+        raise CaffeFileError(
+            f"{state}: expected the history of {len(expected)} arrays, found {len(history)}"
+        )
+    weights = ROOT / found.weights
+    layers = read_weights(weights)
+    for name, blobs in shapes.items():
+        got = [list(blob.shape) for blob in layers.get(name, ())]
+        if got != blobs:
+            raise CaffeFileError(f"{weights}: {name}: expected weights of {blobs}, found {got}")
+        if not all(np.isfinite(blob).all() for blob in layers[name]):
+            raise CaffeFileError(f"{weights}: {name}: its weights are not finite")
