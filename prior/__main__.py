@@ -72,10 +72,16 @@ def fit(options):
     meta |= {"licence": options.licence} if options.licence else {}
     with _Progress(options.basis, interval) as progress:
         model = prior.fit(
-            poses, components=options.components, basis=options.basis, solver=options.solver,
-            seed=options.seed, restarts=options.restarts, stop_distance=options.stop_distance,
-            progress=progress, meta=meta,
-        )  # fmt: skip
+            poses,
+            components=options.components,
+            basis=options.basis,
+            solver=options.solver,
+            seed=options.seed,
+            restarts=options.restarts,
+            stop_distance=options.stop_distance,
+            progress=progress,
+            meta=meta,
+        )
     model.save(options.out)
     print(show.describe(model))
     print(f"wrote {options.out}")
@@ -91,16 +97,26 @@ def select(options):
     found = []
     poses, others = (np.concatenate([clip.poses for clip in part]) for part in (train, held_out))
     for candidate in tqdm(
-        selection.select(poses, others, options.components, options.basis, solver=options.solver,
-                         seed=options.seed),
-        desc="select", total=len(options.components) * len(options.basis), mininterval=interval,
-    ):  # fmt: skip
+        selection.select(
+            poses,
+            others,
+            options.components,
+            options.basis,
+            solver=options.solver,
+            seed=options.seed,
+        ),
+        desc="select",
+        total=len(options.components) * len(options.basis),
+        mininterval=interval,
+    ):
         found.append(candidate)
         tqdm.write("{:4d} {:4d} {:28.2f} {:43.1f}".format(*candidate[:4]))
     likeliest = max(found, key=lambda candidate: candidate.log_likelihood)
     best = min(found, key=lambda candidate: candidate.mpjpe_mm)
-    print(f"highest likelihood: K = {likeliest.components}, J = {likeliest.basis}; "
-          f"lowest lifting error: K = {best.components}, J = {best.basis}")  # fmt: skip
+    print(
+        f"highest likelihood: K = {likeliest.components}, J = {likeliest.basis}; "
+        f"lowest lifting error: K = {best.components}, J = {best.basis}"
+    )
     if options.out:
         result = {
             "fitted_to": _describe_clips(train),
@@ -108,9 +124,10 @@ def select(options):
             "held_out_by": options.hold_out,
             "protocol": "log likelihood per normalised pose at its most probable yaw; MPJPE "
             "root-aligned, known limb scale, true 2D, a camera for each pose",
-            "candidates": [dict(zip(candidate._fields[:4], candidate, strict=False))
-                           for candidate in found],
-        }  # fmt: skip
+            "candidates": [
+                dict(zip(candidate._fields[:4], candidate, strict=False)) for candidate in found
+            ],
+        }
         write(options.out, json.dumps(result, indent=1) + "\n")
         print(f"wrote {options.out}")
 
@@ -151,14 +168,18 @@ def read_points(path):
     except (OSError, ValueError) as error:
         raise PoseError(f"{path}: expected points as JSON or .npz, found {error}") from None
     if not isinstance(values, dict) or "points" not in values:
-        raise PoseError(f"{path}: expected 'points', N x 17 x 2, px, and maybe 'camera', "
-                        "'confidence' and 'landmarks'")  # fmt: skip
+        raise PoseError(
+            f"{path}: expected 'points', N x 17 x 2, px, and maybe 'camera', "
+            "'confidence' and 'landmarks'"
+        )
     names = values.get("landmarks")
     if names is not None and tuple(str(name) for name in names) != LANDMARKS:
         raise PoseError(f"{path}: landmarks: expected {list(LANDMARKS)}, got {list(names)}")
     try:
-        return [None if values.get(key) is None else np.asarray(values[key], dtype=float)
-                for key in ("points", "camera", "confidence")]  # fmt: skip
+        return [
+            None if values.get(key) is None else np.asarray(values[key], dtype=float)
+            for key in ("points", "camera", "confidence")
+        ]
     except (TypeError, ValueError):
         raise PoseError(f"{path}: expected arrays of numbers, all rows alike") from None
 
@@ -178,24 +199,40 @@ def lift(options):
 
 
 def _add_clips(sub):
-    sub.add_argument("clips", nargs="+", type=Path, metavar="CLIP_OR_FOLDER",
-                     help="motion capture, or folders of it: Acclaim .amc with .asf, .bvh, "
-                     "Human3.6M (D3_Positions/*.cdf or data_3d_h36m.npz), DeepMimic .txt, "
-                     ".npz with poses_mm and rate")  # fmt: skip
-    sub.add_argument("--joint-map", type=Path, metavar="JSON",
-                     help="where the landmarks are on the skeleton of .bvh files, if no table "
-                     "knows it: see prior/README.md")  # fmt: skip
-    sub.add_argument("--rate", type=float, metavar="HZ",
-                     help="leave out frames down to this rate")  # fmt: skip
-    sub.add_argument("--min-change", type=float, metavar="MM",
-                     help="leave out frames in which no landmark moved so far from the last one "
-                     "kept, apart from walking and turning")  # fmt: skip
+    sub.add_argument(
+        "clips",
+        nargs="+",
+        type=Path,
+        metavar="CLIP_OR_FOLDER",
+        help="motion capture, or folders of it: Acclaim .amc with .asf, .bvh, "
+        "Human3.6M (D3_Positions/*.cdf or data_3d_h36m.npz), DeepMimic .txt, "
+        ".npz with poses_mm and rate",
+    )
+    sub.add_argument(
+        "--joint-map",
+        type=Path,
+        metavar="JSON",
+        help="where the landmarks are on the skeleton of .bvh files, if no table "
+        "knows it: see prior/README.md",
+    )
+    sub.add_argument("--rate", type=float, metavar="HZ", help="leave out frames down to this rate")
+    sub.add_argument(
+        "--min-change",
+        type=float,
+        metavar="MM",
+        help="leave out frames in which no landmark moved so far from the last one "
+        "kept, apart from walking and turning",
+    )
     sub.add_argument("--seed", type=int, default=0, help="of the subsamples")
 
 
 def _add_solver(sub, default):
-    sub.add_argument("--solver", choices=alignment.SOLVERS, default=default,
-                     help="of the yaws: as published, or the global minimum")  # fmt: skip
+    sub.add_argument(
+        "--solver",
+        choices=alignment.SOLVERS,
+        default=default,
+        help="of the yaws: as published, or the global minimum",
+    )
 
 
 def _parser():
@@ -209,10 +246,18 @@ def _parser():
     sub.add_argument("--components", type=int, default=fitting.COMPONENTS, help="K, at most")
     sub.add_argument("--basis", type=int, default=fitting.BASIS, help="J")
     _add_solver(sub, "ceres")
-    sub.add_argument("--stop-distance", type=float, default=mixture.STOP_DISTANCE,
-                     help="seeds are this far apart, in limb scales")  # fmt: skip
-    sub.add_argument("--restarts", type=int, default=1,
-                     help="EM from the seeds of so many subsamples, the likeliest kept")
+    sub.add_argument(
+        "--stop-distance",
+        type=float,
+        default=mixture.STOP_DISTANCE,
+        help="seeds are this far apart, in limb scales",
+    )
+    sub.add_argument(
+        "--restarts",
+        type=int,
+        default=1,
+        help="EM from the seeds of so many subsamples, the likeliest kept",
+    )
     sub.add_argument("--licence", help="of the data, kept in the model file")
     sub.set_defaults(run=fit)
 
@@ -220,8 +265,12 @@ def _parser():
     _add_clips(sub)
     sub.add_argument("--components", type=int, nargs="+", default=[1, 3, 6], help="K to try")
     sub.add_argument("--basis", type=int, nargs="+", default=[5, 10, 25], help="J to try")
-    sub.add_argument("--hold-out", choices=("subject", "clip"), default="subject",
-                     help=f"{selection.SHARE:.0%} of these are held out")  # fmt: skip
+    sub.add_argument(
+        "--hold-out",
+        choices=("subject", "clip"),
+        default="subject",
+        help=f"{selection.SHARE:.0%} of these are held out",
+    )
     _add_solver(sub, "closed-form")
     sub.add_argument("--out", type=Path, help="the table as JSON")
     sub.set_defaults(run=select)
@@ -233,18 +282,32 @@ def _parser():
 
     sub = commands.add_parser("lift", help=lift.__doc__, description=lift.__doc__, **shared)
     sub.add_argument("model", type=Path)
-    sub.add_argument("points", type=Path, help="JSON or .npz with 'points' (N x 17 x 2, px), and "
-                     "maybe 'camera' (3 x 3 or N x 3 x 3) and 'confidence' (N x 17)")  # fmt: skip
+    sub.add_argument(
+        "points",
+        type=Path,
+        help="JSON or .npz with 'points' (N x 17 x 2, px), and "
+        "maybe 'camera' (3 x 3 or N x 3 x 3) and 'confidence' (N x 17)",
+    )
     sub.add_argument("--out", type=Path, required=True, help="poses to write (.npz)")
     sub.add_argument("--rotations", type=int, default=lifting.ROTATIONS, help="enumerated")
-    sub.add_argument("--noise-mm", type=float, default=lifting.NOISE_MM,
-                     help="of the 2D landmarks, at the body")  # fmt: skip
-    sub.add_argument("--refine", action="store_true",
-                     help="from the best enumerated rotations to the best in between")
-    sub.add_argument("--tilt", action="store_true",
-                     help="search the camera's elevation and roll, for photos of unknown cameras")
-    sub.add_argument("--deviation", action="store_true",
-                     help="write each landmark's standard deviation, deviation_mm, too")
+    sub.add_argument(
+        "--noise-mm", type=float, default=lifting.NOISE_MM, help="of the 2D landmarks, at the body"
+    )
+    sub.add_argument(
+        "--refine",
+        action="store_true",
+        help="from the best enumerated rotations to the best in between",
+    )
+    sub.add_argument(
+        "--tilt",
+        action="store_true",
+        help="search the camera's elevation and roll, for photos of unknown cameras",
+    )
+    sub.add_argument(
+        "--deviation",
+        action="store_true",
+        help="write each landmark's standard deviation, deviation_mm, too",
+    )
     sub.set_defaults(run=lift)
 
     text = import_model.__doc__

@@ -80,9 +80,7 @@ def toward(rotation, intrinsics, pixel):
     ray = np.linalg.solve(intrinsics, [pixel[0], pixel[1], 1.0])
     ray /= np.linalg.norm(ray)
     axis = np.cross(ray, [0.0, 0.0, 1.0])
-    cross = np.array(
-        [[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]]
-    )
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
     # Rodrigues' formula for the smallest rotation that takes the ray to the axis (0, 0, 1).
     return (np.eye(3) + cross + cross @ cross / (1 + ray[2])) @ rotation
 

@@ -36,8 +36,13 @@ def read(path):
         raise ModelFileError(
             f"{path}: expected a .mat file with mu, e and sigma, got {error!r}"
         ) from None
-    if mu.ndim != 2 or e.ndim != 3 or mu.shape[1] != 3 * L or e.shape[::2] != mu.shape \
-            or sigma.shape != (len(mu), e.shape[1] + 1):  # fmt: skip
+    if (
+        mu.ndim != 2
+        or e.ndim != 3
+        or mu.shape[1] != 3 * L
+        or e.shape[::2] != mu.shape
+        or sigma.shape != (len(mu), e.shape[1] + 1)
+    ):
         raise ModelFileError(
             f"{path}: expected mu (K, {3 * L}), e (K, J, {3 * L}) and sigma (K, J + 1), "
             f"got {mu.shape}, {e.shape} and {sigma.shape}"

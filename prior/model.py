@@ -154,8 +154,10 @@ def _check(arrays, path):
     sizes = {}
     for name, shape in _SHAPES.items():
         found = arrays[name].shape
-        expected = tuple(sizes.setdefault(s, n) if isinstance(s, str) else s
-                         for s, n in zip(shape, found, strict=False))  # fmt: skip
+        expected = tuple(
+            sizes.setdefault(s, n) if isinstance(s, str) else s
+            for s, n in zip(shape, found, strict=False)
+        )
         if len(found) != len(shape) or found != expected:
             fail(name, f"shape {shape} with {sizes}", found)
         text = name in ("landmarks", "meta")

@@ -43,10 +43,12 @@ def room(poses, seed):
     truth[..., 1] -= truth[..., 1].min(axis=1, keepdims=True)
     place = CAMERAS_MM[random.integers(len(CAMERAS_MM), size=count)]
     fixed = {tuple(p): look_at(p, TARGET_MM) for p in CAMERAS_MM}
-    cameras = np.stack([
-        toward(fixed[tuple(p)], INTRINSICS, _project(c[None] - p, fixed[tuple(p)])[0])
-        for p, c in zip(place, truth.mean(axis=1), strict=True)
-    ])  # fmt: skip
+    cameras = np.stack(
+        [
+            toward(fixed[tuple(p)], INTRINSICS, _project(c[None] - p, fixed[tuple(p)])[0])
+            for p, c in zip(place, truth.mean(axis=1), strict=True)
+        ]
+    )
     return Scene(truth, _project(truth - place[:, None], cameras), cameras)
 
 

@@ -108,6 +108,9 @@ def select(train, held_out, components, basis, **options):
     for size in basis:
         for model in fit_each(train, components, basis=size, **options):
             yield Candidate(
-                model.components, size, float(log_likelihood(model, held_out).mean()),
-                lifting_error(model, chosen), model,
-            )  # fmt: skip
+                model.components,
+                size,
+                float(log_likelihood(model, held_out).mean()),
+                lifting_error(model, chosen),
+                model,
+            )

@@ -58,8 +58,13 @@ def draw_aligned_poses(axes, model):
     seeds = (model.seeds.reshape(len(model.seeds), -1) - mean) @ axes2.T
     component = components_of(model, model.sample.astype(float)).argmax(axis=1)
     for k in range(model.components):
-        axes.scatter(*flat[component == k].T, s=6, color=COLOURS[k % len(COLOURS)], alpha=0.5,
-                     label=f"component {k + 1}, weight {model.weight[k]:.2f}")  # fmt: skip
+        axes.scatter(
+            *flat[component == k].T,
+            s=6,
+            color=COLOURS[k % len(COLOURS)],
+            alpha=0.5,
+            label=f"component {k + 1}, weight {model.weight[k]:.2f}",
+        )
     axes.scatter(*seeds.T, s=130, facecolors="none", edgecolors="black", label="seeds")
     size = 0.12 * np.ptp(flat, axis=0).max()
     chosen = mixture.greedy_seeds(flat, 14, 0.8 * size)
@@ -105,8 +110,14 @@ def landmarks_figure(pose):
             if azimuth and LANDMARKS[i].startswith(("left", "right hip", "right shoulder")):
                 continue
             side = -1 if not azimuth and LANDMARKS[i].startswith("right") else 1
-            cell.annotate(f"{i} {LANDMARKS[i]}", (x, y), (6 * side, 3 if i else 12), fontsize=9,
-                          textcoords="offset points", ha="right" if side < 0 else "left")
+            cell.annotate(
+                f"{i} {LANDMARKS[i]}",
+                (x, y),
+                (6 * side, 3 if i else 12),
+                fontsize=9,
+                textcoords="offset points",
+                ha="right" if side < 0 else "left",
+            )
         low = np.array([across.min() - 250, pose[:, 1].min() - 60])
         for way, name in zip(np.eye(2), axes, strict=True):
             cell.quiver(*low, *(200 * way), angles="xy", scale_units="xy", scale=1, width=0.006)

@@ -109,36 +109,82 @@ HUMAN36M = LandmarkSet("Human3.6M 17", LANDMARKS, {name: name for name in LANDMA
 COCO = LandmarkSet(
     "COCO 17",
     ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
-    + tuple(f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-            for side in ("left", "right")),
+    + tuple(
+        f"{side}_{part}"
+        for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+        for side in ("left", "right")
+    ),
     _two_sided(
         {part: "{side}_" + limb for part, limb in zip(_PARTS, _LIMBS, strict=True)},
-        {"hip": ("left_hip", "right_hip"), "neck": ("left_shoulder", "right_shoulder"),
-         "nose": "nose"},
+        {
+            "hip": ("left_hip", "right_hip"),
+            "neck": ("left_shoulder", "right_shoulder"),
+            "nose": "nose",
+        },
     ),
-)  # fmt: skip
+)
 
 # The neck is the thorax, which lies between the shoulders; the upper neck has no counterpart.
 MPII = LandmarkSet(
     "MPII 16",
-    ("right ankle", "right knee", "right hip", "left hip", "left knee", "left ankle", "pelvis",
-     "thorax", "upper neck", "head top", "right wrist", "right elbow", "right shoulder",
-     "left shoulder", "left elbow", "left wrist"),
+    (
+        "right ankle",
+        "right knee",
+        "right hip",
+        "left hip",
+        "left knee",
+        "left ankle",
+        "pelvis",
+        "thorax",
+        "upper neck",
+        "head top",
+        "right wrist",
+        "right elbow",
+        "right shoulder",
+        "left shoulder",
+        "left elbow",
+        "left wrist",
+    ),
     _two_sided(
         {part: "{side} " + limb for part, limb in zip(_PARTS, _LIMBS, strict=True)},
         {"hip": "pelvis", "neck": "thorax", "head top": "head top"},
     ),
-)  # fmt: skip
+)
 
-_OPENPOSE_LIMBS = {part: "{S}" + limb.capitalize()
-                   for part, limb in zip(_PARTS, _LIMBS, strict=True)}  # fmt: skip
+_OPENPOSE_LIMBS = {
+    part: "{S}" + limb.capitalize() for part, limb in zip(_PARTS, _LIMBS, strict=True)
+}
 BODY_25 = LandmarkSet(
     "OpenPose BODY_25",
-    ("Nose", "Neck", "RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist", "MidHip",
-     "RHip", "RKnee", "RAnkle", "LHip", "LKnee", "LAnkle", "REye", "LEye", "REar", "LEar",
-     "LBigToe", "LSmallToe", "LHeel", "RBigToe", "RSmallToe", "RHeel"),
+    (
+        "Nose",
+        "Neck",
+        "RShoulder",
+        "RElbow",
+        "RWrist",
+        "LShoulder",
+        "LElbow",
+        "LWrist",
+        "MidHip",
+        "RHip",
+        "RKnee",
+        "RAnkle",
+        "LHip",
+        "LKnee",
+        "LAnkle",
+        "REye",
+        "LEye",
+        "REar",
+        "LEar",
+        "LBigToe",
+        "LSmallToe",
+        "LHeel",
+        "RBigToe",
+        "RSmallToe",
+        "RHeel",
+    ),
     _two_sided(_OPENPOSE_LIMBS, {"hip": "MidHip", "neck": "Neck", "nose": "Nose"}),
-)  # fmt: skip
+)
 OPENPOSE_COCO = LandmarkSet(
     "OpenPose COCO 18",
     tuple(name for name in BODY_25.names[:19] if name != "MidHip"),
@@ -152,20 +198,48 @@ def _sided(*parts):
 
 MEDIAPIPE = LandmarkSet(
     "MediaPipe 33",
-    ("nose", "left eye (inner)", "left eye", "left eye (outer)", "right eye (inner)", "right eye",
-     "right eye (outer)")
-    + _sided("ear") + ("mouth (left)", "mouth (right)")
-    + _sided("shoulder", "elbow", "wrist", "pinky", "index", "thumb", "hip", "knee", "ankle",
-             "heel", "foot index"),
+    (
+        "nose",
+        "left eye (inner)",
+        "left eye",
+        "left eye (outer)",
+        "right eye (inner)",
+        "right eye",
+        "right eye (outer)",
+    )
+    + _sided("ear")
+    + ("mouth (left)", "mouth (right)")
+    + _sided(
+        "shoulder",
+        "elbow",
+        "wrist",
+        "pinky",
+        "index",
+        "thumb",
+        "hip",
+        "knee",
+        "ankle",
+        "heel",
+        "foot index",
+    ),
     _two_sided(
         {part: "{side} " + limb for part, limb in zip(_PARTS, _LIMBS, strict=True)},
-        {"hip": ("left hip", "right hip"), "neck": ("left shoulder", "right shoulder"),
-         "nose": "nose"},
+        {
+            "hip": ("left hip", "right hip"),
+            "neck": ("left shoulder", "right shoulder"),
+            "nose": "nose",
+        },
     ),
-)  # fmt: skip
+)
 
-LANDMARK_SETS = {"human36m": HUMAN36M, "coco": COCO, "mpii": MPII, "body25": BODY_25,
-                 "openpose-coco": OPENPOSE_COCO, "mediapipe": MEDIAPIPE}  # fmt: skip
+LANDMARK_SETS = {
+    "human36m": HUMAN36M,
+    "coco": COCO,
+    "mpii": MPII,
+    "body25": BODY_25,
+    "openpose-coco": OPENPOSE_COCO,
+    "mediapipe": MEDIAPIPE,
+}
 
 
 def find_set(names):

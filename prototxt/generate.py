@@ -143,9 +143,7 @@ def judge(n, t, maps):
 
 def lift(n, m, maps, suffix, train, c):
     """Equation 4: maps to landmarks (N,17,2) px of the maps and, deployed, pose (N,17,3) mm."""
-    parameters = dict(
-        model=c.prior, rotations=ROTATIONS, subpixel=m.subpixel, backward=c.backward
-    )
+    parameters = dict(model=c.prior, rotations=ROTATIONS, subpixel=m.subpixel, backward=c.backward)
     if c.backward != "none":
         parameters["sigma"] = m.label_sigma / m.stride
     tops = python(
@@ -320,8 +318,14 @@ def main():
     parser.add_argument("--fusion", choices=("stage", "landmark", "fixed"), default="stage")
     parser.add_argument("--prior", default=PRIOR, help=f"pose model (default: {PRIOR})")
     parser.add_argument("--seed", type=int, default=SEED, help=f"default: {SEED}")
-    parser.add_argument("--data", nargs="+", type=share, default=None, metavar="FILE[=SHARE]",
-                        help="to train on (default: build/data/train.json)")  # fmt: skip
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        type=share,
+        default=None,
+        metavar="FILE[=SHARE]",
+        help="to train on (default: build/data/train.json)",
+    )
     options = vars(parser.parse_args())
     options["data"] = sources(options["data"])
     check, out = options.pop("check"), options.pop("out")

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import time
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-                None)  # fmt: skip
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 # Chromium reads commands from descriptor 3 and answers on 4.
 _LAUNCH = """
 import fcntl, os, sys
@@ -32,11 +33,25 @@ class Browser:
         read, self._write = os.pipe()
         self._read, write = os.pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _LAUNCH, str(read), str(write), CHROMIUM, "--headless",
-             "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={self._profile}",
-             "--remote-debugging-pipe", "about:blank"],
-            pass_fds=(read, write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-c",
+                _LAUNCH,
+                str(read),
+                str(write),
+                CHROMIUM,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--no-first-run",
+                f"--user-data-dir={self._profile}",
+                "--remote-debugging-pipe",
+                "about:blank",
+            ],
+            pass_fds=(read, write),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(read), os.close(write)
         self._session = None
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -84,16 +99,22 @@ class Browser:
 
     def open(self, url, width, height, mobile=False):
         """Load a page in a window of this size, px."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
-                  deviceScaleFactor=2 if mobile else 1, mobile=mobile)  # fmt: skip
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=2 if mobile else 1,
+            mobile=mobile,
+        )
         self.call("Emulation.setTouchEmulationEnabled", enabled=mobile)
         self.call("Page.navigate", url=url)
         self.wait(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
 
     def value(self, expression):
         """What JavaScript gives, waited for if it is a promise."""
-        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True,
-                           awaitPromise=True)  # fmt: skip
+        result = self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         return result["result"].get("value")
 
     def wait(self, expression, seconds=20):

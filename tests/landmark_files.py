@@ -63,10 +63,14 @@ def openpose(folder, points):
 def coco_results(path, points):
     """COCO results: a list with an image_id for each frame."""
     rows = in_set(points, COCO)
-    path.write_text(json.dumps([
-        {"image_id": i, "category_id": 1, "keypoints": row.ravel().tolist(), "score": 1.0}
-        for i, row in enumerate(rows)
-    ]))  # fmt: skip
+    path.write_text(
+        json.dumps(
+            [
+                {"image_id": i, "category_id": 1, "keypoints": row.ravel().tolist(), "score": 1.0}
+                for i, row in enumerate(rows)
+            ]
+        )
+    )
     return path
 
 
@@ -74,22 +78,41 @@ def coco_annotations(path, points):
     """COCO annotations: images, a category, v of 0 or 2."""
     rows = in_set(points, COCO)
     rows[..., 2] = 2 * (rows[..., 2] > 0)
-    path.write_text(json.dumps({
-        "images": [{"id": 100 + i, "file_name": f"{i}.jpg"} for i in range(len(rows))],
-        "categories": [{"name": "person", "keypoints": list(COCO.names)}],
-        "annotations": [{"image_id": 100 + i, "keypoints": row.ravel().tolist(), "iscrowd": 0,
-                         "num_keypoints": 12} for i, row in enumerate(rows)],
-    }))  # fmt: skip
+    path.write_text(
+        json.dumps(
+            {
+                "images": [{"id": 100 + i, "file_name": f"{i}.jpg"} for i in range(len(rows))],
+                "categories": [{"name": "person", "keypoints": list(COCO.names)}],
+                "annotations": [
+                    {
+                        "image_id": 100 + i,
+                        "keypoints": row.ravel().tolist(),
+                        "iscrowd": 0,
+                        "num_keypoints": 12,
+                    }
+                    for i, row in enumerate(rows)
+                ],
+            }
+        )
+    )
     return path
 
 
 def mpii(path, points):
     """The list of joints that is in use for MPII."""
     rows = in_set(points, MPII)
-    path.write_text(json.dumps([
-        {"image": f"{i}.jpg", "joints": row[:, :2].tolist(), "joints_vis": (row[:, 2] > 0).tolist()}
-        for i, row in enumerate(rows)
-    ]))  # fmt: skip
+    path.write_text(
+        json.dumps(
+            [
+                {
+                    "image": f"{i}.jpg",
+                    "joints": row[:, :2].tolist(),
+                    "joints_vis": (row[:, 2] > 0).tolist(),
+                }
+                for i, row in enumerate(rows)
+            ]
+        )
+    )
     return path
 
 

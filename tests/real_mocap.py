@@ -61,5 +61,8 @@ def bone_lengths(poses, bones):
     return np.linalg.norm(poses[:, a] - poses[:, b], axis=-1)
 
 
-RIGID = [(f"{side} {a}", f"{side} {b}") for side in ("left", "right") for a, b in
-         (("hip", "knee"), ("knee", "foot"), ("shoulder", "elbow"))]  # fmt: skip
+RIGID = [
+    (f"{side} {a}", f"{side} {b}")
+    for side in ("left", "right")
+    for a, b in (("hip", "knee"), ("knee", "foot"), ("shoulder", "elbow"))
+]

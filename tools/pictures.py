@@ -57,8 +57,9 @@ class Source:
         video.release()
         expected = self._lengths[file][0]
         if number < expected or not number:
-            self.problems.append(f"{file}: expected a video of {expected} frames, it broke off "
-                                 f"after {number}")  # fmt: skip
+            self.problems.append(
+                f"{file}: expected a video of {expected} frames, it broke off after {number}"
+            )
 
 
 def _length(file):

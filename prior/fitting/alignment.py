@@ -112,12 +112,14 @@ def distances(rows, model):
     to_mean = fixed[:, size]
     fixed = fixed[:, :size] - basis @ model.mean
     cosine, sine = _dot(real, real), _dot(imaginary, imaginary)
-    harmonics = np.stack([
-        -2 * (_dot(fixed, real) + to_mean_real / noise),
-        2 * (_dot(fixed, imaginary) + to_mean_imaginary / noise),
-        (sine - cosine) / 2,
-        _dot(real, imaginary),
-    ])  # fmt: skip
+    harmonics = np.stack(
+        [
+            -2 * (_dot(fixed, real) + to_mean_real / noise),
+            2 * (_dot(fixed, imaginary) + to_mean_imaginary / noise),
+            (sine - cosine) / 2,
+            _dot(real, imaginary),
+        ]
+    )
     constant = (_dot(rows, rows) + model.mean @ model.mean - 2 * to_mean) / noise
     return Distances(constant - _dot(fixed, fixed) - (cosine + sine) / 2, harmonics)
 
@@ -181,8 +183,9 @@ def rotation_half_step(poses, yaw, model, minimise=None):
     ppca.Moments of the turned poses and their mirror images).
     """
     parts = list(
-        each_chunk(partial(_rotate, poses, np.asarray(yaw, dtype=float), model, minimise),
-                   len(poses))  # fmt: skip
+        each_chunk(
+            partial(_rotate, poses, np.asarray(yaw, dtype=float), model, minimise), len(poses)
+        )
     )
     yaws, totals, worse, stats = zip(*parts, strict=True)
     dimensions = model.mean.size
@@ -234,8 +237,18 @@ def _wrapped(angle):
     return np.angle(np.exp(1j * angle))
 
 
-def align(poses, basis, solver="ceres", *, yaw=None, annealed=True, alternations=ALTERNATIONS,
-          tolerance=TOLERANCE, limit=LIMIT, progress=None):  # fmt: skip
+def align(
+    poses,
+    basis,
+    solver="ceres",
+    *,
+    yaw=None,
+    annealed=True,
+    alternations=ALTERNATIONS,
+    tolerance=TOLERANCE,
+    limit=LIMIT,
+    progress=None,
+):
     """Minimise equation 1 over yaws, mean, basis and standard deviations.
 
     poses: rows (N, 3L), an array or NormalisedPoses; their mirror images are part of the set.
@@ -274,9 +287,17 @@ def align(poses, basis, solver="ceres", *, yaw=None, annealed=True, alternations
         _, yaw = factorise(poses)
     if len(poses) > START:
         part = np.linspace(0, len(poses) - 1, START).astype(int)
-        start = align(poses[part], basis, solver, yaw=yaw[part], annealed=annealed,
-                      alternations=alternations, tolerance=tolerance, limit=limit,
-                      progress=progress)  # fmt: skip
+        start = align(
+            poses[part],
+            basis,
+            solver,
+            yaw=yaw[part],
+            annealed=annealed,
+            alternations=alternations,
+            tolerance=tolerance,
+            limit=limit,
+            progress=progress,
+        )
         history += start.history
         yaw, model, _ = alternate(yaw, start.ppca)
     else:

@@ -30,8 +30,10 @@ def factorise(poses):
     shape = vectors[:, -1].conj()
     # A common turn of all poses changes nothing in equation 1: the one that puts the left along +x
     # makes the mean, and with it all that follows, its own mirror image.
-    left, right = (shape[[LANDMARKS.index(f"{side} {part}") for part in ("hip", "shoulder")]].sum()
-                   for side in ("left", "right"))  # fmt: skip
+    left, right = (
+        shape[[LANDMARKS.index(f"{side} {part}") for part in ("hip", "shoulder")]].sum()
+        for side in ("left", "right")
+    )
     shape = shape * np.exp(-1j * np.angle(left - right))
     parts = list(each_chunk(lambda where: _align(poses[where], shape), len(poses)))
     mean = from_rows(sum(total for _, total in parts) / len(poses))

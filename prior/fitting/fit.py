@@ -30,8 +30,18 @@ def fit(poses_mm, *, components=COMPONENTS, **options):
     return next(fit_each(poses_mm, [components], **options))
 
 
-def fit_each(poses_mm, components, *, basis=BASIS, solver="ceres", seed=0, restarts=1,
-             stop_distance=mixture.STOP_DISTANCE, meta=None, progress=None):  # fmt: skip
+def fit_each(
+    poses_mm,
+    components,
+    *,
+    basis=BASIS,
+    solver="ceres",
+    seed=0,
+    restarts=1,
+    stop_distance=mixture.STOP_DISTANCE,
+    meta=None,
+    progress=None,
+):
     """Yield a PriorModel for each number of `components`, from one alignment.
 
     basis: J; solver: "ceres" as the paper, or "closed-form", the global minimum at once; seed: of
@@ -57,8 +67,9 @@ def fit_each(poses_mm, components, *, basis=BASIS, solver="ceres", seed=0, resta
     } | (meta or {})
     for count in components:
         random = np.random.default_rng(seed)
-        mixed, seeds, likelihoods = _mix(rows, count, basis, random, restarts, stop_distance,
-                                         progress)  # fmt: skip
+        mixed, seeds, likelihoods = _mix(
+            rows, count, basis, random, restarts, stop_distance, progress
+        )
         yield PriorModel(
             mean=from_rows([part.mean for part in mixed.components]),
             basis=from_rows([part.basis for part in mixed.components]),
@@ -95,9 +106,11 @@ def _mix(rows, components, basis, random, restarts, stop_distance, progress):
         seeds = subsample[mixture.greedy_seeds(subsample, components, stop_distance)]
         if len(seeds) < components:
             log.warning(
-                "%d components asked for, %d seeds found: the next would be "
-                "within %g of another", components, len(seeds), stop_distance,
-            )  # fmt: skip
+                "%d components asked for, %d seeds found: the next would be within %g of another",
+                components,
+                len(seeds),
+                stop_distance,
+            )
         found.append((mixture.fit(rows, seeds, basis, progress=report), seeds))
     likelihoods = [mixed.log_likelihood[-1] for mixed, _ in found]
     return *found[int(np.argmax(likelihoods))], likelihoods

@@ -62,10 +62,12 @@ def greedy_seeds(poses, count, stop_distance=STOP_DISTANCE):
     seeds = []
     block = max(1, 4_000_000 // len(poses))  # 32 MB of distances at a time
     for _ in range(count):
-        costs = np.concatenate([
-            np.minimum(cdist(poses[i : i + block], poses), nearest).sum(axis=1)
-            for i in range(0, len(poses), block)
-        ])  # fmt: skip
+        costs = np.concatenate(
+            [
+                np.minimum(cdist(poses[i : i + block], poses), nearest).sum(axis=1)
+                for i in range(0, len(poses), block)
+            ]
+        )
         candidate = int(costs.argmin())
         if seeds and nearest[candidate] < stop_distance:
             break
@@ -99,8 +101,13 @@ def _usable(stats, size, floor):
     for number, part in enumerate(stats, 1):
         # J directions and one of noise need J + 2 poses, mean included.
         if part.weight < size + 2:
-            log.warning("component %d of %d has %.1f poses, too few for %d basis vectors: dropped",
-                        number, len(stats), part.weight, size)  # fmt: skip
+            log.warning(
+                "component %d of %d has %.1f poses, too few for %d basis vectors: dropped",
+                number,
+                len(stats),
+                part.weight,
+                size,
+            )
             continue
         try:
             component = ppca.fit(part, size)
@@ -108,8 +115,12 @@ def _usable(stats, size, floor):
             log.warning("component %d of %d: %s: dropped", number, len(stats), error)
             continue
         if component.noise_variance < floor:
-            log.warning("component %d of %d collapsed on %.1f poses next to equal: dropped",
-                        number, len(stats), part.weight)  # fmt: skip
+            log.warning(
+                "component %d of %d collapsed on %.1f poses next to equal: dropped",
+                number,
+                len(stats),
+                part.weight,
+            )
             continue
         components.append(component)
         weight.append(part.weight)
@@ -140,8 +151,9 @@ def fit(poses, seeds, size, *, tolerance=TOLERANCE, iterations=ITERATIONS, progr
 
     if len(poses) > START:
         part = poses[np.linspace(0, len(poses) - 1, START).astype(int)]
-        start = fit(part, seeds, size, tolerance=tolerance, iterations=iterations,
-                    progress=progress)  # fmt: skip
+        start = fit(
+            part, seeds, size, tolerance=tolerance, iterations=iterations, progress=progress
+        )
         components, weight, floor = start.components, start.weight, start.floor
     else:
         stats = reduce(_merge_all, each_chunk(nearest, len(poses)))

@@ -254,9 +254,11 @@ class Enumeration:
         for i in range(0, len(row), BATCH):
             batch = slice(i, i + BATCH)
             systems = self.projector.systems(
-                component[batch], angle[batch], views.elevation[row[batch]],
+                component[batch],
+                angle[batch],
+                views.elevation[row[batch]],
                 views.weight[:, row[batch]].T,
-            )  # fmt: skip
+            )
             scale, scaled = weak.solve(systems, y[:, batch].T)
             solution[0, batch], solution[1:, batch] = scale, scaled.T
             log_det[batch] = systems.log_det
@@ -281,9 +283,12 @@ class Enumeration:
         # The least squares' minimum is y^T (y - prediction); y has unit norm and is centred.
         fit = (flat * pairs.y * np.take(views.weight, pairs.row, axis=1)).sum(axis=(0, 1))
         density = self._log_prior[pairs.component] + weak.log_density(
-            1 - fit, pairs.solution[0], self._nu[pairs.component], pairs.log_det,
+            1 - fit,
+            pairs.solution[0],
+            self._nu[pairs.component],
+            pairs.log_det,
             views.dimensions[pairs.row],
-        )  # fmt: skip
+        )
         return x, height, z, flat, density
 
     def best(self, views, pairs):

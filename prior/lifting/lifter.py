@@ -98,11 +98,17 @@ class Lifter:
         count, size = len(points), self.model.basis_size
         cameras = np.broadcast_to(LEVEL if camera is None else camera, (count, 3, 3))
         lifted = Lifted(
-            np.empty((count, L, 3)), np.empty((count, L, 2)), np.empty(count), np.empty(count),
-            np.empty((count, size)), np.empty(count, dtype=int), np.empty(count),
+            np.empty((count, L, 3)),
+            np.empty((count, L, 2)),
+            np.empty(count),
+            np.empty(count),
+            np.empty((count, size)),
+            np.empty(count, dtype=int),
+            np.empty(count),
             np.empty((count, self.model.components)),
-            np.empty((count, 3, 3)) if tilt else cameras, np.empty(count, dtype=bool),
-        )  # fmt: skip
+            np.empty((count, 3, 3)) if tilt else cameras,
+            np.empty(count, dtype=bool),
+        )
 
         def work(rows):
             given = None if confidence is None else confidence[rows]
@@ -130,8 +136,17 @@ class Lifter:
             )
         return lifted
 
-    def vjp(self, points, lifted, camera=None, confidence=None, *, projection=None, pose=None,
-            scale="exact"):  # fmt: skip
+    def vjp(
+        self,
+        points,
+        lifted,
+        camera=None,
+        confidence=None,
+        *,
+        projection=None,
+        pose=None,
+        scale="exact",
+    ):
         """Gradient of a function of the lifted poses with respect to the points.
 
         points, camera, confidence: as given to `lift`, lifted: what it returned; projection
@@ -149,10 +164,12 @@ class Lifter:
             given = None if confidence is None else confidence[rows]
             views = weak.views(points[rows], angles[:, rows], given)
             grads[rows] = gradient.to_points(
-                self.enumeration, views, Lifted(*(a[rows] for a in lifted)),
+                self.enumeration,
+                views,
+                Lifted(*(a[rows] for a in lifted)),
                 *(None if g is None else np.asarray(g, float)[rows] for g in (projection, pose)),
                 scale == "held",
-            )  # fmt: skip
+            )
 
         deque(each_chunk(work, len(points), CHUNK), maxlen=0)
         return grads
@@ -232,7 +249,16 @@ class Lifter:
             out.projection[lost] = views.centre.T[lost, None]
 
 
-def lift(points, model, *, camera=None, confidence=None, rotations=ROTATIONS, noise_mm=NOISE_MM,
-         refine=False, tilt=False):  # fmt: skip
+def lift(
+    points,
+    model,
+    *,
+    camera=None,
+    confidence=None,
+    rotations=ROTATIONS,
+    noise_mm=NOISE_MM,
+    refine=False,
+    tilt=False,
+):
     """Lift 2D landmarks (N, L, 2) to 3D: `Lifter.lift` for a single call."""
     return Lifter(model, rotations, noise_mm).lift(points, camera, confidence, refine, tilt)

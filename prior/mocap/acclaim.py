@@ -223,8 +223,10 @@ def read(path):
     missing = {joint: None for joints, _ in entries for joint in joints}
     missing = [joint for joint in missing if joint not in skeleton.names]
     if missing:
-        raise MocapError(f"{asf}: expected the bones of CMU's skeletons, missing: "
-                         f"{', '.join(missing)}; convert the clip to BVH")  # fmt: skip
+        raise MocapError(
+            f"{asf}: expected the bones of CMU's skeletons, missing: "
+            f"{', '.join(missing)}; convert the clip to BVH"
+        )
     rotations, positions_mm = forward(skeleton, channels)
     poses = kinematics.place(ACCLAIM, skeleton.names, rotations, positions_mm)
     return [Clip(poses, RATE, asf.stem, path.stem)]

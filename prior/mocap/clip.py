@@ -57,6 +57,8 @@ def check(clip, where):
         raise MocapError(f"{where}: {error}") from None
     typical = np.median(scale)
     check_frames(
-        where, abs(scale / typical - 1) <= SCALE_SPREAD,
-        f"one skeleton, a limb scale within {SCALE_SPREAD:.0%} of {typical:.0f} mm", scale,
-    )  # fmt: skip
+        where,
+        abs(scale / typical - 1) <= SCALE_SPREAD,
+        f"one skeleton, a limb scale within {SCALE_SPREAD:.0%} of {typical:.0f} mm",
+        scale,
+    )

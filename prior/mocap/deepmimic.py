@@ -54,13 +54,18 @@ HEAD_RADIUS_M = UNIT_M * 0.41
 _HEAD_TOP = tuple(1000 * (HEAD_CENTRE_M + [0, HEAD_RADIUS_M, 0]))
 _NOSE = tuple(1000 * (HEAD_CENTRE_M + [HEAD_RADIUS_M, 0, 0]))
 LANDMARKS_AT = {
-    "hip": "root", "spine": "chest", "neck": "neck", "nose": ("neck", _NOSE),
-    "head top": ("neck", _HEAD_TOP), "right foot": "right ankle", "left foot": "left ankle",
+    "hip": "root",
+    "spine": "chest",
+    "neck": "neck",
+    "nose": ("neck", _NOSE),
+    "head top": ("neck", _HEAD_TOP),
+    "right foot": "right ankle",
+    "left foot": "left ankle",
 } | {
     f"{side} {part}": f"{side} {part}"
     for side in ("right", "left")
     for part in ("hip", "knee", "shoulder", "elbow", "wrist")
-}  # fmt: skip
+}
 # Some clips were interpolated without normalising again: their quaternions are as short as 0.58.
 # They are normalised here; what is further off than this is damage.
 QUATERNION_TOLERANCE = 0.5

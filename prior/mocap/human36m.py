@@ -132,9 +132,11 @@ def _read_npz(path):
     for subject, actions in _items(path, "subjects", subjects):
         for action, joints in _items(path, subject, actions):
             if not (
-                isinstance(joints, np.ndarray) and joints.dtype.kind == "f"
-                and joints.ndim == 3 and joints.shape[1:] == (JOINTS, 3)
-            ):  # fmt: skip
+                isinstance(joints, np.ndarray)
+                and joints.dtype.kind == "f"
+                and joints.ndim == 3
+                and joints.shape[1:] == (JOINTS, 3)
+            ):
                 got = getattr(joints, "shape", type(joints).__name__)
                 raise MocapError(f"{path}: {subject}, {action}: expected {layout}, got {got}")
             poses = 1000 * joints[:, LANDMARK_JOINTS].astype(float) @ Y_UP.T

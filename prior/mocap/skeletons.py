@@ -28,19 +28,35 @@ def _two_sided(limbs, trunk):
 # where the hand bends, at the end of the bone "lwrist" (which turns the forearm about its length);
 # the neck is the end of lowerneck, level with the shoulders.
 ACCLAIM = _two_sided(
-    {"hip": "{s}femur", "knee": "{s}tibia", "foot": "{s}foot",
-     "shoulder": "{s}humerus", "elbow": "{s}radius", "wrist": "{s}hand"},
-    {"spine": "upperback", "neck": "upperneck",
-     "nose": ("head", (0, 0, 100)), "head top": "head end"},
-)  # fmt: skip
+    {
+        "hip": "{s}femur",
+        "knee": "{s}tibia",
+        "foot": "{s}foot",
+        "shoulder": "{s}humerus",
+        "elbow": "{s}radius",
+        "wrist": "{s}hand",
+    },
+    {
+        "spine": "upperback",
+        "neck": "upperneck",
+        "nose": ("head", (0, 0, 100)),
+        "head top": "head end",
+    },
+)
 
 # The names of Mixamo, MotionBuilder, Perception Neuron, LAFAN1 and others, without a prefix such as
 # "mixamorig:". "Head" is the base of the skull.
 _HUMANOID = _two_sided(
-    {"hip": "{Side}UpLeg", "knee": "{Side}Leg", "foot": "{Side}Foot",
-     "shoulder": "{Side}Arm", "elbow": "{Side}ForeArm", "wrist": "{Side}Hand"},
+    {
+        "hip": "{Side}UpLeg",
+        "knee": "{Side}Leg",
+        "foot": "{Side}Foot",
+        "shoulder": "{Side}Arm",
+        "elbow": "{Side}ForeArm",
+        "wrist": "{Side}Hand",
+    },
     {"spine": "Spine1", "neck": "Neck", "nose": ("Head", (0, 40, 100)), "head top": "Head end"},
-)  # fmt: skip
+)
 
 # CMU's bones under MotionBuilder's names: two joints in the neck, as in ACCLAIM.
 _CMU_HUMANOID = _HUMANOID | {"spine": "Spine", "neck": "Neck1", "nose": ("Head", (0, 0, 100))}
@@ -48,18 +64,34 @@ _CMU_HUMANOID = _HUMANOID | {"spine": "Spine", "neck": "Neck1", "nose": ("Head",
 # The names of DAZ, in the conversion of CMU's database for its figures. The eyes, 80 mm above and
 # in front of the joint of the head, show where the face is.
 _DAZ = _two_sided(
-    {"hip": "{s}Thigh", "knee": "{s}Shin", "foot": "{s}Foot",
-     "shoulder": "{s}Shldr", "elbow": "{s}ForeArm", "wrist": "{s}Hand"},
-    {"spine": "chest", "neck": "neck",
-     "nose": ("head", (2, 45, 105)), "head top": ("head", (2, 195, 0))},
-)  # fmt: skip
+    {
+        "hip": "{s}Thigh",
+        "knee": "{s}Shin",
+        "foot": "{s}Foot",
+        "shoulder": "{s}Shldr",
+        "elbow": "{s}ForeArm",
+        "wrist": "{s}Hand",
+    },
+    {
+        "spine": "chest",
+        "neck": "neck",
+        "nose": ("head", (2, 45, 105)),
+        "head top": ("head", (2, 195, 0)),
+    },
+)
 
 # The BVH files that tools.lift writes, whose joints are the landmarks.
 LANDMARK_JOINTS = _two_sided(
-    {"hip": "{Side}UpLeg", "knee": "{Side}Leg", "foot": "{Side}Foot",
-     "shoulder": "{Side}Arm", "elbow": "{Side}ForeArm", "wrist": "{Side}Hand"},
+    {
+        "hip": "{Side}UpLeg",
+        "knee": "{Side}Leg",
+        "foot": "{Side}Foot",
+        "shoulder": "{Side}Arm",
+        "elbow": "{Side}ForeArm",
+        "wrist": "{Side}Hand",
+    },
     {"spine": "Spine", "neck": "Neck", "nose": "Nose", "head top": "HeadTop"},
-) | {"hip": "Hips"}  # fmt: skip
+) | {"hip": "Hips"}
 
 # (name, table, unit or None: guessed), in the order in which they are tried.
 BVH_TABLES = (

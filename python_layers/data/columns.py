@@ -19,16 +19,24 @@ from prior import skeleton
 L = skeleton.L
 # Name: (of whose number the first axis is, the other axes, kind of the type)
 COLUMNS = {
-    "image_name": ("image", (), "U"), "image_size": ("image", (2,), "i"),
-    "image_offset": ("image", (2,), "f"), "image_camera": ("image", (), "i"),
-    "image_subject": ("image", (), "i"), "image_action": ("image", (), "i"),
-    "image_frame": ("image", (), "i"), "label": ("label", (), "U"),
-    "camera_name": ("camera", (), "U"), "camera_rotation": ("camera", (3, 3), "f"),
-    "camera_position": ("camera", (3,), "f"), "camera_intrinsics": ("camera", (3, 3), "f"),
-    "person_image": ("person", (), "i"), "person_context": ("person", (), "b"),
-    "person_keypoints": ("person", (L, 3), "f"), "person_box": ("person", (4,), "f"),
+    "image_name": ("image", (), "U"),
+    "image_size": ("image", (2,), "i"),
+    "image_offset": ("image", (2,), "f"),
+    "image_camera": ("image", (), "i"),
+    "image_subject": ("image", (), "i"),
+    "image_action": ("image", (), "i"),
+    "image_frame": ("image", (), "i"),
+    "label": ("label", (), "U"),
+    "camera_name": ("camera", (), "U"),
+    "camera_rotation": ("camera", (3, 3), "f"),
+    "camera_position": ("camera", (3,), "f"),
+    "camera_intrinsics": ("camera", (3, 3), "f"),
+    "person_image": ("person", (), "i"),
+    "person_context": ("person", (), "b"),
+    "person_keypoints": ("person", (L, 3), "f"),
+    "person_box": ("person", (4,), "f"),
     "person_pose": ("person", (L, 3), "f"),
-}  # fmt: skip
+}
 KINDS = {"i": np.int64, "f": np.float64, "b": np.bool_, "U": np.str_}
 
 
@@ -154,9 +162,11 @@ def check(table):
         if kind == "f" and name != "person_pose" and not np.isfinite(column).all():
             raise AnnotationError(f"{name}: expected finite numbers")
     for name, whose, low in (
-        ("person_image", "image", 0), ("image_camera", "camera", -1),
-        ("image_subject", "label", -1), ("image_action", "label", -1),
-    ):  # fmt: skip
+        ("person_image", "image", 0),
+        ("image_camera", "camera", -1),
+        ("image_subject", "label", -1),
+        ("image_action", "label", -1),
+    ):
         column = table[name]
         if len(column) and not (column.min() >= low and column.max() < sizes[whose]):
             raise AnnotationError(f"{name}: expected {low} to {sizes[whose] - 1}")

@@ -1,4 +1,4 @@
-"""tools/evaluate/__main__.py and tools/report/__main__.py on a network with random weights and a few drawn people."""
+"""tools.evaluate and tools.report on a network with random weights and a few drawn people."""
 
 import json
 import shutil
@@ -56,14 +56,25 @@ def build(tmp_path_factory):
 def run(build, name, **changed):
     folder = build / "train" / f"lite-{name}"
     paths = {
-        "deploy": folder / "deploy.prototxt", "weights": folder / "final.caffemodel",
-        "data": build / "data/test.json", "prior": build / "prior.npz",
-    } | changed  # fmt: skip
-    return evaluate.main([
-        str(paths["deploy"]), str(paths["weights"]), "--data", str(paths["data"]), "--prior",
-        str(paths["prior"]), "--training-data", str(build / "data/train.json"),
-        "--out", str(build / "eval" / f"lite-{name}"),
-    ])  # fmt: skip
+        "deploy": folder / "deploy.prototxt",
+        "weights": folder / "final.caffemodel",
+        "data": build / "data/test.json",
+        "prior": build / "prior.npz",
+    } | changed
+    return evaluate.main(
+        [
+            str(paths["deploy"]),
+            str(paths["weights"]),
+            "--data",
+            str(paths["data"]),
+            "--prior",
+            str(paths["prior"]),
+            "--training-data",
+            str(build / "data/train.json"),
+            "--out",
+            str(build / "eval" / f"lite-{name}"),
+        ]
+    )
 
 
 def test_predictions_are_the_networks_one_image_at_a_time(build):
@@ -83,9 +94,7 @@ def test_predictions_are_the_networks_one_image_at_a_time(build):
         points = crop.to_image(belief_maps.to_input(maps[0], 8), box)
         np.testing.assert_allclose(found["points"][1, i], points, atol=1e-2)
         np.testing.assert_allclose(found["poses"][-1, i], net.blobs["pose"].data[0], atol=0.1)
-        np.testing.assert_allclose(
-            found["poses"][0, i], net.blobs["pose_stage1"].data[0], atol=0.1
-        )
+        np.testing.assert_allclose(found["poses"][0, i], net.blobs["pose_stage1"].data[0], atol=0.1)
 
 
 def test_errors_are_those_of_the_predictions(build):
@@ -167,8 +176,9 @@ def test_figures(build, tmp_path):
         stages = len(run.predictions["points"])
         assert {len(parts) for parts in found.values()} == {stages}
         view = crop.frame(people.boxes[i], 128)
-        camera = crop.camera(people.rotations[i], view,
-                             people.intrinsics[i] if people.has_camera(i) else None)  # fmt: skip
+        camera = crop.camera(
+            people.rotations[i], view, people.intrinsics[i] if people.has_camera(i) else None
+        )
         for t in range(stages):
             beliefs, _ = belief_maps.argmax(found["beliefs"][t][None], True)
             points = crop.to_image(belief_maps.to_input(beliefs[0], 8), view)
@@ -178,9 +188,21 @@ def test_figures(build, tmp_path):
             off = np.linalg.norm(found["landmarks"][t] - expected, axis=1).mean()
             assert off < 1 + 0.2 * spread
             np.testing.assert_allclose(found["poses"][t], run.predictions["poses"][t, i], atol=0.1)
-    assert figures.main(["--eval", str(build / "eval/lite-lifting"), "--data",
-                         str(build / "data/test.json"), "--prior", str(build / "prior.npz"),
-                         "--out", str(tmp_path / "out")]) == 0  # fmt: skip
+    assert (
+        figures.main(
+            [
+                "--eval",
+                str(build / "eval/lite-lifting"),
+                "--data",
+                str(build / "data/test.json"),
+                "--prior",
+                str(build / "prior.npz"),
+                "--out",
+                str(tmp_path / "out"),
+            ]
+        )
+        == 0
+    )
     names = {f"figure_{n}.{suffix}" for n in (2, 3, 4, 5) for suffix in ("png", "svg", "pdf")}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names | {"index.html"}
     assert (tmp_path / "out/index.html").read_text().count("data:image/png") == 4

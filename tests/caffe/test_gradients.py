@@ -11,11 +11,17 @@ from tests.caffe import tiny_world
 
 # Two stages, 32 px in and 8 x 8 maps out, a dozen channels: CPM's plan without its size.
 SMALL = CPM._replace(
-    input=32, stride=4, stages=2, batch=2, view=0, trunks=1, label_sigma=5,
+    input=32,
+    stride=4,
+    stages=2,
+    batch=2,
+    view=0,
+    trunks=1,
+    label_sigma=5,
     trunk=(Conv("conv1", 3, 8, stride=2), Conv("conv2", 3, 12, stride=2)),
     head=(Conv("conv3_stage{t}", 3, 12), Conv("conv4_stage{t}", 1, MAPS)),
     refine=(Conv("Mconv1_stage{t}", 3, 12), Conv("Mconv2_stage{t}", 1, MAPS)),
-)  # fmt: skip
+)
 STEPS = 1e-3, 3e-4
 
 

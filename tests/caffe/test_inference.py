@@ -96,10 +96,13 @@ def test_averaged_maps_are_the_slow_mean(network, people, model):
     views = [crop.frame(person.box, 128, crop.Augmentation(scale=s)) for s in scales]
     target = crop.frame(person.box, 128)
     inputs = [
-        (crop.input_blob(crop.warp(person.image, v)), crop.centre_map(v),
-         crop.camera(person.rotation, v, person.intrinsics))
+        (
+            crop.input_blob(crop.warp(person.image, v)),
+            crop.centre_map(v),
+            crop.camera(person.rotation, v, person.intrinsics),
+        )
         for v in views
-    ]  # fmt: skip
+    ]
     maps = network.run(inputs, ["fused_stage3"])["fused_stage3"]
     grid = np.stack(np.meshgrid(np.arange(128), np.arange(128)), axis=-1).reshape(-1, 2)
     total = 0
@@ -108,11 +111,17 @@ def test_averaged_maps_are_the_slow_mean(network, people, model):
         x, y = there.astype(np.float32).T.reshape(2, 128, 128)
         total += np.stack(
             [
-                cv2.remap(values, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT,
-                          borderValue=float(channel == L))
+                cv2.remap(
+                    values,
+                    x,
+                    y,
+                    cv2.INTER_CUBIC,
+                    borderMode=cv2.BORDER_CONSTANT,
+                    borderValue=float(channel == L),
+                )
                 for channel, values in enumerate(own)
             ]
-        )  # fmt: skip
+        )
     mean = inference.mean_maps(maps, views, target, 8)
     # OpenCV's places are multiples of 1/32 of a cell.
     np.testing.assert_allclose(mean, total / 3, atol=0.05 * np.abs(maps).max())
@@ -181,8 +190,14 @@ def test_the_whole_image_is_in_the_input(size, centre):
 
 
 def run(world, *more, network="lifting"):
-    given = [world / f"{network}.prototxt", world / f"{network}.caffemodel",
-             world / "data/0.png", world / "data/1.png", "--out", world / "out.json"]  # fmt: skip
+    given = [
+        world / f"{network}.prototxt",
+        world / f"{network}.caffemodel",
+        world / "data/0.png",
+        world / "data/1.png",
+        "--out",
+        world / "out.json",
+    ]
     return predict.main([str(value) for value in (*given, *more)])
 
 

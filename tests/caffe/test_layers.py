@@ -66,14 +66,20 @@ def test_descent_through_all_layers_pulls_the_projection_to_the_target(tmp_path,
 LAYERS = {
     "fusion": ("fusion", "FusionLayer", {}, ["maps", "other"], ["top"]),
     "projection": (
-        "projection", "ProjectionLayer", {"sigma": SIGMA, "backward": "central-difference"},
-        ["landmarks", "maps"], ["top"],
+        "projection",
+        "ProjectionLayer",
+        {"sigma": SIGMA, "backward": "central-difference"},
+        ["landmarks", "maps"],
+        ["top"],
     ),
     "lifting": (
-        "lifting", "LiftingLayer", {"backward": "exact", "sigma": SIGMA},
-        ["maps", "camera"], ["top", "pose"],
+        "lifting",
+        "LiftingLayer",
+        {"backward": "exact", "sigma": SIGMA},
+        ["maps", "camera"],
+        ["top", "pose"],
     ),
-}  # fmt: skip
+}
 
 
 def one_of(kind, folder, model, size):

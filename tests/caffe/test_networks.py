@@ -224,10 +224,14 @@ def test_receptive_field_of_the_original():
 @pytest.mark.parametrize("size", ["", "vgg/"])
 def test_pooling_is_that_of_the_released_files(size):
     found = {
-        layer.name: (layer.pooling_param.kernel_size, layer.pooling_param.stride,
-                     layer.pooling_param.pool)
-        for layer in read(HERE / f"{size}cpm/deploy.prototxt").layer if layer.type == "Pooling"
-    }  # fmt: skip
+        layer.name: (
+            layer.pooling_param.kernel_size,
+            layer.pooling_param.stride,
+            layer.pooling_param.pool,
+        )
+        for layer in read(HERE / f"{size}cpm/deploy.prototxt").layer
+        if layer.type == "Pooling"
+    }
     assert found.pop("pool_center_lower") == (9, 8, caffe_pb2.PoolingParameter.AVE)
     stages = (1, 2) if size == "" else (1,)
     assert sorted(found) == [f"pool{i}_stage{t}" for i in (1, 2, 3) for t in stages]

@@ -34,9 +34,14 @@ def make(tmp_path):
 
     def make(source, phase=caffe.TRAIN, tops=TOPS, **given):
         given = {
-            "source": source, "batch_size": BATCH, "input_size": SIZE, "stride": 4,
-            "augment": True, "seed": 3, "workers": 0,
-        } | given  # fmt: skip
+            "source": source,
+            "batch_size": BATCH,
+            "input_size": SIZE,
+            "stride": 4,
+            "augment": True,
+            "seed": 3,
+            "workers": 0,
+        } | given
         layer = python_layer("pose_data", "PoseDataLayer", given, (), tops, FIXED, "people")
         made.append(net(tmp_path, layer, phase=phase))
         return made[-1]

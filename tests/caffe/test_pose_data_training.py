@@ -29,9 +29,12 @@ def source(tmp_path):
 def training(folder, source, workers, max_iter=6):
     """A solver's path: a convolution that learns the label, with a snapshot every 3 iterations."""
     given = {
-        "source": source, "batch_size": BATCH, "input_size": 32, "augment": True,
+        "source": source,
+        "batch_size": BATCH,
+        "input_size": 32,
+        "augment": True,
         "workers": workers,
-    }  # fmt: skip
+    }
     folder.mkdir(exist_ok=True)
     (folder / "train.prototxt").write_text(
         python_layer("pose_data", "PoseDataLayer", given, (), TOPS[:4], FIXED, "people")

@@ -38,8 +38,22 @@ def start(world, tmp_path_factory):
 def run(world, start, out, *more):
     data = world / "data/train.json"
     single = shutil.copy(world / "prior.npz", start.parent / "single.npz")
-    given = ["--start", start, "--data", data, "--test-data", data, "--prior", world / "prior.npz",
-             "--prior-single", single, "--out", out, "--iterations", 2]  # fmt: skip
+    given = [
+        "--start",
+        start,
+        "--data",
+        data,
+        "--test-data",
+        data,
+        "--prior",
+        world / "prior.npz",
+        "--prior-single",
+        single,
+        "--out",
+        out,
+        "--iterations",
+        2,
+    ]
     return study_network.main([str(value) for value in (*given, *more)])
 
 
@@ -128,8 +142,9 @@ def test_one_that_fails_stops_the_others(monkeypatch, tmp_path):
             stop.set()
             raise study_network.StudyError("no")
         with open(tmp_path / "log.txt", "w") as log:
-            study_network.call(["timeit", "-n1", "-r1", "-s", "import time", "time.sleep(60)"],
-                               log, stop)  # fmt: skip
+            study_network.call(
+                ["timeit", "-n1", "-r1", "-s", "import time", "time.sleep(60)"], log, stop
+            )
 
     monkeypatch.setattr(study_network, "carry_out", carry_out)
     monkeypatch.setattr(study_network, "VARIANTS", {PAPERS: VARIANTS[PAPERS]})

@@ -54,9 +54,12 @@ def world(tmp_path_factory):
 
     m = generate.CPM
     small = m._replace(
-        input=64, batch=1, view=thinner(m.view), kept_rate=1e-3,
+        input=64,
+        batch=1,
+        view=thinner(m.view),
+        kept_rate=1e-3,
         **{part: tuple(map(thin, getattr(m, part))) for part in ("trunk", "head", "refine")},
-    )  # fmt: skip
+    )
     paths = {}
     for name, machine in (("finetune", small), ("scratch", small._replace(kept_rate=None))):
         paths[name] = folder / f"{name}.prototxt"
@@ -111,8 +114,11 @@ def test_weights_of_another_network_are_refused(world, capsys):
     (folder / "other.caffemodel").write_bytes(other.SerializeToString())
     (folder / "damaged.caffemodel").write_bytes(b"no weights")
     before = set(folder.iterdir())
-    for name, message in (("other", "found none; its first is fc6"), ("damaged", "not a whole"),
-                          ("none", "cannot be read")):  # fmt: skip
+    for name, message in (
+        ("other", "found none; its first is fc6"),
+        ("damaged", "not a whole"),
+        ("none", "cannot be read"),
+    ):
         out = str(folder / "out.caffemodel")
         source = str(folder / f"{name}.caffemodel")
         assert transfer_weights.main([source, str(nets["finetune"]), "--out", out]) == 1
@@ -126,8 +132,11 @@ def test_what_is_only_in_the_source_is_listed():
     shapes = {"a": [[2, 3], [2]], "b": [[5], [5]], "c": [[7]]}
     rows = transfer_weights.compare(shapes, found, {"a": 1e-3, "b": 1.0, "c": 1.0})
     assert [(r.layer, r.fate) for r in rows] == [
-        ("a", "copied"), ("b", "resized"), ("c", "new"), ("d", "left"),
-    ]  # fmt: skip
+        ("a", "copied"),
+        ("b", "resized"),
+        ("c", "new"),
+        ("d", "left"),
+    ]
     assert transfer_weights.out_of_step(rows) == []
     rows = transfer_weights.compare(shapes, found, {"a": 1.0, "b": 1.0, "c": 1.0})
     assert transfer_weights.out_of_step(rows) == ["a"]

@@ -19,8 +19,13 @@ from tests.poses import random_poses
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mocap")
     for i, name in enumerate(("walk", "wave")):
-        np.savez(folder / f"{name}.npz", poses_mm=random_poses(60, seed=i).astype(np.float32),
-                 rate=50.0, subject="S1", action=name)  # fmt: skip
+        np.savez(
+            folder / f"{name}.npz",
+            poses_mm=random_poses(60, seed=i).astype(np.float32),
+            rate=50.0,
+            subject="S1",
+            action=name,
+        )
     arguments = ["--components", "2", "--basis", "5", "--solver", "closed-form"]
     assert main(["fit", str(folder), "--out", str(folder / "model.prior"), *arguments]) == 0
     return folder
@@ -114,8 +119,9 @@ def test_bad_points_are_one_line(folder, tmp_path, capsys, content, message):
 def test_no_motion_capture_is_one_line(tmp_path):
     run = subprocess.run(
         [sys.executable, "-m", "prior", "fit", str(tmp_path), "--out", str(tmp_path / "m.npz")],
-        capture_output=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 2 and "no motion capture found" in run.stderr
     assert run.stderr.count("\n") == 1 and not list(tmp_path.iterdir())
 
@@ -129,10 +135,13 @@ def long_fit(tmp_path_factory):
     def start(out):
         run = subprocess.Popen(
             [sys.executable, "-m", "prior", "fit", str(folder), "--out", str(out)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
             # A shell's background job ignores it, and what it starts inherits that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )  # fmt: skip
+        )
         assert "poses of 1 clips" in run.stdout.readline()
         time.sleep(2)  # into the alignment, Ceres' processes and all
         return run

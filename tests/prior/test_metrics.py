@@ -17,9 +17,9 @@ def test_against_loops(pair):
     poses, truth = pair
     for n, (a, b) in enumerate(zip(poses, truth, strict=True)):
         root = np.mean([np.linalg.norm((a[i] - a[0]) - (b[i] - b[0])) for i in range(17)])
-        mean = np.mean([
-            np.linalg.norm((a[i] - sum(a) / 17) - (b[i] - sum(b) / 17)) for i in range(17)
-        ])
+        mean = np.mean(
+            [np.linalg.norm((a[i] - sum(a) / 17) - (b[i] - sum(b) / 17)) for i in range(17)]
+        )
         assert metrics.root_aligned(poses, truth)[n] == pytest.approx(root)
         assert metrics.mean_aligned(poses, truth)[n] == pytest.approx(mean)
 
@@ -69,12 +69,14 @@ def _fit(a, b, scaling=True):
     b = b - centre
     cross = sum(np.outer(p, q) for p, q in zip(a, b, strict=True))
     (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = cross
-    table = np.array([
-        [xx + yy + zz, yz - zy, zx - xz, xy - yx],
-        [yz - zy, xx - yy - zz, xy + yx, zx + xz],
-        [zx - xz, xy + yx, -xx + yy - zz, yz + zy],
-        [xy - yx, zx + xz, yz + zy, -xx - yy + zz],
-    ])  # fmt: skip
+    table = np.array(
+        [
+            [xx + yy + zz, yz - zy, zx - xz, xy - yx],
+            [yz - zy, xx - yy - zz, xy + yx, zx + xz],
+            [zx - xz, xy + yx, -xx + yy - zz, yz + zy],
+            [xy - yx, zx + xz, yz + zy, -xx - yy + zz],
+        ]
+    )
     w, x, y, z = np.linalg.eigh(table)[1][:, -1]
     moved = Rotation.from_quat([x, y, z, w]).apply(a)
     scale = np.sum(moved * b) / np.sum(a * a) if scaling else 1
@@ -118,8 +120,10 @@ def test_best_scale_recovers_a_planted_one():
 
 def test_alignments_move_poses_and_do_not_turn_them(pair):
     poses, truth = pair
-    for align, place in ((metrics.at_root, lambda p: p[:, 0]),
-                         (metrics.at_mean, lambda p: p.mean(axis=1))):  # fmt: skip
+    for align, place in (
+        (metrics.at_root, lambda p: p[:, 0]),
+        (metrics.at_mean, lambda p: p.mean(axis=1)),
+    ):
         moved = align(poses, truth)
         np.testing.assert_allclose(place(moved), place(truth), atol=1e-9)
         np.testing.assert_allclose(np.diff(moved, axis=1), np.diff(poses, axis=1), atol=1e-9)

@@ -9,9 +9,11 @@ from prior import chunks, ppca
 @pytest.fixture
 def rows():
     random = np.random.default_rng(3)
-    return random.normal(size=(500, 4)) @ random.normal(size=(4, 9)) + random.normal(
-        size=(500, 9)
-    ) * np.linspace(0.1, 0.3, 9) + np.arange(9)
+    return (
+        random.normal(size=(500, 4)) @ random.normal(size=(4, 9))
+        + random.normal(size=(500, 9)) * np.linspace(0.1, 0.3, 9)
+        + np.arange(9)
+    )
 
 
 def test_moments_add_up_over_chunks(rows, monkeypatch):

@@ -46,8 +46,9 @@ def test_log_likelihood_is_the_highest_density_over_the_yaw(model):
         basis = model.basis[k].reshape(8, 51)
         noise = model.noise_std[k] ** 2
         covariance = basis.T @ np.diag(model.std[k] ** 2 - noise) @ basis + noise * np.eye(51)
-        gaussians.append(multivariate_normal(model.mean[k].ravel() @ to_48,
-                                             to_48.T @ covariance @ to_48))  # fmt: skip
+        gaussians.append(
+            multivariate_normal(model.mean[k].ravel() @ to_48, to_48.T @ covariance @ to_48)
+        )
     for pose, value in zip(from_rows(NormalisedPoses(given)[:]), found, strict=True):
 
         def density(yaw, pose=pose):
@@ -56,8 +57,9 @@ def test_log_likelihood_is_the_highest_density_over_the_yaw(model):
 
         grid = np.linspace(-np.pi, np.pi, 181)
         start = grid[np.argmax([density(yaw) for yaw in grid])]
-        best = minimize_scalar(lambda yaw: -density(yaw), bounds=(start - 0.1, start + 0.1),
-                               method="bounded")  # fmt: skip
+        best = minimize_scalar(
+            lambda yaw: -density(yaw), bounds=(start - 0.1, start + 0.1), method="bounded"
+        )
         assert value == pytest.approx(-best.fun, abs=1e-3)
 
 

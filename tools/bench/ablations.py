@@ -77,23 +77,48 @@ def settings(frames, few, model, fit, detected):
     for count in ROTATIONS:
         yield Setting("rotations", f"{count:,}", few, few.points, model, rotations=count)
         if count == 20:
-            yield Setting("rotations", "20, refined", few, few.points, model, rotations=count,
-                          options={"refine": True})  # fmt: skip
+            yield Setting(
+                "rotations",
+                "20, refined",
+                few,
+                few.points,
+                model,
+                rotations=count,
+                options={"refine": True},
+            )
     if fit:
         for k in COMPONENTS:
             yield Setting("components K, at J = 25", str(k), frames, frames.points, fit(k, 25))
         for j in BASIS:
             yield Setting("basis J, at K = 3", str(j), frames, frames.points, fit(3, j))
     for px in NOISE_PX:
-        yield Setting("noise added to the true 2D landmarks", f"{px:g} px", frames,
-                      noisy(frames.points, px), model)  # fmt: skip
+        yield Setting(
+            "noise added to the true 2D landmarks",
+            f"{px:g} px",
+            frames,
+            noisy(frames.points, px),
+            model,
+        )
     given = noisy(frames.points, NOISE_GIVEN_PX)
     for mm in NOISE_MM:
-        yield Setting(f"noise reckoned with, at {NOISE_GIVEN_PX:g} px added", f"{mm:g} mm",
-                      frames, given, model, noise_mm=mm)  # fmt: skip
+        yield Setting(
+            f"noise reckoned with, at {NOISE_GIVEN_PX:g} px added",
+            f"{mm:g} mm",
+            frames,
+            given,
+            model,
+            noise_mm=mm,
+        )
     for camera, text in CAMERAS.items():
-        yield Setting("camera", text, frames, frames.points, model, camera=camera,
-                      options={"tilt": True} if camera == "tilt" else {})  # fmt: skip
+        yield Setting(
+            "camera",
+            text,
+            frames,
+            frames.points,
+            model,
+            camera=camera,
+            options={"tilt": True} if camera == "tilt" else {},
+        )
     yield Setting("landmarks", "true 2D", frames, frames.points, model)
     for name, found in detected.items():
         points = found.take(frames.index).points
@@ -142,21 +167,41 @@ def measure(setting):
 def blocks(found):
     """The page's blocks, for page.as_html and page.as_markdown."""
     data = "Human3.6M" if found["human36m"] else f"{found['data']}, which is not Human3.6M"
-    yield ("note", f"On {data}. Each group changes one choice; the others are the defaults: "
-           f"{lifting.ROTATIONS} rotations, noise {lifting.NOISE_MM:g} mm, the prior "
-           f"{found['prior']}, true 2D landmarks, camera known. Groups with other frames cannot be "
-           "set against each other.")  # fmt: skip
+    yield (
+        "note",
+        f"On {data}. Each group changes one choice; the others are the defaults: "
+        f"{lifting.ROTATIONS} rotations, noise {lifting.NOISE_MM:g} mm, the prior "
+        f"{found['prior']}, true 2D landmarks, camera known. Groups with other frames cannot be "
+        "set against each other.",
+    )
     if not found["mocap"]:
         yield ("text", "No motion capture was named (--mocap): no models of other K and J.")
-    head = ("", "frames", "not lifted", "3D error, mm: hip aligned, typical scale, 17 landmarks",
-            "3D error, mm: Procrustes, 14 landmarks", "ms a pose, tables included")  # fmt: skip
+    head = (
+        "",
+        "frames",
+        "not lifted",
+        "3D error, mm: hip aligned, typical scale, 17 landmarks",
+        "3D error, mm: Procrustes, 14 landmarks",
+        "ms a pose, tables included",
+    )
     for group in dict.fromkeys(row["group"] for row in found["rows"]):
         yield ("heading", group[0].upper() + group[1:])
-        yield ("table", head, [
-            (row["setting"] + _fewer(row), row["frames"], row["not_lifted"],
-             row["root_aligned_mm"], row["procrustes_14_mm"], row["ms_per_pose"])
-            for row in found["rows"] if row["group"] == group
-        ])  # fmt: skip
+        yield (
+            "table",
+            head,
+            [
+                (
+                    row["setting"] + _fewer(row),
+                    row["frames"],
+                    row["not_lifted"],
+                    row["root_aligned_mm"],
+                    row["procrustes_14_mm"],
+                    row["ms_per_pose"],
+                )
+                for row in found["rows"]
+                if row["group"] == group
+            ],
+        )
 
 
 def _fewer(row):
@@ -175,8 +220,9 @@ def fitter(paths):
     def fit(components, basis):
         key = components, basis
         if key not in models:
-            models[key] = prior.fit(poses, components=components, basis=basis,
-                                    solver="closed-form", seed=0)  # fmt: skip
+            models[key] = prior.fit(
+                poses, components=components, basis=basis, solver="closed-form", seed=0
+            )
         return models[key]
 
     return fit
@@ -185,18 +231,40 @@ def fitter(paths):
 @one_line_errors(ValueError, OSError)
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m tools.bench.ablations",
-                                     description=__doc__.split("\n")[0])  # fmt: skip
-    parser.add_argument("--data", type=Path, nargs="+", default=[Path("build/data/test.json")],
-                        help="annotations with 3D truth, or the folder of make h36m")
+    parser = argparse.ArgumentParser(
+        "python -m tools.bench.ablations", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[Path("build/data/test.json")],
+        help="annotations with 3D truth, or the folder of make h36m",
+    )
     parser.add_argument("--prior", type=Path, default=Path("build/prior.npz"), help="pose model")
-    parser.add_argument("--mocap", type=Path, nargs="*", default=[], metavar="CLIP_OR_FOLDER",
-                        help="to fit models of other K and J to; never the test subjects'")
-    parser.add_argument("--predictions", type=named_file, nargs="*", default=[],
-                        metavar="NAME=FILE", help="detected landmarks")  # fmt: skip
+    parser.add_argument(
+        "--mocap",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="CLIP_OR_FOLDER",
+        help="to fit models of other K and J to; never the test subjects'",
+    )
+    parser.add_argument(
+        "--predictions",
+        type=named_file,
+        nargs="*",
+        default=[],
+        metavar="NAME=FILE",
+        help="detected landmarks",
+    )
     parser.add_argument("--frames", type=int, default=300, help="at most (default: 300)")
-    parser.add_argument("--rotation-frames", type=int, default=20,
-                        help="for the rotations, of which 10,000 take long (default: 20)")
+    parser.add_argument(
+        "--rotation-frames",
+        type=int,
+        default=20,
+        help="for the rotations, of which 10,000 take long (default: 20)",
+    )
     parser.add_argument("--out", type=Path, default=Path("build/ablations"), help="folder")
     options = parser.parse_args(arguments)
     all_frames = truth.load(options.data).select(protocols.PROTOCOLS[0])

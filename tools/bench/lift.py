@@ -74,14 +74,21 @@ def measure(model, scene, rounds):
             each += timed(lambda one=one: lifter.lift(one, camera), 1)
     shape = max(best, key=lambda poses: poses / min(best[poses]))
     twin = [
-        timed(lambda i=i: lift_slowly(points[i], model, camera, np.ones(L), lifting.ROTATIONS,
-                                      lifting.NOISE_MM), 1)[0]
+        timed(
+            lambda i=i: lift_slowly(
+                points[i], model, camera, np.ones(L), lifting.ROTATIONS, lifting.NOISE_MM
+            ),
+            1,
+        )[0]
         for i in range(TWIN_POSES)
-    ]  # fmt: skip
+    ]
     return {
         "poses_per_second": {"best": count / min(batch), "median": count / np.median(batch)},
-        "floor_poses_per_second": {"best": shape / min(best[shape]),
-                                   "median": shape / np.median(best[shape]), "shape": shape},
+        "floor_poses_per_second": {
+            "best": shape / min(best[shape]),
+            "median": shape / np.median(best[shape]),
+            "shape": shape,
+        },
         "times_the_floor": shape / min(best[shape]) * min(batch) / count,
         "one_pose_ms": {"p50": 1e3 * np.percentile(each, 50), "p99": 1e3 * np.percentile(each, 99)},
         "vjp_times_lift": min(back) / min(batch),
@@ -91,21 +98,26 @@ def measure(model, scene, rounds):
 
 def show(name, speed):
     """One model's speeds in words."""
-    batch, floor, one = (speed[k] for k in ("poses_per_second", "floor_poses_per_second",
-                                            "one_pose_ms"))  # fmt: skip
-    print(f"{name}: {batch['best']:,.0f} poses a second at best, {batch['median']:,.0f} at the "
-          f"median; floor {floor['best']:,.0f}, {floor['median']:,.0f}; "
-          f"{speed['times_the_floor']:.1f} times the floor; one pose p50 {one['p50']:.2f} ms, "
-          f"p99 {one['p99']:.2f} ms; gradient {speed['vjp_times_lift']:.2f} of lifting; twin "
-          f"{speed['twin_poses_per_second']:.1f} poses a second")  # fmt: skip
+    batch, floor, one = (
+        speed[k] for k in ("poses_per_second", "floor_poses_per_second", "one_pose_ms")
+    )
+    print(
+        f"{name}: {batch['best']:,.0f} poses a second at best, {batch['median']:,.0f} at the "
+        f"median; floor {floor['best']:,.0f}, {floor['median']:,.0f}; "
+        f"{speed['times_the_floor']:.1f} times the floor; one pose p50 {one['p50']:.2f} ms, "
+        f"p99 {one['p99']:.2f} ms; gradient {speed['vjp_times_lift']:.2f} of lifting; twin "
+        f"{speed['twin_poses_per_second']:.1f} poses a second"
+    )
 
 
 @one_line_errors(ValueError, OSError)
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m tools.bench.lift",
-                                     description=__doc__.split("\n")[0],
-                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m tools.bench.lift",
+        description=__doc__.split("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument("--out", type=Path, default=Path("build/bench/lift.json"))
     parser.add_argument("--poses", type=int, default=65536, help="in a batch")
     parser.add_argument("--rounds", type=int, default=10, help="of each measurement")

@@ -105,12 +105,15 @@ def regressors(poses, views, seed):
         ),
         "MLP 512-512": make_pipeline(
             StandardScaler(),
-            MLPRegressor(hidden_layer_sizes=(512, 512), early_stopping=True, max_iter=60,
-                         random_state=seed),  # fmt: skip
+            MLPRegressor(
+                hidden_layer_sizes=(512, 512), early_stopping=True, max_iter=60, random_state=seed
+            ),
         ),
     }
-    return {name: Regressor(pipeline, scene, seed)
-            for name, pipeline in tqdm(made.items(), desc="regressors")}  # fmt: skip
+    return {
+        name: Regressor(pipeline, scene, seed)
+        for name, pipeline in tqdm(made.items(), desc="regressors")
+    }
 
 
 def calibration(lifter, scene, points):
@@ -157,8 +160,12 @@ def measure(clips, seed, count, views):
     lifters = {k: prior.Lifter(model) for k, model in models.items()}
     scene = room(held, seed)
     elevation = np.rad2deg(decompose(scene.cameras)[1])
-    result = {"clips": len(clips), "training_poses": len(training), "held_out_poses": len(held),
-              "camera_elevation_deg": [float(elevation.min()), float(elevation.max())]}  # fmt: skip
+    result = {
+        "clips": len(clips),
+        "training_poses": len(training),
+        "held_out_poses": len(held),
+        "camera_elevation_deg": [float(elevation.min()), float(elevation.max())],
+    }
 
     learned = regressors(training, views, seed)
     accuracy = result["errors_mm"] = {}
@@ -224,40 +231,58 @@ def show(result):
         for name, values in rows.items():
             print(f"{name:30}" + "".join(f"{values[c]:19.1f}" for c in columns))
 
-    print(f"{result['training_poses']} poses to learn from, {result['held_out_poses']} held out, "
-          "errors in mm")  # fmt: skip
+    print(
+        f"{result['training_poses']} poses to learn from, {result['held_out_poses']} held out, "
+        "errors in mm"
+    )
     for noise, rows in result["errors_mm"].items():
         table(f"2D noise {noise}", rows)
     table("Rotations, K = 3, 5 px", result["rotations_5px_mm"])
     for name, rows in result["tilt_5px_mm"].items():
         off = rows["median error of the elevation found, degrees"]
-        table(f"Camera tilted by {name} (found within {off:.1f} at the median), 5 px",
-              {key: rows[key] for key in ("known", "taken as level", "searched")})  # fmt: skip
+        table(
+            f"Camera tilted by {name} (found within {off:.1f} at the median), 5 px",
+            {key: rows[key] for key in ("known", "taken as level", "searched")},
+        )
     print("\nShares of truths in the 50 % and 90 % regions, K = 3")
     for noise, rows in result["calibration"].items():
-        print(f"{noise:>21}: " + "; ".join(
-            f"{name} {rows[name]['in 50 %']:.2f} {rows[name]['in 90 %']:.2f}, rms "
-            f"{rows[name]['rms deviation mm']:.0f} mm" for name in ("given", "spread")
-        ) + f"; error {rows['rms error mm']:.0f} mm")  # fmt: skip
+        print(
+            f"{noise:>21}: "
+            + "; ".join(
+                f"{name} {rows[name]['in 50 %']:.2f} {rows[name]['in 90 %']:.2f}, rms "
+                f"{rows[name]['rms deviation mm']:.0f} mm"
+                for name in ("given", "spread")
+            )
+            + f"; error {rows['rms error mm']:.0f} mm"
+        )
     print("\nnoise_mm on training clips: root-aligned error with known scale, mm")
     for mm, rows in result["noise_mm_on_training_clips"].items():
-        print(f"{mm:>4} mm: " + "  ".join(
-            f"{px} {values['root, known scale']:6.1f}" for px, values in rows.items()
-        ))  # fmt: skip
+        print(
+            f"{mm:>4} mm: "
+            + "  ".join(f"{px} {values['root, known scale']:6.1f}" for px, values in rows.items())
+        )
 
 
 @one_line_errors(ValueError, OSError)
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m tools.bench.lift_accuracy",
-                                     description=__doc__.split("\n")[0],
-                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--mocap", nargs="+", type=Path, metavar="CLIP_OR_FOLDER",
-                        help="motion capture; if none, the clips that come with pybullet")
+    parser = argparse.ArgumentParser(
+        "python -m tools.bench.lift_accuracy",
+        description=__doc__.split("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--mocap",
+        nargs="+",
+        type=Path,
+        metavar="CLIP_OR_FOLDER",
+        help="motion capture; if none, the clips that come with pybullet",
+    )
     parser.add_argument("--out", type=Path, default=Path("build/bench/lift-accuracy.json"))
     parser.add_argument("--poses", type=int, default=2000, help="held out, at most")
-    parser.add_argument("--views", type=int, default=4,
-                        help="scenes of each training pose, for the regressors")  # fmt: skip
+    parser.add_argument(
+        "--views", type=int, default=4, help="scenes of each training pose, for the regressors"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     result = measure(read(options.mocap), options.seed, options.poses, options.views)

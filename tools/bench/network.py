@@ -74,8 +74,9 @@ def measure(network, folder, data, model, iterations):
     paths = {}
     for phase in "train", "deploy":
         paths[phase] = folder / f"{phase}.prototxt"
-        text = adapted(ROOT / f"prototxt/{network}/{phase}.prototxt", BATCH[kind(network)], data,
-                       model)  # fmt: skip
+        text = adapted(
+            ROOT / f"prototxt/{network}/{phase}.prototxt", BATCH[kind(network)], data, model
+        )
         paths[phase].write_text(text)
     net = caffe.Net(str(paths["train"]), caffe.TRAIN)
     result = {
@@ -223,10 +224,17 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--data", default="build/data/train.json", help="annotations to train on")
     parser.add_argument("--prior", default="build/prior.npz", help="pose model")
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS, metavar="NET",
-                        help=f"of {', '.join(NETWORKS)} (default: all)")  # fmt: skip
-    parser.add_argument("--iterations", type=int,
-                        help=f"counted in each round (default: {ITERATIONS})")  # fmt: skip
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        choices=NETWORKS,
+        default=NETWORKS,
+        metavar="NET",
+        help=f"of {', '.join(NETWORKS)} (default: all)",
+    )
+    parser.add_argument(
+        "--iterations", type=int, help=f"counted in each round (default: {ITERATIONS})"
+    )
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default: {ROUNDS}")
     parser.add_argument("--cores", type=int, default=2, help="threads of the products (default: 2)")
     parser.add_argument("--one", choices=NETWORKS, help=argparse.SUPPRESS)
@@ -245,8 +253,10 @@ def main(arguments=None):
     given.out = given.out.resolve()
     bar = tqdm(given.rounds * list(given.networks), "bench", unit="network", disable=None)
     rounds = [(network, alone(network, given)) for network in bar]
-    results = {network: medians([found for name, found in rounds if name == network])
-               for network in given.networks}  # fmt: skip
+    results = {
+        network: medians([found for name, found in rounds if name == network])
+        for network in given.networks
+    }
     content = {"machine": machine(given.cores), "rounds": given.rounds, "networks": results}
     given.out.parent.mkdir(parents=True, exist_ok=True)
     write(given.out, json.dumps(content, indent=1) + "\n")

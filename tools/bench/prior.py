@@ -57,8 +57,10 @@ def measure(path, solver, components, basis):
     model = prior.fit(poses, components=components, basis=basis, solver=solver, progress=progress)
     end = time.perf_counter()
     align_end = max(t for t, step in zip(times, steps, strict=True) if step.half_step != "EM")
-    own, workers = (resource.getrusage(who).ru_maxrss / 1024
-                    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))  # fmt: skip
+    own, workers = (
+        resource.getrusage(who).ru_maxrss / 1024
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     rotations = [step for step in steps if step.half_step == "rotation"]
     iterations = [step.poses for step in steps if step.half_step == "EM"]
     turned_poses = sum(step.poses for step in rotations)
@@ -121,20 +123,40 @@ def products(passes, projections=()):
 
 
 def _table(results):
-    columns = ("solver", "poses", "total, s", "alignment, s", "EM, s", "half-steps (all)",
-               "EM iterations (all)", "us/pose/half-step", "x floor", "memory, MB")  # fmt: skip
+    columns = (
+        "solver",
+        "poses",
+        "total, s",
+        "alignment, s",
+        "EM, s",
+        "half-steps (all)",
+        "EM iterations (all)",
+        "us/pose/half-step",
+        "x floor",
+        "memory, MB",
+    )
     rows = [
-        (r["solver"], f"{r['poses']:,d}", f"{r['seconds']:.1f}", f"{r['alignment_seconds']:.1f}",
-         f"{r['em_seconds']:.1f}",
-         f"{r['rotation_half_steps']} ({r['rotation_half_steps_of_all']})",
-         f"{r['em_iterations']} ({r['em_iterations_of_all']})",
-         f"{r['us_per_pose_and_half_step']:.2f}", f"{r['ratio_to_floor']:.1f}",
-         f"{r['peak_memory_mb']:.0f}")
+        (
+            r["solver"],
+            f"{r['poses']:,d}",
+            f"{r['seconds']:.1f}",
+            f"{r['alignment_seconds']:.1f}",
+            f"{r['em_seconds']:.1f}",
+            f"{r['rotation_half_steps']} ({r['rotation_half_steps_of_all']})",
+            f"{r['em_iterations']} ({r['em_iterations_of_all']})",
+            f"{r['us_per_pose_and_half_step']:.2f}",
+            f"{r['ratio_to_floor']:.1f}",
+            f"{r['peak_memory_mb']:.0f}",
+        )
         for r in results
-    ]  # fmt: skip
-    return "\n".join("  ".join(cell.rjust(len(name) if name != "solver" else 11)
-                               for cell, name in zip(row, columns, strict=True))
-                     for row in [columns, *rows])  # fmt: skip
+    ]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(len(name) if name != "solver" else 11)
+            for cell, name in zip(row, columns, strict=True)
+        )
+        for row in [columns, *rows]
+    )
 
 
 @one_line_errors(ValueError, OSError)
@@ -167,11 +189,17 @@ def main(arguments=None):
             if not path.exists():
                 tile(poses, count, path)
             sizes = ["--components", str(options.components), "--basis", str(options.basis)]
-            subprocess.run([sys.executable, "-m", "tools.bench.prior", *sizes,
-                            "--fit", path, solver, out], check=True)  # fmt: skip
+            subprocess.run(
+                [sys.executable, "-m", "tools.bench.prior", *sizes, "--fit", path, solver, out],
+                check=True,
+            )
             results.append(json.loads(out.read_text()))
-    report = {"cores": cores(), "tiled_from": f"{len(poses)} poses of {len(clips)} clips",
-              "noise_mm": NOISE_MM, "fits": results}  # fmt: skip
+    report = {
+        "cores": cores(),
+        "tiled_from": f"{len(poses)} poses of {len(clips)} clips",
+        "noise_mm": NOISE_MM,
+        "fits": results,
+    }
     write(options.out, json.dumps(report, indent=1) + "\n")
     print(_table(results))
     print(f"wrote {options.out}")

@@ -75,12 +75,16 @@ def runs(given):
     """{variant's title: its runs, one a seed}."""
     return {
         title: [
-            Run(variant, seed, given.out / f"{variant.name}-{seed}",
-                given.prior_single if variant.single else given.prior)
+            Run(
+                variant,
+                seed,
+                given.out / f"{variant.name}-{seed}",
+                given.prior_single if variant.single else given.prior,
+            )
             for seed in given.seeds
         ]
         for title, variant in VARIANTS.items()
-    }  # fmt: skip
+    }
 
 
 def prototxts(run, data):
@@ -110,11 +114,30 @@ def carry_out(run, given, stop):
     solver, _, deploy = texts
     with open(run.folder / "log.txt", "w") as log:
         for program in (
-            ["tools.train", solver, "--weights", given.start, "--out", run.folder / "train",
-             "--iterations", given.iterations, "--resume", "auto" if same else "none"],
-            ["tools.evaluate", deploy, run.folder / "train/final.caffemodel", "--data",
-             given.test_data, "--prior", run.prior, "--out", run.folder / "eval"],
-        ):  # fmt: skip
+            [
+                "tools.train",
+                solver,
+                "--weights",
+                given.start,
+                "--out",
+                run.folder / "train",
+                "--iterations",
+                given.iterations,
+                "--resume",
+                "auto" if same else "none",
+            ],
+            [
+                "tools.evaluate",
+                deploy,
+                run.folder / "train/final.caffemodel",
+                "--data",
+                given.test_data,
+                "--prior",
+                run.prior,
+                "--out",
+                run.folder / "eval",
+            ],
+        ):
             code = call(program, log, stop)
             if stop.is_set():
                 return
@@ -129,9 +152,13 @@ def call(program, log, stop):
     # Single-threaded runs side by side: products as small as the lite ones gain nothing from more.
     environment = caffe_process.environment() | {"OPENBLAS_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", *map(str, program)], cwd=ROOT, env=environment, stdout=log,
-        stderr=subprocess.STDOUT, start_new_session=True,  # Ctrl-C reaches it from here alone
-    )  # fmt: skip
+        [sys.executable, "-m", *map(str, program)],
+        cwd=ROOT,
+        env=environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C reaches it from here alone
+    )
     while process.poll() is None:
         if stop.wait(0.2):
             process.terminate()  # a training keeps a snapshot
@@ -225,7 +252,11 @@ def figure(found):
 
 
 @one_line_errors(
-    StudyError, TrainingError, CaffeError, OSError, ValueError,
+    StudyError,
+    TrainingError,
+    CaffeError,
+    OSError,
+    ValueError,
     interrupted="the same command goes on",
 )
 def main(arguments=None):
@@ -235,8 +266,12 @@ def main(arguments=None):
     build = ROOT / "build"
 
     def path(flag, default, text):
-        parser.add_argument(flag, type=lambda p: Path(p).resolve(), default=build / default,
-                            help=f"{text} (default: build/{default})")  # fmt: skip
+        parser.add_argument(
+            flag,
+            type=lambda p: Path(p).resolve(),
+            default=build / default,
+            help=f"{text} (default: build/{default})",
+        )
 
     path("--start", "train/lite-start/final.caffemodel", "pose machine that all go on from")
     path("--data", "data/train.json", "annotations to train on")
@@ -246,8 +281,12 @@ def main(arguments=None):
     path("--out", "study/network", "folder to write into")
     parser.add_argument("--iterations", type=int, default=800, help="of each (default: 800)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="default: 1 2 3")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time, on one core "
-                        "each (default: the cores)")  # fmt: skip
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count(),
+        help="at a time, on one core each (default: the cores)",
+    )
     given = parser.parse_args(arguments)
     if given.iterations < 1 or given.jobs < 1:
         raise StudyError("--iterations and --jobs: expected 1 or more")

@@ -45,9 +45,11 @@ def variants(count):
     for i in range(RANDOM_STARTS):
         yaw = random.uniform(-np.pi, np.pi, count)
         found[f"random start {i + 1}"] = {"solver": "closed-form", "yaw": yaw}
-        found[f"random start {i + 1}, J at once"] = (
-            {"solver": "closed-form", "yaw": yaw, "annealed": False}
-        )  # fmt: skip
+        found[f"random start {i + 1}, J at once"] = {
+            "solver": "closed-form",
+            "yaw": yaw,
+            "annealed": False,
+        }
     return found
 
 
@@ -61,15 +63,17 @@ def study(poses_mm, basis):
         reference = reference or aligned
         apart = np.angle(np.exp(1j * (aligned.yaw - reference.yaw)))
         worse = [step.worse for step in aligned.history if step.worse is not None]
-        rows.append({
-            "way": name,
-            "nll": aligned.history[-1].nll,
-            "above_first": aligned.history[-1].nll - rows[0]["nll"] if rows else 0.0,
-            "half_steps": sum(step.half_step == "rotation" for step in aligned.history),
-            "other_yaw": float(np.mean(np.abs(apart) > SAME_YAW)),
-            "worse_minima": [int(max(worse)), int(worse[-1])] if worse else None,
-            "seconds": time.perf_counter() - start,
-        })  # fmt: skip
+        rows.append(
+            {
+                "way": name,
+                "nll": aligned.history[-1].nll,
+                "above_first": aligned.history[-1].nll - rows[0]["nll"] if rows else 0.0,
+                "half_steps": sum(step.half_step == "rotation" for step in aligned.history),
+                "other_yaw": float(np.mean(np.abs(apart) > SAME_YAW)),
+                "worse_minima": [int(max(worse)), int(worse[-1])] if worse else None,
+                "seconds": time.perf_counter() - start,
+            }
+        )
         histories[name] = aligned.history
     return rows, histories
 
@@ -80,8 +84,7 @@ def draw(histories):
     lowest = min(history[-1].nll for history in histories.values())
     for name, history in histories.items():
         nll = [step.nll - lowest for step in history if step.half_step == "rotation"]
-        axes.plot(np.maximum(nll, 1e-5), label=name,
-                  linestyle="--" if "at once" in name else "-")  # fmt: skip
+        axes.plot(np.maximum(nll, 1e-5), label=name, linestyle="--" if "at once" in name else "-")
     axes.set_yscale("log")
     axes.set_xlabel("rotation half-step")
     axes.set_ylabel("NLL per pose above the lowest reached")
@@ -92,8 +95,11 @@ def draw(histories):
 @one_line_errors(ValueError, OSError)
 def main(arguments=None):
     """Run the study; returns its exit status."""
-    parser = argparse.ArgumentParser("python -m tools.bench.study_prior", description=__doc__,
-                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m tools.bench.study_prior",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument("clips", type=Path, nargs="*", help="motion capture; DeepMimic's if none")
     parser.add_argument("--rate", type=float, default=10.0, help="frames per second, at most")
     parser.add_argument("--basis", type=int, default=BASIS, help="J")
@@ -102,14 +108,17 @@ def main(arguments=None):
     paths = options.clips or deepmimic.find_clips()
     clips = [sampling.to_rate(c, options.rate) for path in paths for c in mocap.read(path)]
     rows, histories = study(np.concatenate([clip.poses for clip in clips]), options.basis)
-    print(f"{sum(len(clip.poses) for clip in clips)} poses of {len(clips)} clips, "
-          f"J = {options.basis}")  # fmt: skip
+    print(
+        f"{sum(len(clip.poses) for clip in clips)} poses of {len(clips)} clips, J = {options.basis}"
+    )
     print(f"{'':26s} NLL per pose  above the first  half-steps  other yaw  worse minima  seconds")
     for row in rows:
         worse = "{} to {}".format(*row["worse_minima"]) if row["worse_minima"] else ""
-        print(f"{row['way']:26s} {row['nll']:12.4f} {row['above_first']:16.4f} "
-              f"{row['half_steps']:11d} {row['other_yaw']:10.1%} {worse:>13s} "
-              f"{row['seconds']:8.1f}")  # fmt: skip
+        print(
+            f"{row['way']:26s} {row['nll']:12.4f} {row['above_first']:16.4f} "
+            f"{row['half_steps']:11d} {row['other_yaw']:10.1%} {worse:>13s} "
+            f"{row['seconds']:8.1f}"
+        )
     write(options.out / "alignment.json", json.dumps(rows, indent=1) + "\n")
     with replacing(options.out / "alignment.png") as temporary:
         draw(histories).savefig(temporary, dpi=120)

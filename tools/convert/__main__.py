@@ -98,20 +98,48 @@ def _parser():
 
     made = command("human36m", _human36m, "Human3.6M: videos and CDF files", "folder")
     made.add_argument("--metadata", type=Path, required=True, help="metadata.xml of the release")
-    made.add_argument("--subjects", nargs="+", default=TRAINING, metavar="S",
-                      choices=[f"S{i}" for i in range(1, human36m.SUBJECTS + 1)],
-                      help="default: the training subjects of protocol 1")  # fmt: skip
-    made.add_argument("--step", type=_positive, default=5, metavar="N",
-                      help="every Nth of 50 frames a second (default: 5, protocol 1's; protocol "
-                      "2 has 64, protocol 3 has 1)")  # fmt: skip
-    command("mpii", _of(mpii.read, "annotations", "folder"), "MPII Human Pose, training images",
-            "annotations", "folder")  # fmt: skip
-    made = command("leeds", _of(leeds.read, "folder", "part"),
-                   "Leeds Sports Pose, original or extended", "folder")  # fmt: skip
-    made.add_argument("--part", choices=("all", "train", "test"), default="all",
-                      help="of the original: first or second half (default: all)")  # fmt: skip
-    command("coco", _of(coco.read, "annotations", "folder"), "COCO, person keypoints",
-            "annotations", "folder")  # fmt: skip
+    made.add_argument(
+        "--subjects",
+        nargs="+",
+        default=TRAINING,
+        metavar="S",
+        choices=[f"S{i}" for i in range(1, human36m.SUBJECTS + 1)],
+        help="default: the training subjects of protocol 1",
+    )
+    made.add_argument(
+        "--step",
+        type=_positive,
+        default=5,
+        metavar="N",
+        help="every Nth of 50 frames a second (default: 5, protocol 1's; protocol "
+        "2 has 64, protocol 3 has 1)",
+    )
+    command(
+        "mpii",
+        _of(mpii.read, "annotations", "folder"),
+        "MPII Human Pose, training images",
+        "annotations",
+        "folder",
+    )
+    made = command(
+        "leeds",
+        _of(leeds.read, "folder", "part"),
+        "Leeds Sports Pose, original or extended",
+        "folder",
+    )
+    made.add_argument(
+        "--part",
+        choices=("all", "train", "test"),
+        default="all",
+        help="of the original: first or second half (default: all)",
+    )
+    command(
+        "coco",
+        _of(coco.read, "annotations", "folder"),
+        "COCO, person keypoints",
+        "annotations",
+        "folder",
+    )
     command("json", _json, "our own JSON of annotations and its images", "annotations")
     command("check", _check, "read every image of a packed file", "annotations", out=False)
     return parser

@@ -1,4 +1,4 @@
-"""Prepare Human3.6M for training and evaluation: python -m tools.convert.h36m FOLDER --out build/h36m.
+"""Prepare Human3.6M: python -m tools.convert.h36m FOLDER --out build/h36m.
 
 FOLDER has the dataset as it is downloaded, or extracted, anywhere inside:
 
@@ -117,14 +117,18 @@ class Source:
         """Lines on what is not there of a subject's files of a kind."""
         place = self.place(subject, kind)
         if place is None:
-            return [f"{subject}: {PLACES[kind]}: no such folder, nor an archive of it such as "
-                    f"Poses_{kind}_{subject}.tgz".replace("Poses_Videos", "Videos")]  # fmt: skip
+            return [
+                f"{subject}: {PLACES[kind]}: no such folder, nor an archive of it such as "
+                f"Poses_{kind}_{subject}.tgz".replace("Poses_Videos", "Videos")
+            ]
         lost = [name for name in _files(kind, sequences) if not (place / name).is_file()]
         if not lost:
             return []
         more = f", ... and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
-        return [f"{place}: {len(lost)} of {len(_files(kind, sequences))} files are missing: "
-                f"{', '.join(lost[:SHOWN])}{more}"]  # fmt: skip
+        return [
+            f"{place}: {len(lost)} of {len(_files(kind, sequences))} files are missing: "
+            f"{', '.join(lost[:SHOWN])}{more}"
+        ]
 
 
 def _files(kind, sequences):
@@ -146,8 +150,10 @@ def check(source, kinds):
         )
     known, lines = recordings(source.metadata), []
     for subject, kind in itertools.product((*TRAINING, *TEST), kinds):
-        if source.place(subject, kind) is None or known and source.missing(
-            subject, kind, known.get(subject, {})
+        if (
+            source.place(subject, kind) is None
+            or known
+            and source.missing(subject, kind, known.get(subject, {}))
         ):
             if source.archive(subject, kind):
                 source.extract(subject, kind)
@@ -190,14 +196,18 @@ def frames(source, subjects, known, views, report):
     """Entries of the subjects' frames: training's 10 a second, or those of the protocols."""
     for subject, name, camera in tqdm(
         [(s, name, camera) for s in subjects for name in known[s] for camera in protocols.CAMERAS],
-        "videos", unit="video", disable=None,
-    ):  # fmt: skip
+        "videos",
+        unit="video",
+        disable=None,
+    ):
+
         def wanted(count, subject=subject, name=name, camera=camera):
             if subject in TRAINING:
                 return range(0, count, protocols.PROTOCOLS[0].step)
             trials = {(subject, n): trial for n, (_, trial) in known[subject].items()}
-            index = protocols.index([subject] * count, [name] * count, [camera] * count,
-                                    range(count), trials)  # fmt: skip
+            index = protocols.index(
+                [subject] * count, [name] * count, [camera] * count, range(count), trials
+            )
             return protocols.tested(index)
 
         path = source.place(subject, "Videos") / f"{name}.{camera}.mp4"
@@ -224,26 +234,41 @@ def prepare(folder, out, videos=True):
         if not (out / name).exists():
             report = entries.Report()
             cameras = {
-                view: {"rotation": c.rotation, "position_mm": c.position,
-                       "intrinsics": c.intrinsics}
-                for view, c in views.items() if view.split("/")[0] in subjects
-            }  # fmt: skip
+                view: {
+                    "rotation": c.rotation,
+                    "position_mm": c.position,
+                    "intrinsics": c.intrinsics,
+                }
+                for view, c in views.items()
+                if view.split("/")[0] in subjects
+            }
             found = frames(source, subjects, known, views, report)
             entries.write(out / name, found, cameras, report=report)
             left_out += [f"{name}: {line}" for line in report.lines()]
     return left_out
 
 
-@one_line_errors(ConversionError, OSError, ValueError,
-                 interrupted="what is written is whole: run it again to go on")
+@one_line_errors(
+    ConversionError,
+    OSError,
+    ValueError,
+    interrupted="what is written is whole: run it again to go on",
+)
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m tools.convert.h36m", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m tools.convert.h36m",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("folder", type=Path, help="of the dataset")
     parser.add_argument("--out", type=Path, default=Path("build/h36m"), help="folder to write")
-    parser.add_argument("--videos", action=argparse.BooleanOptionalAction, default=True,
-                        help="without, only positions: enough to lift and score landmarks")
+    parser.add_argument(
+        "--videos",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="without, only positions: enough to lift and score landmarks",
+    )
     options = parser.parse_args(arguments)
     try:
         if not options.folder.is_dir():

@@ -190,8 +190,11 @@ def _entry(picture, points, pose, facts):
         number=facts["camera"].split("/")[1], **facts
     )
     image = {
-        "file_name": name, "width": int(width), "height": int(height), "offset": low.tolist()
-    } | facts  # fmt: skip
+        "file_name": name,
+        "width": int(width),
+        "height": int(height),
+        "offset": low.tolist(),
+    } | facts
     found = {
         name: (*point, 2) for name, point in zip(skeleton.LANDMARKS, points - low, strict=True)
     }

@@ -13,10 +13,21 @@ from tools.convert.matlab import load
 
 # In the order of the file.
 JOINTS = (
-    "right foot", "right knee", "right hip", "left hip", "left knee", "left foot", "right wrist",
-    "right elbow", "right shoulder", "left shoulder", "left elbow", "left wrist", "neck",
+    "right foot",
+    "right knee",
+    "right hip",
+    "left hip",
+    "left knee",
+    "left foot",
+    "right wrist",
+    "right elbow",
+    "right shoulder",
+    "left shoulder",
+    "left elbow",
+    "left wrist",
+    "neck",
     "head top",
-)  # fmt: skip
+)
 
 
 def read(folder, part="all"):

@@ -3,9 +3,10 @@
     python -m tools.evaluate DEPLOY CAFFEMODEL --data test.json --prior prior.npz --out FOLDER
 
 Writes predictions.npz (landmarks in px of the images and poses in mm, of every stage, and which
-frames they are of: tools.evaluate.predictions reads it) and errors.json into FOLDER. What is aligned before
-3D poses are compared is in each number's name; without another word it is the hip (root-aligned),
-over all 17 landmarks, at the prior's typical limb scale: nothing of the truth is used.
+frames they are of: tools.evaluate.predictions reads it) and errors.json into FOLDER. What is
+aligned before 3D poses are compared is in each number's name; without another word it is the hip
+(root-aligned), over all 17 landmarks, at the prior's typical limb scale: nothing of the truth is
+used.
 """
 
 import argparse
@@ -49,11 +50,16 @@ class Predictions(NamedTuple):
 def crops_of(people, size):
     """The test-time Crop of each annotated person, and the camera that sees it (M, 3, 3)."""
     crops = [crop.frame(box, size) for box in people.boxes]
-    cameras = np.stack([
-        crop.camera(people.rotations[i], crops[i],
-                    people.intrinsics[i] if people.has_camera(i) else None)
-        for i in range(len(people))
-    ])  # fmt: skip
+    cameras = np.stack(
+        [
+            crop.camera(
+                people.rotations[i],
+                crops[i],
+                people.intrinsics[i] if people.has_camera(i) else None,
+            )
+            for i in range(len(people))
+        ]
+    )
     return crops, cameras
 
 
@@ -64,13 +70,18 @@ def predict(network, people, **options):
     """
     estimator = Estimator(network, **options)
     asked = (
-        Person(people.image(i), people.boxes[i], people.rotations[i],
-               people.intrinsics[i] if people.has_camera(i) else None)
+        Person(
+            people.image(i),
+            people.boxes[i],
+            people.rotations[i],
+            people.intrinsics[i] if people.has_camera(i) else None,
+        )
         for i in range(len(people))
-    )  # fmt: skip
+    )
     interval = 1 if sys.stderr.isatty() else 10
-    bar = tqdm(estimator.estimates(asked), "evaluate", len(people), unit="image",
-               mininterval=interval)  # fmt: skip
+    bar = tqdm(
+        estimator.estimates(asked), "evaluate", len(people), unit="image", mininterval=interval
+    )
     points, beliefs, poses, _ = zip(*bar, strict=True)
     return Predictions(
         np.stack(points, axis=1).astype(float),
@@ -177,9 +188,13 @@ def score(predictions, people, model, size):
 
 
 def frames_of(people):
-    """Which frame each record is, as tools.evaluate.predictions reads it; {} where the data does not say."""
-    columns = {"subject": people.subjects, "action": people.actions,
-               "camera": people.camera_names, "frame": people.frames}  # fmt: skip
+    """Which frame each record is, for tools.evaluate.predictions; {} where the data is silent."""
+    columns = {
+        "subject": people.subjects,
+        "action": people.actions,
+        "camera": people.camera_names,
+        "frame": people.frames,
+    }
     if any(None in column for column in columns.values()):
         return {}
     named = {name: np.array(column) for name, column in columns.items()}
@@ -193,13 +208,24 @@ def evaluate(options):
         raise EvaluationError(f"{options.data}: expected a 3D pose with every annotation")
     model = prior.load(options.prior)
     network = Network(options.deploy, options.weights)
-    predictions = predict(network, people, scales=options.scales, flip=options.flip,
-                          subpixel=options.subpixel, model=model)  # fmt: skip
+    predictions = predict(
+        network,
+        people,
+        scales=options.scales,
+        flip=options.flip,
+        subpixel=options.subpixel,
+        model=model,
+    )
     size = network.size
     errors = score(predictions, people, model, size)
-    errors |= {"network": str(options.deploy), "weights": str(options.weights),
-               "data": str(options.data), "subpixel": options.subpixel,
-               "scales": options.scales, "flip": options.flip}  # fmt: skip
+    errors |= {
+        "network": str(options.deploy),
+        "weights": str(options.weights),
+        "data": str(options.data),
+        "subpixel": options.subpixel,
+        "scales": options.scales,
+        "flip": options.flip,
+    }
     if options.training_data:
         training = annotations.load(options.training_data, check_images=False)
         errors |= baselines(people, training, model, size)
@@ -208,9 +234,11 @@ def evaluate(options):
     with replacing(options.out / "predictions.npz") as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)
     write(options.out / "errors.json", json.dumps(errors, indent=1) + "\n")
-    print(f"{errors['images']} images: 2D {errors['error_2d_px']:.2f} px, PCKh@0.5 "
-          f"{100 * errors['pckh']:.1f} %, 3D {errors['mpjpe_mm']:.1f} mm root-aligned; "
-          f"wrote {options.out}")  # fmt: skip
+    print(
+        f"{errors['images']} images: 2D {errors['error_2d_px']:.2f} px, PCKh@0.5 "
+        f"{100 * errors['pckh']:.1f} %, 3D {errors['mpjpe_mm']:.1f} mm root-aligned; "
+        f"wrote {options.out}"
+    )
 
 
 @one_line_errors(EvaluationError, CaffeError, CaffeFileError, ValueError, OSError)
@@ -220,8 +248,9 @@ def main(arguments=None):
     parser.add_argument("deploy", type=Path, help="deploy.prototxt of the network")
     parser.add_argument("weights", type=Path, help="trained .caffemodel")
     parser.add_argument("--data", type=Path, required=True, help="annotations with 3D truth")
-    parser.add_argument("--training-data", type=Path,
-                        help="annotations the best single pose is taken from")  # fmt: skip
+    parser.add_argument(
+        "--training-data", type=Path, help="annotations the best single pose is taken from"
+    )
     parser.add_argument("--prior", type=Path, required=True, help="pose model (.npz)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     add_options(parser)

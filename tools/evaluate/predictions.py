@@ -172,8 +172,10 @@ def _keys(values):
     if len(set(lengths.values())) > 1 or not columns[0]:
         raise PredictionError(f"expected as many of each, and some, got {lengths}")
     try:
-        return [(str(subject), str(action), camera_name(camera), int(frame))
-                for subject, action, camera, frame in zip(*columns, strict=True)]  # fmt: skip
+        return [
+            (str(subject), str(action), camera_name(camera), int(frame))
+            for subject, action, camera, frame in zip(*columns, strict=True)
+        ]
     except (TypeError, ValueError) as error:
         raise PredictionError(f"frame: expected whole numbers, got {error}") from None
 

@@ -7,11 +7,15 @@ Every subject does each of 15 actions twice: its trials.
 import itertools
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from prior.skeleton import PROTOCOL_14, L
+
+# The rows of the paper's tables 1 and 2, and of its 2D comparison.
+PUBLISHED = Path(__file__).with_name("published.json")
 
 # In the order of the dataset's release.
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
@@ -20,9 +24,23 @@ CAMERAS = ("54138969", "55011271", "58860488", "60457274")
 # that follow Bogo et al. (HMR, Kanazawa et al. 2018; SPIN, Kolotouros et al. 2019) takes 60457274.
 FRONTAL = "60457274"
 
-ACTIONS = ("Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing",
-           "Purchases", "Sitting", "SittingDown", "Smoking", "Waiting", "WalkDog", "Walking",
-           "WalkTogether")  # fmt: skip
+ACTIONS = (
+    "Directions",
+    "Discussion",
+    "Eating",
+    "Greeting",
+    "Phoning",
+    "Photo",
+    "Posing",
+    "Purchases",
+    "Sitting",
+    "SittingDown",
+    "Smoking",
+    "Waiting",
+    "WalkDog",
+    "Walking",
+    "WalkTogether",
+)
 
 # S1's files have other names for two actions.
 _OTHER_NAMES = {"TakingPhoto": "Photo", "WalkingDog": "WalkDog"}
@@ -74,14 +92,17 @@ _FOURTEEN = tuple(PROTOCOL_14.tolist())
 
 # Section 6 of the paper.
 PROTOCOLS = (
-    Protocol("1", _FIVE, ("S9", "S11"), 5, CAMERAS, (1, 2), tuple(range(L)), POSITION,
-             "protocol_1_mm"),
+    Protocol(
+        "1", _FIVE, ("S9", "S11"), 5, CAMERAS, (1, 2), tuple(range(L)), POSITION, "protocol_1_mm"
+    ),
     # Six subjects for training; the paper's own model saw only protocol 1's five, as ours.
-    Protocol("2", (*_FIVE, "S9"), ("S11",), 64, CAMERAS, (1, 2), _FOURTEEN, SIMILARITY,
-             "protocol_2_mm"),
-    Protocol("3", _FIVE, ("S9", "S11"), 1, (FRONTAL,), (1,), _FOURTEEN, SIMILARITY,
-             "protocol_3_mm"),
-)  # fmt: skip
+    Protocol(
+        "2", (*_FIVE, "S9"), ("S11",), 64, CAMERAS, (1, 2), _FOURTEEN, SIMILARITY, "protocol_2_mm"
+    ),
+    Protocol(
+        "3", _FIVE, ("S9", "S11"), 1, (FRONTAL,), (1,), _FOURTEEN, SIMILARITY, "protocol_3_mm"
+    ),
+)
 
 
 class Index(NamedTuple):
@@ -98,9 +119,11 @@ class Index(NamedTuple):
     def keys(self):
         """(subject, sequence, camera, frame) of each record."""
         return list(
-            zip(*(a.tolist() for a in (self.subject, self.sequence, self.camera, self.frame)),
-                strict=True)
-        )  # fmt: skip
+            zip(
+                *(a.tolist() for a in (self.subject, self.sequence, self.camera, self.frame)),
+                strict=True,
+            )
+        )
 
     def take(self, rows):
         """The Index of some rows."""
@@ -129,7 +152,7 @@ def index(subjects, sequences, cameras, frames, trials=None):
 
 
 def action_of(sequence):
-    """"Walking 1" -> ("Walking", 1); a name without a number has None."""
+    """ "Walking 1" -> ("Walking", 1); a name without a number has None."""
     match = re.fullmatch(r"(.+?)(?: (\d+))?", sequence)
     action = _OTHER_NAMES.get(match[1], match[1])
     return action, int(match[2]) if match[2] else None
@@ -167,9 +190,7 @@ def select(protocol, frames, video=True):
         chosen &= frames.frame % protocol.step == 0
     for subject, sequence, camera in DAMAGED:
         chosen &= ~(
-            (frames.subject == subject)
-            & (frames.sequence == sequence)
-            & (frames.camera == camera)
+            (frames.subject == subject) & (frames.sequence == sequence) & (frames.camera == camera)
         )
     return np.flatnonzero(chosen)
 
@@ -177,8 +198,12 @@ def select(protocol, frames, video=True):
 def lacking(protocol, frames):
     """The videos of a protocol of which an Index has no frame: [(subject, action, trial, camera)].
     Without them a mean is not the protocol's."""
-    there = set(zip(*(a.tolist() for a in (frames.subject, frames.action, frames.trial,
-                                           frames.camera)), strict=True))  # fmt: skip
+    there = set(
+        zip(
+            *(a.tolist() for a in (frames.subject, frames.action, frames.trial, frames.camera)),
+            strict=True,
+        )
+    )
     damaged = {(subject, action_of(name)[0], 2, camera) for subject, name, camera in DAMAGED}
     wanted = itertools.product(protocol.subjects, ACTIONS, protocol.trials, protocol.cameras)
     return [video for video in wanted if video not in there | damaged]
@@ -195,5 +220,7 @@ def describe(protocol, video=True):
     frames = "every frame" if step == 1 else f"every {step}th frame of 50 a second"
     cameras = "all cameras" if protocol.cameras == CAMERAS else f"camera {protocol.cameras[0]}"
     trials = "all trials" if len(protocol.trials) > 1 else f"trial {protocol.trials[0]}"
-    return (f"{' and '.join(protocol.subjects)}, {cameras}, {trials}, "
-            f"{frames if video else 'every image'}")  # fmt: skip
+    return (
+        f"{' and '.join(protocol.subjects)}, {cameras}, {trials}, "
+        f"{frames if video else 'every image'}"
+    )

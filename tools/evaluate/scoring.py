@@ -96,8 +96,10 @@ def _result(method, protocol, truth, errors, by_stage, **facts):
     """The Result of errors (M, L)."""
     index = truth.index
     by_action = metrics.grouped(errors, index.action)
-    order = [*(a for a in protocols.ACTIONS if a in by_action),
-             *(a for a in by_action if a not in protocols.ACTIONS)]  # fmt: skip
+    order = [
+        *(a for a in protocols.ACTIONS if a in by_action),
+        *(a for a in by_action if a not in protocols.ACTIONS),
+    ]
     names = [LANDMARKS[i] for i in facts.pop("landmarks")]
     return Result(
         method=method.name,
@@ -146,10 +148,19 @@ def score(method, protocol, truth, lifter):
         for alignment in protocol.alignments:
             stages = [errors_3d(p, truth.poses_mm, alignment, protocol.landmarks) for p in poses]
             by_stage = [metrics.mean(e) for e in stages] if len(stages) > 1 else []
-            results.append(_result(
-                method, protocol, truth, stages[-1], by_stage, what="3D error, mm",
-                aligned=alignment.to, scale=alignment.scale, landmarks=protocol.landmarks,
-            ))  # fmt: skip
+            results.append(
+                _result(
+                    method,
+                    protocol,
+                    truth,
+                    stages[-1],
+                    by_stage,
+                    what="3D error, mm",
+                    aligned=alignment.to,
+                    scale=alignment.scale,
+                    landmarks=protocol.landmarks,
+                )
+            )
     except PredictionError as error:
         withheld.append(Withheld(method.name, protocol.name, "3D error", str(error)))
     if found is not None and found.points is not None and protocol is protocols.PROTOCOLS[0]:
@@ -172,8 +183,10 @@ def _score_2d(method, protocol, truth, points):
     seen = np.isfinite(truth.points).all(axis=2)
     lost = seen & ~np.isfinite(points[-1]).all(axis=2)
     if lost.any():
-        reason = (f"{np.count_nonzero(lost)} of {np.count_nonzero(seen)} landmarks were not found, "
-                  f"in {np.count_nonzero(lost.any(axis=1))} of {len(truth)} frames")  # fmt: skip
+        reason = (
+            f"{np.count_nonzero(lost)} of {np.count_nonzero(seen)} landmarks were not found, "
+            f"in {np.count_nonzero(lost.any(axis=1))} of {len(truth)} frames"
+        )
         return [], [Withheld(method.name, protocol.name, "2D error", reason)]
     results = []
     for what, measure in (
@@ -182,10 +195,19 @@ def _score_2d(method, protocol, truth, points):
     ):
         stages = [np.where(seen, measure(p, truth.points), np.nan) for p in points]
         by_stage = [metrics.mean(e) for e in stages] if len(stages) > 1 else []
-        results.append(_result(
-            method, protocol, truth, stages[-1], by_stage, what=what, aligned="nothing",
-            scale=PIXELS, landmarks=protocol.landmarks,
-        ))  # fmt: skip
+        results.append(
+            _result(
+                method,
+                protocol,
+                truth,
+                stages[-1],
+                by_stage,
+                what=what,
+                aligned="nothing",
+                scale=PIXELS,
+                landmarks=protocol.landmarks,
+            )
+        )
     return results, []
 
 

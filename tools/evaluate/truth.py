@@ -47,8 +47,15 @@ class Truth:
 
     def take(self, rows):
         """The Truth of some rows."""
-        return Truth(self.source, self.human36m, self.index.take(rows), self.points[rows],
-                     self.poses_mm[rows], self.rotations[rows], self.intrinsics[rows])  # fmt: skip
+        return Truth(
+            self.source,
+            self.human36m,
+            self.index.take(rows),
+            self.points[rows],
+            self.poses_mm[rows],
+            self.rotations[rows],
+            self.intrinsics[rows],
+        )
 
     def select(self, protocol):
         """The Truth of the frames that a protocol tests on."""
@@ -102,7 +109,7 @@ def _marker(folder):
 
 
 def camera_name(name):
-    """"S9/54138969" -> "54138969"."""
+    """ "S9/54138969" -> "54138969"."""
     return str(name).rpartition("/")[2]
 
 
@@ -127,8 +134,15 @@ def _from_annotations(path):
     # From px of images that were cropped to those of the original.
     intrinsics = people.intrinsics.copy()
     intrinsics[:, :2, 2] += people.offsets
-    return Truth(str(path), trials is not None, index, people.points + people.offsets[:, None],
-                 people.poses_mm, people.rotations, intrinsics)  # fmt: skip
+    return Truth(
+        str(path),
+        trials is not None,
+        index,
+        people.points + people.offsets[:, None],
+        people.poses_mm,
+        people.rotations,
+        intrinsics,
+    )
 
 
 def _from_positions(folder):
@@ -165,11 +179,14 @@ def _sequences(path, subject, trials):
             rows = protocols.tested(index)
             if len(rows):
                 yield Truth(
-                    str(path), True, index.take(rows), arrays[name][rows].astype(float),
+                    str(path),
+                    True,
+                    index.take(rows),
+                    arrays[name][rows].astype(float),
                     arrays[f"poses_mm/{sequence}"][rows].astype(float),
                     np.tile(arrays[f"rotation/{camera}"], (len(rows), 1, 1)),
                     np.tile(arrays[f"intrinsics/{camera}"], (len(rows), 1, 1)),
-                )  # fmt: skip
+                )
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise TruthError(f"{path}: expected positions, got {error}; run make h36m again") from None
 

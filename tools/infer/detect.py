@@ -1,6 +1,6 @@
 """2D landmarks in photos and videos by MediaPipe's pose detector: an extra beside our networks.
 
-    build/venv-mediapipe/bin/python -m tools.infer.detect IMAGE_FOLDER_OR_VIDEO... --out keypoints.json
+    build/venv-mediapipe/bin/python -m tools.infer.detect IMAGE... --out keypoints.json
     python -m tools.lift keypoints.json --out page.html --images FOLDER
 
 `make venv-mediapipe` installs it, in an environment of its own, since it wants an older NumPy. Code
@@ -61,8 +61,9 @@ def run(source, detector, kept):
                 continue
             found = None if image is None else detector(image)
             if found is not None:
-                found = [[round(factor * x, 2), round(factor * y, 2), round(v, 4)]
-                         for x, y, v in found]  # fmt: skip
+                found = [
+                    [round(factor * x, 2), round(factor * y, 2), round(v, 4)] for x, y, v in found
+                ]
             if image is not None:
                 file.write(json.dumps({name: found}) + "\n")
                 file.flush()
@@ -114,8 +115,10 @@ def main(arguments=None, make=mediapipe_pose):
         print(f"python -m tools.infer.detect: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"interrupted; what was found is kept in {kept}: run the same command again",
-              file=sys.stderr)  # fmt: skip
+        print(
+            f"interrupted; what was found is kept in {kept}: run the same command again",
+            file=sys.stderr,
+        )
         return 130
     print(f"wrote {given.out}")
     return 0 if people and not source.problems else 3

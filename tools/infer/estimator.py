@@ -237,9 +237,12 @@ def mean_maps(maps, views, target, stride):
         matrix = target.matrix @ to_image @ to_input
         for channel, values in enumerate(own):
             total[channel] += cv2.warpAffine(
-                values, matrix, (target.size, target.size), flags=cv2.INTER_CUBIC,
+                values,
+                matrix,
+                (target.size, target.size),
+                flags=cv2.INTER_CUBIC,
                 borderValue=float(channel == skeleton.L),
-            )  # fmt: skip
+            )
     return total / len(views)
 
 

@@ -1,4 +1,4 @@
-"""The pose of a person in each image: python -m tools.infer.predict DEPLOY CAFFEMODEL IMAGE... --out F.
+"""The pose of a person in each image: tools.infer.predict DEPLOY CAFFEMODEL IMAGE... --out F.
 
 IMAGE: images, folders of them, or videos. What cannot be read is left out, said in a line, and the
 exit status is 3. tools.lift reads F, for other formats, with the searched camera and a viewer page.
@@ -71,16 +71,32 @@ def main(arguments=None):
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("deploy", type=Path, help="deploy.prototxt of the network")
     parser.add_argument("weights", type=Path, help="trained .caffemodel")
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE",
-                        help="an image, a folder of them, or a video")  # fmt: skip
+    parser.add_argument(
+        "images",
+        type=Path,
+        nargs="+",
+        metavar="IMAGE",
+        help="an image, a folder of them, or a video",
+    )
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--box", type=float, nargs=4, metavar=("X", "Y", "WIDTH", "HEIGHT"),
-                       help="of the person, px, in all images")  # fmt: skip
-    where.add_argument("--centre", type=float, nargs=2, metavar=("X", "Y"),
-                       help="of the person, px, in all images")  # fmt: skip
-    parser.add_argument("--elevation", type=float, default=0.0, metavar="DEGREES",
-                        help="how far the camera looks down (default: 0)")  # fmt: skip
+    where.add_argument(
+        "--box",
+        type=float,
+        nargs=4,
+        metavar=("X", "Y", "WIDTH", "HEIGHT"),
+        help="of the person, px, in all images",
+    )
+    where.add_argument(
+        "--centre", type=float, nargs=2, metavar=("X", "Y"), help="of the person, px, in all images"
+    )
+    parser.add_argument(
+        "--elevation",
+        type=float,
+        default=0.0,
+        metavar="DEGREES",
+        help="how far the camera looks down (default: 0)",
+    )
     add_options(parser)
     parser.add_argument("--prior", type=Path, help="pose model (.npz), for averaged maps")
     given = parser.parse_args(arguments)

@@ -1,7 +1,7 @@
 """2D landmarks of other programs to 3D poses: python -m tools.lift INPUT --out FILE...
 
 INPUT: OpenPose JSON (a file, or a folder of frames), COCO keypoints JSON (annotations, results),
-MPII JSON, what tools.infer.predict and tools.infer.detect write, .npz or JSON with "points" (N x landmarks x
+MPII JSON, what tools.infer writes, .npz or JSON with "points" (N x landmarks x
 2), CSV ("hip x", "hip y", ..., "frame"), or poses that this program wrote, for other formats.
 
 Each FILE is written by its suffix: .npz .json .csv (all people), .bvh (a file for each person),
@@ -41,19 +41,35 @@ DOUBT = 20.0
 
 # By suffix: write(path, poses), and write(path, poses, photos).
 TABLES = {".npz": lifted.write_npz, ".json": lifted.write_json, ".csv": lifted.write_csv}
-PICTURES = {".png": drawing.write_png, ".gif": drawing.write_gif, ".mp4": drawing.write_mp4,
-            ".html": viewer.write}  # fmt: skip
+PICTURES = {
+    ".png": drawing.write_png,
+    ".gif": drawing.write_gif,
+    ".mp4": drawing.write_mp4,
+    ".html": viewer.write,
+}
 SUFFIXES = (*TABLES, ".bvh", *PICTURES)
 
 
-def lift(found, model, *, camera=calibration.NONE, elevation=None, roll=0.0, each=False,
-         least=LEAST_CONFIDENCE, weigh=False, noise_mm=NOISE_MM, refine=False, deviation=True):
+def lift(
+    found,
+    model,
+    *,
+    camera=calibration.NONE,
+    elevation=None,
+    roll=0.0,
+    each=False,
+    least=LEAST_CONFIDENCE,
+    weigh=False,
+    noise_mm=NOISE_MM,
+    refine=False,
+    deviation=True,
+):
     """Lift Keypoints; returns (lifted.Poses, lines on what was left out).
 
     camera: a Calibration; elevation, roll: of a camera without rotation, radians; None: the tilt is
     searched, for all poses together, or for `each`. least: confidence below which a landmark is
     missing; weigh: confidences weigh the landmarks (slow), else those that are there count alike.
-    """  # fmt: skip
+    """
     confidence = np.where(found.confidence >= max(least, 1e-9), found.confidence, 0)
     points = np.where(confidence[..., None] > 0, found.points, np.nan)
     enough = np.count_nonzero(confidence, axis=1) >= LEAST_LANDMARKS
@@ -87,18 +103,30 @@ def lift(found, model, *, camera=calibration.NONE, elevation=None, roll=0.0, eac
             spread = lifter.deviation(straight, result, found_in, shared)
     ok = result.ok
     if not ok.all():
-        problems.append(f"{np.count_nonzero(~ok)} people could not be lifted (all landmarks in one "
-                        "place, or upside down): left out")  # fmt: skip
+        problems.append(
+            f"{np.count_nonzero(~ok)} people could not be lifted (all landmarks in one "
+            "place, or upside down): left out"
+        )
     person = tracks.link(points, found.frame[rows], found.person[rows])
     poses = lifted.make(
-        {"frames": list(found.frames), "rate": found.rate, "noise_mm": noise_mm,
-         "model": str(model.meta.get("source", "unknown"))},
-        pose_mm=result.pose[ok], deviation_mm=spread[ok], points=points[ok],
-        confidence=confidence[ok], camera=result.camera[ok],
-        scale=result.scale[ok] / model.scale_mm, component=result.component[ok],
+        {
+            "frames": list(found.frames),
+            "rate": found.rate,
+            "noise_mm": noise_mm,
+            "model": str(model.meta.get("source", "unknown")),
+        },
+        pose_mm=result.pose[ok],
+        deviation_mm=spread[ok],
+        points=points[ok],
+        confidence=confidence[ok],
+        camera=result.camera[ok],
+        scale=result.scale[ok] / model.scale_mm,
+        component=result.component[ok],
         component_probability=result.component_probability[ok],
-        log_likelihood=result.log_likelihood[ok], frame=found.frame[rows][ok], person=person[ok],
-    )  # fmt: skip
+        log_likelihood=result.log_likelihood[ok],
+        frame=found.frame[rows][ok],
+        person=person[ok],
+    )
     return poses, problems
 
 
@@ -112,10 +140,12 @@ def _common_tilt(lifter, camera, points, weight):
     straight, turns = camera.straighten(points[rows], np.eye(3))
     turn = turns if turns.ndim == 2 else turns[len(turns) // 2]
     grid = [(roll, elevation) for elevation in ELEVATIONS for roll in ROLLS]
-    scores = np.stack([
-        lifter.lift(straight, turn @ compose(*tilt, 0.0), weight[rows[0]]).log_likelihood
-        for tilt in grid
-    ])  # fmt: skip
+    scores = np.stack(
+        [
+            lifter.lift(straight, turn @ compose(*tilt, 0.0), weight[rows[0]]).log_likelihood
+            for tilt in grid
+        ]
+    )
     scores = scores[:, np.isfinite(scores).any(axis=0)]
     # A pose that is wrong altogether says little.
     scores = np.maximum(scores - scores.max(axis=0), -DOUBT).sum(axis=1)
@@ -149,37 +179,82 @@ def _parser():
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("input", type=Path, metavar="INPUT")
     parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE")
-    parser.add_argument("--landmarks", choices=skeleton.LANDMARK_SETS,
-                        help="the landmark set, where the input does not say")  # fmt: skip
+    parser.add_argument(
+        "--landmarks",
+        choices=skeleton.LANDMARK_SETS,
+        help="the landmark set, where the input does not say",
+    )
     parser.add_argument("--prior", type=Path, help="pose model (default: the ready one)")
     where = parser.add_argument_group("camera")
-    where.add_argument("--camera", type=Path, metavar="FILE",
-                       help="camera_matrix (K), distortion_coefficients, R or rvec (world to "
-                       "camera), as OpenCV's YAML, XML, JSON, or .npz")  # fmt: skip
-    where.add_argument("--up", choices=calibration.UP, default="y",
-                       help="axis of its world that points up (default: y)")  # fmt: skip
-    where.add_argument("--elevation", type=float, metavar="DEGREES",
-                       help="how far the camera looks down")  # fmt: skip
-    where.add_argument("--roll", type=float, default=0.0, metavar="DEGREES",
-                       help="with --elevation: the camera's turn about its axis (default: 0)")
-    where.add_argument("--search-each", action="store_true",
-                       help="search the tilt for each pose alone: photos of several cameras")
-    parser.add_argument("--min-confidence", type=float, default=LEAST_CONFIDENCE, metavar="C",
-                        help="a landmark below it is missing (default: %(default)s)")
-    parser.add_argument("--weigh", action="store_true",
-                        help=f"weigh landmarks by their confidence, in {LEVELS} levels; without, "
-                        "those that are there count alike, which is much faster")  # fmt: skip
-    parser.add_argument("--noise-mm", type=float, default=NOISE_MM, metavar="MM",
-                        help="error of the 2D landmarks at the body (default: %(default)s)")
+    where.add_argument(
+        "--camera",
+        type=Path,
+        metavar="FILE",
+        help="camera_matrix (K), distortion_coefficients, R or rvec (world to "
+        "camera), as OpenCV's YAML, XML, JSON, or .npz",
+    )
+    where.add_argument(
+        "--up",
+        choices=calibration.UP,
+        default="y",
+        help="axis of its world that points up (default: y)",
+    )
+    where.add_argument(
+        "--elevation", type=float, metavar="DEGREES", help="how far the camera looks down"
+    )
+    where.add_argument(
+        "--roll",
+        type=float,
+        default=0.0,
+        metavar="DEGREES",
+        help="with --elevation: the camera's turn about its axis (default: 0)",
+    )
+    where.add_argument(
+        "--search-each",
+        action="store_true",
+        help="search the tilt for each pose alone: photos of several cameras",
+    )
+    parser.add_argument(
+        "--min-confidence",
+        type=float,
+        default=LEAST_CONFIDENCE,
+        metavar="C",
+        help="a landmark below it is missing (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--weigh",
+        action="store_true",
+        help=f"weigh landmarks by their confidence, in {LEVELS} levels; without, "
+        "those that are there count alike, which is much faster",
+    )
+    parser.add_argument(
+        "--noise-mm",
+        type=float,
+        default=NOISE_MM,
+        metavar="MM",
+        help="error of the 2D landmarks at the body (default: %(default)s)",
+    )
     parser.add_argument("--refine", action="store_true", help="turns between the enumerated ones")
-    parser.add_argument("--no-deviation", dest="deviation", action="store_false",
-                        help="leave out the uncertainty, which takes most of the time")  # fmt: skip
-    parser.add_argument("--smooth", type=float, metavar="SECONDS",
-                        help="average over time with a Gaussian of this standard deviation, such "
-                        "as 0.1; not in the paper")  # fmt: skip
+    parser.add_argument(
+        "--no-deviation",
+        dest="deviation",
+        action="store_false",
+        help="leave out the uncertainty, which takes most of the time",
+    )
+    parser.add_argument(
+        "--smooth",
+        type=float,
+        metavar="SECONDS",
+        help="average over time with a Gaussian of this standard deviation, such "
+        "as 0.1; not in the paper",
+    )
     parser.add_argument("--rate", type=float, metavar="HZ", help="frames a second of the input")
-    parser.add_argument("--images", type=Path, metavar="PATH",
-                        help="the frames' images: a folder, a video, or one image")  # fmt: skip
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="PATH",
+        help="the frames' images: a folder, a video, or one image",
+    )
     return parser
 
 
@@ -201,10 +276,18 @@ def poses_of(given):
         found = found._replace(rate=given.rate)
     elevation = None if given.elevation is None else np.deg2rad(given.elevation)
     poses, problems = lift(
-        found, model, camera=camera, elevation=elevation, roll=np.deg2rad(given.roll),
-        each=given.search_each, least=given.min_confidence, weigh=given.weigh,
-        noise_mm=given.noise_mm, refine=given.refine, deviation=given.deviation,
-    )  # fmt: skip
+        found,
+        model,
+        camera=camera,
+        elevation=elevation,
+        roll=np.deg2rad(given.roll),
+        each=given.search_each,
+        least=given.min_confidence,
+        weigh=given.weigh,
+        noise_mm=given.noise_mm,
+        refine=given.refine,
+        deviation=given.deviation,
+    )
     return poses, [*found.problems, *problems]
 
 
@@ -223,8 +306,10 @@ def main(arguments=None):
             print(line, file=sys.stderr)
         frames = len(poses.meta["frames"])
         with_people = len(np.unique(poses.frame))
-        print(f"{len(poses.frame)} poses of {len(np.unique(poses.person))} people in {with_people} "
-              f"of {frames} frames; left out: {len(problems) or 'nothing'}")  # fmt: skip
+        print(
+            f"{len(poses.frame)} poses of {len(np.unique(poses.person))} people in {with_people} "
+            f"of {frames} frames; left out: {len(problems) or 'nothing'}"
+        )
         if not len(poses.frame):
             print("nobody found: nothing to write")
             return 3
@@ -238,8 +323,10 @@ def main(arguments=None):
         print(f"python -m tools.lift: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("python -m tools.lift: interrupted; files not named as written are not there",
-              file=sys.stderr)  # fmt: skip
+        print(
+            "python -m tools.lift: interrupted; files not named as written are not there",
+            file=sys.stderr,
+        )
         return 130
     return 3 if problems or photos.problems else 0
 

@@ -41,9 +41,15 @@ def _rest():
 REST = _rest()
 CHILDREN = [np.flatnonzero(PARENTS == i) for i in range(L)]
 # Bones (by their child) that start with a joint of their own at the parent, and its name.
-_BRANCH = {"right hip": "RHipJoint", "left hip": "LHipJoint", "spine": "LowerBack",
-           "nose": "Head", "left shoulder": "LeftShoulder", "right shoulder": "RightShoulder"}
-BRANCH = {LANDMARKS.index(name): joint for name, joint in _BRANCH.items()}  # fmt: skip
+_BRANCH = {
+    "right hip": "RHipJoint",
+    "left hip": "LHipJoint",
+    "spine": "LowerBack",
+    "nose": "Head",
+    "left shoulder": "LeftShoulder",
+    "right shoulder": "RightShoulder",
+}
+BRANCH = {LANDMARKS.index(name): joint for name, joint in _BRANCH.items()}
 
 
 def fit(poses):
@@ -147,10 +153,18 @@ def write(path, poses, rate=None):
     text = io.StringIO()
     np.savetxt(text, rows, fmt="%.5f")
     with replacing(path) as temporary:
-        temporary.write_text("\n".join([
-            "HIERARCHY", *lines, "MOTION", f"Frames: {len(rows)}",
-            f"Frame Time: {1 / (rate or DEFAULT_RATE):.8f}", text.getvalue(),
-        ]))  # fmt: skip
+        temporary.write_text(
+            "\n".join(
+                [
+                    "HIERARCHY",
+                    *lines,
+                    "MOTION",
+                    f"Frames: {len(rows)}",
+                    f"Frame Time: {1 / (rate or DEFAULT_RATE):.8f}",
+                    text.getvalue(),
+                ]
+            )
+        )
 
 
 def filled(poses, frame):

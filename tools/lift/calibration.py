@@ -69,8 +69,9 @@ def read(path, up="y"):
         values = _npz(path) if path.suffix.lower() == ".npz" else _storage(path)
     except (OSError, ValueError, SystemError, cv2.error) as error:
         said = str(error).splitlines()[0] if str(error) else "nothing readable"
-        raise CalibrationError(f"{path}: expected a calibration in OpenCV's YAML, XML or JSON, or "
-                               f"an .npz: {said}") from None  # fmt: skip
+        raise CalibrationError(
+            f"{path}: expected a calibration in OpenCV's YAML, XML or JSON, or an .npz: {said}"
+        ) from None
     rotation, intrinsics, distortion = (
         next((np.asarray(values[k], float) for k in KEYS[name] if k in values), None)
         for name in ("rotation", "intrinsics", "distortion")
@@ -88,11 +89,14 @@ def read(path, up="y"):
         except ValueError as error:
             raise CalibrationError(str(error)) from None
     if intrinsics is not None and not (
-        intrinsics.shape == (3, 3) and np.isfinite(intrinsics).all()
+        intrinsics.shape == (3, 3)
+        and np.isfinite(intrinsics).all()
         and min(intrinsics[0, 0], intrinsics[1, 1]) > 0
-    ):  # fmt: skip
-        raise CalibrationError(f"{path}: camera matrix: expected 3 x 3, px, with positive focal "
-                               f"lengths, got {intrinsics.tolist()}")  # fmt: skip
+    ):
+        raise CalibrationError(
+            f"{path}: camera matrix: expected 3 x 3, px, with positive focal "
+            f"lengths, got {intrinsics.tolist()}"
+        )
     return Calibration(rotation, intrinsics, None if distortion is None else distortion.ravel())
 
 

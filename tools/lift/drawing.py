@@ -97,8 +97,16 @@ class Scene:
             )
         for row in rows:
             _limbs(canvas, factor * self.poses.points[row] + shift)
-        cv2.putText(canvas, Path(str(name)).name[-40:], (8, SIDE - 10), cv2.FONT_HERSHEY_SIMPLEX,
-                    0.4, INK, 1, cv2.LINE_AA)  # fmt: skip
+        cv2.putText(
+            canvas,
+            Path(str(name)).name[-40:],
+            (8, SIDE - 10),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.4,
+            INK,
+            1,
+            cv2.LINE_AA,
+        )
         return canvas
 
     def _space(self, rows):
@@ -166,20 +174,32 @@ def write_gif(path, poses, photos=None):
     numbers = list(range(int(poses.frame[0]), int(poses.frame[-1]) + 1))
     step = -(-len(numbers) // MOST_FRAMES)
     rate = (poses.meta["rate"] or 30) / step
-    pictures = (Image.fromarray(scene.frame(n)[..., ::-1]).quantize(64)
-                for n in tqdm(numbers[::step], "draw", unit="frame", disable=None, delay=1))
+    pictures = (
+        Image.fromarray(scene.frame(n)[..., ::-1]).quantize(64)
+        for n in tqdm(numbers[::step], "draw", unit="frame", disable=None, delay=1)
+    )
     # GIFs count in hundredths of a second, and players refuse less than two.
     with replacing(path) as temporary:
-        next(pictures).save(temporary, "GIF", save_all=True, append_images=pictures, loop=0,
-                            duration=max(20, round(1000 / rate, -1)))  # fmt: skip
+        next(pictures).save(
+            temporary,
+            "GIF",
+            save_all=True,
+            append_images=pictures,
+            loop=0,
+            duration=max(20, round(1000 / rate, -1)),
+        )
 
 
 def write_mp4(path, poses, photos=None):
     """All frames. Raises ValueError if OpenCV has no encoder."""
     scene = Scene(poses, photos)
     with replacing(path) as temporary:
-        video = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"mp4v"),
-                                poses.meta["rate"] or 30, (2 * SIDE, SIDE))  # fmt: skip
+        video = cv2.VideoWriter(
+            str(temporary),
+            cv2.VideoWriter_fourcc(*"mp4v"),
+            poses.meta["rate"] or 30,
+            (2 * SIDE, SIDE),
+        )
         if not video.isOpened():
             raise ValueError(f"{path}: this OpenCV has no encoder for MP4; write a .gif")
         numbers = range(int(poses.frame[0]), int(poses.frame[-1]) + 1)

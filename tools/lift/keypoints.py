@@ -18,12 +18,16 @@ from prior.skeleton import L
 
 FORMATS = (
     "OpenPose JSON (a file, or a folder with one for each frame), COCO keypoints JSON (annotations "
-    "or results), MPII JSON (a list with 16 'joints' each), what tools.infer.predict and tools.infer.detect "
-    "write, JSON or .npz with 'points', or CSV"
+    "or results), MPII JSON (a list with 16 'joints' each), what tools.infer writes, "
+    "JSON or .npz with 'points', or CSV"
 )
 # Where a count of landmarks says which set it is. 17 may be COCO's or Human3.6M's.
-_BY_COUNT = {25: skeleton.BODY_25, 18: skeleton.OPENPOSE_COCO, 16: skeleton.MPII,
-             33: skeleton.MEDIAPIPE}  # fmt: skip
+_BY_COUNT = {
+    25: skeleton.BODY_25,
+    18: skeleton.OPENPOSE_COCO,
+    16: skeleton.MPII,
+    33: skeleton.MEDIAPIPE,
+}
 # In CSV, the columns "NAME x", "NAME_y", "NAME confidence" and so on.
 _COLUMN = re.compile(r"(.+?)[ _](x|y|confidence|c|score)", re.IGNORECASE)
 
@@ -75,21 +79,30 @@ class _Rows:
         """The Keypoints; the set is `given` or by the count of landmarks, `default` for 17."""
         sizes = {len(values) for values in self.values}
         if len(sizes) > 1:
-            raise KeypointError(f"{path}: expected one landmark set, got people of "
-                                f"{' and '.join(map(str, sorted(sizes)))} landmarks")  # fmt: skip
+            raise KeypointError(
+                f"{path}: expected one landmark set, got people of "
+                f"{' and '.join(map(str, sorted(sizes)))} landmarks"
+            )
         size = sizes.pop() if sizes else L
         values = np.array(self.values).reshape(-1, size, 3)
         chosen = _choose(path, size, given, default) if self.values else skeleton.HUMAN36M
         confidence = np.where(np.isfinite(values).all(axis=2), values[..., 2], 0).clip(0, 1)
-        points, confidence = chosen.to_ours(values[..., :2], confidence) if len(values) else (
-            np.empty((0, L, 2)), np.empty((0, L)))  # fmt: skip
+        points, confidence = (
+            chosen.to_ours(values[..., :2], confidence)
+            if len(values)
+            else (np.empty((0, L, 2)), np.empty((0, L)))
+        )
         frame = np.array(self.frame, dtype=int)
         order = np.argsort(frame, kind="stable")
         return Keypoints(
-            points[order], confidence[order], frame[order],
-            np.array(self.person, dtype=int)[order], tuple(map(str, frames)), rate,
+            points[order],
+            confidence[order],
+            frame[order],
+            np.array(self.person, dtype=int)[order],
+            tuple(map(str, frames)),
+            rate,
             tuple(self.problems),
-        )  # fmt: skip
+        )
 
 
 def _choose(path, size, given, default=None):
@@ -101,10 +114,10 @@ def _choose(path, size, given, default=None):
     raise KeypointError(
         f"{path}: expected the {len(chosen.names)} landmarks of {chosen.name}, got {size}"
         f"{', as ' + ' or '.join(like) + ' has' if like else ''}; try --landmarks"
-        if chosen else
-        f"{path}: {size} landmarks may be {' or '.join(like) or 'anything'}: "
+        if chosen
+        else f"{path}: {size} landmarks may be {' or '.join(like) or 'anything'}: "
         f"{'say which with --landmarks' if like else 'no known set has as many'}"
-    )  # fmt: skip
+    )
 
 
 def read(path, landmarks=None):
@@ -135,10 +148,16 @@ def _looks_like(path):
     """What a file that is none of ours seems to be."""
     with open(path, "rb") as file:
         head = file.read(512)
-    starts = {b"\x89PNG": "a PNG image", b"\xff\xd8": "a JPEG image", b"PK": "a zip archive",
-              b"\x89HDF": "an HDF5 file", b"MATLAB": "a MATLAB file", b"HIERARCHY": "BVH motion",
-              b"\x93NUMPY": "a single NumPy array (put it into an .npz as 'points')",
-              b"<": "XML or HTML"}  # fmt: skip
+    starts = {
+        b"\x89PNG": "a PNG image",
+        b"\xff\xd8": "a JPEG image",
+        b"PK": "a zip archive",
+        b"\x89HDF": "an HDF5 file",
+        b"MATLAB": "a MATLAB file",
+        b"HIERARCHY": "BVH motion",
+        b"\x93NUMPY": "a single NumPy array (put it into an .npz as 'points')",
+        b"<": "XML or HTML",
+    }
     for start, name in starts.items():
         if head.startswith(start):
             return name
@@ -218,12 +237,17 @@ def _coco(path, records, document, given):
     names = categories[0].get("keypoints") if isinstance(categories[0], dict) else None
     found = skeleton.find_set(names) if names else None
     annotated = bool(document)
-    images = {image.get("id"): image.get("file_name", image.get("id"))
-              for image in document.get("images", []) if isinstance(image, dict)}  # fmt: skip
+    images = {
+        image.get("id"): image.get("file_name", image.get("id"))
+        for image in document.get("images", [])
+        if isinstance(image, dict)
+    }
     records = [record for record in records if isinstance(record, dict)]
     if not any("keypoints" in record for record in records):
-        raise KeypointError(f"{path}: expected COCO's keypoints, found annotations without any "
-                            "(instances or captions?)")  # fmt: skip
+        raise KeypointError(
+            f"{path}: expected COCO's keypoints, found annotations without any "
+            "(instances or captions?)"
+        )
     if not annotated:
         images = {i: i for i in sorted({r.get("image_id") for r in records}, key=natural)}
     number = {identity: i for i, identity in enumerate(images)}
@@ -236,8 +260,10 @@ def _coco(path, records, document, given):
             continue
         values = record.get("keypoints")
         if annotated and isinstance(values, list):
-            values = [min(v, 1) if k % 3 == 2 and isinstance(v, int | float) else v
-                      for k, v in enumerate(values)]  # fmt: skip
+            values = [
+                min(v, 1) if k % 3 == 2 and isinstance(v, int | float) else v
+                for k, v in enumerate(values)
+            ]
         identity = record.get("track_id", record.get("idx", -1))
         rows.add(f"record {i}", values, number[record["image_id"]], identity)
     return rows.keypoints(path, images.values(), given or found, skeleton.COCO)
@@ -288,8 +314,9 @@ def _arrays(path, values, given):
     """points (N, S, 2 or 3) and maybe confidence (N, S), landmarks (S names), frame (N,), person
     (N,), rate. Without `frame` each pose is one of its own."""
     if "points" not in values:
-        raise KeypointError(f"{path}: expected 'points', N x landmarks x 2, px, found "
-                            f"{sorted(values)[:8]}")  # fmt: skip
+        raise KeypointError(
+            f"{path}: expected 'points', N x landmarks x 2, px, found {sorted(values)[:8]}"
+        )
     if isinstance(values["points"], list) and not values["points"]:
         return _Rows().keypoints(path, values.get("frames", ()), given)
     try:
@@ -310,28 +337,34 @@ def _arrays(path, values, given):
         if np.isinf(points).any() or not (rate is None or 0 < rate < np.inf):
             raise ValueError("infinite coordinates, or a rate that is not positive")
     except (TypeError, ValueError, OverflowError) as error:
-        raise KeypointError(f"{path}: expected points (N, landmarks, 2), px, and arrays that "
-                            f"belong to them; got {error}") from None  # fmt: skip
+        raise KeypointError(
+            f"{path}: expected points (N, landmarks, 2), px, and arrays that "
+            f"belong to them; got {error}"
+        ) from None
     found = given
     if values.get("landmarks") is not None:
         found = _named(path, values["landmarks"])
-    chosen = _choose(path, points.shape[1], found, None if points.shape[1] != L else
-                     skeleton.HUMAN36M)  # fmt: skip
+    chosen = _choose(
+        path, points.shape[1], found, None if points.shape[1] != L else skeleton.HUMAN36M
+    )
     ours, sure = chosen.to_ours(points[..., :2], np.nan_to_num(confidence).clip(0, 1))
     order = np.argsort(frame, kind="stable")
     frames = values.get("frames")
     if frames is None or len(frames) <= frame.max(initial=-1):
         frames = range(frame.max(initial=-1) + 1)
-    return Keypoints(ours[order], sure[order], frame[order], person[order],
-                     tuple(map(str, frames)), rate)  # fmt: skip
+    return Keypoints(
+        ours[order], sure[order], frame[order], person[order], tuple(map(str, frames)), rate
+    )
 
 
 def _named(path, names):
     found = skeleton.find_set(names)
     if found is None:
-        raise KeypointError(f"{path}: expected the landmarks of one of "
-                            f"{', '.join(s.name for s in skeleton.LANDMARK_SETS.values())} in "
-                            f"their order, got {', '.join(map(str, names))[:80]}")  # fmt: skip
+        raise KeypointError(
+            f"{path}: expected the landmarks of one of "
+            f"{', '.join(s.name for s in skeleton.LANDMARK_SETS.values())} in "
+            f"their order, got {', '.join(map(str, names))[:80]}"
+        )
     return found
 
 
@@ -342,8 +375,10 @@ def _csv(path, text, given):
     parts = [_COLUMN.fullmatch(name) for name in columns]
     names = list(dict.fromkeys(part[1] for part in parts if part and part[2].lower() in "xy"))
     if not names:
-        raise KeypointError(f"{path}: expected a header with columns such as 'hip x', 'hip y', "
-                            f"'hip confidence', 'frame', got {header[:60]!r}")  # fmt: skip
+        raise KeypointError(
+            f"{path}: expected a header with columns such as 'hip x', 'hip y', "
+            f"'hip confidence', 'frame', got {header[:60]!r}"
+        )
     at = {(part[1], part[2].lower()[0]): i for i, part in enumerate(parts) if part}
     if any((name, axis) not in at for name in names for axis in "xy"):
         raise KeypointError(f"{path}: expected an x and a y column for each landmark")
@@ -356,8 +391,10 @@ def _csv(path, text, given):
     except ValueError as error:
         raise KeypointError(f"{path}: expected a table of numbers, got {error}") from None
     table = table.reshape(-1, len(columns))
-    values = {"points": np.stack([table[:, [at[n, "x"], at[n, "y"]]] for n in names], axis=1),
-              "landmarks": names}  # fmt: skip
+    values = {
+        "points": np.stack([table[:, [at[n, "x"], at[n, "y"]]] for n in names], axis=1),
+        "landmarks": names,
+    }
     sure = [at.get((n, "c"), at.get((n, "s"))) for n in names]
     if None not in sure:
         values["confidence"] = table[:, sure]
@@ -369,5 +406,8 @@ def _csv(path, text, given):
 
 def natural(name):
     """A key that sorts names with numbers by the numbers."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part)
-            for part in re.split(r"(\d+)", str(name)) if part]  # fmt: skip
+    return [
+        (0, int(part), "") if part.isdigit() else (1, 0, part)
+        for part in re.split(r"(\d+)", str(name))
+        if part
+    ]

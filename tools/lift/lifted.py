@@ -17,13 +17,24 @@ from prior.files import replacing
 from prior.skeleton import LANDMARKS, PARENTS, L
 
 FORMAT = "lifted poses 1"
-UNITS = {"pose_mm": "mm, world: right-handed, y up, centred on the mean landmark, typical limb "
-         "scale", "deviation_mm": "mm, standard deviation in 3D", "points": "px, x right, y down, "
-         "centre of the top-left pixel at (0, 0)", "camera": "rotation from world to camera (x "
-         "right, y down, z forward)", "scale": "px per mm"}  # fmt: skip
+UNITS = {
+    "pose_mm": "mm, world: right-handed, y up, centred on the mean landmark, typical limb scale",
+    "deviation_mm": "mm, standard deviation in 3D",
+    "points": "px, x right, y down, centre of the top-left pixel at (0, 0)",
+    "camera": "rotation from world to camera (x right, y down, z forward)",
+    "scale": "px per mm",
+}
 # What is kept of each number: far below any error, and short in text.
-_DECIMALS = {"pose_mm": 3, "deviation_mm": 2, "points": 3, "confidence": 4, "camera": 8,
-             "component_probability": 5, "log_likelihood": 4, "scale": 7}  # fmt: skip
+_DECIMALS = {
+    "pose_mm": 3,
+    "deviation_mm": 2,
+    "points": 3,
+    "confidence": 4,
+    "camera": 8,
+    "component_probability": 5,
+    "log_likelihood": 4,
+    "scale": 7,
+}
 
 
 class Poses(NamedTuple):
@@ -60,18 +71,27 @@ class PosesError(ValueError):
 
 def make(meta, **arrays):
     """The Poses of these arrays, rounded, with what `meta` always has."""
-    arrays = {k: np.round(np.asarray(v, float), _DECIMALS[k]) if k in _DECIMALS else v
-              for k, v in arrays.items()}  # fmt: skip
-    meta = {"format": FORMAT, "landmarks": list(LANDMARKS), "parents": PARENTS.tolist(),
-            "units": UNITS, "rate": None, **meta}  # fmt: skip
+    arrays = {
+        k: np.round(np.asarray(v, float), _DECIMALS[k]) if k in _DECIMALS else v
+        for k, v in arrays.items()
+    }
+    meta = {
+        "format": FORMAT,
+        "landmarks": list(LANDMARKS),
+        "parents": PARENTS.tolist(),
+        "units": UNITS,
+        "rate": None,
+        **meta,
+    }
     return Poses(**arrays, meta=meta)
 
 
 def write_npz(path, poses):
     """Write the Poses."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **dict(zip(Poses._fields, poses[:-1], strict=False)),
-                 meta=json.dumps(poses.meta))  # fmt: skip
+        np.savez(
+            file, **dict(zip(Poses._fields, poses[:-1], strict=False)), meta=json.dumps(poses.meta)
+        )
 
 
 def write_json(path, poses):
@@ -101,8 +121,9 @@ def write_csv(path, poses):
         for i, row in enumerate(rows):
             frame = int(poses.frame[i])
             numbers = ["" if value != value else value for value in row]
-            writer.writerow([frame, poses.meta["frames"][frame], poses.person[i],
-                             poses.component[i], *numbers])  # fmt: skip
+            writer.writerow(
+                [frame, poses.meta["frames"][frame], poses.person[i], poses.component[i], *numbers]
+            )
 
 
 def is_lifted(path):
@@ -134,8 +155,9 @@ def read(path):
             records = meta.pop("poses")
             arrays = {name: [record[name] for record in records] for name in Poses._fields[:-1]}
             integers = ("component", "frame", "person")
-            arrays = {k: np.array(v, dtype=int if k in integers else float)
-                      for k, v in arrays.items()}  # fmt: skip
+            arrays = {
+                k: np.array(v, dtype=int if k in integers else float) for k, v in arrays.items()
+            }
         poses = Poses(**arrays, meta=meta)
         count = len(poses.frame)
         if poses.pose_mm.shape != (count, L, 3) or poses.deviation_mm.shape != (count, L):

@@ -66,11 +66,17 @@ def content(title, poses, photos):
     low, high = (f(poses.points, axis=(0, 1)) for f in (np.nanmin, np.nanmax))
     _, elevation, yaw = decompose(poses.camera[0])
     return {
-        "title": title, "frames": frames, "rate": poses.meta["rate"] or bvh.DEFAULT_RATE,
-        "landmarks": LANDMARKS, "limbs": LIMBS.tolist(), "colours": LIMB_COLOURS, "tile": TILE_MM,
+        "title": title,
+        "frames": frames,
+        "rate": poses.meta["rate"] or bvh.DEFAULT_RATE,
+        "landmarks": LANDMARKS,
+        "limbs": LIMBS.tolist(),
+        "colours": LIMB_COLOURS,
+        "tile": TILE_MM,
         "extent": [*low.tolist(), *np.maximum(high, low + 1).tolist()],
-        "heading": float(yaw), "pitch": float(elevation),
-    }  # fmt: skip
+        "heading": float(yaw),
+        "pitch": float(elevation),
+    }
 
 
 def _photo(image):

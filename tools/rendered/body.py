@@ -8,12 +8,20 @@ from tools.rendered import makehuman
 # The landmarks that are joints of the rig: landmark -> bone whose head it is. "spine" is the
 # middle one of the rig's joints between hips and neck, where Human3.6M has its spine.
 LANDMARK_BONES = {
-    "right hip": "RightUpLeg", "right knee": "RightLeg", "right foot": "RightFoot",
-    "left hip": "LeftUpLeg", "left knee": "LeftLeg", "left foot": "LeftFoot",
+    "right hip": "RightUpLeg",
+    "right knee": "RightLeg",
+    "right foot": "RightFoot",
+    "left hip": "LeftUpLeg",
+    "left knee": "LeftLeg",
+    "left foot": "LeftFoot",
     "spine": "Spine",
-    "left shoulder": "LeftArm", "left elbow": "LeftForeArm", "left wrist": "LeftHand",
-    "right shoulder": "RightArm", "right elbow": "RightForeArm", "right wrist": "RightHand",
-}  # fmt: skip
+    "left shoulder": "LeftArm",
+    "left elbow": "LeftForeArm",
+    "left wrist": "LeftHand",
+    "right shoulder": "RightArm",
+    "right elbow": "RightForeArm",
+    "right wrist": "RightHand",
+}
 # Vertices of base.obj that are landmarks: the tip of the nose and the top of the skull. They move
 # with the head alone.
 LANDMARK_VERTICES = {"nose": 297, "head top": 881}

@@ -14,9 +14,13 @@ from tools.rendered.body import LANDMARK_VERTICES
 
 BODY, SUIT, SKIRT, HAIR, EYE = range(5)
 GROUPS = {
-    "body": BODY, "helper-tights": SUIT, "helper-skirt": SKIRT, "helper-hair": HAIR,
-    "helper-l-eye": EYE, "helper-r-eye": EYE,
-}  # fmt: skip
+    "body": BODY,
+    "helper-tights": SUIT,
+    "helper-skirt": SKIRT,
+    "helper-hair": HAIR,
+    "helper-l-eye": EYE,
+    "helper-r-eye": EYE,
+}
 # Heights on the body, so that clothes fit all of them: 0 ankles, 1 knees, 2 hips, 3 neck; and
 # along the arm: 0 shoulder, 1 elbow, 2 wrist.
 ANKLE, KNEE, HIP, NECK = range(4)
@@ -174,9 +178,10 @@ def _arm(body):
     for side in ("Left", "Right"):
         bones = [body.bone[side + name] for name in ("Arm", "ForeArm", "Hand")]
         fingers = [
-            b for name, b in body.bone.items()
+            b
+            for name, b in body.bone.items()
             if name.startswith(side) and "Finger" in name or name == side[0] + "Thumb"
-        ]  # fmt: skip
+        ]
         mine = body.weights[:, bones + fingers].sum(axis=1) > 0.5  # mostly moved by the arm
         shares = []
         for b in bones:

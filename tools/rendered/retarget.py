@@ -18,21 +18,30 @@ FACE_X = vertical_rotation(np.pi / 2)
 DOWN = np.array([0.0, -1.0, 0.0])
 # Limbs, from the body outwards: bone -> the joint that turns it.
 TURNED = {
-    "UpLeg": "hip", "Leg": "knee", "Arm": "shoulder", "ForeArm": "elbow",
-}  # fmt: skip
+    "UpLeg": "hip",
+    "Leg": "knee",
+    "Arm": "shoulder",
+    "ForeArm": "elbow",
+}
 # Bones that keep MakeHuman's rest pose relative to a joint.
 FOLLOW = {
-    "HipJoint": "root", "Foot": "ankle", "ToeBase": "ankle",
-}  # fmt: skip
+    "HipJoint": "root",
+    "Foot": "ankle",
+    "ToeBase": "ankle",
+}
 # Bones that follow the forearm: the clips have no motion of the hand.
 HAND = ("Hand", "FingerBase", "HandFinger1", "Thumb")
 # DeepMimic bends the trunk at one joint and the neck at another; a mesh wants it spread out:
 # bone -> (from joint, to joint, how far between them).
 SPREAD = {
-    "Hips": ("root", "chest", 0), "LowerBack": ("root", "chest", 1 / 3),
-    "Spine": ("root", "chest", 2 / 3), "Spine1": ("root", "chest", 1),
-    "Neck": ("chest", "neck", 1 / 2), "Neck1": ("chest", "neck", 1), "Head": ("chest", "neck", 1),
-}  # fmt: skip
+    "Hips": ("root", "chest", 0),
+    "LowerBack": ("root", "chest", 1 / 3),
+    "Spine": ("root", "chest", 2 / 3),
+    "Spine1": ("root", "chest", 1),
+    "Neck": ("chest", "neck", 1 / 2),
+    "Neck1": ("chest", "neck", 1),
+    "Head": ("chest", "neck", 1),
+}
 # A collar bone rises with the arm, by about this much when the arm is overhead.
 SHRUG = np.radians(30)
 # A clip's feet stand on the ground in most frames: the lowest point's height in this percentile

@@ -12,12 +12,21 @@ from tools.rendered.stage import Backdrop, Light, Panel
 # Photographs that scikit-image and scikit-learn carry (none shows a person), each for one side of
 # the split: the test backgrounds are new to the network. What is not installed is left out.
 PHOTOGRAPHS = {
-    "train": ("skimage/data/brick.png", "skimage/data/gravel.png", "skimage/data/coffee.png",
-              "skimage/data/motorcycle_left.png", "skimage/data/coins.png",
-              "sklearn/datasets/images/china.jpg"),
-    "test": ("skimage/data/grass.png", "skimage/data/chelsea.png", "skimage/data/rocket.jpg",
-             "sklearn/datasets/images/flower.jpg"),
-}  # fmt: skip
+    "train": (
+        "skimage/data/brick.png",
+        "skimage/data/gravel.png",
+        "skimage/data/coffee.png",
+        "skimage/data/motorcycle_left.png",
+        "skimage/data/coins.png",
+        "sklearn/datasets/images/china.jpg",
+    ),
+    "test": (
+        "skimage/data/grass.png",
+        "skimage/data/chelsea.png",
+        "skimage/data/rocket.jpg",
+        "sklearn/datasets/images/flower.jpg",
+    ),
+}
 TEXTURE_SIZE = 384  # px of a texture, the same on both axes
 ROOM_SHARE = 0.5  # of the backgrounds; the others are a photograph, out of focus
 # Half the room's sides and its height, mm: around all the cameras.

@@ -268,12 +268,14 @@ def _set_camera(view, camera, size):
     # are at 0 and size - 1; its y points up, and its camera looks along -z.
     (focal_x, skew, x), (_, focal_y, y), _ = camera.intrinsics
     depth = FAR_MM - NEAR_MM
-    projection = np.array([
-        [2 * focal_x / size, -2 * skew / size, 1 - (2 * x + 1) / size, 0],
-        [0, 2 * focal_y / size, (2 * y + 1) / size - 1, 0],
-        [0, 0, -(FAR_MM + NEAR_MM) / depth, -2 * FAR_MM * NEAR_MM / depth],
-        [0, 0, -1, 0],
-    ])  # fmt: skip
+    projection = np.array(
+        [
+            [2 * focal_x / size, -2 * skew / size, 1 - (2 * x + 1) / size, 0],
+            [0, 2 * focal_y / size, (2 * y + 1) / size - 1, 0],
+            [0, 0, -(FAR_MM + NEAR_MM) / depth, -2 * FAR_MM * NEAR_MM / depth],
+            [0, 0, -1, 0],
+        ]
+    )
     view.SetExplicitProjectionTransformMatrix(_matrix(projection))
     view.UseExplicitProjectionTransformMatrixOn()
     view.SetClippingRange(NEAR_MM, FAR_MM)

@@ -24,21 +24,70 @@ TORSO, SHOULDERS = "torso/torso-scale-vert", "torso/measure-shoulder-dist"
 
 # Arguments of makehuman.shape: our choice, adults of 1.5 to 1.9 m of varied build and limbs.
 SHAPES = {
-    "S1": {"male": 0, "old": 0.1, "muscle": 0.1, "weight": -0.2, "height": 0.05,
-           "ethnicity": "caucasian", "details": {ARM: 0.3, THIGH: -0.2}},
-    "S5": {"male": 0, "old": 0.4, "muscle": -0.2, "weight": 0.45, "height": -0.05,
-           "ethnicity": "african", "details": {FOREARM: -0.3, TORSO: 0.3}},
-    "S6": {"male": 1, "old": 0.0, "muscle": 0.4, "weight": -0.1, "height": 0.0,
-           "ethnicity": "asian", "details": {THIGH: 0.3, SHANK: 0.2}},
-    "S7": {"male": 0, "old": 0.0, "muscle": 0.0, "weight": 0.0, "height": 0.15,
-           "ethnicity": "asian", "details": {SHANK: 0.4, ARM: -0.2}},
-    "S8": {"male": 1, "old": 0.6, "muscle": -0.1, "weight": 0.5, "height": 0.1,
-           "ethnicity": "caucasian", "details": {TORSO: -0.3, SHOULDERS: 0.3}},
-    "S9": {"male": 1, "old": 0.2, "muscle": 0.2, "weight": 0.15, "height": -0.1,
-           "ethnicity": "african", "details": {ARM: 0.3, SHANK: -0.2}},
-    "S11": {"male": 0, "old": 0.2, "muscle": 0.1, "weight": 0.1, "height": 0.1,
-           "ethnicity": "caucasian", "details": {THIGH: 0.2, SHOULDERS: -0.3}},
-}  # fmt: skip
+    "S1": {
+        "male": 0,
+        "old": 0.1,
+        "muscle": 0.1,
+        "weight": -0.2,
+        "height": 0.05,
+        "ethnicity": "caucasian",
+        "details": {ARM: 0.3, THIGH: -0.2},
+    },
+    "S5": {
+        "male": 0,
+        "old": 0.4,
+        "muscle": -0.2,
+        "weight": 0.45,
+        "height": -0.05,
+        "ethnicity": "african",
+        "details": {FOREARM: -0.3, TORSO: 0.3},
+    },
+    "S6": {
+        "male": 1,
+        "old": 0.0,
+        "muscle": 0.4,
+        "weight": -0.1,
+        "height": 0.0,
+        "ethnicity": "asian",
+        "details": {THIGH: 0.3, SHANK: 0.2},
+    },
+    "S7": {
+        "male": 0,
+        "old": 0.0,
+        "muscle": 0.0,
+        "weight": 0.0,
+        "height": 0.15,
+        "ethnicity": "asian",
+        "details": {SHANK: 0.4, ARM: -0.2},
+    },
+    "S8": {
+        "male": 1,
+        "old": 0.6,
+        "muscle": -0.1,
+        "weight": 0.5,
+        "height": 0.1,
+        "ethnicity": "caucasian",
+        "details": {TORSO: -0.3, SHOULDERS: 0.3},
+    },
+    "S9": {
+        "male": 1,
+        "old": 0.2,
+        "muscle": 0.2,
+        "weight": 0.15,
+        "height": -0.1,
+        "ethnicity": "african",
+        "details": {ARM: 0.3, SHANK: -0.2},
+    },
+    "S11": {
+        "male": 0,
+        "old": 0.2,
+        "muscle": 0.1,
+        "weight": 0.1,
+        "height": 0.1,
+        "ethnicity": "caucasian",
+        "details": {THIGH: 0.2, SHOULDERS: -0.3},
+    },
+}
 
 
 def _rgb(text):
@@ -51,36 +100,85 @@ def _cloth(first, second, kind="plain", period=80.0, loose=8.0):
 
 def _style(skin, hair, top, bottom, shoes, **cut):
     usual = {
-        "sleeve": 0.6, "hem": 1.9, "leg": 0.15, "neckline": 2.97,
-        "skirt": None, "long_hair": False, "bald": False,
-    }  # fmt: skip
+        "sleeve": 0.6,
+        "hem": 1.9,
+        "leg": 0.15,
+        "neckline": 2.97,
+        "skirt": None,
+        "long_hair": False,
+        "bald": False,
+    }
     return Style(_rgb(skin), _rgb(hair), top, bottom, shoes, **usual | cut)
 
 
 # Each person's first look, our choice: nobody is cut or dressed like another.
 STYLES = {
-    "S1": _style("e8b896", "7a4a22", _cloth("c23b3b", "f0ece4", "stripes", 70),
-                 _cloth("35507f", "3f5c8e", "blots", 60, 4), _cloth("efefef", "bbbbbb"),
-                 long_hair=True),
-    "S5": _style("7a4b35", "1c1513", _cloth("e0b040", "7a3f8c", "blots", 160),
-                 _cloth("26262b", "33333a", "bands", 40), _cloth("5a3824", "5a3824"),
-                 sleeve=1.85, skirt=0.9, leg=1.2, long_hair=True),
-    "S6": _style("d9a878", "15110f", _cloth("4d8f5b", "4d8f5b"),
-                 _cloth("b59a6a", "a88d5c", "blots", 90, 14), _cloth("2b2b2b", "444444"),
-                 leg=1.05),
-    "S7": _style("e9c29c", "241a16", _cloth("f2f2f2", "3c6fb5", "checks", 110),
-                 _cloth("6b2d4a", "6b2d4a", loose=2), _cloth("d05a8a", "d05a8a"),
-                 sleeve=0.35, neckline=2.85),
-    "S8": _style("dba98a", "9a9a9a", _cloth("5a6878", "dfe3e6", "bands", 45, 14),
-                 _cloth("4a4036", "4a4036", loose=14), _cloth("3a2a1c", "3a2a1c"),
-                 sleeve=1.9, bald=True),
-    "S9": _style("5b3a29", "120d0b", _cloth("e27a2c", "2e3338", "stripes", 150, 12),
-                 _cloth("7d8790", "6d7780", "blots", 70, 12), _cloth("e8e8e8", "777777"),
-                 sleeve=0.9, hem=1.85),
-    "S11": _style("f0c8ac", "c59a4e", _cloth("2f7f86", "e7dfc8", "checks", 70, 6),
-                  _cloth("8e3b2e", "7c3025", "blots", 90, 4), _cloth("27272e", "27272e"),
-                  sleeve=1.3, leg=0.8, neckline=2.9, long_hair=True),
-}  # fmt: skip
+    "S1": _style(
+        "e8b896",
+        "7a4a22",
+        _cloth("c23b3b", "f0ece4", "stripes", 70),
+        _cloth("35507f", "3f5c8e", "blots", 60, 4),
+        _cloth("efefef", "bbbbbb"),
+        long_hair=True,
+    ),
+    "S5": _style(
+        "7a4b35",
+        "1c1513",
+        _cloth("e0b040", "7a3f8c", "blots", 160),
+        _cloth("26262b", "33333a", "bands", 40),
+        _cloth("5a3824", "5a3824"),
+        sleeve=1.85,
+        skirt=0.9,
+        leg=1.2,
+        long_hair=True,
+    ),
+    "S6": _style(
+        "d9a878",
+        "15110f",
+        _cloth("4d8f5b", "4d8f5b"),
+        _cloth("b59a6a", "a88d5c", "blots", 90, 14),
+        _cloth("2b2b2b", "444444"),
+        leg=1.05,
+    ),
+    "S7": _style(
+        "e9c29c",
+        "241a16",
+        _cloth("f2f2f2", "3c6fb5", "checks", 110),
+        _cloth("6b2d4a", "6b2d4a", loose=2),
+        _cloth("d05a8a", "d05a8a"),
+        sleeve=0.35,
+        neckline=2.85,
+    ),
+    "S8": _style(
+        "dba98a",
+        "9a9a9a",
+        _cloth("5a6878", "dfe3e6", "bands", 45, 14),
+        _cloth("4a4036", "4a4036", loose=14),
+        _cloth("3a2a1c", "3a2a1c"),
+        sleeve=1.9,
+        bald=True,
+    ),
+    "S9": _style(
+        "5b3a29",
+        "120d0b",
+        _cloth("e27a2c", "2e3338", "stripes", 150, 12),
+        _cloth("7d8790", "6d7780", "blots", 70, 12),
+        _cloth("e8e8e8", "777777"),
+        sleeve=0.9,
+        hem=1.85,
+    ),
+    "S11": _style(
+        "f0c8ac",
+        "c59a4e",
+        _cloth("2f7f86", "e7dfc8", "checks", 70, 6),
+        _cloth("8e3b2e", "7c3025", "blots", 90, 4),
+        _cloth("27272e", "27272e"),
+        sleeve=1.3,
+        leg=0.8,
+        neckline=2.9,
+        long_hair=True,
+    ),
+}
 
 
 # Looks of each person, the first of them that of STYLES: with one alone, a network would learn the

@@ -21,12 +21,12 @@ from prior import metrics, show
 from prior.files import write
 from prior.skeleton import LANDMARKS
 from python_layers.data import annotations
+from tools.evaluate import protocols
 from tools.report import figures
 from tools.report.page import document, image, table
 
 NETWORKS = {"cpm": "CPM baseline", "lifting": "with lifting and fusion"}
 COLOUR = {"cpm": "#8172b3", "lifting": "#dd8452"}
-PUBLISHED = Path("tools/evaluate/published.json")
 EXAMPLES = 4  # images in each row of pictures
 
 NOT_HUMAN36M = (
@@ -59,14 +59,15 @@ class Run:
             self.losses[name] = _losses(build / f"train/lite-{name}", f"make train NET=lite/{name}")
         steps = [json.loads(p.read_text()) for p in (build / "steps").glob("*.json")]
         self.steps = sorted(steps, key=lambda step: step["started"])
-        self.published = json.loads(PUBLISHED.read_text())
+        self.published = json.loads(protocols.PUBLISHED.read_text())
 
 
 def _losses(folder, job):
     """(n, 2): iteration and loss of a training."""
     with open(_made(folder / "loss.csv", job)) as file:
-        rows = [[float(row[k] or "nan") for k in ("iteration", "loss")]
-                for row in csv.DictReader(file)]  # fmt: skip
+        rows = [
+            [float(row[k] or "nan") for k in ("iteration", "loss")] for row in csv.DictReader(file)
+        ]
     return np.array(rows)
 
 
@@ -120,12 +121,18 @@ def stages(run):
     for panel, (key, label) in zip(axes, panels, strict=False):
         for name, errors in run.errors.items():
             values = errors[key]
-            panel.plot(range(1, 1 + len(values)), values, "o-", color=COLOUR[name],
-                       label=NETWORKS[name])
+            panel.plot(
+                range(1, 1 + len(values)), values, "o-", color=COLOUR[name], label=NETWORKS[name]
+            )
         before = run.errors["lifting"].get(key.replace("_by", "_before_fusion_by"))
         if before:
-            panel.plot(range(1, 1 + len(before)), before, "o:", color=COLOUR["lifting"],
-                       label="the same before fusion")
+            panel.plot(
+                range(1, 1 + len(before)),
+                before,
+                "o:",
+                color=COLOUR["lifting"],
+                label="the same before fusion",
+            )
         count = len(run.errors["lifting"][key])
         names = [str(t + 1) for t in range(count)]
         if key.startswith("mpjpe"):
@@ -134,8 +141,12 @@ def stages(run):
         panel.legend(fontsize=8)
     weights = run.errors["lifting"]["fusion_weight_by_stage"]
     axes[3].bar(range(1, 1 + len(weights)), weights, color=COLOUR["lifting"])
-    axes[3].set(xlabel="stage", ylabel="learned w: share of the CNN's map", ylim=(0, 1),
-                xticks=range(1, 1 + len(weights)))
+    axes[3].set(
+        xlabel="stage",
+        ylabel="learned w: share of the CNN's map",
+        ylim=(0, 1),
+        xticks=range(1, 1 + len(weights)),
+    )
     return figure
 
 
@@ -165,13 +176,16 @@ def pictures(run, chosen):
 
 def examples(run):
     """Rows of pictures: (title, indices): typical ones and failures, by the 3D error."""
-    order = np.argsort(metrics.root_aligned(run.predictions["lifting"]["poses"][-1],
-                                            run.people.poses_mm))
+    order = np.argsort(
+        metrics.root_aligned(run.predictions["lifting"]["poses"][-1], run.people.poses_mm)
+    )
     count = len(order)
     typical = order[(np.linspace(0.15, 0.6, EXAMPLES) * (count - 1)).astype(int)]
     worst = order[(np.linspace(0.96, 1, EXAMPLES) * (count - 1)).astype(int)]
-    return (("Typical test images: the 15th to 60th percentile of the 3D error", typical),
-            ("Failures: among the 4 % with the largest 3D error", worst))
+    return (
+        ("Typical test images: the 15th to 60th percentile of the 3D error", typical),
+        ("Failures: among the 4 % with the largest 3D error", worst),
+    )
 
 
 # The page ----------------------------------------------------------------------------------------
@@ -185,22 +199,49 @@ def measured(run):
     return table(
         ("", "CPM baseline", "lifting and fusion", "paper: CPM", "paper: theirs", "measured as"),
         (
-            ("2D error", f"{cpm['error_2d_px']:.1f} px", f"{lifting['error_2d_px']:.1f} px",
-             f"{published['Trained CPM [44]']} px",
-             f"{published['Tome et al., with 3D refinement']} px",
-             "mean over landmarks, px of the image (ours 400 px wide, Human3.6M's 1000)"),
-            ("PCKh@0.5", f"{100 * cpm['pckh']:.1f} %", f"{100 * lifting['pckh']:.1f} %", "", "",
-             "share of landmarks within half of neck to head top"),
-            ("PCKh@0.2", f"{100 * cpm['pckh_0.2_by_stage'][-1]:.1f} %",
-             f"{100 * lifting['pckh_0.2_by_stage'][-1]:.1f} %", "", "", "within a fifth of it"),
-            ("3D error", f"{cpm['mpjpe_mm']:.1f} mm", f"{lifting['mpjpe_mm']:.1f} mm", "",
-             f"{protocol} mm", "MPJPE, hips aligned, 17 landmarks, typical limb scale; baseline: "
-             "its landmarks lifted afterwards; the paper's: its protocol 1"),
-            ("3D error, Procrustes", f"{cpm['errors_3d_mm']['procrustes']:.1f} mm",
-             f"{lifting['errors_3d_mm']['procrustes']:.1f} mm", "", "",
-             "similarity fitted to each pose, 17 landmarks"),
+            (
+                "2D error",
+                f"{cpm['error_2d_px']:.1f} px",
+                f"{lifting['error_2d_px']:.1f} px",
+                f"{published['Trained CPM [44]']} px",
+                f"{published['Tome et al., with 3D refinement']} px",
+                "mean over landmarks, px of the image (ours 400 px wide, Human3.6M's 1000)",
+            ),
+            (
+                "PCKh@0.5",
+                f"{100 * cpm['pckh']:.1f} %",
+                f"{100 * lifting['pckh']:.1f} %",
+                "",
+                "",
+                "share of landmarks within half of neck to head top",
+            ),
+            (
+                "PCKh@0.2",
+                f"{100 * cpm['pckh_0.2_by_stage'][-1]:.1f} %",
+                f"{100 * lifting['pckh_0.2_by_stage'][-1]:.1f} %",
+                "",
+                "",
+                "within a fifth of it",
+            ),
+            (
+                "3D error",
+                f"{cpm['mpjpe_mm']:.1f} mm",
+                f"{lifting['mpjpe_mm']:.1f} mm",
+                "",
+                f"{protocol} mm",
+                "MPJPE, hips aligned, 17 landmarks, typical limb scale; baseline: "
+                "its landmarks lifted afterwards; the paper's: its protocol 1",
+            ),
+            (
+                "3D error, Procrustes",
+                f"{cpm['errors_3d_mm']['procrustes']:.1f} mm",
+                f"{lifting['errors_3d_mm']['procrustes']:.1f} mm",
+                "",
+                "",
+                "similarity fitted to each pose, 17 landmarks",
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def page(run, report):
@@ -236,17 +277,36 @@ def page(run, report):
     sections += [
         "<p>Bold: predicted; pale and wide: true. Red is the person's left, blue the right.</p>",
         "<h2>By landmark and by action</h2>",
-        table(("landmark", "CPM, px", "lifting, px"),
-              [(name, cpm["error_2d_px_by_landmark"][name],
-                lifting["error_2d_px_by_landmark"][name]) for name in LANDMARKS]),
-        table(("action", "CPM, px", "lifting, px", "CPM, mm", "lifting, mm"),
-              [(action, *(errors[key][action] for key in
-                          ("error_2d_px_by_action", "mpjpe_mm_by_action")
-                          for errors in (cpm, lifting)))
-               for action in lifting["mpjpe_mm_by_action"]]),
+        table(
+            ("landmark", "CPM, px", "lifting, px"),
+            [
+                (
+                    name,
+                    cpm["error_2d_px_by_landmark"][name],
+                    lifting["error_2d_px_by_landmark"][name],
+                )
+                for name in LANDMARKS
+            ],
+        ),
+        table(
+            ("action", "CPM, px", "lifting, px", "CPM, mm", "lifting, mm"),
+            [
+                (
+                    action,
+                    *(
+                        errors[key][action]
+                        for key in ("error_2d_px_by_action", "mpjpe_mm_by_action")
+                        for errors in (cpm, lifting)
+                    ),
+                )
+                for action in lifting["mpjpe_mm_by_action"]
+            ],
+        ),
         "<h2>Time</h2>",
-        table(("step", "seconds", "largest process, MB"),
-              [(s["name"], s["seconds"], s["peak_memory_mb"]) for s in run.steps]),
+        table(
+            ("step", "seconds", "largest process, MB"),
+            [(s["name"], s["seconds"], s["peak_memory_mb"]) for s in run.steps],
+        ),
     ]
     return document("Lifting from the Deep, in half an hour", sections)
 

@@ -1,8 +1,8 @@
 """Ours beside the paper's numbers: python -m tools.report.compare --out build/compare.
 
 Evaluates the lifting of true 2D landmarks, and the predictions in files (of `python -m
-tools.evaluate`, or any detector's landmarks, see tools/evaluate/predictions.py), under protocols 1, 2 and 3.
-Writes compare.json, compare.md and index.html. Where predictions do not fit the data their numbers
+tools.evaluate`, or any detector's landmarks, see tools.evaluate.predictions), under protocols 1, 2
+and 3. Writes compare.json, compare.md and index.html. Where predictions do not fit the data their numbers
 are withheld, the page says why, and the exit status is 1.
 """
 
@@ -17,11 +17,10 @@ from tqdm import tqdm
 import prior
 from prior import files
 from prior.program import one_line_errors
-from tools.evaluate import predictions, scoring, truth
+from tools.evaluate import predictions, protocols, scoring, truth
 from tools.evaluate.predictions import PredictionError
 from tools.report import compare_page, page
 
-PUBLISHED = Path("tools/evaluate/published.json")
 TRUE_2D = "true 2D landmarks, lifted"
 
 
@@ -42,7 +41,7 @@ def summary(data, model_path, named, progress=iter):
     frames = truth.load(data)
     found, withheld = methods(named)
     results, more = scoring.score_all(found, frames, prior.load(model_path), progress)
-    published = json.loads(PUBLISHED.read_text())
+    published = json.loads(protocols.PUBLISHED.read_text())
     return {
         "data": frames.source,
         "human36m": frames.human36m,
@@ -100,28 +99,53 @@ def named_file(text):
 @one_line_errors(ValueError, OSError)
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m tools.report.compare", description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, nargs="+", default=[Path("build/data/test.json")],
-                        help="annotations with 3D truth, or the folder of make h36m "
-                        "(default: build/data/test.json)")  # fmt: skip
-    parser.add_argument("--prior", type=Path, default=Path("build/prior.npz"),
-                        help="pose model (default: build/prior.npz)")  # fmt: skip
-    parser.add_argument("--predictions", type=named_file, nargs="*", default=[],
-                        metavar="NAME=FILE", help="landmarks or poses, .npz or JSON: what is in "
-                        "it says `pydoc tools.evaluate.predictions`")  # fmt: skip
-    parser.add_argument("--out", type=Path, default=Path("build/compare"),
-                        help="folder to write into (default: build/compare)")  # fmt: skip
+    parser = argparse.ArgumentParser(
+        "python -m tools.report.compare", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[Path("build/data/test.json")],
+        help="annotations with 3D truth, or the folder of make h36m "
+        "(default: build/data/test.json)",
+    )
+    parser.add_argument(
+        "--prior",
+        type=Path,
+        default=Path("build/prior.npz"),
+        help="pose model (default: build/prior.npz)",
+    )
+    parser.add_argument(
+        "--predictions",
+        type=named_file,
+        nargs="*",
+        default=[],
+        metavar="NAME=FILE",
+        help="landmarks or poses, .npz or JSON: what is in "
+        "it says `pydoc tools.evaluate.predictions`",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/compare"),
+        help="folder to write into (default: build/compare)",
+    )
     options = parser.parse_args(arguments)
     interval = 1 if sys.stderr.isatty() else 10
     found = summary(
-        options.data, options.prior, options.predictions,
+        options.data,
+        options.prior,
+        options.predictions,
         lambda items: tqdm(items, "compare", unit="protocol", mininterval=interval),
-    )  # fmt: skip
+    )
     write(options.out, found)
     print(f"{len(found['results'])} results; wrote {options.out / 'index.html'}")
     for reason in found["withheld"]:
-        print("withheld: {method}, protocol {protocol}, {what}: {reason}".format(**reason),
-              file=sys.stderr)  # fmt: skip
+        print(
+            "withheld: {method}, protocol {protocol}, {what}: {reason}".format(**reason),
+            file=sys.stderr,
+        )
     return 1 if found["withheld"] else 0
 
 

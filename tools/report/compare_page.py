@@ -20,13 +20,24 @@ PROTOCOL_TEXT = {
     "subject's limb scale known, later papers align the root (hip)",
     "2": "mean distance over 14 landmarks (without hip, spine and nose) after a similarity "
     "fitted to each pose and those 14 (Procrustes, no reflection)",
-    "3": "as protocol 2, on the frontal camera, here 60457274 (the paper's \"cam 3\", counted "
+    "3": 'as protocol 2, on the frontal camera, here 60457274 (the paper\'s "cam 3", counted '
     "from 0, as the code of later papers does), and the first trial",
 }
-ALIGNED = {"root": "hip", "mean": "mean landmark", "procrustes": "similarity (Procrustes)",
-           "nothing": "nothing"}  # fmt: skip
-OURS = ("method", "aligned", "scale", "landmarks", "frames", "mean over frames",
-        "mean of actions' means")  # fmt: skip
+ALIGNED = {
+    "root": "hip",
+    "mean": "mean landmark",
+    "procrustes": "similarity (Procrustes)",
+    "nothing": "nothing",
+}
+OURS = (
+    "method",
+    "aligned",
+    "scale",
+    "landmarks",
+    "frames",
+    "mean over frames",
+    "mean of actions' means",
+)
 
 
 def blocks(found):
@@ -38,9 +49,14 @@ def blocks(found):
         parts += [
             ("heading", "Withheld"),
             ("text", "These numbers would be wrong, so there are none:"),
-            ("list", ["{method}, protocol {protocol}, {what}: {reason}".format(**reason)
-                      for reason in found["withheld"]]),
-        ]  # fmt: skip
+            (
+                "list",
+                [
+                    "{method}, protocol {protocol}, {what}: {reason}".format(**reason)
+                    for reason in found["withheld"]
+                ],
+            ),
+        ]
     for protocol in protocols.PROTOCOLS:
         parts += _protocol(found, protocol)
     parts += _table_2d(found)
@@ -53,8 +69,8 @@ def _what(found):
     text = (
         f"Data: {found['data']}, {found['frames']} frames. 3D model: {found['prior']}. Errors are "
         "mean distances, in mm or px of the original images. Every number says what was aligned "
-        "to the truth before, and which scale the poses have: \"typical\" is the model's, nothing "
-        "of the truth is used; \"known\" the truth's limb scale; \"fitted\" what Procrustes finds."
+        'to the truth before, and which scale the poses have: "typical" is the model\'s, nothing '
+        'of the truth is used; "known" the truth\'s limb scale; "fitted" what Procrustes finds.'
     )
     lines = [
         "true 2D landmarks, lifted: the landmarks of the truth, no detector. What is left is the "
@@ -69,8 +85,15 @@ def _results(found, protocol, what):
 
 
 def _row(result):
-    return (result["method"], ALIGNED[result["aligned"]], result["scale"], result["landmarks"],
-            result["frames"], result["mean"], result["mean_of_actions"])  # fmt: skip
+    return (
+        result["method"],
+        ALIGNED[result["aligned"]],
+        result["scale"],
+        result["landmarks"],
+        result["frames"],
+        result["mean"],
+        result["mean_of_actions"],
+    )
 
 
 def _protocol(found, protocol):
@@ -84,10 +107,13 @@ def _protocol(found, protocol):
         ("text", f"{selection[0].upper()}{selection[1:]}; {PROTOCOL_TEXT[protocol.name]}."),
     ]
     paper = [
-        (row["method"], *map(_published, row.get("per_action", [])),
-         _published(row["average"], 2 if actions else 1))
+        (
+            row["method"],
+            *map(_published, row.get("per_action", [])),
+            _published(row["average"], 2 if actions else 1),
+        )
         for row in rows
-    ]  # fmt: skip
+    ]
     if found["human36m"]:
         for result in results:
             paper += _beside(result, actions, rows[-1]["method"])
@@ -98,14 +124,25 @@ def _protocol(found, protocol):
         parts.append(("table", OURS, list(map(_row, results))))
     if results and not found["human36m"] and actions:
         own = list(results[0]["by_action"])
-        parts.append(("table", ("method", "aligned", "scale", *own),
-                      [(*_row(r)[:3], *(r["by_action"][a] for a in own)) for r in results]))
+        parts.append(
+            (
+                "table",
+                ("method", "aligned", "scale", *own),
+                [(*_row(r)[:3], *(r["by_action"][a] for a in own)) for r in results],
+            )
+        )
     table = "table 1" if actions else "table 2"
     if not found["human36m"]:
         parts.append(("text", f"The paper's {table}, on Human3.6M, not on this data:"))
         parts += _halves(actions, paper)
-    return [*parts, ("text", f"The paper's rows: {found['published']['source']}, here {table}; all "
-                     "but its own are its authors' reports of other work.")]  # fmt: skip
+    return [
+        *parts,
+        (
+            "text",
+            f"The paper's rows: {found['published']['source']}, here {table}; all "
+            "but its own are its authors' reports of other work.",
+        ),
+    ]
 
 
 def _published(number, digits=2):
@@ -123,8 +160,9 @@ def _halves(actions, rows):
 
 def _beside(result, actions, whose):
     """Rows of ours for a table of the paper, on its data: the numbers, and the differences."""
-    name = (f"ours: {result['method']} ({ALIGNED[result['aligned']]} aligned, {result['scale']} "
-            "scale)")  # fmt: skip
+    name = (
+        f"ours: {result['method']} ({ALIGNED[result['aligned']]} aligned, {result['scale']} scale)"
+    )
     yield (name, *(result["by_action"].get(a) for a in actions), result["mean"])
     gap = result.get("difference_by_action", {})
     yield (f"difference to {whose}", *(gap.get(a) for a in actions), result["difference"])
@@ -135,21 +173,34 @@ def _table_2d(found):
     head, rows = ("method", "2D error, px"), found["published"]["error_2d_px"]
     paper = [(row["method"], _published(row["average"])) for row in rows]
     parts = [("heading", "2D error, px of the original image")]
-    parts.append(("text", "Protocol 1's frames, mean over the 17 landmarks that the truth has. "
-                  "Human3.6M's images are 1000 px wide."))  # fmt: skip
+    parts.append(
+        (
+            "text",
+            "Protocol 1's frames, mean over the 17 landmarks that the truth has. "
+            "Human3.6M's images are 1000 px wide.",
+        )
+    )
     pckh = {r["method"]: r["mean"] for r in _results(found, "1", "PCKh@0.5")}
     own = ("method", "frames", "2D error, px", "PCKh@0.5, % (head: neck to head top)")
     ours = [(r["method"], r["frames"], r["mean"], 100 * pckh[r["method"]]) for r in results]
     if found["human36m"]:
         for result in results:
-            paper += [(f"ours: {result['method']}", result["mean"]),
-                      (f"difference to {rows[-1]['method']}", result["difference"])]  # fmt: skip
+            paper += [
+                (f"ours: {result['method']}", result["mean"]),
+                (f"difference to {rows[-1]['method']}", result["difference"]),
+            ]
         parts.append(("table", head, paper))
         return parts + ([("table", own, ours)] if ours else [])
-    parts += [("text", "Ours, on this data:"), ("table", own, ours)] if ours else [
-        ("text", "Ours: none, no predictions with 2D landmarks were given.")]  # fmt: skip
-    return [*parts, ("text", "The paper's table 2, on Human3.6M, not on this data:"),
-            ("table", head, paper)]  # fmt: skip
+    parts += (
+        [("text", "Ours, on this data:"), ("table", own, ours)]
+        if ours
+        else [("text", "Ours: none, no predictions with 2D landmarks were given.")]
+    )
+    return [
+        *parts,
+        ("text", "The paper's table 2, on Human3.6M, not on this data:"),
+        ("table", head, paper),
+    ]
 
 
 def _charts(found):
@@ -168,8 +219,10 @@ def _charts(found):
             paper = dict(zip(found["published"]["actions"], row["per_action"], strict=True))
             series = {"paper": paper} | series
         if results:
-            text = (f"Protocol {protocol.name}, 3D error, mm: {ALIGNED[first.to]} aligned, "
-                    f"{first.scale} scale, {len(protocol.landmarks)} landmarks")  # fmt: skip
+            text = (
+                f"Protocol {protocol.name}, 3D error, mm: {ALIGNED[first.to]} aligned, "
+                f"{first.scale} scale, {len(protocol.landmarks)} landmarks"
+            )
             parts.append(("figure", bars(series, text, colours), text))
     pixels = {r["method"]: r["by_action"] for r in _results(found, "1", "2D error, px")}
     if pixels:
@@ -181,16 +234,18 @@ def _charts(found):
 def bars(series, title, colours):
     """A bar chart of {method: {action: number}}."""
     actions = list(dict.fromkeys(action for values in series.values() for action in values))
-    figure, axes = plt.subplots(figsize=(max(7, 0.75 * len(actions) + 3), 3.6),
-                                layout="constrained")  # fmt: skip
+    figure, axes = plt.subplots(
+        figsize=(max(7, 0.75 * len(actions) + 3), 3.6), layout="constrained"
+    )
     width = 0.8 / len(series)
     for i, (name, values) in enumerate(series.items()):
         heights = [np.nan if values.get(a) is None else values[a] for a in actions]
         place = np.arange(len(actions)) + (i - (len(series) - 1) / 2) * width
         axes.bar(place, heights, width, label=name, color=colours[name])
     rotation = 0 if len(actions) <= 8 else 40
-    axes.set_xticks(range(len(actions)), actions, rotation=rotation,
-                    ha="center" if not rotation else "right")  # fmt: skip
+    axes.set_xticks(
+        range(len(actions)), actions, rotation=rotation, ha="center" if not rotation else "right"
+    )
     axes.set_title(title, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=min(3, len(series)), fontsize=8)
@@ -200,25 +255,41 @@ def bars(series, title, colours):
 def _parts(found):
     """Protocol 1 by camera, landmark and stage."""
     parts = []
-    results = [r for r in _results(found, "1", "3D error, mm")
-               if (r["aligned"], r["scale"]) == ("root", "typical")]  # fmt: skip
+    results = [
+        r
+        for r in _results(found, "1", "3D error, mm")
+        if (r["aligned"], r["scale"]) == ("root", "typical")
+    ]
     results += _results(found, "1", "2D error, px")
-    for title, key in (("By camera", "by_camera"), ("By subject", "by_subject"),
-                       ("By landmark", "by_landmark")):  # fmt: skip
+    for title, key in (
+        ("By camera", "by_camera"),
+        ("By subject", "by_subject"),
+        ("By landmark", "by_landmark"),
+    ):
         if results:
             names = list(results[0][key])
             head = (title.split()[1], *(f"{r['method']}, {r['what'][-2:]}" for r in results))
             rows = [(name, *(r[key].get(name) for r in results)) for name in names]
-            parts += [("heading", title), ("text", "Protocol 1; mm: 3D error, hip aligned, typical "
-                      "scale; px: 2D error."), ("table", head, rows)]  # fmt: skip
+            parts += [
+                ("heading", title),
+                ("text", "Protocol 1; mm: 3D error, hip aligned, typical scale; px: 2D error."),
+                ("table", head, rows),
+            ]
     staged = [r for r in results if r["by_stage"]]
     if staged:
         count = max(len(r["by_stage"]) for r in staged)
         head = ("method", "", *(f"stage {t + 1}" for t in range(count)))
-        rows = [(r["method"], r["what"], *r["by_stage"], *[None] * (count - len(r["by_stage"])))
-                for r in staged]  # fmt: skip
-        parts += [("heading", "By stage"),
-                  ("text", "A network with one 3D error more than 2D errors lifts once more after "
-                   "its last stage: the last is the final lifting."),
-                  ("table", head, rows)]  # fmt: skip
+        rows = [
+            (r["method"], r["what"], *r["by_stage"], *[None] * (count - len(r["by_stage"])))
+            for r in staged
+        ]
+        parts += [
+            ("heading", "By stage"),
+            (
+                "text",
+                "A network with one 3D error more than 2D errors lifts once more after "
+                "its last stage: the last is the final lifting.",
+            ),
+            ("table", head, rows),
+        ]
     return parts

@@ -91,8 +91,10 @@ def draw_image(cell, people, i, points=None, **style):
         show.draw_points(cell, points, **{"linewidth": 2} | style)
     x, y, width, height = people.boxes[i]
     half = 0.65 * max(width, height)
-    cell.set(xlim=(x + width / 2 - half, x + width / 2 + half),
-             ylim=(y + height / 2 + half, y + height / 2 - half))  # fmt: skip
+    cell.set(
+        xlim=(x + width / 2 - half, x + width / 2 + half),
+        ylim=(y + height / 2 + half, y + height / 2 - half),
+    )
     cell.axis("off")
 
 
@@ -168,8 +170,9 @@ def by_stage(run, i):
     found = maps_of(run, i)
     count = len(found["poses"])
     true = run.people.poses_mm[i] - run.people.poses_mm[i][metrics.ROOT]
-    figure, axes = plt.subplots(4, count, figsize=(2.6 * count + 1, 11), layout="constrained",
-                                squeeze=False)  # fmt: skip
+    figure, axes = plt.subplots(
+        4, count, figsize=(2.6 * count + 1, 11), layout="constrained", squeeze=False
+    )
     landmark = LANDMARKS.index(LANDMARK)
     top = max(maps[landmark].max() for maps in (*found["beliefs"], *found["fused"]))
     errors = [metrics.landmark_error(p - p[metrics.ROOT], true) for p in found["poses"]]
@@ -178,8 +181,10 @@ def by_stage(run, i):
     for t, column in enumerate(axes.T):
         draw_image(column[0], run.people, i, found["landmarks"][t])
         column[0].set_title(f"stage {t + 1}: 3D pose projected", fontsize=9)
-        for cell, name, title in ((column[1], "beliefs", "CNN's map"),
-                                  (column[2], "fused", "fused map")):  # fmt: skip
+        for cell, name, title in (
+            (column[1], "beliefs", "CNN's map"),
+            (column[2], "fused", "fused map"),
+        ):
             if t < len(found[name]):
                 cell.imshow(found[name][t][landmark], vmin=0, vmax=top, cmap="magma")
                 cell.set_title(f"{title}, {LANDMARK}", fontsize=9)
@@ -187,12 +192,14 @@ def by_stage(run, i):
         pose = found["poses"][t] - found["poses"][t][metrics.ROOT]
         show.draw_pose(column[3], pose, azimuth)
         place = show.seen_from(pose, azimuth)
-        dots = column[3].scatter(*place.T, c=errors[t], s=30, cmap="viridis_r", vmin=0,
-                                 vmax=np.max(errors), zorder=3)  # fmt: skip
+        dots = column[3].scatter(
+            *place.T, c=errors[t], s=30, cmap="viridis_r", vmin=0, vmax=np.max(errors), zorder=3
+        )
         column[3].set(xlim=(-reach, reach), ylim=(-reach, reach))
         column[3].set_title(f"3D pose, {errors[t].mean():.0f} mm", fontsize=9)
-    figure.colorbar(dots, ax=axes, label="error of the landmark in 3D, mm", shrink=0.3,
-                    anchor=(0, 0))  # fmt: skip
+    figure.colorbar(
+        dots, ax=axes, label="error of the landmark in 3D, mm", shrink=0.3, anchor=(0, 0)
+    )
     return figure
 
 
@@ -209,15 +216,18 @@ def typical(run):
 def failures(run):
     """For figure 4: of each action, the image with the largest 3D error."""
     actions = np.array(run.people.actions)
-    return [int(max(np.flatnonzero(actions == a), key=lambda i: run.error_mm[i]))
-            for a in dict.fromkeys(run.people.actions)][:EXAMPLES]  # fmt: skip
+    return [
+        int(max(np.flatnonzero(actions == a), key=lambda i: run.error_mm[i]))
+        for a in dict.fromkeys(run.people.actions)
+    ][:EXAMPLES]
 
 
 def figure_4(run):
     """Images with 2D landmarks, and the 3D pose: an image of each action, then failures."""
     columns = list(zip(typical(run), failures(run), strict=True))
-    figure, axes = plt.subplots(4, len(columns), figsize=(2.6 * len(columns), 10.5),
-                                layout="constrained", squeeze=False)  # fmt: skip
+    figure, axes = plt.subplots(
+        4, len(columns), figsize=(2.6 * len(columns), 10.5), layout="constrained", squeeze=False
+    )
     for column, pair in zip(axes.T, columns, strict=True):
         for cells, i in ((column[:2], pair[0]), (column[2:], pair[1])):
             draw_image(cells[0], run.people, i, run.predictions["points"][-1, i])
@@ -244,8 +254,9 @@ def refined(run):
 def figure_5(run):
     """Landmarks of the CNN's maps, and of those fused with the projected 3D pose."""
     chosen = refined(run)
-    figure, axes = plt.subplots(len(chosen), 3, figsize=(8.4, 2.8 * len(chosen)),
-                                layout="constrained", squeeze=False)  # fmt: skip
+    figure, axes = plt.subplots(
+        len(chosen), 3, figsize=(8.4, 2.8 * len(chosen)), layout="constrained", squeeze=False
+    )
     for cells, (i, before, after) in zip(axes, chosen, strict=True):
         for cell, points, title in (
             (cells[0], run.predictions["beliefs"][-1, i], f"predicted, {before:.1f} px"),
@@ -260,42 +271,84 @@ def figure_5(run):
 def make(run, data):
     """Yields (name, figure, what it shows) of each figure."""
     seen = f"Images: {data}. Bold: predicted; pale and wide: true. Red: the person's left."
-    yield "figure_2", figure_2(run), (
-        "Figure 2. The training poses after alignment, by 2D PCA, with some of their skeletons and "
-        "the seeds of the mixture; right, each component's mean and first modes.")  # fmt: skip
+    yield (
+        "figure_2",
+        figure_2(run),
+        (
+            "Figure 2. The training poses after alignment, by 2D PCA, with some of their skeletons "
+            "and the seeds of the mixture; right, each component's mean and first modes."
+        ),
+    )
     i = int(np.argsort(run.error_mm, kind="stable")[int(0.1 * (len(run.error_mm) - 1))])
-    yield "figure_3", by_stage(run, i), (
-        f"Figure 3. One image by stage ({name_of(run.people, i)}, the first decile of the final 3D "
-        "error): the 3D pose projected into it, the maps of one landmark before and after fusion, "
-        "and the 3D pose from the camera's side with the error of each landmark, hip aligned. "
-        + seen)  # fmt: skip
-    yield "figure_4", figure_4(run), (
-        f"Figure 4. 2D landmarks and 3D pose: of each action the image at the {TYPICAL:.0%} "
-        "quantile of the 3D error (two upper rows), and the worst (two lower rows). " + seen)
-    share = np.mean([
-        a < b for a, b in zip(*(
-            np.nanmean(metrics.landmark_error(run.predictions[k][-1], run.people.points), axis=1)
-            for k in ("points", "beliefs")
-        ), strict=True)
-    ])  # fmt: skip
-    yield "figure_5", figure_5(run), (
-        "Figure 5. Landmarks as the last stage's CNN predicts them, and refined with the projected "
-        "3D pose. These are the images that gain most, of different actions; the 2D error falls in "
-        f"{share:.0%} of all images. " + seen)  # fmt: skip
+    yield (
+        "figure_3",
+        by_stage(run, i),
+        (
+            f"Figure 3. One image by stage ({name_of(run.people, i)}, the first decile of the final "
+            "3D error): the 3D pose projected into it, the maps of one landmark before and after "
+            "fusion, and the 3D pose from the camera's side with the error of each landmark, "
+            "hip aligned. " + seen
+        ),
+    )
+    yield (
+        "figure_4",
+        figure_4(run),
+        (
+            f"Figure 4. 2D landmarks and 3D pose: of each action the image at the {TYPICAL:.0%} "
+            "quantile of the 3D error (two upper rows), and the worst (two lower rows). " + seen
+        ),
+    )
+    share = np.mean(
+        [
+            a < b
+            for a, b in zip(
+                *(
+                    np.nanmean(
+                        metrics.landmark_error(run.predictions[k][-1], run.people.points), axis=1
+                    )
+                    for k in ("points", "beliefs")
+                ),
+                strict=True,
+            )
+        ]
+    )
+    yield (
+        "figure_5",
+        figure_5(run),
+        (
+            "Figure 5. Landmarks as the last stage's CNN predicts them, and refined with the "
+            "projected 3D pose. These are the images that gain most, of different actions; the 2D "
+            f"error falls in {share:.0%} of all images. " + seen
+        ),
+    )
 
 
-@one_line_errors(FigureError, ValueError, KeyError, OSError,
-                 interrupted="every file that is there is whole")
+@one_line_errors(
+    FigureError, ValueError, KeyError, OSError, interrupted="every file that is there is whole"
+)
 def main(arguments=None):
     """Run from the command line; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m tools.report.figures",
-                                     description=__doc__.split("\n")[0])  # fmt: skip
-    parser.add_argument("--eval", type=Path, default=Path("build/eval/lite-lifting"),
-                        help="folder that tools.evaluate wrote (default: build/eval/lite-lifting)")
-    parser.add_argument("--data", type=Path, default=Path("build/data/test.json"),
-                        help="annotations that were evaluated (default: build/data/test.json)")
-    parser.add_argument("--prior", type=Path, default=Path("build/prior.npz"),
-                        help="pose model (default: build/prior.npz)")  # fmt: skip
+    parser = argparse.ArgumentParser(
+        "python -m tools.report.figures", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument(
+        "--eval",
+        type=Path,
+        default=Path("build/eval/lite-lifting"),
+        help="folder that tools.evaluate wrote (default: build/eval/lite-lifting)",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("build/data/test.json"),
+        help="annotations that were evaluated (default: build/data/test.json)",
+    )
+    parser.add_argument(
+        "--prior",
+        type=Path,
+        default=Path("build/prior.npz"),
+        help="pose model (default: build/prior.npz)",
+    )
     parser.add_argument("--out", type=Path, default=Path("build/figures"), help="folder")
     options = parser.parse_args(arguments)
     run = load(options.eval, options.data, options.prior)

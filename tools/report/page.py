@@ -93,8 +93,11 @@ def as_html(title, blocks):
             items = "".join(f"<li>{html.escape(text)}</li>" for text in content[0])
             sections.append(f"<ul>{items}</ul>")
         else:
-            start, end = {"heading": ("<h2>", "</h2>"), "text": ("<p>", "</p>"),
-                          "note": ("<p class=note>", "</p>")}[kind]  # fmt: skip
+            start, end = {
+                "heading": ("<h2>", "</h2>"),
+                "text": ("<p>", "</p>"),
+                "note": ("<p class=note>", "</p>"),
+            }[kind]
             sections.append(start + html.escape(content[0]) + end)
     return document(title, sections)
 

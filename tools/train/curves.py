@@ -75,8 +75,10 @@ def _column(name, rows, column):
 def _means(iterations, values):
     """Both averaged over consecutive parts."""
     parts = min(PARTS, max(1, len(values)))
-    return [[part.mean() for part in np.array_split(a, parts) if len(part)]
-            for a in (iterations, values)]  # fmt: skip
+    return [
+        [part.mean() for part in np.array_split(a, parts) if len(part)]
+        for a in (iterations, values)
+    ]
 
 
 def main(arguments=None):

@@ -1,4 +1,4 @@
-"""Start our network from a released one: python -m tools.train.transfer_weights SOURCE NET --out FILE.
+"""Start our network from a released one: tools.train.transfer_weights SOURCE NET --out FILE.
 
     python -m tools.train.transfer_weights pose_iter_985000_addLEEDS.caffemodel \\
         prototxt/lifting/train_finetune.prototxt --out build/cpm-start.caffemodel

@@ -54,8 +54,9 @@ class Run:
             reason = (
                 f"the snapshot of iteration {self.iterations} is of no use, see the warning; if "
                 "its weights are not finite, try a smaller base_lr"
-                if broken else f"caffe ended without a snapshot of iteration {self.iterations}"
-            )  # fmt: skip
+                if broken
+                else f"caffe ended without a snapshot of iteration {self.iterations}"
+            )
             raise TrainingError(f"{reason}{kept}")
         if not self.stops:
             reason = caffe_process.last_error(said)

@@ -121,8 +121,9 @@ def test_a_start_with_some_of_the_rows_ends_where_all_do(clusters, monkeypatch):
     whole = mixture.fit(rows, seeds, 2, tolerance=1e-9)
     monkeypatch.setattr(mixture, "START", 300)
     seen = []
-    found = mixture.fit(rows, seeds, 2, tolerance=1e-9,
-                        progress=lambda value, count: seen.append(count))  # fmt: skip
+    found = mixture.fit(
+        rows, seeds, 2, tolerance=1e-9, progress=lambda value, count: seen.append(count)
+    )
     assert set(seen) == {300, 600} and seen == sorted(seen)
     assert found.log_likelihood[-1] == pytest.approx(whole.log_likelihood[-1], abs=1e-6)
     np.testing.assert_allclose(found.weight, whole.weight, atol=1e-4)

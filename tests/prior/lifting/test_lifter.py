@@ -95,9 +95,13 @@ def test_a_planted_pose_comes_back(model):
     # Four strong modes of one component, seen from the side it was planted at: no noise, 34
     # measurements for six unknowns.
     small = dataclasses.replace(
-        model, mean=model.mean[:1], basis=model.basis[:1, :4], std=model.std[:1, :4],
-        noise_std=np.array([1e-4]), weight=np.ones(1),
-    )  # fmt: skip
+        model,
+        mean=model.mean[:1],
+        basis=model.basis[:1, :4],
+        std=model.std[:1, :4],
+        noise_std=np.array([1e-4]),
+        weight=np.ones(1),
+    )
     random = np.random.default_rng(0)
     a = random.normal(size=(50, 4)) * small.std[0]
     yaw = 2 * np.pi * random.integers(0, 80, 50) / 80
@@ -197,8 +201,9 @@ def test_derivatives_against_finite_differences(lifter, scale, kind):
     whole += np.sum(to_pose * lifted.pose, (1, 2))
     np.testing.assert_allclose(value(points), whole, rtol=1e-9)
 
-    found = lifter.vjp(points, lifted, cameras, confidence,
-                       projection=to_projection, pose=to_pose, scale=scale)  # fmt: skip
+    found = lifter.vjp(
+        points, lifted, cameras, confidence, projection=to_projection, pose=to_pose, scale=scale
+    )
     for landmark in (0, 3, 4, 10, 16):
         for axis in range(2):
             step = np.zeros_like(points)
@@ -224,9 +229,13 @@ def test_held_derivative_of_the_projection_is_the_supplements(lifter):
 
 def test_few_combinations(model):
     small = dataclasses.replace(
-        model, mean=model.mean[:1], basis=model.basis[:1], std=model.std[:1],
-        noise_std=model.noise_std[:1], weight=np.ones(1),
-    )  # fmt: skip
+        model,
+        mean=model.mean[:1],
+        basis=model.basis[:1],
+        std=model.std[:1],
+        noise_std=model.noise_std[:1],
+        weight=np.ones(1),
+    )
     _, points, cameras = _photographs(3)
     assert prior.lift(points, small, camera=cameras, rotations=4).ok.all()
     with pytest.raises(ValueError, match="rotations: expected 4 or more, got 3"):
@@ -306,8 +315,9 @@ def test_what_float32_cannot_tell_apart_is_decided_in_float64(lifter, monkeypatc
     between = np.tile(first, (2, 1, 1)) + share * np.tile(last - first, (2, 1, 1))
     found = choice(between)
     candidates = lifter.enumeration.candidates
-    monkeypatch.setattr(lifter.enumeration, "candidates",
-                        lambda *given, refine: candidates(*given, reach=2.0))  # fmt: skip
+    monkeypatch.setattr(
+        lifter.enumeration, "candidates", lambda *given, refine: candidates(*given, reach=2.0)
+    )
     np.testing.assert_array_equal(found, choice(between))  # all within 2 nats, in float64
 
 
@@ -376,9 +386,13 @@ def test_unknown_tilt_is_found(lifter):
 def test_deviation_is_that_of_poses_drawn_from_the_model(model):
     # One component of strong modes, so that the rotation is found; body noise and detector's.
     small = dataclasses.replace(
-        model, mean=model.mean[:1], basis=model.basis[:1, :6], std=model.std[:1, :6],
-        noise_std=model.noise_std[:1], weight=np.ones(1),
-    )  # fmt: skip
+        model,
+        mean=model.mean[:1],
+        basis=model.basis[:1, :6],
+        std=model.std[:1, :6],
+        noise_std=model.noise_std[:1],
+        weight=np.ones(1),
+    )
     random = np.random.default_rng(0)
     count, noise = 1500, 10 / small.scale_mm
     a = random.normal(size=(count, 6)) * small.std[0]
@@ -395,8 +409,9 @@ def test_deviation_is_that_of_poses_drawn_from_the_model(model):
     right = np.abs(np.angle(np.exp(1j * (lifted.yaw - yaw)))) < 1e-6
     assert right.mean() > 0.3
     rows = np.flatnonzero(right)
-    moments = lifter.posterior(100 * points[rows], lifting.Lifted(*(f[rows] for f in lifted)),
-                               spread=False)  # fmt: skip
+    moments = lifter.posterior(
+        100 * points[rows], lifting.Lifted(*(f[rows] for f in lifted)), spread=False
+    )
     error = (shape @ turn * small.scale_mm - lifted.pose)[rows]
     expected = posterior.deviation(moments)
     found = np.sqrt(np.square(error).sum(axis=2).mean(axis=0))
@@ -420,8 +435,9 @@ def test_posterior_spreads_over_what_else_is_probable(lifter):
     assert (np.linalg.eigvalsh(given[keep]) > -1e-6).all()
     assert (np.linalg.eigvalsh((spread - given)[keep]) > -1e-6).all()
     assert (posterior.deviation(spread[keep]) > posterior.deviation(given[keep])).any()
-    np.testing.assert_allclose(lifter.deviation(points, lifted, cameras),
-                               posterior.deviation(spread))  # fmt: skip
+    np.testing.assert_allclose(
+        lifter.deviation(points, lifted, cameras), posterior.deviation(spread)
+    )
     assert np.isnan(lifter.deviation(points[3:4], lifting.Lifted(*(a[3:4] for a in lifted)))).all()
     # Missing landmarks are known less well.
     points[:, 13] = np.nan

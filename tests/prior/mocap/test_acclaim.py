@@ -9,44 +9,71 @@ from prior.skeleton import LANDMARKS
 from tests.real_mocap import RIGID, bone_lengths, check_person, landmark, unzip
 
 PARENT = {
-    "lowerback": "root", "upperback": "lowerback", "thorax": "upperback",
-    "lowerneck": "thorax", "upperneck": "lowerneck", "head": "upperneck",
+    "lowerback": "root",
+    "upperback": "lowerback",
+    "thorax": "upperback",
+    "lowerneck": "thorax",
+    "upperneck": "lowerneck",
+    "head": "upperneck",
 } | {
     side + bone: (parent if parent in ("root", "thorax") else side + parent)
     for side in "lr"
     for bone, parent in (
-        ("hipjoint", "root"), ("femur", "hipjoint"), ("tibia", "femur"), ("foot", "tibia"),
-        ("clavicle", "thorax"), ("humerus", "clavicle"), ("radius", "humerus"),
-        ("wrist", "radius"), ("hand", "wrist"),
+        ("hipjoint", "root"),
+        ("femur", "hipjoint"),
+        ("tibia", "femur"),
+        ("foot", "tibia"),
+        ("clavicle", "thorax"),
+        ("humerus", "clavicle"),
+        ("radius", "humerus"),
+        ("wrist", "radius"),
+        ("hand", "wrist"),
     )
-}  # fmt: skip
+}
 # The bone of CMU's skeletons at whose end a landmark is.
 ENDS = {"spine": "lowerback", "neck": "lowerneck", "head top": "head"} | {
     f"{side} {part}": side[0] + bone
     for side in ("left", "right")
     for part, bone in (
-        ("hip", "hipjoint"), ("knee", "femur"), ("foot", "tibia"),
-        ("shoulder", "clavicle"), ("elbow", "humerus"), ("wrist", "wrist"),
+        ("hip", "hipjoint"),
+        ("knee", "femur"),
+        ("foot", "tibia"),
+        ("shoulder", "clavicle"),
+        ("elbow", "humerus"),
+        ("wrist", "wrist"),
     )
-}  # fmt: skip
+}
 
 
 def _write(folder, frames=3, seed=0, length=0.45, unit="deg"):
     """A person of random bones, axes and motion: 01.asf and 01_02.amc. Returns the .amc."""
     random = np.random.default_rng(seed)
     full = 360 if unit == "deg" else 2 * np.pi
-    asf = [":version 1.10", ":units", f"  length {length}", f"  angle {unit}", ":root",
-           "  order TX TY TZ RX RY RZ", "  axis XYZ", "  position 0 0 0", "  orientation 0 0 0",
-           ":bonedata"]  # fmt: skip
+    asf = [
+        ":version 1.10",
+        ":units",
+        f"  length {length}",
+        f"  angle {unit}",
+        ":root",
+        "  order TX TY TZ RX RY RZ",
+        "  axis XYZ",
+        "  position 0 0 0",
+        "  orientation 0 0 0",
+        ":bonedata",
+    ]
     dofs = {"root": ["tx", "ty", "tz", "rx", "ry", "rz"]}
     names = list(PARENT)
     random.shuffle(names)  # the file may list bones in any order
     for bone in names:
         dofs[bone] = list(random.permutation(["rx", "ry", "rz"])[: random.integers(0, 4)])
         numbers = [" ".join(map(str, random.normal(size=3))), " ".join(map(str, random.random(3)))]
-        asf += ["  begin", f"     name {bone} # a comment", f"     direction {numbers[0]}",
-                f"     length {random.uniform(2, 8) * length / 0.45}",
-                f"     axis {numbers[1]} {'XYZ' if random.random() < 0.5 else 'ZXY'}"]  # fmt: skip
+        asf += [
+            "  begin",
+            f"     name {bone} # a comment",
+            f"     direction {numbers[0]}",
+            f"     length {random.uniform(2, 8) * length / 0.45}",
+            f"     axis {numbers[1]} {'XYZ' if random.random() < 0.5 else 'ZXY'}",
+        ]
         if dofs[bone]:
             asf += [f"    dof {' '.join(dofs[bone])}", "    limits (-160.0 20.0)"]
             asf += ["           (-70.0 70.0)"] * (len(dofs[bone]) - 1)
@@ -144,8 +171,13 @@ def test_forward_kinematics_as_with_4_by_4_matrices(tmp_path, length, unit):
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
-    members = ["subjects/01/01.asf", "subjects/02/02.asf", "subjects/02/02_01.amc",
-               "subjects/02/02_03.amc", "subjects/01/01_14.amc"]  # fmt: skip
+    members = [
+        "subjects/01/01.asf",
+        "subjects/02/02.asf",
+        "subjects/02/02_01.amc",
+        "subjects/02/02_03.amc",
+        "subjects/01/01_14.amc",
+    ]
     return unzip("cmu_asf_amc.zip", members, tmp_path_factory.mktemp("cmu"))
 
 
@@ -173,8 +205,11 @@ def test_walking_goes_forward_on_feet_that_stand_still(real):
     # At any time one foot stands, which is true of no wrong order of rotations.
     feet = [landmark(clip.poses, f"{side} foot") for side in ("left", "right")]
     speeds = [np.linalg.norm(np.diff(foot, axis=0), axis=1) * clip.rate for foot in feet]
-    assert np.median(np.min(speeds, axis=0)) < 250 < 900 < np.median(
-        np.linalg.norm(np.diff(hip, axis=0), axis=1) * clip.rate
+    assert (
+        np.median(np.min(speeds, axis=0))
+        < 250
+        < 900
+        < np.median(np.linalg.norm(np.diff(hip, axis=0), axis=1) * clip.rate)
     )
 
 

@@ -11,24 +11,38 @@ from tests.real_mocap import RIGID, bone_lengths, check_person, landmark, unzip
 
 # A person who stands with arms out and faces +z, cm: joint, parent, offset.
 PERSON = [
-    ("Hips", None, (0, 100, 0)), ("Spine", "Hips", (0, 10, 0)), ("Spine1", "Spine", (0, 12, 0)),
-    ("Neck", "Spine1", (0, 26, 0)), ("Head", "Neck", (0, 10, 2)), ("Head end", "Head", (0, 19, 1)),
+    ("Hips", None, (0, 100, 0)),
+    ("Spine", "Hips", (0, 10, 0)),
+    ("Spine1", "Spine", (0, 12, 0)),
+    ("Neck", "Spine1", (0, 26, 0)),
+    ("Head", "Neck", (0, 10, 2)),
+    ("Head end", "Head", (0, 19, 1)),
 ] + [
     (side + joint, side + parent if parent not in ("Hips", "Spine1") else parent, offset)
     for side, s in (("Left", 1), ("Right", -1))
     for joint, parent, offset in (
-        ("UpLeg", "Hips", (9 * s, -5, 0)), ("Leg", "UpLeg", (0, -44, 1)),
-        ("Foot", "Leg", (0, -43, -2)), ("Foot end", "Foot", (0, -5, 12)),
-        ("Shoulder", "Spine1", (4 * s, 20, 0)), ("Arm", "Shoulder", (13 * s, 0, 0)),
-        ("ForeArm", "Arm", (28 * s, 0, 0)), ("Hand", "ForeArm", (25 * s, 0, 0)),
+        ("UpLeg", "Hips", (9 * s, -5, 0)),
+        ("Leg", "UpLeg", (0, -44, 1)),
+        ("Foot", "Leg", (0, -43, -2)),
+        ("Foot end", "Foot", (0, -5, 12)),
+        ("Shoulder", "Spine1", (4 * s, 20, 0)),
+        ("Arm", "Shoulder", (13 * s, 0, 0)),
+        ("ForeArm", "Arm", (28 * s, 0, 0)),
+        ("Hand", "ForeArm", (25 * s, 0, 0)),
         ("Hand end", "Hand", (9 * s, 0, 0)),
     )
-]  # fmt: skip
+]
 AT = {
-    "spine": "Spine1", "neck": "Neck", "head top": "Head end", "left hip": "LeftUpLeg",
-    "left knee": "LeftLeg", "right foot": "RightFoot", "left shoulder": "LeftArm",
-    "right elbow": "RightForeArm", "right wrist": "RightHand",
-}  # fmt: skip
+    "spine": "Spine1",
+    "neck": "Neck",
+    "head top": "Head end",
+    "left hip": "LeftUpLeg",
+    "left knee": "LeftLeg",
+    "right foot": "RightFoot",
+    "left shoulder": "LeftArm",
+    "right elbow": "RightForeArm",
+    "right wrist": "RightHand",
+}
 
 
 def _write(path, frames=4, seed=0, unit=10.0, prefix="", scale=1.0, still=False, rename=None):
@@ -128,8 +142,10 @@ def test_a_t_pose_at_the_start_is_left_out(tmp_path):
     path = tmp_path / "x.bvh"
     channels, rows = _write(path)
     # The root's channels are the first of a row.
-    first = [0.0 if i < 6 and channels["Hips"][i].endswith("rotation") else value
-             for i, value in enumerate(rows[0])]  # fmt: skip
+    first = [
+        0.0 if i < 6 and channels["Hips"][i].endswith("rotation") else value
+        for i, value in enumerate(rows[0])
+    ]
     text = path.read_text().splitlines()
     whole = bvh.read(path)[0].poses
     start = next(i for i, line in enumerate(text) if line.startswith("Frame Time")) + 1
@@ -147,9 +163,14 @@ CMU = {"Spine1": "Spine", "Spine": "LowerBack", "Neck": "Neck1"}
 
 @pytest.mark.parametrize(
     ("unit", "prefix", "rename"),
-    [(10.0, "mixamorig:", None), (1000.0, "Character 1 ", None), (1.0, "", None),
-     (25.4, "", None), (25.4 / 0.45, "", CMU)],
-)  # fmt: skip
+    [
+        (10.0, "mixamorig:", None),
+        (1000.0, "Character 1 ", None),
+        (1.0, "", None),
+        (25.4, "", None),
+        (25.4 / 0.45, "", CMU),
+    ],
+)
 def test_prefixes_names_and_units(tmp_path, unit, prefix, rename):
     _write(tmp_path / "cm.bvh", still=True)
     _write(tmp_path / "x.bvh", still=True, unit=unit, prefix=prefix, rename=rename)

@@ -19,8 +19,10 @@ def _ours(name):
     special = {"Head": "head top", "Neck/Nose": "nose", "Thorax": "neck"}
     if name in special:
         return special[name]
-    return name.lower() if name in ("Hip", "Spine") else (
-        {"L": "left ", "R": "right "}[name[0]] + name[1:].lower()
+    return (
+        name.lower()
+        if name in ("Hip", "Spine")
+        else ({"L": "left ", "R": "right "}[name[0]] + name[1:].lower())
     )
 
 
@@ -79,12 +81,15 @@ def test_several_clips_with_landmarks_in_another_order(tmp_path):
     poses = random_poses(9)
     given = poses[:, [LANDMARKS.index(_ours(name)) for name in SHORT]]
     names = ["walk"] * 4 + ["run"] * 3 + ["walk"] * 2
-    np.savez(tmp_path / "cmu.npz", poses_mm=given.astype(np.float32), fps=12, clip=names,
-             landmarks=SHORT)  # fmt: skip
+    np.savez(
+        tmp_path / "cmu.npz", poses_mm=given.astype(np.float32), fps=12, clip=names, landmarks=SHORT
+    )
     clips = mocap.read(tmp_path / "cmu.npz")
     assert [(len(c.poses), *c[1:]) for c in clips] == [
-        (4, 12.0, "cmu", "walk"), (3, 12.0, "cmu", "run"), (2, 12.0, "cmu", "walk")
-    ]  # fmt: skip
+        (4, 12.0, "cmu", "walk"),
+        (3, 12.0, "cmu", "run"),
+        (2, 12.0, "cmu", "walk"),
+    ]
     np.testing.assert_allclose(np.concatenate([c.poses for c in clips]), poses, atol=1e-3)
 
 

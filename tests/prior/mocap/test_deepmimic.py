@@ -164,7 +164,7 @@ def _without(rows, frame, change):
         (lambda rows: _without(rows, 0, lambda row: row.__setitem__(5, "a")), "expected numbers"),
         (lambda rows: [[0.0, *row[1:]] for row in rows], "positive frame time"),
     ],
-)  # fmt: skip
+)
 def test_damaged_clips(tmp_path, rows, frames, says):
     path = _write(tmp_path / "bad.txt", frames(rows))
     with pytest.raises(MocapError, match=re.escape(says)) as caught:

@@ -16,10 +16,25 @@ from prior.skeleton import LANDMARKS
 from tests.poses import random_poses
 
 # The joints' numbers among Human3.6M's 32.
-JOINT = {"hip": 0, "right hip": 1, "right knee": 2, "right foot": 3, "left hip": 6, "left knee": 7,
-         "left foot": 8, "spine": 12, "neck": 13, "nose": 14, "head top": 15, "left shoulder": 17,
-         "left elbow": 18, "left wrist": 19, "right shoulder": 25, "right elbow": 26,
-         "right wrist": 27}  # fmt: skip
+JOINT = {
+    "hip": 0,
+    "right hip": 1,
+    "right knee": 2,
+    "right foot": 3,
+    "left hip": 6,
+    "left knee": 7,
+    "left foot": 8,
+    "spine": 12,
+    "neck": 13,
+    "nose": 14,
+    "head top": 15,
+    "left shoulder": 17,
+    "left elbow": 18,
+    "left wrist": 19,
+    "right shoulder": 25,
+    "right elbow": 26,
+    "right wrist": 27,
+}
 
 
 def _as_released(poses):
@@ -34,8 +49,13 @@ def _as_released(poses):
 def _write_cdf(path, pose, variable="Pose"):
     path.parent.mkdir(parents=True, exist_ok=True)
     with CDFWriter(path) as file:
-        spec = {"Variable": variable, "Data_Type": 44, "Num_Elements": 1, "Rec_Vary": True,
-                "Dim_Sizes": list(pose.shape[1:])}  # fmt: skip
+        spec = {
+            "Variable": variable,
+            "Data_Type": 44,
+            "Num_Elements": 1,
+            "Rec_Vary": True,
+            "Dim_Sizes": list(pose.shape[1:]),
+        }
         file.write_var(spec, var_data=pose)
 
 

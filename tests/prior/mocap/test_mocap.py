@@ -42,8 +42,13 @@ def test_clips_that_cannot_be_used(tmp_path, change, says):
         check(Clip(poses, 50.0, "S1", "walk"), "a file")
     assert str(caught.value).startswith("a file: ") and "\n" not in str(caught.value)
     names = ["good"] * 20 + ["bad"] * len(poses)
-    np.savez(tmp_path / "both.npz", rate=50, subject="S1",
-             poses_mm=np.concatenate([random_poses(20), poses]), clip=names)  # fmt: skip
+    np.savez(
+        tmp_path / "both.npz",
+        rate=50,
+        subject="S1",
+        poses_mm=np.concatenate([random_poses(20), poses]),
+        clip=names,
+    )
     if len(poses):
         with pytest.raises(MocapError, match=r"both.npz: S1, bad: "):
             mocap.read(tmp_path)

@@ -13,8 +13,12 @@ def _clip(frames=60, rate=120.0):
     """A clip that passes slowly from one random pose to the next."""
     poses, steps = random_poses(7), np.linspace(0, 5.99, frames)
     part = (steps % 1)[:, None, None]
-    return Clip((1 - part) * poses[steps.astype(int)] + part * poses[steps.astype(int) + 1],
-                rate, "S1", "walk")  # fmt: skip
+    return Clip(
+        (1 - part) * poses[steps.astype(int)] + part * poses[steps.astype(int) + 1],
+        rate,
+        "S1",
+        "walk",
+    )
 
 
 @pytest.mark.parametrize(("rate", "hz"), [(120, 10), (120, 50), (30, 29), (120.00005, 30), (24, 7)])

@@ -41,10 +41,13 @@ def document():
             for i in range(3)
         ],
         "annotations": [
-            person(0, 0), person(2, 1), person(1, 2, pose_mm=pose), person(2, 3, context=True),
+            person(0, 0),
+            person(2, 1),
+            person(1, 2, pose_mm=pose),
+            person(2, 3, context=True),
             person(2, 4),
         ],
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture
@@ -140,8 +143,9 @@ def rewritten(**changes):
         np.savez(path.with_suffix(".npz"), **table)
         index = path.with_suffix(".npz").read_bytes()
         crc = packed.zlib.crc32(index)
-        header = packed.HEADER.pack(packed.MAGIC, packed.VERSION, crc, packed.HEADER.size,
-                                    len(index))  # fmt: skip
+        header = packed.HEADER.pack(
+            packed.MAGIC, packed.VERSION, crc, packed.HEADER.size, len(index)
+        )
         path.write_bytes(header + index)
 
     def damage(path):

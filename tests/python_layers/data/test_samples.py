@@ -39,10 +39,16 @@ def person(x, y, missing=(), **more):
 def given(**more):
     return SimpleNamespace(
         **{
-            "batch_size": 1, "input_size": SIZE, "stride": STRIDE, "sigma": 6.0,
-            "augment": False, "shuffle": None, "seed": 3,
-        } | more
-    )  # fmt: skip
+            "batch_size": 1,
+            "input_size": SIZE,
+            "stride": STRIDE,
+            "sigma": 6.0,
+            "augment": False,
+            "shuffle": None,
+            "seed": 3,
+        }
+        | more
+    )
 
 
 def sample(people, position=0, **more):

@@ -28,16 +28,30 @@ def frames():
     seen = (poses - place) @ LEVEL.T
     points = (seen @ INTRINSICS.T)[..., :2] / seen[..., 2:]
     count = len(poses)
-    index = protocols.index(["S9"] * count, ["Walking"] * count, ["54138969"] * count,
-                            range(0, 5 * count, 5))  # fmt: skip
-    return truth.Truth("here", True, index, points, poses, np.tile(LEVEL, (count, 1, 1)),
-                       np.tile(INTRINSICS, (count, 1, 1)))  # fmt: skip
+    index = protocols.index(
+        ["S9"] * count, ["Walking"] * count, ["54138969"] * count, range(0, 5 * count, 5)
+    )
+    return truth.Truth(
+        "here",
+        True,
+        index,
+        points,
+        poses,
+        np.tile(LEVEL, (count, 1, 1)),
+        np.tile(INTRINSICS, (count, 1, 1)),
+    )
 
 
 def _predictions(frames, points, tmp_path):
-    np.savez(tmp_path / "p.npz", landmarks=np.array(LANDMARKS), points=points,
-             subject=frames.index.subject, action=frames.index.sequence,
-             camera=frames.index.camera, frame=frames.index.frame)  # fmt: skip
+    np.savez(
+        tmp_path / "p.npz",
+        landmarks=np.array(LANDMARKS),
+        points=points,
+        subject=frames.index.subject,
+        action=frames.index.sequence,
+        camera=frames.index.camera,
+        frame=frames.index.frame,
+    )
     return predictions.load(tmp_path / "p.npz")
 
 
@@ -67,8 +81,9 @@ def test_every_ablation_is_there(frames, model, tmp_path):
 
 
 def test_a_row_against_the_lifting_itself(frames, model):
-    setting = ablations.Setting("camera", "known", frames, frames.points, model, camera="known",
-                                rotations=40)  # fmt: skip
+    setting = ablations.Setting(
+        "camera", "known", frames, frames.points, model, camera="known", rotations=40
+    )
     row = ablations.measure(setting)
     pose = prior.lift(frames.points, model, camera=LEVEL, rotations=40).pose
     error = np.linalg.norm(
@@ -95,15 +110,27 @@ def test_without_a_camera_only_procrustes_counts(frames, model):
         ablations.Setting("camera", "level", frames, frames.points, model, camera="level")
     )
     assert row["root_aligned_mm"] is None and row["procrustes_14_mm"] > 0
-    assert ablations.measure(
-        ablations.Setting("camera", "tilt", ablations.evenly(frames, 5), frames.points[:5], model,
-                          camera="tilt", options={"tilt": True})
-    )["root_aligned_mm"] is None  # fmt: skip
+    assert (
+        ablations.measure(
+            ablations.Setting(
+                "camera",
+                "tilt",
+                ablations.evenly(frames, 5),
+                frames.points[:5],
+                model,
+                camera="tilt",
+                options={"tilt": True},
+            )
+        )["root_aligned_mm"]
+        is None
+    )
 
 
 def test_pages(frames, model, tmp_path):
-    rows = [ablations.measure(ablations.Setting("camera", name, frames, frames.points, model))
-            for name in ("a", "b")]  # fmt: skip
+    rows = [
+        ablations.measure(ablations.Setting("camera", name, frames, frames.points, model))
+        for name in ("a", "b")
+    ]
     found = {"data": "here", "human36m": False, "prior": "p", "mocap": [], "rows": rows}
     ablations.write(tmp_path / "out", found)
     assert json.loads((tmp_path / "out/ablations.json").read_text()) == found

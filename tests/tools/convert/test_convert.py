@@ -57,14 +57,23 @@ def struct(*rows):
 def mpii_person(x, y, joints=range(16), scale=0.5):
     points = [
         # Empty for the upper neck and the head top, text elsewhere, as in the release.
-        {"x": x + 2.0 * i, "y": y + 3.0 * i, "id": i,
-         "is_visible": np.zeros((0, 0)) if i in (8, 9) else str(int(i != 2))}
+        {
+            "x": x + 2.0 * i,
+            "y": y + 3.0 * i,
+            "id": i,
+            "is_visible": np.zeros((0, 0)) if i in (8, 9) else str(int(i != 2)),
+        }
         for i in joints
-    ]  # fmt: skip
+    ]
     return {
-        "x1": 1, "y1": 2, "x2": 3, "y2": 4, "annopoints": struct({"point": struct(*points)}),
-        "scale": scale, "objpos": struct({"x": x + 20, "y": y + 30}),
-    }  # fmt: skip
+        "x1": 1,
+        "y1": 2,
+        "x2": 3,
+        "y2": 4,
+        "annopoints": struct({"point": struct(*points)}),
+        "scale": scale,
+        "objpos": struct({"x": x + 20, "y": y + 30}),
+    }
 
 
 def mpii_image(name, *people):
@@ -175,18 +184,38 @@ def test_the_halves_of_leeds(tmp_path, capsys):
 # COCO -----------------------------------------------------------------------------------------
 
 COCO = [
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
-    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
-    "left_knee", "right_knee", "left_ankle", "right_ankle",
-]  # fmt: skip
+    "nose",
+    "left_eye",
+    "right_eye",
+    "left_ear",
+    "right_ear",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+]
 
 
 def coco_person(image, seen=range(17), **more):
     keypoints = [[30 + 5 * i, 20 + 4 * i, 2 if i in seen else 0] for i in range(17)]
     return {
-        "image_id": image, "category_id": 1, "iscrowd": 0, "bbox": [20, 10, 120, 130],
-        "keypoints": sum(keypoints, []), "num_keypoints": len(seen), "id": 9, "area": 5000,
-    } | more  # fmt: skip
+        "image_id": image,
+        "category_id": 1,
+        "iscrowd": 0,
+        "bbox": [20, 10, 120, 130],
+        "keypoints": sum(keypoints, []),
+        "num_keypoints": len(seen),
+        "id": 9,
+        "area": 5000,
+    } | more
 
 
 @pytest.fixture
@@ -237,8 +266,13 @@ def write_pose(path, joints):
     path.parent.mkdir(parents=True, exist_ok=True)
     flat = joints.reshape(len(joints), -1).astype(np.float32)
     file = cdflib.cdfwrite.CDF(path)
-    spec = {"Variable": "Pose", "Data_Type": file.CDF_FLOAT, "Num_Elements": 1,
-            "Rec_Vary": True, "Dim_Sizes": list(flat.shape)}  # fmt: skip
+    spec = {
+        "Variable": "Pose",
+        "Data_Type": file.CDF_FLOAT,
+        "Num_Elements": 1,
+        "Rec_Vary": True,
+        "Dim_Sizes": list(flat.shape),
+    }
     file.write_var(spec, var_data=flat[None])
     file.close()
 
@@ -266,10 +300,12 @@ def human(tmp_path):
     joints[:, JOINTS] = poses @ np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
     seen = (joints - position) @ rotation(angles).T
     points, _ = cv2.projectPoints(
-        seen.reshape(-1, 3), np.zeros(3), np.zeros(3),
+        seen.reshape(-1, 3),
+        np.zeros(3),
+        np.zeros(3),
         np.array([[lens[0], 0, lens[2]], [0, lens[1], lens[3]], [0, 0, 1]]),
         np.array([lens[4], lens[5], lens[7], lens[8], lens[6]]),
-    )  # fmt: skip
+    )
     points = points.reshape(FRAMES, 32, 2)
     features = tmp_path / "S1/MyPoseFeatures"
     write_pose(features / "D2_Positions/Walking 1.55011271.cdf", points)
@@ -287,8 +323,17 @@ def human(tmp_path):
 
 
 def convert_human(folder, *more):
-    return run("human36m", folder, "--metadata", folder / "metadata.xml", "--subjects", "S1",
-               "--out", folder / "a.pack", *more)  # fmt: skip
+    return run(
+        "human36m",
+        folder,
+        "--metadata",
+        folder / "metadata.xml",
+        "--subjects",
+        "S1",
+        "--out",
+        folder / "a.pack",
+        *more,
+    )
 
 
 def test_human36m(human):
@@ -367,10 +412,11 @@ def native(tmp_path):
     person = {"bbox": [20, 10, 120, 130], "keypoints": sum(keypoints, [])}
     document = {
         "categories": [{"keypoints": LANDMARKS}],
-        "images": [{"id": i, "file_name": f"{i}.jpg", "width": 200, "height": 150}
-                   for i in range(3)],
+        "images": [
+            {"id": i, "file_name": f"{i}.jpg", "width": 200, "height": 150} for i in range(3)
+        ],
         "annotations": [{"image_id": i} | person for i in (0, 2)],
-    }  # fmt: skip
+    }
     for i in range(3):
         picture(tmp_path / f"{i}.jpg", grey=50 * i)
     path = tmp_path / "train.json"

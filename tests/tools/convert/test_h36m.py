@@ -20,33 +20,70 @@ from tools.report import compare
 # h36m_dataset.py): focal length, centre, radial and tangential coefficients; the tangential two in
 # the order of metadata.xml, which is OpenCV's.
 LENSES = {
-    "54138969": [1145.0494384765625, 1143.7811279296875, 512.54150390625, 515.4514770507812,
-                 -0.20709891617298126, 0.24777518212795258, -0.0030751503072679043,
-                 -0.00142447161488235, -0.0009756988729350269],
-    "55011271": [1149.6756591796875, 1147.5916748046875, 508.8486328125, 508.0649108886719,
-                 -0.1942136287689209, 0.2404085397720337, 0.006819975562393665,
-                 -0.0027408944442868233, -0.0016190266469493508],
-    "58860488": [1149.1407470703125, 1148.7989501953125, 519.8158569335938, 501.40264892578125,
-                 -0.2083381861448288, 0.25548800826072693, -0.0024604974314570427,
-                 -0.0007599993259645998, 0.0014843869721516967],
-    "60457274": [1145.5113525390625, 1144.77392578125, 514.9682006835938, 501.88201904296875,
-                 -0.198384091258049, 0.21832367777824402, -0.008947807364165783,
-                 -0.0018133620033040643, -0.0005872055771760643],
-}  # fmt: skip
+    "54138969": [
+        1145.0494384765625,
+        1143.7811279296875,
+        512.54150390625,
+        515.4514770507812,
+        -0.20709891617298126,
+        0.24777518212795258,
+        -0.0030751503072679043,
+        -0.00142447161488235,
+        -0.0009756988729350269,
+    ],
+    "55011271": [
+        1149.6756591796875,
+        1147.5916748046875,
+        508.8486328125,
+        508.0649108886719,
+        -0.1942136287689209,
+        0.2404085397720337,
+        0.006819975562393665,
+        -0.0027408944442868233,
+        -0.0016190266469493508,
+    ],
+    "58860488": [
+        1149.1407470703125,
+        1148.7989501953125,
+        519.8158569335938,
+        501.40264892578125,
+        -0.2083381861448288,
+        0.25548800826072693,
+        -0.0024604974314570427,
+        -0.0007599993259645998,
+        0.0014843869721516967,
+    ],
+    "60457274": [
+        1145.5113525390625,
+        1144.77392578125,
+        514.9682006835938,
+        501.88201904296875,
+        -0.198384091258049,
+        0.21832367777824402,
+        -0.008947807364165783,
+        -0.0018133620033040643,
+        -0.0005872055771760643,
+    ],
+}
 # Where S1's stand: quaternion wxyz from the camera's to the world's axes (z up), position in mm.
 PLACES = {
-    "54138969": ([0.1407056450843811, -0.1500701755285263, -0.755240797996521, 0.6223280429840088],
-                 [1841.1070556640625, 4955.28466796875, 1563.4454345703125]),
-    "55011271": ([0.6157187819480896, -0.764836311340332, -0.14833825826644897,
-                  0.11794740706682205],
-                 [1761.278564453125, -5078.0068359375, 1606.2650146484375]),
-    "58860488": ([0.14651472866535187, -0.14647851884365082, 0.7653023600578308,
-                  -0.6094175577163696],
-                 [-1846.7777099609375, 5215.04638671875, 1491.972412109375]),
-    "60457274": ([0.5834008455276489, -0.7853162288665771, 0.14548823237419128,
-                  -0.14749594032764435],
-                 [-1794.7896728515625, -3722.698974609375, 1574.8927001953125]),
-}  # fmt: skip
+    "54138969": (
+        [0.1407056450843811, -0.1500701755285263, -0.755240797996521, 0.6223280429840088],
+        [1841.1070556640625, 4955.28466796875, 1563.4454345703125],
+    ),
+    "55011271": (
+        [0.6157187819480896, -0.764836311340332, -0.14833825826644897, 0.11794740706682205],
+        [1761.278564453125, -5078.0068359375, 1606.2650146484375],
+    ),
+    "58860488": (
+        [0.14651472866535187, -0.14647851884365082, 0.7653023600578308, -0.6094175577163696],
+        [-1846.7777099609375, 5215.04638671875, 1491.972412109375],
+    ),
+    "60457274": (
+        [0.5834008455276489, -0.7853162288665771, 0.14548823237419128, -0.14749594032764435],
+        [-1794.7896728515625, -3722.698974609375, 1574.8927001953125],
+    ),
+}
 JOINTS = list(reader.LANDMARK_JOINTS)
 SUBJECTS = ("S1", "S5", "S6", "S7", "S8", "S9", "S11")
 FRAMES = 70
@@ -77,8 +114,13 @@ def write_cdf(path, pose):
     path.parent.mkdir(parents=True, exist_ok=True)
     flat = pose.reshape(1, len(pose), -1).astype(np.float32)
     with CDFWriter(path) as file:
-        spec = {"Variable": "Pose", "Data_Type": 44, "Num_Elements": 1, "Rec_Vary": True,
-                "Dim_Sizes": list(flat.shape[1:])}  # fmt: skip
+        spec = {
+            "Variable": "Pose",
+            "Data_Type": 44,
+            "Num_Elements": 1,
+            "Rec_Vary": True,
+            "Dim_Sizes": list(flat.shape[1:]),
+        }
         file.write_var(spec, var_data=flat)
 
 
@@ -93,9 +135,7 @@ def metadata():
     rows = [["Action", "Subaction", *all_subjects], ["1", "1", *["_ALL 1"] * 11]]
     for number, names in enumerate(SEQUENCES.values(), start=2):
         rows += [[str(number), str(t), *[name] * 11] for t, name in enumerate(names, start=1)]
-    cells = "".join(
-        "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows
-    )
+    cells = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     numbers = " ".join(f"{number:.17g}" for number in w0)
     return f"<metadata><mapping>{cells}</mapping><w0>[{numbers}]</w0></metadata>"
 
@@ -166,8 +206,19 @@ def test_a_page_of_human36m(release, tmp_path, monkeypatch):
     assert run(folder, tmp_path / "out") == 0
     model = prior.fit(random_poses(300), components=1, basis=5, solver="closed-form")
     model.save(tmp_path / "prior.npz")
-    assert compare.main(["--data", str(tmp_path / "out"), "--prior", str(tmp_path / "prior.npz"),
-                         "--out", str(tmp_path / "page")]) == 0  # fmt: skip
+    assert (
+        compare.main(
+            [
+                "--data",
+                str(tmp_path / "out"),
+                "--prior",
+                str(tmp_path / "prior.npz"),
+                "--out",
+                str(tmp_path / "page"),
+            ]
+        )
+        == 0
+    )
     found = json.loads((tmp_path / "page/compare.json").read_text())
     assert found["human36m"] and {r["protocol"] for r in found["results"]} == {"1", "2", "3"}
 
@@ -248,8 +299,9 @@ def test_positions_that_do_not_fit_are_left_out_and_named(release, tmp_path, cap
     assert "Walking.54138969.cdf: its 3D positions project" in capsys.readouterr().out
     frames = truth.load([tmp_path / "out"])
     s9 = frames.index.subject == "S9"
-    assert not (s9 & (frames.index.sequence == "Walking")
-                & (frames.index.camera == "54138969")).any()  # fmt: skip
+    assert not (
+        s9 & (frames.index.sequence == "Walking") & (frames.index.camera == "54138969")
+    ).any()
 
 
 @pytest.mark.slow

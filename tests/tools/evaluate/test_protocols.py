@@ -85,8 +85,9 @@ def test_what_the_data_lacks_of_a_protocol(index):
     part = chosen.take((chosen.sequence != "Walking") | (chosen.camera == "55011271"))
     assert set(protocols.lacking(ONE, part)) == {
         (subject, "Walking", 2, camera)
-        for subject in ("S9", "S11") for camera in set(CAMERAS) - {"55011271"}
-    }  # fmt: skip
+        for subject in ("S9", "S11")
+        for camera in set(CAMERAS) - {"55011271"}
+    }
 
 
 def test_actions_that_begin_alike_are_kept_apart(index):
@@ -157,4 +158,6 @@ def test_published_tables_are_the_papers():
     paper = Path("../shared/paper/published.json")
     if not paper.exists():
         pytest.skip("needs the paper's tables")
-    assert json.loads(paper.read_text()) == json.loads(Path("tools/evaluate/published.json").read_text())
+    assert json.loads(paper.read_text()) == json.loads(
+        Path("tools/evaluate/published.json").read_text()
+    )

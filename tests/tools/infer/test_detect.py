@@ -64,8 +64,24 @@ def test_video_to_poses(tmp_path, video, capsys):
     assert {LANDMARKS[i] for i in np.flatnonzero(~there)} == {"spine", "head top"}
     np.testing.assert_allclose(found.points[:, there], POINTS[found.frame][:, there], atol=0.01)
     page = tmp_path / "page.html"
-    assert tool.main([str(a) for a in (out, "--out", page, tmp_path / "p.npz", "--images", video,
-                                       "--elevation", 10)]) == 0  # fmt: skip
+    assert (
+        tool.main(
+            [
+                str(a)
+                for a in (
+                    out,
+                    "--out",
+                    page,
+                    tmp_path / "p.npz",
+                    "--images",
+                    video,
+                    "--elevation",
+                    10,
+                )
+            ]
+        )
+        == 0
+    )
     assert lifted.read(tmp_path / "p.npz").meta["rate"] == 12
     assert page.read_text().count("image/jpeg") == 8
 
@@ -135,8 +151,9 @@ def test_without_mediapipe_is_one_line(tmp_path, capsys):
 def test_what_predict_writes_is_read(tmp_path):
     path = tmp_path / "predicted.json"
     document = {"landmark_names": LANDMARKS}
-    document |= {f"{i}.png": {"landmarks": POINTS[i].tolist(), "confidence": [0.1] * 17}
-                 for i in range(3)}  # fmt: skip
+    document |= {
+        f"{i}.png": {"landmarks": POINTS[i].tolist(), "confidence": [0.1] * 17} for i in range(3)
+    }
     path.write_text(json.dumps(document))
     found = keypoints.read(path)
     np.testing.assert_allclose(found.points, POINTS[:3])
@@ -149,8 +166,12 @@ def test_a_photo_of_a_package_to_a_page(tmp_path):
     photo = Path(skimage.__file__).parent / "data/astronaut.png"
     out, page = tmp_path / "keypoints.json", tmp_path / "page.html"
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
-    done = subprocess.run([PYTHON, "-m", "tools.infer.detect", photo, "--out", out], env=environment,
-                          capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        [PYTHON, "-m", "tools.infer.detect", photo, "--out", out],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     found = keypoints.read(out)
     shoulders = [found.points[0, LANDMARKS.index(f"{side} shoulder")] for side in ("right", "left")]

@@ -19,8 +19,11 @@ from tests import landmark_files as files
 pytestmark = pytest.mark.slow
 
 README = Path("tools/lift/README.md")
-COMMANDS = [line.strip() for line in README.read_text().splitlines()
-            if line.startswith("    ") and "python -m tools." in line]  # fmt: skip
+COMMANDS = [
+    line.strip()
+    for line in README.read_text().splitlines()
+    if line.startswith("    ") and "python -m tools." in line
+]
 MEDIAPIPE = Path("build/venv-mediapipe/bin/python")
 
 
@@ -37,8 +40,10 @@ def place(tmp_path_factory):
     files.openpose(folder / "openpose", points)
     files.coco_results(folder / "keypoints.json", points)
     files.table(folder / "points.csv", points)
-    calibration = {"K": [[1100, 0, 320], [0, 1100, 240], [0, 0, 1]],
-                   "R": [[1, 0, 0], [0, 0, -1], [0, 1, 0]]}  # fmt: skip
+    calibration = {
+        "K": [[1100, 0, 320], [0, 1100, 240], [0, 0, 1]],
+        "R": [[1, 0, 0], [0, 0, -1], [0, 1, 0]],
+    }
     (folder / "camera.json").write_text(json.dumps(calibration))
     return folder
 
@@ -57,8 +62,13 @@ def test_the_command_runs(place, command):
     if words[0] == "python":
         words[0] = "build/venv/bin/python"
     start = time.monotonic()
-    done = subprocess.run(words, cwd=place, capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(place)})  # fmt: skip
+    done = subprocess.run(
+        words,
+        cwd=place,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(place)},
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     # A page from landmarks in under 10 s, landmarks from a photo likewise.
     assert time.monotonic() - start < 10
@@ -70,10 +80,18 @@ def test_the_command_runs(place, command):
 
 
 def test_the_first_command_is_the_one_of_the_top_readme(place):
-    (command,) = [line.strip() for line in Path("README.md").read_text().splitlines()
-                  if line.startswith("    ") and "tools.lift" in line]  # fmt: skip
-    done = subprocess.run(shlex.split(command), cwd=place, capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(place)})  # fmt: skip
+    (command,) = [
+        line.strip()
+        for line in Path("README.md").read_text().splitlines()
+        if line.startswith("    ") and "tools.lift" in line
+    ]
+    done = subprocess.run(
+        shlex.split(command),
+        cwd=place,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(place)},
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 

@@ -45,8 +45,11 @@ def test_sets_are_sets():
         assert set(landmark_set.table) <= set(LANDMARKS)
         assert find_set([name.upper() for name in landmark_set.names]) is landmark_set
     # Right is right: the mirrored entry of the table is the mirrored name.
-    for landmark_set, left, right in ((COCO, "left", "right"), (MPII, "left", "right"),
-                                      (BODY_25, "L", "R")):  # fmt: skip
+    for landmark_set, left, right in (
+        (COCO, "left", "right"),
+        (MPII, "left", "right"),
+        (BODY_25, "L", "R"),
+    ):
         for ours, theirs in landmark_set.direct.items():
             if ours.startswith("left"):
                 other = landmark_set.direct[ours.replace("left", "right")]

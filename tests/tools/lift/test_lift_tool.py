@@ -36,8 +36,11 @@ def masked(*missing):
 
 def test_all_formats_give_the_same_poses(tmp_path):
     expected = lift(files.arrays(tmp_path / "a.npz", masked("spine", "head top")))
-    for name, write in (("frames", files.openpose), ("results.json", files.coco_results),
-                        ("annotations.json", files.coco_annotations)):  # fmt: skip
+    for name, write in (
+        ("frames", files.openpose),
+        ("results.json", files.coco_results),
+        ("annotations.json", files.coco_annotations),
+    ):
         found = lift(write(tmp_path / name, POINTS))
         np.testing.assert_allclose(found.pose_mm, expected.pose_mm, atol=2e-3, err_msg=name)
     expected = lift(files.arrays(tmp_path / "b.npz", masked("spine", "nose")))
@@ -54,8 +57,9 @@ def test_it_is_prior_lift(tmp_path):
     camera = compose(0.0, files.ELEVATION, 0.0)
     expected = lifter.lift(POINTS, camera)
     np.testing.assert_allclose(found.pose_mm, expected.pose, atol=1e-3)
-    np.testing.assert_allclose(found.deviation_mm, lifter.deviation(POINTS, expected, camera),
-                               atol=0.05)  # fmt: skip
+    np.testing.assert_allclose(
+        found.deviation_mm, lifter.deviation(POINTS, expected, camera), atol=0.05
+    )
     np.testing.assert_allclose(found.camera[0], camera, atol=1e-7)
 
 
@@ -110,8 +114,9 @@ def test_a_calibrated_camera_off_its_axis(tmp_path, kind):
     if kind == "npz":
         np.savez(path, K=K, dist=distortion, rvec=vector)
     elif kind == "json":
-        path.write_text(json.dumps({"K": K.tolist(), "dist": distortion.tolist(),
-                                    "R": theirs.tolist()}))  # fmt: skip
+        path.write_text(
+            json.dumps({"K": K.tolist(), "dist": distortion.tolist(), "R": theirs.tolist()})
+        )
     else:
         storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
         storage.write("camera_matrix", K)
@@ -125,8 +130,10 @@ def test_a_calibrated_camera_off_its_axis(tmp_path, kind):
     ideal = perspective(pose, turned[0], position, np.diag([1100.0, 1100, 1]))
     np.testing.assert_allclose(straight, ideal, atol=0.2)
     out = tmp_path / "out.npz"
-    assert run(files.arrays(tmp_path / "p.npz", points), "--camera", path, "--up", "z",
-               "--out", out) == 0  # fmt: skip
+    assert (
+        run(files.arrays(tmp_path / "p.npz", points), "--camera", path, "--up", "z", "--out", out)
+        == 0
+    )
     expected = prior.lift(ideal, prior.load(), camera=turned)
     np.testing.assert_allclose(lifted.read(out).pose_mm, expected.pose, atol=3)
 
@@ -223,8 +230,9 @@ def test_the_deviation_is_that_of_the_posterior():
             moments = lifter.posterior(points, found, camera, confidence, spread)
             np.testing.assert_allclose(
                 lifter.deviation(points, found, camera, confidence, spread),
-                posterior.deviation(moments), rtol=1e-9,
-            )  # fmt: skip
+                posterior.deviation(moments),
+                rtol=1e-9,
+            )
 
 
 def test_a_thousand_frames_are_quick(tmp_path):

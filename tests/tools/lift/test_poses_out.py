@@ -33,10 +33,12 @@ def test_bvh_of_changing_bones_keeps_directions(tmp_path):
     bvh.write(tmp_path / "motion.bvh", poses)
     (clip,) = reader.read(tmp_path / "motion.bvh")
     assert clip.rate == pytest.approx(bvh.DEFAULT_RATE)
-    np.testing.assert_allclose(bones(clip.poses), np.tile(np.median(bones(poses), axis=0), (40, 1)),
-                               atol=0.02)  # fmt: skip
-    ways = [(p[:, LIMBS[:, 1]] - p[:, LIMBS[:, 0]]) / bones(p)[..., None]
-            for p in (clip.poses, poses)]  # fmt: skip
+    np.testing.assert_allclose(
+        bones(clip.poses), np.tile(np.median(bones(poses), axis=0), (40, 1)), atol=0.02
+    )
+    ways = [
+        (p[:, LIMBS[:, 1]] - p[:, LIMBS[:, 0]]) / bones(p)[..., None] for p in (clip.poses, poses)
+    ]
     np.testing.assert_allclose(*ways, atol=1e-3)
 
 
@@ -88,8 +90,9 @@ def test_npz_to_bvh_to_positions(tmp_path):
 def test_a_bvh_for_each_person_without_gaps(tmp_path, capsys):
     points = files.seen(files.walk(6))
     both = np.concatenate([points, points[[0, 1, 5]] + [600, 0]])
-    source = files.arrays(tmp_path / "a.npz", both, frame=[*range(6), 0, 1, 5],
-                          person=[0] * 6 + [7] * 3)  # fmt: skip
+    source = files.arrays(
+        tmp_path / "a.npz", both, frame=[*range(6), 0, 1, 5], person=[0] * 6 + [7] * 3
+    )
     assert run(source, "--out", tmp_path / "b.bvh", "--elevation", 10, "--no-deviation") == 0
     assert "b-0.bvh" in capsys.readouterr().out
     assert sorted(p.name for p in tmp_path.glob("*.bvh")) == ["b-0.bvh", "b-7.bvh"]

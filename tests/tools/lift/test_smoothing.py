@@ -18,12 +18,16 @@ def made(pose_mm, deviation=None, frame=None, person=None):
         {"frames": list(range(frame.max() + 1)), "rate": RATE},
         pose_mm=pose_mm - pose_mm.mean(axis=1, keepdims=True),
         deviation_mm=np.full((count, 17), np.nan) if deviation is None else deviation,
-        points=np.zeros((count, 17, 2)), confidence=np.ones((count, 17)),
-        camera=np.tile(np.eye(3), (count, 1, 1)), scale=np.ones(count),
-        component=np.zeros(count, int), component_probability=np.ones((count, 1)),
-        log_likelihood=np.zeros(count), frame=frame,
+        points=np.zeros((count, 17, 2)),
+        confidence=np.ones((count, 17)),
+        camera=np.tile(np.eye(3), (count, 1, 1)),
+        scale=np.ones(count),
+        component=np.zeros(count, int),
+        component_probability=np.ones((count, 1)),
+        log_likelihood=np.zeros(count),
+        frame=frame,
         person=np.zeros(count, int) if person is None else np.asarray(person),
-    )  # fmt: skip
+    )
 
 
 def twin(poses, seconds):

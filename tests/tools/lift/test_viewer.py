@@ -27,17 +27,36 @@ def page(tmp_path_factory):
     points = files.seen(files.walk(40, seed=4))
     other = files.seen(files.walk(40, seed=9))[20:] + [250, 10]
     source = files.arrays(
-        folder / "a.npz", np.concatenate([points, other]), frame=[*range(40), *range(20, 40)],
-        person=[0] * 40 + [1] * 20, rate=20.0,
-    )  # fmt: skip
+        folder / "a.npz",
+        np.concatenate([points, other]),
+        frame=[*range(40), *range(20, 40)],
+        person=[0] * 40 + [1] * 20,
+        rate=20.0,
+    )
     photos = folder / "photos"
     photos.mkdir()
     for i in range(3):
         image = np.full((480, 640, 3), 200, np.uint8)
         cv2.circle(image, (320 + 60 * i, 60), 30, (60, 160, 60), -1)
         cv2.imwrite(str(photos / f"{i}.jpg"), image)
-    assert tool.main([str(a) for a in (source, "--out", folder / "page.html", folder / "out.npz",
-                                       "--elevation", 10, "--images", photos)]) == 0  # fmt: skip
+    assert (
+        tool.main(
+            [
+                str(a)
+                for a in (
+                    source,
+                    "--out",
+                    folder / "page.html",
+                    folder / "out.npz",
+                    "--elevation",
+                    10,
+                    "--images",
+                    photos,
+                )
+            ]
+        )
+        == 0
+    )
     return folder
 
 
@@ -78,8 +97,10 @@ def drag(browser, start, end):
 
 def test_it_shows_who_how_sure_and_which_component(desktop):
     desktop.screenshot(PICTURES / "viewer-desktop.png")
-    rows = desktop.value("[...document.querySelectorAll('#people tr')].map("
-                         "row => [...row.cells].map(cell => cell.textContent))")  # fmt: skip
+    rows = desktop.value(
+        "[...document.querySelectorAll('#people tr')].map("
+        "row => [...row.cells].map(cell => cell.textContent))"
+    )
     assert rows[0] == ["person", "component", "probability", "uncertainty"]
     assert rows[1][0] == "0" and rows[1][1].endswith("of 3") and rows[1][3].endswith(" mm")
     assert desktop.value("document.querySelectorAll('#landmarks tr').length") == 18
@@ -113,9 +134,11 @@ def test_it_is_turned_and_zoomed(desktop):
 def test_half_a_turn_shows_the_other_side(desktop):
     # As the camera sees it, the person's left arm is on the same side as in the image.
     click(desktop, "[data-view=camera]")
-    across = ("(() => { const to = projector(space), p = frames[now].people[0];"
-              "return [to(p.pose[11])[0] - to(p.pose[14])[0], p.points[11][0] - p.points[14][0]]"
-              "})()")  # fmt: skip
+    across = (
+        "(() => { const to = projector(space), p = frames[now].people[0];"
+        "return [to(p.pose[11])[0] - to(p.pose[14])[0], p.points[11][0] - p.points[14][0]]"
+        "})()"
+    )
     front, image = desktop.value(across)
     assert front * image > 0
     desktop.value("turn(Math.PI, 0)")
@@ -186,8 +209,11 @@ def test_the_page_needs_nothing_else(page):
     data = re.search(r'<script id="data" type="application/json">(.*?)</script>', text, re.DOTALL)
     data = json.loads(data[1])
     poses = lifted.read(page / "out.npz")
-    np.testing.assert_allclose(data["frames"][30]["people"][1]["pose"],
-                               lifted.on_ground(poses)[(poses.frame == 30)][1], atol=0.06)
+    np.testing.assert_allclose(
+        data["frames"][30]["people"][1]["pose"],
+        lifted.on_ground(poses)[(poses.frame == 30)][1],
+        atol=0.06,
+    )
     photos = [i for i, frame in enumerate(data["frames"]) if "photo" in frame]
     assert photos == [0, 1, 2]
     assert data["frames"][0]["photo"]["width"] == 640

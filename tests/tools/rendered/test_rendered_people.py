@@ -117,5 +117,3 @@ def test_no_test_clip_has_a_twin_in_training():
         for train in set(clips) - set(subjects.TEST_ACTIONS):
             apart = np.linalg.norm(poses[test][:, None] - poses[train][None], axis=-1).mean(-1)
             assert np.median(apart.min(axis=1)) > 100, (test, train)
-
-

@@ -182,5 +182,3 @@ def test_person_is_drawn_at_the_landmarks(stage):
         assert abs(rows[0] - edge[:, 1].min()) < 1 and abs(rows[-1] - edge[:, 1].max()) < 1
         # The top of the skull is under at most some hair.
         assert 0 <= points[INDEX["head top"], 1] - edge[:, 1].min() < 6
-
-

@@ -46,26 +46,40 @@ def document():
                 for frame, pose in enumerate(poses):
                     points = perspective(pose, rotation, position, INTRINSICS)
                     low, high = points.min(axis=0), points.max(axis=0)
-                    images.append({
-                        "id": len(images), "file_name": f"{len(images)}.jpg", "width": 1000,
-                        "height": 1000, "subject": subject, "action": action,
-                        "camera": f"{subject}/{camera}", "frame": 64 * frame,
-                    })  # fmt: skip
-                    people.append({
-                        "image_id": images[-1]["id"], "pose_mm": pose.tolist(),
-                        "keypoints": np.c_[points, np.full(L, 2)].ravel().tolist(),
-                        "bbox": [*low.tolist(), *(high - low).tolist()],
-                    })  # fmt: skip
+                    images.append(
+                        {
+                            "id": len(images),
+                            "file_name": f"{len(images)}.jpg",
+                            "width": 1000,
+                            "height": 1000,
+                            "subject": subject,
+                            "action": action,
+                            "camera": f"{subject}/{camera}",
+                            "frame": 64 * frame,
+                        }
+                    )
+                    people.append(
+                        {
+                            "image_id": images[-1]["id"],
+                            "pose_mm": pose.tolist(),
+                            "keypoints": np.c_[points, np.full(L, 2)].ravel().tolist(),
+                            "bbox": [*low.tolist(), *(high - low).tolist()],
+                        }
+                    )
     return {
         "categories": [{"keypoints": list(LANDMARKS)}],
         "cameras": {
-            f"{subject}/{camera}": {"rotation": r.tolist(), "position_mm": p.tolist(),
-                                    "intrinsics": INTRINSICS.tolist()}
-            for subject in ("S9", "S11") for camera, (r, p) in views.items()
+            f"{subject}/{camera}": {
+                "rotation": r.tolist(),
+                "position_mm": p.tolist(),
+                "intrinsics": INTRINSICS.tolist(),
+            }
+            for subject in ("S9", "S11")
+            for camera, (r, p) in views.items()
         },
         "images": images,
         "annotations": people,
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture
@@ -78,8 +92,13 @@ def data(document, tmp_path):
 def entries(frames, **more):
     """The arrays of a predictions file for the frames of a Truth."""
     index = frames.index
-    return {"landmarks": np.array(LANDMARKS), "subject": index.subject, "action": index.sequence,
-            "camera": index.camera, "frame": index.frame} | more  # fmt: skip
+    return {
+        "landmarks": np.array(LANDMARKS),
+        "subject": index.subject,
+        "action": index.sequence,
+        "camera": index.camera,
+        "frame": index.frame,
+    } | more
 
 
 def save(path, arrays):
@@ -264,11 +283,15 @@ def test_scores_against_loops(data, model, tmp_path):
         return sum(float(np.linalg.norm(p - q)) for p, q in zip(a, b, strict=True)) / len(a)
 
     for protocol in PROTOCOLS:
-        rows = [i for i, key in enumerate(frames.index.keys())
-                if key in set(frames.select(protocol).index.keys())]  # fmt: skip
+        rows = [
+            i
+            for i, key in enumerate(frames.index.keys())
+            if key in set(frames.select(protocol).index.keys())
+        ]
         for alignment in protocol.alignments:
-            (found,) = _by(results, protocol=protocol.name, aligned=alignment.to,
-                           scale=alignment.scale)  # fmt: skip
+            (found,) = _by(
+                results, protocol=protocol.name, aligned=alignment.to, scale=alignment.scale
+            )
             errors = {i: error(i, alignment, protocol.landmarks) for i in rows}
             assert found.mean == pytest.approx(np.mean(list(errors.values())))
             assert found.frames == len(rows) and found.landmarks == len(protocol.landmarks)
@@ -283,8 +306,11 @@ def test_true_landmarks_as_predictions_are_the_true_2d_row(data, model, tmp_path
     path = save(tmp_path / "p.npz", entries(frames, points=np.stack([frames.points + 9] * 3)))
     shifted = predictions.load(path)
     path = save(tmp_path / "p.npz", entries(frames, points=frames.points))
-    methods = [scoring.Method("true", None), scoring.Method("same", predictions.load(path)),
-               scoring.Method("shifted", shifted)]  # fmt: skip
+    methods = [
+        scoring.Method("true", None),
+        scoring.Method("same", predictions.load(path)),
+        scoring.Method("shifted", shifted),
+    ]
     results, withheld = scoring.score_all(methods, frames, prior.load(model))
     assert not withheld
     for protocol in PROTOCOLS:
@@ -331,7 +357,10 @@ def test_page_of_other_data_keeps_the_papers_numbers_apart(data, model, tmp_path
     assert text.split("\n\n")[1].startswith("> This is not Human3.6M.")
     assert html.index("class=note>This is not Human3.6M") < html.index("<table>")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "compare.json", "compare.md", "index.html"]  # fmt: skip
+        "compare.json",
+        "compare.md",
+        "index.html",
+    ]
     for table in text.split("\n\n"):  # no table has a row of the paper's and one of ours
         if table.startswith("|"):
             assert not ("Tome et al." in table and ("mine" in table or "true 2D" in table))
@@ -368,8 +397,9 @@ def test_page_of_human36m_has_differences(data, model, tmp_path, monkeypatch):
     (data.parent / truth.MARKER).write_text(json.dumps(trials))
     frames = truth.load([data])
     assert frames.human36m
-    assert set(frames.index.trial[(frames.index.subject == "S9")
-                                  & (frames.index.sequence == "Walking")]) == {1}  # fmt: skip
+    assert set(
+        frames.index.trial[(frames.index.subject == "S9") & (frames.index.sequence == "Walking")]
+    ) == {1}
     assert set(frames.select(PROTOCOLS[0]).index.frame) == {0, 320}  # every fifth of 0, 64, ...
     assert run(data, model, tmp_path / "out") == 0
     found = json.loads((tmp_path / "out/compare.json").read_text())

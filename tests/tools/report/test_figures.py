@@ -19,15 +19,22 @@ def run():
     truth = np.random.default_rng(0).uniform(20, 80, (count, 17, 2))
     poses = random_poses(count)
     people = SimpleNamespace(
-        image=lambda i: np.full((100, 100, 3), 200, np.uint8), subjects=("S9",) * count,
-        actions=("punch",) * 6 + ("run",) * 6, boxes=np.tile([20.0, 20, 60, 60], (count, 1)),
-        points=truth, poses_mm=poses, rotations=np.tile(LEVEL, (count, 1, 1)),
-    )  # fmt: skip
+        image=lambda i: np.full((100, 100, 3), 200, np.uint8),
+        subjects=("S9",) * count,
+        actions=("punch",) * 6 + ("run",) * 6,
+        boxes=np.tile([20.0, 20, 60, 60], (count, 1)),
+        points=truth,
+        poses_mm=poses,
+        rotations=np.tile(LEVEL, (count, 1, 1)),
+    )
     gain = np.array([0.0, 1, 5, 2, 0, 0, 3, -4, 0, 0, 0, 0])  # px, of the fusion
     before = truth + [10, 0]
     after = truth + np.array([10, 0]) * (1 - gain / 10)[:, None, None]
-    predictions = {"beliefs": np.stack([truth, before]), "points": np.stack([truth, after]),
-                   "poses": np.stack([poses, poses])}  # fmt: skip
+    predictions = {
+        "beliefs": np.stack([truth, before]),
+        "points": np.stack([truth, after]),
+        "poses": np.stack([poses, poses]),
+    }
     error = np.array([10.0, 20, 30, 40, 50, 60, 600, 500, 400, 300, 200, 100])
     yield figures.Run(people, None, predictions, None, None, error)
     plt.close("all")
