@@ -233,8 +233,9 @@ test-fast: venv venv-demo ## what takes seconds and needs no Caffe
 CLIPS ?=
 
 .PHONY: lint
-lint: venv ## ruff
+lint: venv ## ruff: rules and format
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 
 .PHONY: clean
 clean: ## removes build/, which holds all that the jobs above made

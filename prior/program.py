@@ -1,16 +1,55 @@
-"""What a program of the project does with bad input and with Ctrl-C."""
+"""The one way in which a program of the project runs: arguments, bad input, Ctrl-C, exit status.
 
-import functools
+def main(arguments=None) -> int:
+    return program.run(_parser(), work, arguments)
+
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+
+import argparse
 import sys
+from collections.abc import Callable, Sequence
+
+from prior.errors import InputError
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    work: Callable[[argparse.Namespace], int | None],
+    arguments: Sequence[str] | None = None,
+    *,
+    interrupted: str = "nothing was written",
+) -> int:
+    """The exit status of work(options), the options parsed from `arguments` (the command line's).
+
+    0 where `work` returns None. InputError and OSError become one line on stderr,
+    "program: message", and status 1; Ctrl-C a line that says `interrupted`, and 130. argparse ends
+    with 2 by itself. Any other exception is a bug and keeps its traceback.
+    """
+    options = parser.parse_args(arguments)
+    try:
+        return work(options) or 0
+    except (InputError, OSError) as error:
+        print(f"{parser.prog}: {_line(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: interrupted; {interrupted}", file=sys.stderr)
+        return 130
+
+
+def _line(error: Exception) -> str:
+    """The message, on one line; of an OSError the file first, as in the project's own messages."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
 
 
 def one_line_errors(*errors, interrupted="nothing was written"):
-    """Decorates main(arguments) -> exit status or None: the given errors become one line on stderr
-    and status 1, Ctrl-C one line and status 130, and None 0."""
+    """The former way, until every program is on `run`."""
 
     def decorate(main):
-        @functools.wraps(main)
-        def run(arguments=None):
+        def wrapped(arguments=None):
             try:
                 return main(arguments) or 0
             except errors as error:
@@ -20,6 +59,6 @@ def one_line_errors(*errors, interrupted="nothing was written"):
                 print(f"interrupted; {interrupted}", file=sys.stderr)
                 return 130
 
-        return run
+        return wrapped
 
     return decorate

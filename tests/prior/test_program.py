@@ -1,29 +1,52 @@
+import argparse
+
 import pytest
 
-from prior.program import one_line_errors
+from prior import program
+from prior.errors import InputError
 
 
-def _program(error=None, status=None):
-    @one_line_errors(OSError, ValueError, interrupted="half is there")
-    def main(arguments=None):
-        if error:
-            raise error
-        return status
+def _run(work, arguments=(), **options):
+    parser = argparse.ArgumentParser("python -m tools.example")
+    parser.add_argument("--count", type=int, default=1)
+    return program.run(parser, work, list(arguments), **options)
 
-    return main
+
+def _raises(error):
+    def work(options):
+        raise error
+
+    return work
+
+
+def test_options_reach_the_work_and_its_status_comes_back():
+    assert _run(lambda options: options.count, ["--count", "3"]) == 3
+    assert _run(lambda options: None) == 0
 
 
 def test_bad_input_is_one_line_and_status_1(capsys):
-    assert _program(ValueError("points: expected 17"))([]) == 1
-    assert capsys.readouterr().err == "error: points: expected 17\n"
+    assert _run(_raises(InputError("points: expected 17,\n  got 16"))) == 1
+    assert capsys.readouterr().err == "python -m tools.example: points: expected 17, got 16\n"
+
+
+def test_a_file_that_is_not_there_is_named_first(capsys, tmp_path):
+    assert _run(lambda options: open(tmp_path / "absent")) == 1
+    line = f"python -m tools.example: {tmp_path / 'absent'}: No such file or directory\n"
+    assert capsys.readouterr().err == line
 
 
 def test_ctrl_c_is_one_line_and_status_130(capsys):
-    assert _program(KeyboardInterrupt())([]) == 130
-    assert capsys.readouterr().err == "interrupted; half is there\n"
+    assert _run(_raises(KeyboardInterrupt()), interrupted="half is there") == 130
+    assert capsys.readouterr().err == "python -m tools.example: interrupted; half is there\n"
 
 
-def test_a_status_is_passed_on_and_other_errors_are_bugs():
-    assert _program()([]) == 0 and _program(status=3)([]) == 3
-    with pytest.raises(ZeroDivisionError):
-        _program(ZeroDivisionError())([])
+def test_wrong_usage_is_argparse_s_status_2(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        _run(lambda options: None, ["--count", "many"])
+    assert exit_.value.code == 2
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError(), ValueError("not ours")])
+def test_other_exceptions_are_bugs_and_keep_their_traceback(bug):
+    with pytest.raises(type(bug)):
+        _run(_raises(bug))

@@ -2,8 +2,8 @@
 
 Evaluates the lifting of true 2D landmarks, and the predictions in files (of `python -m
 tools.evaluate`, or any detector's landmarks, see tools.evaluate.predictions), under protocols 1, 2
-and 3. Writes compare.json, compare.md and index.html. Where predictions do not fit the data their numbers
-are withheld, the page says why, and the exit status is 1.
+and 3. Writes compare.json, compare.md and index.html. Where predictions do not fit the data their
+numbers are withheld, the page says why, and the exit status is 1.
 """
 
 import argparse

@@ -284,10 +284,10 @@ def make(run, data):
         "figure_3",
         by_stage(run, i),
         (
-            f"Figure 3. One image by stage ({name_of(run.people, i)}, the first decile of the final "
-            "3D error): the 3D pose projected into it, the maps of one landmark before and after "
-            "fusion, and the 3D pose from the camera's side with the error of each landmark, "
-            "hip aligned. " + seen
+            f"Figure 3. One image by stage ({name_of(run.people, i)}, the first decile of the "
+            "final 3D error): the 3D pose projected into it, the maps of one landmark before and "
+            "after fusion, and the 3D pose from the camera's side with the error of each "
+            "landmark, hip aligned. " + seen
         ),
     )
     yield (

@@ -1,0 +1,42 @@
+"""Where a figure is from: what every measuring command writes beside its results."""
+
+import datetime
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+
+def stamp() -> dict[str, str | int | None]:
+    """Command, date (UTC), commit and machine of this run, for the key "measured" of a result.
+
+    The commit is None outside a git checkout, and ends in "+" where files differ from it.
+    """
+    return {
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "commit": _commit(),
+        "machine": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+    }
+
+
+def _commit() -> str | None:
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else "unknown"
