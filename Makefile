@@ -194,7 +194,7 @@ bench-prior: venv $(VENV)/.installed-clips ## time and memory of fitting the pri
 	@$(PYTHON) -m tools.bench.prior
 
 .PHONY: study-prior
-study-prior: venv $(VENV)/.installed-clips ## what start, annealing and Ceres are worth, on CLIPS="FOLDER ...", into build/study
+study-prior: venv $(VENV)/.installed-clips ## what start, annealing and Ceres are worth, on DeepMimic's clips and each of CLIPS="CLIP_OR_FOLDER ...", into build/study
 	@$(PYTHON) -m tools.bench.study_prior $(CLIPS)
 
 .PHONY: bench-lift

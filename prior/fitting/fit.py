@@ -1,12 +1,22 @@
-"""From motion capture to a PriorModel: the whole of section 4."""
+"""From motion capture to a PriorModel: the whole of section 4.
+
+`align` makes the poses ready once; `mix` fits a mixture with any number of components to what it
+gives; `fit` is both.
+"""
 
 import hashlib
 import logging
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int, Real
+from numpy.typing import ArrayLike
 
 from prior.chunks import CHUNK
+from prior.errors import InputError
 from prior.fitting import alignment, mixture
+from prior.fitting.alignment import Alignment, Method, Progress, Step
 from prior.model import PriorModel
 from prior.normalise import AlignedPoses, NormalisedPoses, from_rows
 
@@ -20,110 +30,186 @@ COMPONENTS = 3
 BASIS = 25
 
 
-def fit(poses_mm, *, components=COMPONENTS, **options):
-    """Learn the 3D pose model.
+@dataclass(frozen=True)
+class Aligned:
+    """Motion capture made ready for `mix`.
 
-    poses_mm: (N, 17, 3), mm, y up, an array or a memory map, read in passes; components: K, at
-    most; options: those of fit_each. Returns a PriorModel, the same for the same arguments. Raises
-    PoseError, and ValueError for sizes the data cannot support.
+    rows: the normalised poses turned back by their yaws, each followed by its mirror image;
+    alignment: yaws, history and PPCA; method: how it was made; scale_mm: the median limb scale;
+    digest: SHA-256 of the poses' bytes.
     """
-    return next(fit_each(poses_mm, [components], **options))
+
+    rows: AlignedPoses
+    alignment: Alignment
+    method: Method
+    scale_mm: float
+    digest: str
+
+    @property
+    def basis(self) -> int:
+        """J."""
+        return len(self.alignment.ppca.variance)
 
 
-def fit_each(
-    poses_mm,
-    components,
+def fit(
+    poses_mm: ArrayLike,
     *,
-    basis=BASIS,
-    solver="ceres",
-    seed=0,
-    restarts=1,
-    stop_distance=mixture.STOP_DISTANCE,
-    meta=None,
-    progress=None,
-):
-    """Yield a PriorModel for each number of `components`, from one alignment.
+    components: int = COMPONENTS,
+    basis: int = BASIS,
+    seed: int = 0,
+    restarts: int = 1,
+    stop_distance: float = mixture.STOP_DISTANCE,
+    meta: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+    **method: Any,
+) -> PriorModel:
+    """Learn the 3D pose model: `align`, then `mix`, whose arguments these are.
 
-    basis: J; solver: "ceres" as the paper, or "closed-form", the global minimum at once; seed: of
-    the subsamples; restarts: EM from the seeds of so many subsamples, of which the likeliest result
-    is kept; stop_distance: of the seeds, in limb scales; meta: a dict to keep in the file (source,
-    licence); progress: called with each alignment.Step, among which are EM's iterations, as the
-    half-step "EM".
+    Returns the same model for the same arguments. Raises InputError (PoseError for bad poses) for
+    sizes that the data cannot support.
     """
-    for name, value in (("components", min(components)), ("restarts", restarts)):
-        if not value >= 1:
-            raise ValueError(f"{name}: expected 1 or more, got {value}")
+    _check_counts(components, restarts)
+    aligned = align(poses_mm, basis, progress=progress, **method)
+    return mix(
+        aligned,
+        components,
+        seed=seed,
+        restarts=restarts,
+        stop_distance=stop_distance,
+        meta=meta,
+        progress=progress,
+    )
+
+
+def align(
+    poses_mm: ArrayLike,
+    basis: int = BASIS,
+    *,
+    progress: Progress | None = None,
+    **method: Any,
+) -> Aligned:
+    """Normalise poses and align them (equation 1).
+
+    poses_mm: (N, 17, 3), mm, y up; an array or a memory map, which is read in passes. basis: J.
+    progress: called with each Step. method: fields of alignment.Method that are not to have their
+    defaults, such as solver="closed-form".
+    """
+    chosen = Method(**method)
     poses = NormalisedPoses(poses_mm)
-    aligned = alignment.align(poses, basis, solver, progress=progress)
-    rows = AlignedPoses(poses, aligned.yaw)
-    meta = {
-        "solver": solver,
-        "seed": seed,
-        "poses": len(poses),
-        "data_sha256": _digest(poses_mm),
-        "alignment_nll": [[*s[:3], s.poses] for s in aligned.history],
-        "alignment_converged": aligned.converged,
-        "worse_minima": [s.worse for s in aligned.history if s.worse is not None],
-    } | (meta or {})
-    for count in components:
-        random = np.random.default_rng(seed)
-        mixed, seeds, likelihoods = _mix(
-            rows, count, basis, random, restarts, stop_distance, progress
-        )
-        yield PriorModel(
-            mean=from_rows([part.mean for part in mixed.components]),
-            basis=from_rows([part.basis for part in mixed.components]),
-            std=np.sqrt([part.variance for part in mixed.components]),
-            noise_std=np.sqrt([part.noise_variance for part in mixed.components]),
-            weight=mixed.weight,
-            scale_mm=float(np.median(poses.scale_mm)),
-            seeds=from_rows(seeds),
-            sample=from_rows(rows[_choose(random, len(rows), SAMPLE)]).astype(np.float32),
-            meta={
-                "em_log_likelihood": mixed.log_likelihood,
-                "em_converged": mixed.converged,
-                "restarts_log_likelihood": likelihoods,
-            }
-            | meta,
-        )
+    aligned = alignment.align(poses, basis, chosen, progress=progress)
+    return Aligned(
+        AlignedPoses(poses, aligned.yaw),
+        aligned,
+        chosen,
+        float(np.median(poses.scale_mm)),
+        _digest(np.asanyarray(poses_mm)),
+    )
 
 
-def _mix(rows, components, basis, random, restarts, stop_distance, progress):
-    """The mixture of PPCA of aligned rows: greedy seeds, then EM, from `restarts` subsamples.
+def mix(
+    aligned: Aligned,
+    components: int = COMPONENTS,
+    *,
+    seed: int = 0,
+    restarts: int = 1,
+    stop_distance: float = mixture.STOP_DISTANCE,
+    meta: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> PriorModel:
+    """The mixture of PPCA of aligned poses: greedy seeds (equation 2), then EM.
 
-    Returns (the likeliest Mixture, its seeds (S, 3L), the log likelihood that each start came to).
+    components: K, at most. seed: of the subsamples among which seeds are sought. restarts: EM from
+    the seeds of so many subsamples, of which the likeliest result is kept. stop_distance: between
+    seeds, in limb scales. meta: a dict to keep in the file (source, licence). progress: called with
+    a Step, "EM", after each iteration.
     """
+    _check_counts(components, restarts)
+    random, rows = np.random.default_rng(seed), aligned.rows
 
-    def report(likelihood, count):
+    def report(likelihood: float, count: int) -> None:
         if progress:
-            progress(alignment.Step(basis, "EM", -likelihood, None, count))
+            progress(Step(aligned.basis, "EM", -likelihood, None, count))
 
-    found = []
+    runs = []
     for number in range(restarts):
-        # The first start may use all poses; the others would equal it if they did.
-        size = min(mixture.SUBSAMPLE, len(rows) if number == 0 else max(len(rows) // 2, 1))
-        subsample = rows[_choose(random, len(rows), size)]
-        seeds = subsample[mixture.greedy_seeds(subsample, components, stop_distance)]
-        if len(seeds) < components:
-            log.warning(
-                "%d components asked for, %d seeds found: the next would be within %g of another",
-                components,
-                len(seeds),
-                stop_distance,
-            )
-        found.append((mixture.fit(rows, seeds, basis, progress=report), seeds))
-    likelihoods = [mixed.log_likelihood[-1] for mixed, _ in found]
-    return *found[int(np.argmax(likelihoods))], likelihoods
+        seeds = _seeds(rows, components, random, stop_distance, again=number > 0)
+        runs.append((mixture.fit(rows, seeds, aligned.basis, progress=report), seeds))
+    likelihoods = [mixed.log_likelihood[-1] for mixed, _ in runs]
+    mixed, seeds = runs[int(np.argmax(likelihoods))]
+    sample = rows[_choose(random, len(rows), SAMPLE)]
+    return PriorModel(
+        mean=from_rows([part.mean for part in mixed.components]),
+        basis=from_rows([part.basis for part in mixed.components]),
+        std=np.sqrt([part.variance for part in mixed.components]),
+        noise_std=np.sqrt([part.noise_variance for part in mixed.components]),
+        weight=mixed.weight,
+        scale_mm=aligned.scale_mm,
+        seeds=from_rows(seeds),
+        sample=from_rows(sample).astype(np.float32),
+        meta=_alignment_meta(aligned)
+        | {
+            "seed": seed,
+            "em_log_likelihood": mixed.log_likelihood,
+            "em_converged": mixed.converged,
+            "restarts_log_likelihood": likelihoods,
+        }
+        | (meta or {}),
+    )
 
 
-def _choose(random, count, size):
+def _check_counts(components: int, restarts: int) -> None:
+    for name, value in (("components", components), ("restarts", restarts)):
+        if not value >= 1:
+            raise InputError(f"{name}: expected 1 or more, got {value}")
+
+
+def _alignment_meta(aligned: Aligned) -> dict[str, Any]:
+    """What the model file says of the alignment."""
+    history = aligned.alignment.history
+    return {
+        "solver": aligned.method.solver,
+        "poses": len(aligned.alignment.yaw),
+        "data_sha256": aligned.digest,
+        "alignment_nll": [[*step[:3], step.poses] for step in history],
+        "alignment_converged": aligned.alignment.converged,
+        "worse_minima": [step.worse for step in history if step.worse is not None],
+    }
+
+
+def _seeds(
+    rows: AlignedPoses,
+    components: int,
+    random: np.random.Generator,
+    stop_distance: float,
+    *,
+    again: bool,
+) -> Float[np.ndarray, "S 51"]:
+    """The greedy seeds among a random subsample of the rows.
+
+    The first subsample may be all of the rows; one that is taken `again` would equal it if it were
+    all of them too, so it is half of them at most.
+    """
+    size = min(mixture.SUBSAMPLE, max(len(rows) // 2, 1) if again else len(rows))
+    subsample = rows[_choose(random, len(rows), size)]
+    seeds = subsample[mixture.greedy_seeds(subsample, components, stop_distance)]
+    if len(seeds) < components:
+        log.warning(
+            "%d components asked for, %d seeds found: the next would be within %g of another",
+            components,
+            len(seeds),
+            stop_distance,
+        )
+    return seeds
+
+
+def _choose(random: np.random.Generator, count: int, size: int) -> Int[np.ndarray, "n"]:
     """At most `size` of `count` indices, without repetition, in order."""
     return np.sort(random.permutation(count)[:size])
 
 
-def _digest(poses_mm):
+def _digest(poses_mm: Real[np.ndarray, "N 17 3"]) -> str:
     """SHA-256 of the poses' bytes."""
     digest = hashlib.sha256()
     for i in range(0, len(poses_mm), CHUNK):
-        digest.update(np.ascontiguousarray(poses_mm[i : i + CHUNK]))
+        digest.update(np.ascontiguousarray(poses_mm[i : i + CHUNK]).data)
     return digest.hexdigest()

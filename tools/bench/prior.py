@@ -3,8 +3,8 @@
 Real motion capture is tiled to each number of poses, every copy with a yaw and noise of its own,
 into a file that is mapped, not read; a process of its own fits the prior to it. The floor is the
 time of the matrix products that the fit cannot avoid, measured on the same cores in the same run:
-of each rotation half-step the projections on the basis and the scatter matrix, of each EM iteration
-the projections on every component's basis and one scatter matrix.
+for each rotation half-step the projections on the basis and the scatter matrix, for each EM
+iteration the projections on the basis of every component and one scatter matrix.
 """
 
 import argparse
@@ -14,94 +14,95 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from tqdm import tqdm
 
-import prior
-from prior import mocap
+from prior import mocap, program
 from prior.camera import turned
 from prior.chunks import CHUNK, cores, each_chunk
 from prior.files import write
+from prior.fitting import fit
+from prior.fitting.alignment import SOLVERS, Step
 from prior.mocap import deepmimic
-from prior.program import one_line_errors
 from prior.skeleton import L
+from tools import measured
 
 # Each landmark of a copy is moved by so much, so that no two poses are equal.
 NOISE_MM = 10.0
 
 
-def tile(poses, count, path):
+def tile(poses: Float[np.ndarray, "N 17 3"], count: int, path: Path) -> None:
     """Write `count` poses, float32, to an .npy file: the poses over and over, turned and noisy."""
     random = np.random.default_rng(0)
-    out = np.lib.format.open_memmap(path, "w+", np.float32, (count, L, 3))
+    tiled = np.lib.format.open_memmap(path, "w+", np.float32, (count, L, 3))
     for i in range(0, count, CHUNK):
         size = min(CHUNK, count - i)
         copies = poses[random.integers(0, len(poses), size)]
         copies = turned(copies, random.uniform(-np.pi, np.pi, size))
-        out[i : i + size] = copies + random.normal(size=copies.shape) * NOISE_MM
-    out.flush()
+        tiled[i : i + size] = copies + random.normal(size=copies.shape) * NOISE_MM
+    tiled.flush()
 
 
-def measure(path, solver, components, basis):
-    """Fit to the poses in a file, once: a dict of times (s), counts and memory (MB)."""
+def measure(path: Path, solver: str, components: int, basis: int) -> dict[str, Any]:
+    """Fit to the poses in a file, once: times (s), counts and memory (MB)."""
     poses = np.load(path, mmap_mode="r")
-    steps, times = [], []
-
-    def progress(step):
-        steps.append(step)
-        times.append(time.perf_counter())
-
+    steps: list[Step] = []
     start = time.perf_counter()
-    model = prior.fit(poses, components=components, basis=basis, solver=solver, progress=progress)
+    aligned = fit.align(poses, basis, solver=solver, progress=steps.append)
+    middle = time.perf_counter()
+    model = fit.mix(aligned, components, progress=steps.append)
     end = time.perf_counter()
-    align_end = max(t for t, step in zip(times, steps, strict=True) if step.half_step != "EM")
     own, workers = (
         resource.getrusage(who).ru_maxrss / 1024
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     rotations = [step for step in steps if step.half_step == "rotation"]
     iterations = [step.poses for step in steps if step.half_step == "EM"]
-    turned_poses = sum(step.poses for step in rotations)
     # At J, a pass for the scatter alone follows every two rotation half-steps.
     floor = products([(step.basis, step.poses) for step in rotations])
     floor += products([(0, step.poses / 2) for step in rotations if step.basis == basis])
     floor_em = products([(None, rows) for rows in iterations], [basis] * model.components)
-    worse = [step.worse for step in steps if step.worse is not None]
+    worse = [step.worse for step in rotations if step.worse is not None]
     return {
         "solver": solver,
         "poses": len(poses),
         "components": model.components,
         "basis": basis,
         "seconds": end - start,
-        "alignment_seconds": align_end - start,
-        "em_seconds": end - align_end,
+        "alignment_seconds": middle - start,
+        "em_seconds": end - middle,
         "rotation_half_steps": len(rotations),
         "rotation_half_steps_of_all": sum(step.poses == len(poses) for step in rotations),
         "em_iterations": len(iterations),
         "em_iterations_of_all": sum(rows == 2 * len(poses) for rows in iterations),
-        "us_per_pose_and_half_step": 1e6 * (align_end - start) / turned_poses,
+        "us_per_pose_and_half_step": 1e6 * (middle - start) / sum(s.poses for s in rotations),
         "floor_seconds": floor + floor_em,
         "ratio_to_floor": (end - start) / (floor + floor_em),
-        "alignment_ratio_to_floor": (align_end - start) / floor,
-        "em_ratio_to_floor": (end - align_end) / floor_em,
-        "peak_memory_mb": own + (cores() * workers if solver == "ceres" else 0),
-        "nll": [step.nll for step in steps if step.half_step != "EM"][-1],
+        "alignment_ratio_to_floor": (middle - start) / floor,
+        "em_ratio_to_floor": (end - middle) / floor_em,
+        "peak_memory_mb": own + (cores() * workers if solver != "closed-form" else 0),
+        "nll": aligned.alignment.history[-1].nll,
         "log_likelihood": model.meta["em_log_likelihood"][-1],
         "worse_minima_last": worse[-1] if worse else None,
     }
 
 
-def products(passes, projections=()):
-    """Seconds that the matrix products of some passes over rows take: passes are (basis size, count
-    of rows); in each the rows are projected on a basis of that size and the mean, as a rotation
-    half-step does (0 and None: not), and on bases of the sizes `projections`, and a scatter matrix
-    is made of them."""
+def products(passes: Sequence[tuple[int | None, float]], projections: Sequence[int] = ()) -> float:
+    """Seconds that the matrix products of passes over rows take.
+
+    passes: (basis size, count of rows) of each. The rows are projected on a basis of that size and
+    the mean, as a rotation half-step does (0 and None: not), and on bases of the sizes
+    `projections`; a scatter matrix is made of them.
+    """
     rows = np.random.default_rng(0).normal(size=(CHUNK, 3 * L))
     sample = 16 * CHUNK
 
-    def multiply(size):
+    def multiply(size: int | None) -> None:
         if size:
             rows[:, : 2 * L] @ np.ones((2 * L, 2 * size + 2))
             rows[:, 2 * L :] @ np.ones((L, size + 1))
@@ -109,7 +110,7 @@ def products(passes, projections=()):
             rows @ np.ones((3 * L, other))
         rows.T @ rows
 
-    def seconds(size):
+    def seconds(size: int | None) -> float:
         best = np.inf
         for _ in range(5):
             start = time.perf_counter()
@@ -122,7 +123,8 @@ def products(passes, projections=()):
     return sum(each[size] * count for size, count in passes)
 
 
-def _table(results):
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """The results as text, a line for each fit."""
     columns = (
         "solver",
         "poses",
@@ -134,6 +136,8 @@ def _table(results):
         "us/pose/half-step",
         "x floor",
         "memory, MB",
+        "NLL",
+        "worse minima",
     )
     rows = [
         (
@@ -147,35 +151,70 @@ def _table(results):
             f"{r['us_per_pose_and_half_step']:.2f}",
             f"{r['ratio_to_floor']:.1f}",
             f"{r['peak_memory_mb']:.0f}",
+            f"{r['nll']:.2f}",
+            "" if r["worse_minima_last"] is None else f"{r['worse_minima_last']:,d}",
         )
         for r in results
     ]
     return "\n".join(
         "  ".join(
-            cell.rjust(len(name) if name != "solver" else 11)
+            cell.rjust(len(name) if name != "solver" else 15)
             for cell, name in zip(row, columns, strict=True)
         )
         for row in [columns, *rows]
     )
 
 
-@one_line_errors(ValueError, OSError)
-def main(arguments=None):
-    """Run the benchmark; returns its exit status."""
-    parser = argparse.ArgumentParser("python -m tools.bench.prior", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("build/bench/prior.json"))
-    parser.add_argument("--mocap", type=Path, nargs="+", help="by default DeepMimic's clips")
-    parser.add_argument("--poses", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--solvers", nargs="+", default=["closed-form", "ceres"])
-    parser.add_argument("--components", type=int, default=3)
-    parser.add_argument("--basis", type=int, default=25)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m tools.bench.prior",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/bench/prior.json"), help="JSON file to write"
+    )
+    parser.add_argument(
+        "--mocap",
+        type=Path,
+        nargs="+",
+        metavar="CLIP_OR_FOLDER",
+        help="motion capture to tile; DeepMimic's clips if none is named",
+    )
+    parser.add_argument(
+        "--poses",
+        type=int,
+        nargs="+",
+        default=[10_000, 100_000, 1_000_000],
+        metavar="N",
+        help="numbers of poses to fit to",
+    )
+    parser.add_argument(
+        "--solvers",
+        nargs="+",
+        choices=SOLVERS,
+        default=["closed-form", "ceres"],
+        metavar="SOLVER",
+        help=f"of the rotation half-step, each measured: {', '.join(SOLVERS)}",
+    )
+    parser.add_argument(
+        "--components", type=int, default=fit.COMPONENTS, metavar="K", help="of the mixture"
+    )
+    parser.add_argument(
+        "--basis", type=int, default=fit.BASIS, metavar="J", help="size of the basis"
+    )
+    # One fit, in the process that `bench` starts for it.
     parser.add_argument("--fit", nargs=3, metavar=("NPY", "SOLVER", "JSON"), help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def bench(options: argparse.Namespace) -> None:
+    """Measure a fit for each solver and number of poses; print and write the table."""
     if options.fit:
         path, solver, out = options.fit
-        result = measure(path, solver, options.components, options.basis)
+        result = measure(Path(path), solver, options.components, options.basis)
         Path(out).write_text(json.dumps(result))
-        return 0
+        return
     paths = options.mocap or deepmimic.find_clips()
     clips = [clip for path in paths for clip in mocap.read(path)]
     poses = np.concatenate([clip.poses for clip in clips])
@@ -195,14 +234,19 @@ def main(arguments=None):
             )
             results.append(json.loads(out.read_text()))
     report = {
-        "cores": cores(),
+        "measured": measured.stamp(),
         "tiled_from": f"{len(poses)} poses of {len(clips)} clips",
         "noise_mm": NOISE_MM,
         "fits": results,
     }
     write(options.out, json.dumps(report, indent=1) + "\n")
-    print(_table(results))
+    print(table(results))
     print(f"wrote {options.out}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), bench, arguments)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the steps of the alignment are worth, on motion capture of your own.
+"""What the steps of the alignment are worth, on DeepMimic's clips and on your motion capture.
 
 Aligns the same poses from different starts and in different ways, each until it has converged, and
 compares the objective, the PPCA negative log-likelihood per pose: Tomasi-Kanade's start against
@@ -9,81 +9,109 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
+from jaxtyping import Float
 from tqdm import tqdm
 
-from prior import mocap
+from prior import mocap, program
 from prior.files import replacing, write
 from prior.fitting import alignment
+from prior.fitting.alignment import Alignment, Method
 from prior.fitting.fit import BASIS
 from prior.mocap import deepmimic, sampling
 from prior.normalise import NormalisedPoses
-from prior.program import one_line_errors
+from tools import measured
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# A tenth of the default's, so that what is left to gain does not blur the comparison.
+TOLERANCE = 1e-5
+LIMIT = 1000
 
 RANDOM_STARTS = 3
 
-# Yaws that differ by more than this count as different.
+# Yaws that differ by more than this, in radians, count as different.
 SAME_YAW = 0.01
 
 
-def variants(count):
-    """The alignments compared: name -> arguments of alignment.align."""
-    found = {
-        "closed form": {"solver": "closed-form"},
-        "Ceres": {"solver": "ceres"},
-        "J at once": {"solver": "closed-form", "annealed": False},
-        "10 alternations a size": {"solver": "closed-form", "alternations": 10},
+@dataclass(frozen=True)
+class Way:
+    """A way to align: its method, and the seed of the random yaws that it starts from, or None for
+    Tomasi-Kanade's."""
+
+    method: Method
+    seed: int | None = None
+
+
+def ways() -> dict[str, Way]:
+    """The ways compared, by name; the first is what the others are compared with."""
+    base = Method("closed-form", tolerance=TOLERANCE, limit=LIMIT)
+    at_once = replace(base, annealed=False)
+    result = {
+        "closed form": Way(base),
+        "Ceres": Way(replace(base, solver="ceres")),
+        "J at once": Way(at_once),
+        "10 alternations a size": Way(replace(base, alternations=10)),
     }
-    random = np.random.default_rng(0)
-    for i in range(RANDOM_STARTS):
-        yaw = random.uniform(-np.pi, np.pi, count)
-        found[f"random start {i + 1}"] = {"solver": "closed-form", "yaw": yaw}
-        found[f"random start {i + 1}, J at once"] = {
-            "solver": "closed-form",
-            "yaw": yaw,
-            "annealed": False,
-        }
-    return found
+    for seed in range(RANDOM_STARTS):
+        result[f"random start {seed + 1}"] = Way(base, seed)
+        result[f"random start {seed + 1}, J at once"] = Way(at_once, seed)
+    return result
 
 
-def study(poses_mm, basis):
-    """Compare the variants on poses (N, 17, 3), mm: (rows for the table, histories of Steps)."""
+def align(poses: NormalisedPoses, basis: int, way: Way) -> tuple[Alignment, float]:
+    """The alignment of the poses in this way, and the seconds that it took."""
+    yaw = None
+    if way.seed is not None:
+        yaw = np.random.default_rng(way.seed).uniform(-np.pi, np.pi, len(poses))
+    start = time.perf_counter()
+    aligned = alignment.align(poses, basis, way.method, yaw=yaw)
+    return aligned, time.perf_counter() - start
+
+
+def study(
+    poses_mm: Float[np.ndarray, "N 17 3"], basis: int, names: Sequence[str]
+) -> tuple[list[dict[str, Any]], dict[str, Alignment]]:
+    """Compare the named ways on poses, mm: a row of the table for each, and the alignments."""
     poses = NormalisedPoses(poses_mm)
-    rows, histories, reference = [], {}, None
-    for name, arguments in tqdm(variants(len(poses)).items(), desc="align", unit="way"):
-        start = time.perf_counter()
-        aligned = alignment.align(poses, basis, tolerance=1e-5, limit=1000, **arguments)
-        reference = reference or aligned
-        apart = np.angle(np.exp(1j * (aligned.yaw - reference.yaw)))
+    rows: list[dict[str, Any]] = []
+    alignments: dict[str, Alignment] = {}
+    for name in tqdm(names, desc="align", unit="way"):
+        aligned, seconds = align(poses, basis, ways()[name])
+        alignments[name] = aligned
+        apart = np.angle(np.exp(1j * (aligned.yaw - alignments[names[0]].yaw)))
         worse = [step.worse for step in aligned.history if step.worse is not None]
+        nll = aligned.history[-1].nll
         rows.append(
             {
                 "way": name,
-                "nll": aligned.history[-1].nll,
-                "above_first": aligned.history[-1].nll - rows[0]["nll"] if rows else 0.0,
+                "nll": nll,
+                "above_first": nll - alignments[names[0]].history[-1].nll,
+                "converged": aligned.converged,
                 "half_steps": sum(step.half_step == "rotation" for step in aligned.history),
                 "other_yaw": float(np.mean(np.abs(apart) > SAME_YAW)),
-                "worse_minima": [int(max(worse)), int(worse[-1])] if worse else None,
-                "seconds": time.perf_counter() - start,
+                "worse_minima": {"most": max(worse), "last": worse[-1]} if worse else None,
+                "seconds": seconds,
             }
         )
-        histories[name] = aligned.history
-    return rows, histories
+    return rows, alignments
 
 
-def draw(histories):
+def draw(alignments: dict[str, Alignment]) -> "Figure":
     """A figure of the objective over the half-steps of each way."""
-    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
-    lowest = min(history[-1].nll for history in histories.values())
-    for name, history in histories.items():
-        nll = [step.nll - lowest for step in history if step.half_step == "rotation"]
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    lowest = min(aligned.history[-1].nll for aligned in alignments.values())
+    for name, aligned in alignments.items():
+        nll = [step.nll - lowest for step in aligned.history if step.half_step == "rotation"]
         axes.plot(np.maximum(nll, 1e-5), label=name, linestyle="--" if "at once" in name else "-")
     axes.set_yscale("log")
     axes.set_xlabel("rotation half-step")
@@ -92,37 +120,73 @@ def draw(histories):
     return figure
 
 
-@one_line_errors(ValueError, OSError)
-def main(arguments=None):
-    """Run the study; returns its exit status."""
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as text, a line for each way."""
+    lines = [
+        f"{'':26s} NLL per pose  above the first  half-steps  other yaw  worse minima  seconds"
+    ]
+    for row in rows:
+        worse = "{most} to {last}".format_map(row["worse_minima"]) if row["worse_minima"] else ""
+        lines.append(
+            f"{row['way']:26s} {row['nll']:12.4f} {row['above_first']:16.4f} "
+            f"{row['half_steps']:11d} {row['other_yaw']:10.1%} {worse:>13s} "
+            f"{row['seconds']:8.1f}"
+        )
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m tools.bench.study_prior",
         description=__doc__,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("clips", type=Path, nargs="*", help="motion capture; DeepMimic's if none")
-    parser.add_argument("--rate", type=float, default=10.0, help="frames per second, at most")
-    parser.add_argument("--basis", type=int, default=BASIS, help="J")
-    parser.add_argument("--out", type=Path, default=Path("build/study"), help="a folder")
-    options = parser.parse_args(arguments)
-    paths = options.clips or deepmimic.find_clips()
-    clips = [sampling.to_rate(c, options.rate) for path in paths for c in mocap.read(path)]
-    rows, histories = study(np.concatenate([clip.poses for clip in clips]), options.basis)
-    print(
-        f"{sum(len(clip.poses) for clip in clips)} poses of {len(clips)} clips, J = {options.basis}"
+    parser.add_argument(
+        "clips",
+        type=Path,
+        nargs="*",
+        metavar="CLIP_OR_FOLDER",
+        help="motion capture; each argument is a set of its own, after DeepMimic's clips",
     )
-    print(f"{'':26s} NLL per pose  above the first  half-steps  other yaw  worse minima  seconds")
-    for row in rows:
-        worse = "{} to {}".format(*row["worse_minima"]) if row["worse_minima"] else ""
-        print(
-            f"{row['way']:26s} {row['nll']:12.4f} {row['above_first']:16.4f} "
-            f"{row['half_steps']:11d} {row['other_yaw']:10.1%} {worse:>13s} "
-            f"{row['seconds']:8.1f}"
-        )
-    write(options.out / "alignment.json", json.dumps(rows, indent=1) + "\n")
-    with replacing(options.out / "alignment.png") as temporary:
-        draw(histories).savefig(temporary, dpi=120)
-    print(f"wrote {options.out}/alignment.json and alignment.png")
+    parser.add_argument(
+        "--rate", type=float, default=10.0, metavar="HZ", help="frames a second that are kept"
+    )
+    parser.add_argument("--basis", type=int, default=BASIS, metavar="J", help="size of the basis")
+    parser.add_argument(
+        "--ways",
+        nargs="+",
+        choices=list(ways()),
+        default=list(ways()),
+        metavar="WAY",
+        help="ways to compare, the first of which the others are compared with",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/study"), help="folder for alignment.json and .png"
+    )
+    return parser
+
+
+def study_sets(options: argparse.Namespace) -> None:
+    """Compare the ways on each set; print tables, write them and a figure for each set."""
+    results = []
+    for number, paths in enumerate([deepmimic.find_clips(), *([path] for path in options.clips)]):
+        clips = [sampling.to_rate(c, options.rate) for path in paths for c in mocap.read(path)]
+        poses = np.concatenate([clip.poses for clip in clips])
+        name = paths[0].stem if number else "DeepMimic's clips"
+        print(f"{name}: {len(poses)} poses of {len(clips)} clips, J = {options.basis}")
+        rows, alignments = study(poses, options.basis, options.ways)
+        print(table(rows))
+        results.append({"set": name, "poses": len(poses), "clips": len(clips), "ways": rows})
+        with replacing(options.out / f"alignment-{number + 1}.png") as temporary:
+            draw(alignments).savefig(temporary, dpi=120)
+    report = {"measured": measured.stamp(), "basis": options.basis, "sets": results}
+    write(options.out / "alignment.json", json.dumps(report, indent=1) + "\n")
+    print(f"wrote {options.out}/alignment.json and a figure for each set")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), study_sets, arguments)
 
 
 if __name__ == "__main__":

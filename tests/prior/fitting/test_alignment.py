@@ -6,12 +6,16 @@ import pytest
 
 from prior import chunks, ppca
 from prior.camera import vertical_rotation
+from prior.errors import InputError
 from prior.fitting import alignment, ceres
-from prior.fitting.alignment import Distances
+from prior.fitting.alignment import Method
+from prior.fitting.distances import Distances, distances, minimise_closed_form
 from prior.fitting.factorisation import factorise
 from prior.normalise import NormalisedPoses, from_rows, to_rows, turned_back
 from prior.skeleton import mirrored
 from tests.poses import random_poses
+
+CLOSED_FORM = Method("closed-form")
 
 
 def _turn(poses, yaw):
@@ -26,7 +30,7 @@ def poses():
 
 @pytest.fixture(scope="module")
 def aligned(poses):
-    return alignment.align(poses, 6, "closed-form")
+    return alignment.align(poses, 6, CLOSED_FORM)
 
 
 def _spread(angle):
@@ -65,7 +69,7 @@ def test_distances_are_mahalanobis_distances(poses):
     model = ppca.fit(ppca.moments(rows), 4)
     covariance = model.basis.T @ np.diag(model.variance - model.noise_variance) @ model.basis
     inverse = np.linalg.inv(covariance + model.noise_variance * np.eye(51))
-    curves = alignment.distances(rows, model)
+    curves = distances(rows, model)
     for yaw in (0.0, 1.0, -2.5):
         yaws = np.full(len(rows), yaw)
         residual = to_rows(_turn(from_rows(rows), -yaws)) - model.mean
@@ -74,7 +78,7 @@ def test_distances_are_mahalanobis_distances(poses):
 
 
 def test_slope_is_the_derivative(poses):
-    curves = alignment.distances(poses[:], ppca.fit(ppca.moments(poses[:]), 4))
+    curves = distances(poses[:], ppca.fit(ppca.moments(poses[:]), 4))
     yaw = np.linspace(-3, 3, len(poses))
     slope = (curves.at(yaw + 1e-6) - curves.at(yaw - 1e-6)) / 2e-6
     np.testing.assert_allclose(curves.slope(yaw), slope, rtol=1e-5, atol=1e-4)
@@ -90,7 +94,7 @@ def _random_curves(count):
 
 def test_closed_form_finds_the_global_minimum():
     curves = _random_curves(2000)
-    found = curves.at(alignment.minimise_closed_form(curves))
+    found = curves.at(minimise_closed_form(curves))
     yaw = np.linspace(0, 2 * np.pi, 8001)
     dense = np.stack([curves.at(np.full(2000, angle)) for angle in yaw]).min(axis=0)
     size = curves.constant
@@ -100,8 +104,8 @@ def test_closed_form_finds_the_global_minimum():
 
 def test_ceres_ends_in_a_minimum_and_agrees_with_the_closed_form():
     curves = _random_curves(400)
-    minimise = ceres.Minimiser(1)
-    best = alignment.minimise_closed_form(curves)
+    minimise = ceres.CeresMinimiser(1)
+    best = minimise_closed_form(curves)
     lowest = curves.at(best)
     reached = curves.at(minimise(curves, best + 0.05))
     assert ((reached - lowest) / curves.constant < 1e-9).mean() > 0.98
@@ -120,13 +124,13 @@ def test_ceres_ends_in_a_minimum_and_agrees_with_the_closed_form():
 
 def test_ceres_leaves_a_pose_that_looks_alike_from_all_sides(poses):
     straight = np.array([0.3, -1.2])
-    found = ceres.Minimiser(1)(Distances(np.ones(2), np.zeros((4, 2))), straight)
+    found = ceres.CeresMinimiser(1)(Distances(np.ones(2), np.zeros((4, 2))), straight)
     np.testing.assert_allclose(found, straight)
 
 
 @pytest.mark.parametrize("solver", alignment.SOLVERS)
 def test_the_objective_never_rises(poses, solver):
-    history = alignment.align(poses, 4, solver).history
+    history = alignment.align(poses, 4, Method(solver)).history
     nll = np.array([step.nll for step in history])
     assert (np.diff(nll) < 1e-9).all()
     assert {step.basis for step in history} == {1, 2, 3, 4}
@@ -134,9 +138,10 @@ def test_the_objective_never_rises(poses, solver):
 
 
 def test_ceres_stays_where_the_closed_form_converged(poses, aligned):
-    start = {"yaw": aligned.yaw, "annealed": False}
-    by_ceres = alignment.align(poses, 6, "ceres", **start)
-    again = alignment.align(poses, 6, "closed-form", **start)
+    by_ceres, again = (
+        alignment.align(poses, 6, Method(solver, annealed=False), yaw=aligned.yaw)
+        for solver in ("ceres", "closed-form")
+    )
     assert by_ceres.history[-1].nll == pytest.approx(again.history[-1].nll, rel=1e-6)
     assert not any(step.worse for step in by_ceres.history)
     assert aligned.converged and by_ceres.converged
@@ -151,15 +156,14 @@ def test_recorded_objective_is_the_likelihood(poses, aligned):
 def test_mirror_images_need_not_be_made(poses, aligned):
     # With the images made, as more poses, the set is symmetric in any case.
     rows, _ = _with_mirror_images(poses[:], aligned.yaw)
-    doubled = alignment.align(rows, 6, "closed-form")
+    doubled = alignment.align(rows, 6, CLOSED_FORM)
     expected = np.concatenate([aligned.yaw, -aligned.yaw])
     np.testing.assert_allclose(np.exp(1j * doubled.yaw), np.exp(1j * expected), atol=1e-6)
     np.testing.assert_allclose(doubled.ppca.variance, aligned.ppca.variance, rtol=1e-8)
 
 
-def test_a_start_with_some_of_the_poses_ends_where_all_do(poses, aligned, monkeypatch):
-    monkeypatch.setattr(alignment, "START", 100)
-    found = alignment.align(poses, 6, "closed-form")
+def test_a_start_with_some_of_the_poses_ends_where_all_do(poses, aligned):
+    found = alignment.align(poses, 6, Method("closed-form", first=100))
     assert found.converged
     # Random poses have many optima next to each other: a near one will do.
     assert found.history[-1].nll == pytest.approx(aligned.history[-1].nll, abs=0.1)
@@ -171,45 +175,45 @@ def test_a_start_with_some_of_the_poses_ends_where_all_do(poses, aligned, monkey
 
 def test_converged_is_where_plain_alternation_ends(poses):
     # Without extrapolation: many half-steps, the twin of the accelerated ones.
-    found = alignment.align(poses, 5, "closed-form", tolerance=1e-9)
+    found = alignment.align(poses, 5, Method("closed-form", tolerance=1e-9))
     _, yaw = factorise(poses)
     for size in [1, 1, 2, 2, 3, 3, 4, 4] + [5] * 300:
         rows, yaws = _with_mirror_images(poses[:], yaw)
         model = ppca.fit(ppca.moments(turned_back(rows, yaws)), size)
-        yaw = alignment.minimise_closed_form(alignment.distances(poses[:], model))
+        yaw = minimise_closed_form(distances(poses[:], model))
     assert found.history[-1].nll == pytest.approx(ppca.nll(model), abs=1e-5)
 
 
 def test_a_bad_extrapolation_is_not_taken(poses, monkeypatch):
     random = np.random.default_rng(0)
     monkeypatch.setattr(
-        alignment, "_extrapolate", lambda start, *later: random.uniform(-3, 3, len(start))
+        alignment, "extrapolate", lambda start, *later: random.uniform(-3, 3, len(start))
     )
-    history = alignment.align(poses, 3, "closed-form", limit=10).history
+    history = alignment.align(poses, 3, Method("closed-form", limit=10)).history
     assert (np.diff([step.nll for step in history]) < 1e-9).all()
     assert not [step for step in history if step.half_step == "extrapolation"]
 
 
 def test_any_number_of_threads_and_of_chunks(poses, aligned, monkeypatch):
     monkeypatch.setattr(chunks, "CHUNK", 16)
-    many = alignment.align(poses, 6, "closed-form")
+    many = alignment.align(poses, 6, CLOSED_FORM)
     np.testing.assert_allclose(many.yaw, aligned.yaw, atol=1e-6)
     monkeypatch.setattr(chunks, "cores", lambda: 1)
-    np.testing.assert_array_equal(alignment.align(poses, 6, "closed-form").yaw, many.yaw)
+    np.testing.assert_array_equal(alignment.align(poses, 6, CLOSED_FORM).yaw, many.yaw)
 
 
 def test_poses_that_ceres_leaves_in_a_worse_minimum_are_counted(poses, aligned):
     opposite = aligned.yaw + np.where(np.arange(len(poses)) < 40, np.pi, 0)
-    minimise = ceres.Minimiser(1)
-    yaw, _, worse, _ = alignment.rotation_half_step(poses, opposite, aligned.ppca, minimise)
-    curves = alignment.distances(poses[:], aligned.ppca)
-    lowest = curves.at(alignment.minimise_closed_form(curves))
-    assert worse == np.count_nonzero(curves.at(yaw) > lowest * (1 + 1e-6)) > 0
+    minimise = ceres.CeresMinimiser(1)
+    rotated = alignment.rotation_half_step(poses, opposite, aligned.ppca, minimise)
+    curves = distances(poses[:], aligned.ppca)
+    lowest = curves.at(minimise_closed_form(curves))
+    assert rotated.worse == np.count_nonzero(curves.at(rotated.yaw) > lowest * (1 + 1e-6)) > 0
 
 
 def test_turning_each_pose_changes_only_the_yaws(poses, aligned):
     yaw = np.random.default_rng(5).uniform(-np.pi, np.pi, len(poses))
-    again = alignment.align(to_rows(_turn(from_rows(poses[:]), yaw)), 6, "closed-form")
+    again = alignment.align(to_rows(_turn(from_rows(poses[:]), yaw)), 6, CLOSED_FORM)
     np.testing.assert_allclose(np.exp(1j * (again.yaw - yaw)), np.exp(1j * aligned.yaw), atol=1e-6)
     np.testing.assert_allclose(again.ppca.mean, aligned.ppca.mean, atol=1e-6)
 
@@ -228,7 +232,7 @@ def test_planted_subspace_is_recovered():
     noise = random.normal(size=shapes.shape) * 0.004
     shapes = shapes + noise - noise.mean(axis=1, keepdims=True)
     yaw = random.uniform(-np.pi, np.pi, 3000)
-    found = alignment.align(to_rows(_turn(shapes, yaw)), 3, "closed-form")
+    found = alignment.align(to_rows(_turn(shapes, yaw)), 3, CLOSED_FORM)
     assert _spread(found.yaw - yaw) < 0.15
     common = np.angle(np.exp(1j * (found.yaw - yaw)).mean())
     assert abs(common) < 0.01, "the mean faces forward"
@@ -238,9 +242,9 @@ def test_planted_subspace_is_recovered():
     np.testing.assert_allclose(np.sqrt(found.ppca.variance), std, rtol=0.15)
 
 
-def test_an_unknown_solver_is_refused(poses):
-    with pytest.raises(ValueError, match="expected one of ceres, closed-form, got 'newton'"):
-        alignment.align(poses, 2, "newton")
+def test_an_unknown_solver_is_refused():
+    with pytest.raises(InputError, match="expected one of ceres, closed-form, got 'newton'"):
+        Method("newton")
 
 
 def test_fitting_does_not_load_ceres():

@@ -56,7 +56,7 @@ def test_a_planted_mixture_is_recovered(solver):
         assert cosines.min() > 0.95  # limb scale 1 takes a little off the weakest
     assert model.noise_std == pytest.approx(noise, rel=0.5)
     # The means face forward, so there is no common rotation left.
-    found = alignment.align(NormalisedPoses(poses), 3, solver).yaw
+    found = alignment.align(NormalisedPoses(poses), 3, alignment.Method(solver)).yaw
     assert np.median(np.abs(np.angle(np.exp(1j * (found - yaw))))) < 0.03
 
 

@@ -30,18 +30,18 @@ def _greedy_twin(rows, count):
 
 def test_greedy_seeds_are_those_of_the_definition():
     rows = np.random.default_rng(1).normal(size=(80, 5))
-    assert mixture.greedy_seeds(rows, 6, 0).tolist() == _greedy_twin(rows, 6)
+    assert mixture.greedy_seeds(rows, 6, 0.0).tolist() == _greedy_twin(rows, 6)
 
 
 def test_seeds_stop_when_too_close(clusters):
     rows, label, _ = clusters
-    assert sorted(label[mixture.greedy_seeds(rows, 3, 0)]) == [0, 1, 2]
+    assert sorted(label[mixture.greedy_seeds(rows, 3, 0.0)]) == [0, 1, 2]
     assert len(mixture.greedy_seeds(rows, 10, stop_distance=6.0)) < 10
 
 
 def test_em_never_goes_down_and_finds_the_clusters(clusters):
     rows, label, centres = clusters
-    found = mixture.fit(rows, rows[mixture.greedy_seeds(rows, 3, 0)], 2)
+    found = mixture.fit(rows, rows[mixture.greedy_seeds(rows, 3, 0.0)], 2)
     assert found.converged and (np.diff(found.log_likelihood) > -1e-9).all()
     np.testing.assert_allclose(found.weight, [0.5, 1 / 3, 1 / 6], atol=0.02)
     for component, centre in zip(found.components, centres, strict=True):
@@ -84,7 +84,7 @@ def test_em_of_overlapping_components_is_the_twins():
     rows = random.normal(size=(400, 5)) * [3, 2, 1, 1, 1] + [2.0, 0, 0, 0, 0] * (
         random.random((400, 1)) < 0.4
     )
-    found = mixture.fit(rows, rows[[0, 7]], 2, tolerance=0, iterations=6)
+    found = mixture.fit(rows, rows[[0, 7]], 2, tolerance=0.0, iterations=6)
     likelihood, means, weight = _em_twin(rows, rows[[0, 7]], 2, 6)
     order = np.argsort(-weight, kind="stable")
     np.testing.assert_allclose(found.log_likelihood, likelihood, rtol=1e-6)
@@ -117,7 +117,7 @@ def test_an_emptied_component_is_dropped_and_said(clusters, caplog):
 
 def test_a_start_with_some_of_the_rows_ends_where_all_do(clusters, monkeypatch):
     rows, _, _ = clusters
-    seeds = rows[mixture.greedy_seeds(rows, 3, 0)]
+    seeds = rows[mixture.greedy_seeds(rows, 3, 0.0)]
     whole = mixture.fit(rows, seeds, 2, tolerance=1e-9)
     monkeypatch.setattr(mixture, "START", 300)
     seen = []
