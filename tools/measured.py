@@ -7,14 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+
 
 def stamp() -> dict[str, str | int | None]:
     """Command, date (UTC), commit and machine of this run, for the key "measured" of a result.
 
-    The commit is None outside a git checkout, and ends in "+" where files differ from it.
+    The commit is None outside a git checkout, and ends in "+" where files differ from it. Of a path
+    outside the repository the command keeps only the last part.
     """
     return {
-        "command": shlex.join(["python", *sys.orig_argv[1:]]),
+        "command": shlex.join(["python", *map(portable, sys.orig_argv[1:])]),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "commit": _commit(),
         "machine": _processor(),
@@ -22,11 +25,22 @@ def stamp() -> dict[str, str | int | None]:
     }
 
 
+def portable(argument: str) -> str:
+    """An argument of a command without this machine's folders: FILE, --option=FILE or NAME=FILE.
+
+    A path in the repository becomes relative to its root; of another path the last part is left.
+    """
+    name, equals, path = argument.rpartition("=")
+    if not (path.startswith(("/", "~")) or ".." in Path(path).parts):
+        return argument
+    whole = Path(path).expanduser().resolve()
+    inside = whole.is_relative_to(ROOT)
+    return name + equals + str(whole.relative_to(ROOT) if inside else whole.name)
+
+
 def _commit() -> str | None:
     def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     try:

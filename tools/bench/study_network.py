@@ -27,6 +27,7 @@ from tqdm import tqdm
 from prior.files import replacing, write
 from prior.program import one_line_errors
 from prototxt import generate
+from tools import measured
 from tools.caffe_io import process as caffe_process
 from tools.caffe_io.process import ROOT, CaffeError, shown
 from tools.train.__main__ import digest
@@ -220,13 +221,13 @@ def values(found):
 
 def table(found):
     """Means and standard deviations over the seeds, in Markdown."""
-    measured = values(found)
+    errors = values(found)
     rows = [["", *MEASURES, *(f"{name}, less {PAPERS}" for name in COMPARED)]]
     rows.append(["---"] * len(rows[0]))
-    for title, numbers in measured.items():
+    for title, numbers in errors.items():
         row = [spread(numbers[name], digits) for name, (digits, _) in MEASURES.items()]
         for name in COMPARED:  # one seed has the same images for all: compared pair by pair
-            pairs = np.subtract(numbers[name], measured[PAPERS][name])
+            pairs = np.subtract(numbers[name], errors[PAPERS][name])
             row.append("" if title == PAPERS else spread(list(pairs), MEASURES[name][0]))
         rows.append([title, *row])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
@@ -293,7 +294,12 @@ def main(arguments=None):
     if min(given.seeds) < 0 or len(set(given.seeds)) < len(given.seeds):
         raise StudyError(f"--seeds: expected different ones from 0 on, got {given.seeds}")
     found = study(given)
-    results = {"iterations": given.iterations, "seeds": given.seeds, "variants": values(found)}
+    results = {
+        "measured": measured.stamp(),
+        "iterations": given.iterations,
+        "seeds": given.seeds,
+        "variants": values(found),
+    }
     write(given.out / "results.json", json.dumps(results, indent=1) + "\n")
     write(given.out / "table.md", table(found))
     with replacing(given.out / "errors.png") as temporary:
