@@ -1,37 +1,44 @@
 """Landmarks <-> belief maps, and the gradients of both (paper: 5.3 to 5.5 and the supplement).
 
-Maps are (N, L + 1, H, W), one for each landmark and the background last. Landmarks are (N, L, 2),
-x before y, in map pixels: the centre of cell (row i, column j) has the coordinates (j, i).
-Gradients are those of a loss, to be descended, as in Caffe's diffs.
+Belief maps are (N, L + 1, H, W): one for each landmark, the background last. Landmarks are
+(N, L, 2), x before y, in map pixels: the centre of the cell in row i and column j is at (j, i).
+Gradients are those of a loss that is to go down, as in Caffe's diffs.
 """
 
 import numpy as np
+from jaxtyping import Float, Float32
+from numpy.typing import ArrayLike
 
 from prior import skeleton
+from prior.errors import InputError
 
-# CPM cuts its label's Gaussian where it falls below 1 %: exponent 4.6052.
+# The exponent at which the Gaussian of CPM's labels is cut off: ln(100), where it is down to 1 %.
 CUT = 4.6052
-# Below this a map holds no trace of a landmark, and subpixel refinement takes it for 0.
+# The Gaussian's height there. Subpixel refinement takes lower values of a map for this one: they
+# hold no trace of a landmark.
 FLOOR = np.exp(-CUT)
-# Standard deviation of CPM's label, in pixels of the 368 px input.
+# CPM's label: the Gaussian's standard deviation, in pixels of its 368 px input (the defaults of the
+# data layer in the Caffe of CPM's authors, and training/genProto.py of their release).
 LABEL_SIGMA = 7.0
 LABEL_INPUT = 368
 
 
-def to_input(points, stride):
+def to_input(points: ArrayLike, stride: float) -> Float[np.ndarray, "..."]:
     """Map pixels to input pixels: cell x covers the inputs stride x to stride x + stride - 1."""
     return np.asarray(points) * stride + (stride - 1) / 2
 
 
-def to_map(points, stride):
+def to_map(points: ArrayLike, stride: float) -> Float[np.ndarray, "..."]:
     """Input pixels to map pixels, the inverse of `to_input`."""
     return (np.asarray(points) - (stride - 1) / 2) / stride
 
 
-def gaussians(centres, height, width, sigma):
-    """Gaussians of height 1 at `centres` (..., 2), cut as CPM's. Returns (..., H, W) float32.
+def gaussians(
+    centres: ArrayLike, height: int, width: int, sigma: float
+) -> Float32[np.ndarray, "*centres {height} {width}"]:
+    """Gaussians of height 1 at `centres` (..., 2), cut off as CPM's are: (..., H, W).
 
-    `sigma` is in the pixels of the map. A NaN centre, a missing landmark, gives zeros.
+    centres and sigma: map px. A NaN centre, which is a missing landmark, gives zeros.
     """
     centres = np.asarray(centres, dtype=np.float32)
     scale = np.float32(1 / (np.sqrt(2) * sigma))
@@ -41,27 +48,32 @@ def gaussians(centres, height, width, sigma):
     return np.where(exponent <= np.float32(CUT), np.exp(-exponent), np.float32(0))
 
 
-def render(landmarks, height, width, sigma):
-    """Eq. 6 after its Gaussian filter, and the background: (N, L + 1, H, W) float32.
+def render(
+    landmarks: ArrayLike, height: int, width: int, sigma: float
+) -> Float32[np.ndarray, "N maps {height} {width}"]:
+    """Eq. 6 after its Gaussian filter, and the background: (N, L + 1, H, W).
 
-    landmarks: (N, L, 2) map px; sigma: map px. The Gaussian sits at the landmark itself, not at
-    the nearest cell as in eq. 6, so that the map keeps the landmark's fraction of a pixel, as
-    CPM's label does. A landmark outside gives what falls inside; NaN, a missing one, zeros. The
-    background is 1 - max over landmarks.
+    landmarks (N, L, 2) and sigma: map px. Eq. 6 marks the nearest cell; here the Gaussian sits at
+    the landmark itself, as in CPM's label, so that the map keeps the landmark's fraction of a
+    pixel. A landmark outside the map still gives the part of its Gaussian that lies inside; a
+    missing one (NaN) gives zeros. The background is 1 - max over landmarks.
     """
     maps = gaussians(landmarks, height, width, sigma)
     return np.concatenate([maps, 1 - maps.max(axis=1, keepdims=True)], axis=1)
 
 
-def labels(landmarks, side, sigma):
-    """What the maps of one input are to become, and which of them the loss may judge.
+def labels(
+    landmarks: ArrayLike, side: int, sigma: float
+) -> tuple[Float32[np.ndarray, "maps {side} {side}"], Float32[np.ndarray, "maps"]]:
+    """The maps that one input should give, and a mask of those that the loss may judge.
 
-    landmarks (K, L, 2) map px, of its K people, NaN where missing; side: cells of the square
-    maps; sigma: map px. Returns maps (L + 1, side, side), the highest of all people's in each
-    cell, and mask (L + 1,), both float32. The mask is 0 where a landmark of anyone is missing:
-    where it lies nobody knows, and an empty map would teach that it is nowhere. Then it is 0 for
-    the background too, which is 1 - max over all landmarks. A landmark that is known to lie
-    outside the input is not missing.
+    landmarks: (people, L, 2) map px, NaN where missing; side: cells along each side of the maps;
+    sigma: map px. Returns maps (L + 1, side, side) and mask (L + 1,). Each cell of a map has the
+    highest value of all people's Gaussians.
+
+    The mask is 0 where a landmark is missing in any person: nobody knows where it lies, and an
+    empty map would teach that it is nowhere. The background, 1 - max over all landmarks, is then
+    unknown too. A landmark that is known to lie outside the input is not missing.
     """
     landmarks = np.asarray(landmarks)
     maps = gaussians(landmarks, side, side, sigma).max(axis=0)
@@ -71,26 +83,30 @@ def labels(landmarks, side, sigma):
     return maps * mask[:, None, None], mask
 
 
-def argmax(maps, subpixel=False):
-    """Landmark at each map's maximum, Y_p of section 5.3; the first in row order among equals.
+def argmax(
+    maps: ArrayLike, subpixel: bool = False
+) -> tuple[Float32[np.ndarray, "N L 2"], Float32[np.ndarray, "N L"]]:
+    """The landmark at each map's maximum, Y_p of section 5.3, and the map's value there.
 
-    maps: (N, L + 1 or L, H, W); the background is left out. Returns the landmarks (N, L, 2) in
-    map px and the maps' values there (N, L), both float32. With `subpixel` (our option) each
-    coordinate moves to the top of the parabola through the logarithm of the maximum and its two
-    neighbours, by less than half a cell: exact for a Gaussian. At the map's border it stays.
-    Raises ValueError on another number of maps.
+    maps: (N, L + 1, H, W) or (N, L, H, W); the background is left out. Returns landmarks (N, L, 2),
+    map px, and peaks (N, L). Of equal maxima the first in row order counts.
+
+    With `subpixel` (our option) each coordinate moves, by at most half a cell, to the top of the
+    parabola through the logarithms of the maximum and its two neighbours. For a Gaussian this is
+    exact. A maximum at the map's border stays there.
+
+    Raises InputError on another number of maps.
     """
     maps = np.asarray(maps)
     if maps.ndim != 4 or maps.shape[1] not in (skeleton.L, skeleton.L + 1):
-        raise ValueError(
+        raise InputError(
             f"belief maps: expected (N, {skeleton.L + 1} or {skeleton.L}, H, W), got {maps.shape}"
         )
     maps = maps[:, : skeleton.L]
     n, landmarks, height, width = maps.shape
     flat = maps.reshape(n, landmarks, height * width)
-    cell = flat.argmax(axis=-1)[..., None]
-    peak = np.take_along_axis(flat, cell, axis=-1)
-    cell, peak = cell[..., 0], peak[..., 0]
+    cell = flat.argmax(axis=-1)
+    peak = np.take_along_axis(flat, cell[..., None], axis=-1)[..., 0]
     y, x = np.divmod(cell, width)
     points = np.stack([x, y], axis=-1).astype(np.float32)
     if subpixel:
@@ -99,11 +115,17 @@ def argmax(maps, subpixel=False):
     return points, peak.astype(np.float32)
 
 
-def _parabola_top(flat, cell, position, size, step):
-    """Shift (N, L), in [-1/2, 1/2], from a maximum to the top of the parabola along one axis."""
+def _parabola_top(
+    flat: np.ndarray, cell: np.ndarray, position: np.ndarray, size: int, step: int
+) -> Float[np.ndarray, "N L"]:
+    """Shift, in [-1/2, 1/2], from a maximum to the top of the parabola along one axis.
+
+    flat: (N, L, H W) maps; cell: (N, L) index of the maximum; position: (N, L) its coordinate along
+    the axis, which has `size` cells; step: from a cell to the next one along the axis, in `flat`.
+    """
     last = flat.shape[-1] - 1
 
-    def log(index):
+    def log(index: np.ndarray) -> np.ndarray:
         index = np.clip(index, 0, last)[..., None]
         values = np.take_along_axis(flat, index, axis=-1)[..., 0]
         return np.log(np.maximum(values.astype(float), FLOOR))
@@ -114,23 +136,30 @@ def _parabola_top(flat, cell, position, size, step):
     return np.where(inside, (after - before) / (2 * np.where(inside, curvature, 1)), 0)
 
 
-def argmax_vjp(landmarks, gradient, height, width, sigma):
+def argmax_vjp(
+    landmarks: Float[np.ndarray, "N L 2"],
+    gradient: Float[np.ndarray, "N L 2"],
+    height: int,
+    width: int,
+    sigma: float,
+) -> Float32[np.ndarray, "N maps {height} {width}"]:
     """The supplement's sub-gradient from coordinates to maps, its section "Updating B".
 
-    landmarks (N, L, 2): what `argmax` returned; gradient (N, L, 2): that of the loss on them.
-    Returns (N, L + 1, H, W) float32, zero on the background.
+    landmarks: what `argmax` returned; gradient: the loss's on them; sigma: the label's, map px.
+    Returns (N, L + 1, H, W), zero on the background.
 
-    To move Y_p against its gradient g the belief must sink at Y_p, by |g|, and rise by |g| times
-    a Gaussian of the label's width in the quadrant where -g points; x and y each add such a step.
-    Our reading of "each": a cell rises with |g_x| if it lies that way in x and not the wrong way
-    in y, and the other way round; so a gradient along one axis moves the landmark along it. This
-    is a gradient, to be subtracted: positive at Y_p, negative in the quadrant.
+    To move Y_p against its gradient g, the belief at Y_p must sink by |g|, and rise by |g| times a
+    Gaussian of the label's width in the quadrant where -g points; x and y each add such a step.
+    Our reading of "each": a cell rises with |g_x| if it lies in the wanted direction along x and
+    not against it along y, and the same with x and y exchanged. So a gradient along one axis moves
+    the landmark along that axis. What is returned is a gradient, to be subtracted: positive at Y_p
+    and negative in the quadrant.
     """
     landmarks = np.asarray(landmarks, dtype=np.float32)
     gradient = np.asarray(gradient, dtype=np.float32)
     cells = np.rint(landmarks)
     sign, size = np.sign(gradient), np.abs(gradient)
-    # How far each column, row lies in the wanted direction: 0 everywhere if none is wanted.
+    # How far each column and row lies in the wanted direction; 0 everywhere where g is 0.
     x = -sign[..., :1] * (np.arange(width, dtype=np.float32) - cells[..., :1])
     y = -sign[..., 1:] * (np.arange(height, dtype=np.float32) - cells[..., 1:])
     rise_x = (size[..., :1] * (x > 0))[..., None, :] * (y >= 0)[..., :, None]
@@ -144,14 +173,15 @@ def argmax_vjp(landmarks, gradient, height, width, sigma):
     return result
 
 
-def render_vjp(landmarks, gradient, sigma):
+def render_vjp(
+    landmarks: Float[np.ndarray, "N L 2"], gradient: Float[np.ndarray, "N maps H W"], sigma: float
+) -> Float32[np.ndarray, "N L 2"]:
     """The supplement's gradient from maps to coordinates: central differences over one pixel.
 
-    landmarks (N, L, 2): what was rendered; gradient (N, L + 1, H, W): that of the loss on the
-    maps. Returns (N, L, 2) float32, zero for missing landmarks:
-    sum over cells z of gradient[z] (G(z; Y + 1) - G(z; Y - 1)) / 2, for x and y. The background is
-    1 - max over landmarks, so a cell of its gradient goes, negated, to the landmark whose map is
-    the highest there.
+    landmarks: what was rendered, map px; gradient: the loss's on the L + 1 maps; sigma: map px.
+    Returns, for x and y, the sum over cells z of gradient[z] (G(z; Y + 1) - G(z; Y - 1)) / 2, and
+    zero for missing landmarks. The background is 1 - max over landmarks, so each cell of its
+    gradient goes, negated, to the landmark whose map is the highest there.
     """
     landmarks = np.asarray(landmarks, dtype=np.float32)
     gradient = np.asarray(gradient, dtype=np.float32)

@@ -5,7 +5,9 @@ from typing import Literal
 
 import caffe
 
+from prior.errors import InputError
 from python_layers import belief_maps, params
+from python_layers.params import Blobs
 
 NAME = "ProjectionLayer"
 
@@ -13,11 +15,11 @@ NAME = "ProjectionLayer"
 @dataclass(frozen=True)
 class Params:
     sigma: float  # of the Gaussian, map px: the label's
-    backward: Literal["none", "central-difference"] = "none"  # the supplement's, or zero
+    backward: Literal["none", "central-difference"] = "none"  # the latter is the supplement's
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.sigma > 0:
-            raise ValueError(f"sigma: expected > 0 map px, got {self.sigma}")
+            raise InputError(f"sigma: expected > 0 map px, got {self.sigma}")
 
 
 class ProjectionLayer(caffe.Layer):
@@ -27,29 +29,29 @@ class ProjectionLayer(caffe.Layer):
     Top: maps (N, L + 1, H, W).
     """
 
-    def setup(self, bottom, top):
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
         params.check_count(NAME, "bottoms", bottom, [2])
         params.check_count(NAME, "tops", top, [1])
-        self.given = params.read(NAME, self.param_str, Params)
+        self.parameters = params.read(NAME, self.param_str, Params)
 
-    def reshape(self, bottom, top):
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
         params.check_shape(NAME, "bottom 1 (landmarks)", bottom[0], (None, None, 2))
         n, landmarks, _ = bottom[0].shape
         params.check_shape(NAME, "bottom 2 (maps)", bottom[1], (n, landmarks + 1, None, None))
         top[0].reshape(*bottom[1].shape)
 
-    def forward(self, bottom, top):
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
         height, width = top[0].data.shape[2:]
-        top[0].data[...] = belief_maps.render(bottom[0].data, height, width, self.given.sigma)
+        top[0].data[...] = belief_maps.render(bottom[0].data, height, width, self.parameters.sigma)
 
-    def backward(self, top, propagate_down, bottom):
+    def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
         if propagate_down[1]:
             bottom[1].diff[...] = 0
         if not propagate_down[0]:
             return
-        if self.given.backward == "none":
+        if self.parameters.backward == "none":
             bottom[0].diff[...] = 0
         else:
             bottom[0].diff[...] = belief_maps.render_vjp(
-                bottom[0].data, top[0].diff, self.given.sigma
+                bottom[0].data, top[0].diff, self.parameters.sigma
             )
