@@ -24,6 +24,7 @@ from prior.files import replacing, write
 from prior.program import one_line_errors
 from prior.skeleton import LANDMARKS, MIRROR, PROTOCOL_14
 from python_layers.data import annotations, crop
+from tools import measured
 from tools.caffe_io.files import CaffeFileError
 from tools.caffe_io.process import CaffeError
 from tools.infer.estimator import Estimator, Network, Person, add_options
@@ -219,6 +220,7 @@ def evaluate(options):
     size = network.size
     errors = score(predictions, people, model, size)
     errors |= {
+        "measured": measured.stamp(),
         "network": str(options.deploy),
         "weights": str(options.weights),
         "data": str(options.data),

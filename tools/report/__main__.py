@@ -22,6 +22,7 @@ from prior.files import write
 from prior.skeleton import LANDMARKS
 from python_layers.data import annotations
 from tools.evaluate import protocols
+from tools.measured import stamp
 from tools.report import figures
 from tools.report.page import document, image, table
 
@@ -84,6 +85,7 @@ def summary(run):
     """The measurements of report.json."""
     baseline = run.errors["lifting"]
     return {
+        "measured": stamp(),
         "data": "rendered, not Human3.6M",
         "test_images": len(run.people),
         "alignment": "3D: root-aligned MPJPE over 17 landmarks, typical limb scale",
