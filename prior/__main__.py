@@ -189,10 +189,16 @@ def lift(options):
     model = prior.load(options.model)
     points, camera, confidence = read_points(options.points)
     lifter = prior.Lifter(model, options.rotations, options.noise_mm)
-    lifted = lifter.lift(points, camera, confidence, options.refine, options.tilt)
-    arrays = lifted._asdict()
+    lifted = lifter.lift(
+        points,
+        camera=camera,
+        confidence=confidence,
+        refine=options.refine,
+        tilt=options.tilt,
+    )
+    arrays = lifted.arrays()
     if options.deviation:
-        arrays["deviation_mm"] = lifter.deviation(points, lifted, lifted.camera, confidence)
+        arrays["deviation_mm"] = lifter.deviation(lifted)
     with replacing(options.out) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, landmarks=np.array(LANDMARKS), **arrays)
     print(f"lifted {np.count_nonzero(lifted.ok)} of {len(points)} poses; wrote {options.out}")

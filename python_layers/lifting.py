@@ -87,12 +87,12 @@ class LiftingLayer(caffe.Layer):
                 f"{NAME}: bottom 1 (maps): expected finite numbers, got nan or inf; has the "
                 "training diverged? try a lower base_lr"
             )
-        self.camera = bottom[1].data.astype(float) if len(bottom) > 1 else None
+        camera = bottom[1].data.astype(float) if len(bottom) > 1 else None
         with warnings.catch_warnings():
             # At the start of a training the maps' maxima often are all in one place. Such a pose
             # cannot be lifted; its projection is then the landmarks' mean.
             warnings.simplefilter("ignore")
-            self.lifted = self.lifter.lift(self.points, self.camera)
+            self.lifted = self.lifter.lift(self.points, camera=camera)
         top[0].data[...] = self.lifted.projection
         if len(top) > 1:
             top[1].data[...] = self.lifted.pose
@@ -106,9 +106,7 @@ class LiftingLayer(caffe.Layer):
             bottom[0].diff[...] = 0
             return
         gradient = self.lifter.vjp(
-            self.points,
             self.lifted,
-            self.camera,
             projection=top[0].diff,
             pose=top[1].diff if len(top) > 1 else None,
             scale="held" if self.given.backward == "scale-held" else "exact",

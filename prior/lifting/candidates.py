@@ -1,33 +1,26 @@
 """Candidates of rotation and component for each pose: enumerated, solved, compared, refined.
 
-A Table holds what depends on the model, the camera's elevation and the landmarks' weights alone.
-search.py ranks all combinations by it in float32; the best, and what the search cannot tell from
-them, are solved in float64 (weak_perspective.Systems).
+What this does to reference.py: the loops become one search of all combinations in float32
+(search.py), by tables that are made once (tables.py). The best combination of each pose, and what
+the search cannot tell from it, are solved and compared in float64: nothing is decided in float32.
+A candidate's solution is a matrix product where a table has its linear maps, else a system of its
+own.
 """
 
-import threading
-from collections import OrderedDict
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from prior.lifting import search
 from prior.lifting import weak_perspective as weak
+from prior.lifting.tables import ELEVATION_STEP, Table, Tables
+from prior.model import PriorModel
 from prior.skeleton import L
-
-# Where poses come each with a camera of its own, search tables are shared: they hold two
-# elevations so far apart, and the forms in between are interpolated.
-ELEVATION_STEP = np.deg2rad(0.5)
 
 # Interpolated log densities are off by so many times more than others.
 INTERPOLATION = np.float32(4)
-
-# Combinations whose tables are kept: about 300 MB, 128 elevations for 3 components and 80
-# rotations. At least one table is kept.
-TABLES = 128 * 240
-
-# Systems set up at once.
-BATCH = 512
 
 # Refinement: the highest maxima of the enumerated density that are followed to the top of the
 # continuous one, and the steps it takes. From 20 rotations, six leave less than 0.1 degrees.
@@ -40,176 +33,151 @@ REFINEMENTS = 6
 ELEVATIONS = np.deg2rad(np.arange(-10, 40.1, 2.5))
 ROLLS = np.deg2rad(np.arange(-10, 10.1, 5))
 
-
-class Table(NamedTuple):
-    """A search.Table; the elevation where it starts; and, if it is for that elevation alone, what
-    linear_maps returns for all combinations (else None)."""
-
-    search: search.Table
-    elevation: float
-    solution: np.ndarray | None
-    by_m: np.ndarray | None
-    log_det: np.ndarray | None
+# Stands for an angle that is none of the enumerated ones.
+REFINED = -1
 
 
-class Pairs(NamedTuple):
-    """Candidates: row (P,) of the pose, sorted component (P,), angle (P,), y (2, L, P) of Views,
-    solution (1 + J, P), that is s and a', and log_det (P,) of Systems."""
+class Candidates(NamedTuple):
+    """P candidates, sorted by component.
 
-    row: np.ndarray
-    component: np.ndarray
-    angle: np.ndarray
-    y: np.ndarray
-    solution: np.ndarray
-    log_det: np.ndarray
+    row, the pose; component; rotation, the index of the enumerated one, or REFINED; angle about the
+    vertical in the camera's frame, radians; y (2, L, P) of Observations; solution (1 + J, P), that
+    is s and a', for y; log_det of Systems.
+    """
+
+    row: Int[np.ndarray, "P"]
+    component: Int[np.ndarray, "P"]
+    rotation: Int[np.ndarray, "P"]
+    angle: Float[np.ndarray, "P"]
+    y: Float[np.ndarray, "2 L P"]
+    solution: Float[np.ndarray, "S P"]
+    log_det: Float[np.ndarray, "P"]
+
+    def take(self, which: slice | np.ndarray) -> "Candidates":
+        """These of the Candidates: a slice or indices, ascending."""
+        return Candidates(*(a[..., which] for a in self))
 
 
-class Enumeration:
-    """All rotations (`rotations` of them about the vertical) of all components of a model, with
-    detector's noise of `noise`, in units of limb scale; keeps the tables it made."""
+class Projected(NamedTuple):
+    """Shapes of Candidates, times s: x, height and z (L, P) after the turn by `angle`; flat
+    (2, L, P), their projection; log_density (P,) of the centred weighted landmarks of unit norm."""
 
-    def __init__(self, model, rotations, noise):
+    x: Float[np.ndarray, "L P"]
+    height: Float[np.ndarray, "L P"]
+    z: Float[np.ndarray, "L P"]
+    flat: Float[np.ndarray, "2 L P"]
+    log_density: Float[np.ndarray, "P"]
+
+
+class CandidateSearch:
+    """The search over all rotations (`rotations` of them about the vertical) of all components of
+    a model, with detector's noise of `noise`, in units of limb scale; keeps the tables it made."""
+
+    def __init__(self, model: PriorModel, rotations: int, noise: float) -> None:
         self.model, self.rotations, self.noise = model, rotations, noise
-        self._nu = model.noise_std**2 + noise**2
-        self.projector = weak.Projector(model, self._nu)
+        self.nu = model.noise_std**2 + noise**2
+        self.projector = weak.Projector(model, self.nu)
         count = model.components
-        self._component = np.repeat(np.arange(count), rotations)
-        self._angle = np.tile(np.arange(rotations) * (2 * np.pi / rotations), count)
+        self.component = np.repeat(np.arange(count), rotations)
+        self.angle = np.tile(np.arange(rotations) * (2 * np.pi / rotations), count)
         # The prior of a combination: its component's weight, every rotation alike.
-        self._log_prior = np.log(model.weight) - np.log(rotations)
+        self.log_prior = np.log(model.weight) - np.log(rotations)
         # Mean and basis of each component, coordinates first: (K, 3L, 1 + J).
         shape = np.concatenate([model.mean[:, None], model.basis], axis=1)
         shape = shape.transpose(0, 3, 2, 1).reshape(count, 3 * L, -1)
         self.shape = np.ascontiguousarray(shape)
-        self._tie = np.float32(max(search.TIE / self._nu.min(), search.LEAST_TIE))
-        self._tables = OrderedDict()
-        self._lock = threading.Lock()
+        self.tables = Tables(
+            self.projector, self.component, self.angle, self.log_prior[self.component]
+        )
 
-    # Tables ----------------------------------------------------------------------------------
-
-    def groups(self, views):
-        """Rows (n,) that share a Table, and the Table.
-
-        A camera for all poses gets a table of its own. Where each pose has its own camera, tables
-        are interpolated: they are used again for other elevations.
-        """
-        weight, elevation = views.weight.T, views.elevation
-        count = len(elevation)
-        shared = count and elevation.strides[0] == 0
-        if shared and (weight.strides[0] == 0 or (weight == weight[0]).all()):
-            yield np.arange(count), self._table(elevation[0], weight[0], True, count)
-            return
-        keys = np.concatenate([np.floor(elevation / ELEVATION_STEP)[:, None], weight], axis=1)
-        keys, group = np.unique(keys, axis=0, return_inverse=True)
-        order = np.argsort(group.ravel(), kind="stable")
-        ends = np.cumsum(np.bincount(group.ravel(), minlength=len(keys)))
-        for key, rows in zip(keys, np.split(order, ends)[: len(keys)], strict=True):
-            own = elevation[rows[0]]
-            alone = shared or len(rows) >= len(self._angle)
-            alone |= (float(own), key[1:].tobytes(), True, False) in self._tables
-            if alone and (elevation[rows] == own).all():
-                yield rows, self._table(own, key[1:], True, len(rows))
-            else:
-                yield rows, self._table(key[0] * ELEVATION_STEP, key[1:], False, len(rows))
-
-    def _table(self, elevation, weight, exact, count):
-        """The Table that starts at an elevation, for a weight (L,), made at its first use. exact:
-        for that elevation alone; count: of poses, which decides whether compressing it pays."""
-        compress = exact and count >= len(self._angle)
-        key = (float(elevation), weight.tobytes(), exact, compress)
-        with self._lock:
-            if key in self._tables:
-                self._tables.move_to_end(key)
-                return self._tables[key]
-        dimensions = weak.dimensions(weight)
-
-        def at(elevation, part):
-            """Forms, and what linear_maps returns, of a part of the combinations."""
-            component, angle = self._component[part], self._angle[part]
-            count = len(angle)
-            systems = self.projector.systems(
-                component, angle, np.full(count, elevation), np.broadcast_to(weight, (count, L))
-            )
-            forms = search.forms(systems, dimensions, self._log_prior[component])
-            return *forms, *linear_maps(systems)
-
-        def whole(elevation):
-            parts = [at(elevation, slice(i, i + BATCH)) for i in range(0, len(self._angle), BATCH)]
-            return [np.concatenate(a) for a in zip(*parts, strict=True)]
-
-        here = whole(elevation)
-        there = None if exact else whole(elevation + ELEVATION_STEP)[:3]
-        table = search.table(here[:3], there, dimensions, compress)
-        table = Table(table, float(elevation), *(here[3:] if exact else (None, None, None)))
-        with self._lock:
-            self._tables[key] = table
-            while len(self._tables) > max(1, TABLES // len(self._angle)):
-                self._tables.popitem(last=False)
-        return table
+    def tie(self, table: Table) -> np.float32:
+        """How close two log densities of the search by a Table may be and still be in the wrong
+        order."""
+        tie = np.float32(max(search.TIE / self.nu.min(), search.LEAST_TIE))
+        return tie if table.maps is not None else tie * INTERPOLATION
 
     # Search ----------------------------------------------------------------------------------
 
-    def _scores(self, views, rows, table, roll=None):
-        """Blocks of rows (n,) with their scores by a Table: (slice, (K R, n))."""
-        y = views.y if roll is None else weak.rolled(views.y, roll)
+    def _scores(
+        self,
+        images: weak.Observations,
+        rows: Int[np.ndarray, "n"],
+        table: Table,
+        roll: float | None = None,
+    ) -> Iterator[tuple[slice, Float[np.ndarray, "C m"]]]:
+        """Blocks of rows and their scores by a Table; roll: the images are turned by it first."""
+        y = images.y if roll is None else weak.rolled(images.y, roll)
         y = y.reshape(2 * L, -1).astype(np.float32)
         for i in range(0, len(rows), search.BLOCK):
             block = slice(i, i + search.BLOCK)
             part = None
-            if table.solution is None:
-                part = (views.elevation[rows[block]] - table.elevation) / ELEVATION_STEP
+            if table.maps is None:
+                part = (images.elevation[rows[block]] - table.elevation) / ELEVATION_STEP
                 part = part.astype(np.float32)
-            yield block, search.scores(table.search, np.take(y, rows[block], axis=1), part)
+            yield block, search.scores(table.forms, np.take(y, rows[block], axis=1), part)
 
-    def candidates(self, views, shares, refine=False, reach=None):
-        """The Pairs of what may be the best of each row; writes the components' shares (n, K) of
-        the probability. refine: the pairs are peaks to refine. reach: all within so many nats."""
-        found = []
-        for rows, table in self.groups(views):
-            tie = self._tie if table.solution is not None else self._tie * INTERPOLATION
-            within = tie if reach is None else np.float32(reach)
-            near = np.empty((len(self._angle), len(rows)), dtype=bool)
-            for block, score in self._scores(views, rows, table):
+    def near_best(
+        self, images: weak.Observations, refine: bool = False, reach: float | None = None
+    ) -> tuple[Candidates, Float[np.ndarray, "N K"]]:
+        """What may be the best of each pose, and each component's share of the probability.
+
+        refine: also the highest peaks, to be refined. reach: all within so many nats of the best,
+        instead of what the search cannot tell from it.
+        """
+        probability = np.empty((len(images.ok), self.model.components))
+        candidates = []
+        for rows, table in self.tables.groups(images):
+            within = self.tie(table) if reach is None else np.float32(reach)
+            near = np.empty((len(self.angle), len(rows)), dtype=bool)
+            for block, score in self._scores(images, rows, table):
                 best = score.max(axis=0)
                 np.greater_equal(score, best - within, out=near[:, block])
                 if refine:
                     near[:, block] |= search.peaks(score, self.model.components, PEAKS)
-                shares[rows[block]] = search.shares(score, best, self.model.components)
+                probability[rows[block]] = search.shares(score, best, self.model.components)
             # In C order: sorted by combination.
             combination, row = np.divmod(np.flatnonzero(near), len(rows))
-            found.append(self._solve(views, rows[row], combination, table))
-        if len(found) == 1:
-            return found[0]
-        pairs = Pairs(*(np.concatenate(a, axis=-1) for a in zip(*found, strict=True)))
-        return some(pairs, np.argsort(pairs.component, kind="stable"))
+            candidates.append(self._solve(images, rows[row], combination, table))
+        if len(candidates) == 1:
+            return candidates[0], probability
+        if not candidates:  # no images
+            none = np.empty(0, dtype=int)
+            return self._solve_each(images, none, none, none, np.empty(0)), probability
+        together = Candidates(*(np.concatenate(a, axis=-1) for a in zip(*candidates, strict=True)))
+        return together.take(np.argsort(together.component, kind="stable")), probability
 
-    def tilt(self, views):
-        """The most probable roll, elevation, and the yaw (3, n) of cameras that the Views take to
-        be level."""
-        best = np.full(len(views.ok), -np.inf)
+    def tilt(self, images: weak.Observations) -> Float[np.ndarray, "3 N"]:
+        """Roll, elevation and yaw, radians, of the most probable cameras for images whose
+        Observations take them to be level."""
+        best = np.full(len(images.ok), -np.inf)
         tilt = np.zeros((3, len(best)))
-        tilt[2] = views.yaw
+        tilt[2] = images.yaw
         for elevation in ELEVATIONS:
-            level = views._replace(elevation=np.broadcast_to(elevation, len(best)))
-            for rows, table in self.groups(level):
+            level = images._replace(
+                elevation=np.broadcast_to(elevation, len(best)), one_camera=True
+            )
+            for rows, table in self.tables.groups(level):
                 for roll in ROLLS:
-                    for block, score in self._scores(level, rows, table, -roll):
-                        block, score = rows[block], score.max(axis=0)
-                        better = block[score > best[block]]
-                        best[block] = np.maximum(best[block], score)
+                    for block, scores in self._scores(level, rows, table, -roll):
+                        row, score = rows[block], scores.max(axis=0)
+                        better = row[score > best[row]]
+                        best[row] = np.maximum(best[row], score)
                         tilt[:2, better] = [[roll], [elevation]]
         return tilt
 
-    def refined(self, views, pairs):
-        """The Pairs with the angles of the nearest maxima of the density: the parabola through
-        three angles around it gives the next one."""
+    def refined(self, images: weak.Observations, candidates: Candidates) -> Candidates:
+        """The Candidates moved to the nearest maxima of the density: the parabola through three
+        angles around each gives the next one."""
 
-        def at(angle):
-            solved = self._solve_each(views, pairs.row, pairs.component, angle)
-            return solved, self.seen(views, solved)[-1]
+        def at(
+            angle: Float[np.ndarray, "P"],
+        ) -> tuple[Candidates, Float[np.ndarray, "P"]]:
+            rotation = np.full(len(angle), REFINED)
+            solved = self._solve_each(images, candidates.row, candidates.component, rotation, angle)
+            return solved, self.project(images, solved).log_density
 
         step = 2 * np.pi / self.rotations
-        low, middle, high = pairs.angle - step, pairs.angle, pairs.angle + step
+        low, middle, high = candidates.angle - step, candidates.angle, candidates.angle + step
         (_, f_low), (best, f_middle), (_, f_high) = at(low), at(middle), at(high)
         for _ in range(REFINEMENTS):
             left, right = middle - low, high - middle
@@ -230,96 +198,96 @@ class Enumeration:
             low, f_low = np.where(to_low, end, low), np.where(to_low, f_end, f_low)
             high, f_high = np.where(to_low, high, end), np.where(to_low, f_high, f_end)
             middle, f_middle = middle + better * move, np.maximum(f_middle, f_tried)
-            best = Pairs(*(np.where(better, a, b) for a, b in zip(tried, best, strict=True)))
+            best = Candidates(*(np.where(better, a, b) for a, b in zip(tried, best, strict=True)))
         return best
 
     # Solution --------------------------------------------------------------------------------
 
-    def _solve(self, views, row, combination, table):
-        """The Pairs of rows (P,) and sorted combinations (P,)."""
-        component, angle = self._component[combination], self._angle[combination]
-        if table.solution is None:
-            return self._solve_each(views, row, component, angle)
-        y = np.take(views.y.reshape(2 * L, -1), row, axis=1)
+    def _solve(
+        self,
+        images: weak.Observations,
+        row: Int[np.ndarray, "P"],
+        combination: Int[np.ndarray, "P"],
+        table: Table,
+    ) -> Candidates:
+        """The Candidates of these rows and sorted combinations."""
+        component, angle = self.component[combination], self.angle[combination]
+        rotation = combination - component * self.rotations
+        if table.maps is None:
+            return self._solve_each(images, row, component, rotation, angle)
+        y = np.take(images.y.reshape(2 * L, -1), row, axis=1)
         solution = np.empty((1 + self.model.basis_size, len(row)))
         for i, part in runs(combination):
-            np.matmul(table.solution[i], y[:, part], out=solution[:, part])
-        y = y.reshape(2, L, -1)
-        return Pairs(row, component, angle, y, solution, table.log_det[combination])
+            np.matmul(table.maps.solution[i], y[:, part], out=solution[:, part])
+        log_det = table.maps.log_det[combination]
+        return Candidates(row, component, rotation, angle, y.reshape(2, L, -1), solution, log_det)
 
-    def _solve_each(self, views, row, component, angle):
-        """The Pairs of rows (P,), sorted components (P,) and any angles (P,)."""
-        y = np.take(views.y.reshape(2 * L, -1), row, axis=1)
+    def _solve_each(
+        self,
+        images: weak.Observations,
+        row: Int[np.ndarray, "P"],
+        component: Int[np.ndarray, "P"],
+        rotation: Int[np.ndarray, "P"],
+        angle: Float[np.ndarray, "P"],
+    ) -> Candidates:
+        """The Candidates of these rows, sorted components and any angles."""
+        y = np.take(images.y.reshape(2 * L, -1), row, axis=1)
         solution, log_det = np.empty((1 + self.model.basis_size, len(row))), np.empty(len(row))
-        for i in range(0, len(row), BATCH):
-            batch = slice(i, i + BATCH)
+        for i in range(0, len(row), weak.BATCH):
+            batch = slice(i, i + weak.BATCH)
             systems = self.projector.systems(
                 component[batch],
                 angle[batch],
-                views.elevation[row[batch]],
-                views.weight[:, row[batch]].T,
+                images.elevation[row[batch]],
+                images.weight[:, row[batch]].T,
             )
             scale, scaled = weak.solve(systems, y[:, batch].T)
             solution[0, batch], solution[1:, batch] = scale, scaled.T
             log_det[batch] = systems.log_det
-        return Pairs(row, component, angle, y.reshape(2, L, -1), solution, log_det)
+        return Candidates(row, component, rotation, angle, y.reshape(2, L, -1), solution, log_det)
 
-    def seen(self, views, pairs):
-        """What the camera sees, times s: x, height and z (L, P) of the turned shapes, their
-        projection (2, L, P), and the log density (P,) of the centred weighted points of unit
-        norm."""
-        shape = np.empty((3 * L, len(pairs.row)))
-        ends = np.searchsorted(pairs.component, np.arange(self.model.components + 1)).tolist()
-        for k, start in enumerate(ends[:-1]):
-            part = slice(start, ends[k + 1])
-            np.matmul(self.shape[k], pairs.solution[:, part], out=shape[:, part])
+    def project(self, images: weak.Observations, candidates: Candidates) -> Projected:
+        """What the camera sees of the Candidates' shapes, and how probable they are."""
+        component = candidates.component
+        shape = np.empty((3 * L, len(component)))
+        for k, part in runs(component):
+            np.matmul(self.shape[k], candidates.solution[:, part], out=shape[:, part])
         x, height, z = shape.reshape(3, L, -1)
-        cos, sin = np.cos(pairs.angle), np.sin(pairs.angle)
+        cos, sin = np.cos(candidates.angle), np.sin(candidates.angle)
         x, z = cos * x + sin * z, cos * z - sin * x
-        elevation = views.elevation[pairs.row]
+        elevation = images.elevation[candidates.row]
         flat = np.empty((2, *x.shape))
         flat[0] = x
         np.subtract(np.sin(elevation) * z, np.cos(elevation) * height, out=flat[1])
         # The least squares' minimum is y^T (y - prediction); y has unit norm and is centred.
-        fit = (flat * pairs.y * np.take(views.weight, pairs.row, axis=1)).sum(axis=(0, 1))
-        density = self._log_prior[pairs.component] + weak.log_density(
+        weight = np.take(images.weight, candidates.row, axis=1)
+        fit = (flat * candidates.y * weight).sum(axis=(0, 1))
+        log_density = self.log_prior[component] + weak.log_density(
             1 - fit,
-            pairs.solution[0],
-            self._nu[pairs.component],
-            pairs.log_det,
-            views.dimensions[pairs.row],
+            candidates.solution[0],
+            self.nu[component],
+            candidates.log_det,
+            images.dimensions[candidates.row],
         )
-        return x, height, z, flat, density
+        return Projected(x, height, z, flat, log_density)
 
-    def best(self, views, pairs):
-        """One of the Pairs for each row: the most probable."""
-        many = np.bincount(pairs.row)[pairs.row] > 1
+    def best(self, images: weak.Observations, candidates: Candidates) -> Candidates:
+        """One of the Candidates for each row: the most probable."""
+        many: Bool[np.ndarray, P] = np.bincount(candidates.row)[candidates.row] > 1
         if not many.any():
-            return pairs
+            return candidates
         tied = np.flatnonzero(many)
-        density = self.seen(views, some(pairs, tied))[-1]
-        order = np.lexsort((-density, pairs.row[tied]))
-        first = np.diff(pairs.row[tied][order], prepend=-1) > 0
+        density = self.project(images, candidates.take(tied)).log_density
+        order = np.lexsort((-density, candidates.row[tied]))
+        first = np.diff(candidates.row[tied][order], prepend=-1) > 0
         keep = ~many
         keep[tied[order[first]]] = True
-        return some(pairs, np.flatnonzero(keep))
+        return candidates.take(np.flatnonzero(keep))
 
 
-def linear_maps(systems):
-    """Of Systems: y -> (s, a') (M, 1 + J, 2L); H^-1 G^T m (M, J); log_det (M,)."""
-    by_m = weak.apply(systems.solve, systems.m)
-    by_scale = systems.g / systems.mqm[:, None]
-    scaled = systems.solve - by_m[..., None] * by_scale[:, None]
-    return np.concatenate([by_scale[:, None], scaled], axis=1), by_m, systems.log_det
-
-
-def runs(numbers):
-    """The different ones among sorted numbers (n,), each with the slice where it stands."""
-    starts = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()
-    for start, end in zip(starts, [*starts[1:], len(numbers)], strict=True):
-        yield numbers[start], slice(start, end)
-
-
-def some(pairs, which):
-    """Those of the Pairs."""
-    return Pairs(*(a[..., which] for a in pairs))
+def runs(numbers: Int[np.ndarray, "n"]) -> Iterator[tuple[int, slice]]:
+    """The different ones among sorted numbers, each with the slice where it stands."""
+    if len(numbers):
+        starts = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist()]
+        for start, end in zip(starts, [*starts[1:], len(numbers)], strict=True):
+            yield int(numbers[start]), slice(start, end)

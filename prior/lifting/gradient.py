@@ -1,63 +1,80 @@
-"""Gradients of lifted poses with respect to the points (the paper's supplement, and exact).
+"""Gradients of lifted poses with respect to the landmarks (the paper's supplement, and exact).
 
-With rotation and component held, (s, a') is linear in the points, so the way back is the transpose
-of the way there. The supplement holds s as well.
+With rotation and component held, (s, a') is linear in the landmarks, so the way back is the
+transpose of the way there: the linear maps of the tables, or of systems of the poses' own. The
+supplement holds s as well. reference.py has no gradients; the tests take finite differences.
 """
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from prior.lifting import weak_perspective as weak
-from prior.lifting.candidates import BATCH, linear_maps, runs
+from prior.lifting.candidates import REFINED, CandidateSearch, runs
+from prior.lifting.lifted import Lifted
 from prior.skeleton import L
 
 
-def to_points(enumeration, views, lifted, projection, pose, held):
-    """Gradients (N, L, 2) with respect to the points of a function's gradients with respect to
-    projection (N, L, 2) and pose (N, L, 3), either of them None.
-
-    views, lifted: the points' Views, and Lifted by the Enumeration; held: s is.
-    """
-    angle = lifted.yaw + views.yaw
+def to_points(
+    search: CandidateSearch,
+    lifted: Lifted,
+    projection: Float[np.ndarray, "N L 2"] | None,
+    pose: Float[np.ndarray, "N L 3"] | None,
+    held: bool,
+) -> Float[np.ndarray, "N L 2"]:
+    """Gradients with respect to the points, of a function's gradients with respect to projection
+    and pose. search: the one that lifted; held: the scale is."""
+    images = weak.observe(lifted.inputs)
+    angle = lifted.yaw + images.yaw
     grads = np.empty((2 * L, len(angle)))
-    for rows, table in enumeration.groups(views):
-        turns = angle[rows] * (enumeration.rotations / (2 * np.pi))
-        turn = np.round(turns).astype(int)
-        if not np.allclose(turns, turn, rtol=0, atol=1e-9):
-            table = None  # refined angles are not in it
-        combination = lifted.component[rows] * enumeration.rotations + turn % enumeration.rotations
-        order = np.argsort(combination, kind="stable")
+    for rows, table in search.tables.groups(images):
+        rotation = lifted.rotation[rows]
+        maps = None if (rotation == REFINED).any() else table.maps
+        combination = lifted.component[rows] * search.rotations + rotation
+        order = np.argsort(lifted.component[rows] if maps is None else combination, kind="stable")
         row = rows[order]
-        inner = _to_solution(enumeration, views, lifted, row, projection, pose)
-        if table is not None and table.solution is not None:
-            back = _by_table(table, combination[order], inner, held)
+        inner = _to_solution(search, images, lifted, row, projection, pose)
+        if maps is not None:
+            grads[:, row] = _by_table(maps, combination[order], inner, held)
         else:
-            where = lifted.component[row], angle[row], views.elevation[row], views.weight[:, row].T
-            back = _by_systems(enumeration.projector, where, inner, held)
-        grads[:, row] = back
-    grads = views.weight * grads.reshape(2, L, -1)
+            where = (
+                lifted.component[row],
+                angle[row],
+                images.elevation[row],
+                images.weight[:, row].T,
+            )
+            grads[:, row] = _by_systems(search.projector, where, inner, held)
+    grads = images.weight * grads.reshape(2, L, -1)
     total = 0
     if projection is not None:
-        total = weak.rolled(projection.T, -views.roll).sum(axis=1)
-    # Centring: the points' weighted mean is taken off, and given back to the projection.
-    grads += weak.share(views.weight) * (total - grads.sum(axis=1))[:, None]
-    return np.where(lifted.ok, weak.rolled(grads, views.roll), 0).transpose(2, 1, 0)
+        total = weak.rolled(projection.T, -images.roll).sum(axis=1)
+    # Centring: the landmarks' weighted mean is subtracted, and given back to the projection.
+    grads += weak.share(images.weight) * (total - grads.sum(axis=1))[:, None]
+    return np.where(lifted.ok, weak.rolled(grads, images.roll), 0).transpose(2, 1, 0)
 
 
-def _to_solution(enumeration, views, lifted, row, projection, pose):
-    """Gradients with respect to (s, a') (1 + J, P) of rows (P,), sorted by component."""
-    shapes, component = enumeration.shape, lifted.component[row]
+def _to_solution(
+    search: CandidateSearch,
+    images: weak.Observations,
+    lifted: Lifted,
+    row: Int[np.ndarray, "P"],
+    projection: Float[np.ndarray, "N L 2"] | None,
+    pose: Float[np.ndarray, "N L 3"] | None,
+) -> Float[np.ndarray, "S P"]:
+    """Gradients with respect to (s, a') of rows that are sorted by component."""
+    shapes, component = search.shape, lifted.component[row]
     yaw, scale = lifted.yaw[row], np.where(lifted.ok, lifted.scale, 1)[row]
     parts = list(runs(component))
     inner = np.zeros((shapes.shape[2], len(row)))
     if projection is not None:
-        flat = weak.rolled(projection[row].T, -views.roll[row])
-        flat -= weak.share(views.weight[:, row]) * flat.sum(axis=1, keepdims=True)
-        up, away = -np.cos(views.elevation[row]), np.sin(views.elevation[row])
-        shape = _turned_back(flat[0], up * flat[1], away * flat[1], yaw + views.yaw[row])
+        flat = weak.rolled(projection[row].T, -images.roll[row])
+        flat -= weak.share(images.weight[:, row]) * flat.sum(axis=1, keepdims=True)
+        up, away = -np.cos(images.elevation[row]), np.sin(images.elevation[row])
+        shape = _turned_back(flat[0], up * flat[1], away * flat[1], yaw + images.yaw[row])
         for k, part in parts:
             np.matmul(shapes[k].T, shape[:, part], out=inner[:, part])
     if pose is not None:
-        shape = _turned_back(*(pose[row].T * enumeration.model.scale_mm), yaw)
+        x, y, z = pose[row].T * search.model.scale_mm
+        shape = _turned_back(x, y, z, yaw)
         for k, part in parts:
             by_a = shapes[k][:, 1:].T @ shape[:, part] / scale[part]
             inner[1:, part] += by_a
@@ -65,29 +82,45 @@ def _to_solution(enumeration, views, lifted, row, projection, pose):
     return inner
 
 
-def _turned_back(x, y, z, angle):
-    """Coordinates (L, P) turned by -angle (P,) about the vertical: (3L, P)."""
+def _turned_back(
+    x: Float[np.ndarray, "L P"],
+    y: Float[np.ndarray, "L P"],
+    z: Float[np.ndarray, "L P"],
+    angle: Float[np.ndarray, "P"],
+) -> Float[np.ndarray, "3L P"]:
+    """Coordinates turned by -angle about the vertical."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.concatenate([cos * x - sin * z, y, sin * x + cos * z])
 
 
-def _by_table(table, combination, inner, held):
-    """Gradients with respect to y (2L, P) from those with respect to (s, a'), which change."""
+def _by_table(
+    maps: weak.LinearMaps,
+    combination: Int[np.ndarray, "P"],
+    inner: Float[np.ndarray, "S P"],
+    held: bool,
+) -> Float[np.ndarray, "D P"]:
+    """Gradients with respect to y from those with respect to (s, a'), for sorted combinations."""
     result = np.empty((2 * L, len(combination)))
     for i, part in runs(combination):
+        own = inner[:, part]
         if held:
-            inner[0, part] = table.by_m[i] @ inner[1:, part]
-        np.matmul(table.solution[i].T, inner[:, part], out=result[:, part])
+            own = np.concatenate([maps.by_scale[i, None] @ own[1:], own[1:]])
+        np.matmul(maps.solution[i].T, own, out=result[:, part])
     return result
 
 
-def _by_systems(projector, where, inner, held):
-    """The same for combinations of any angle, elevation and weight."""
+def _by_systems(
+    projector: weak.Projector,
+    where: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    inner: Float[np.ndarray, "S P"],
+    held: bool,
+) -> Float[np.ndarray, "D P"]:
+    """The same for combinations of any component, angle, elevation and weight."""
     result = np.empty((2 * L, inner.shape[1]))
-    for i in range(0, inner.shape[1], BATCH):
-        batch = slice(i, i + BATCH)
-        solution, by_m, _ = linear_maps(projector.systems(*(a[batch] for a in where)))
+    for i in range(0, inner.shape[1], weak.BATCH):
+        batch = slice(i, i + weak.BATCH)
+        maps, own = weak.linear_maps(projector.systems(*(a[batch] for a in where))), inner[:, batch]
         if held:
-            inner[0, batch] = np.einsum("pj,jp->p", by_m, inner[1:, batch])
-        result[:, batch] = np.einsum("pji,jp->ip", solution, inner[:, batch])
+            own = np.concatenate([np.einsum("pj,jp->p", maps.by_scale, own[1:])[None], own[1:]])
+        result[:, batch] = np.einsum("pji,jp->ip", maps.solution, own)
     return result

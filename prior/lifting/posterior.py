@@ -1,107 +1,189 @@
-"""What is known about a lifted pose: second moments of the truth about it.
+"""How far the truth may be from a lifted pose: second moments of their difference.
 
 A pose x of component k is N(mu, C), with C = e diag(std^2) e^T + noise_std^2 off the basis e, and
-the points at the scale of the body are P x + detector's noise, P the weighted, centred projection.
-The lifted pose is mu + K (points - mu's), K its derivative by the points at that scale (the exact
-one, with the estimated scale), so that
+the landmarks at the scale of the body are P x + the detector's noise, P the weighted, centred
+projection. The lifted pose is mu + K (landmarks - mu's), K its derivative with respect to the
+landmarks at that scale (the exact one, with the estimated scale), so that
 
     truth - pose = (I - K P) (x - mu) - K noise.
 
-This is given (component, rotation); `spread` adds the law of total variance over these.
+That holds for the component and rotation of the pose. The spread over the others is added by the
+law of total variance. reference.py has none of this; the tests draw poses from the model.
+
+Shapes: N poses, P candidates, L landmarks, D = 2L, V = 3L, J the basis.
 """
 
-import numpy as np
+from collections.abc import Callable
+from typing import NamedTuple
 
-from prior.camera import level_camera, vertical_rotation
+import numpy as np
+from jaxtyping import Float, Int
+
+from prior.camera import level_camera, turned, vertical_rotation
 from prior.lifting import weak_perspective as weak
+from prior.lifting.candidates import CandidateSearch
+from prior.lifting.lifted import Lifted
 from prior.skeleton import L
 
-# Takes the mean landmark off: where the person stands is not part of a pose.
+# Combinations that are less probable than the best by more than this many nats do not count: less
+# than a thousandth.
+REACH = 7.0
+
+# Subtracts the mean landmark: where the person stands is not part of a pose.
 _CENTRE = np.kron(np.eye(L) - 1 / L, np.eye(3))
 
 
-def _estimate(enumeration, views, lifted):
-    """Of each pose: the Systems of its component and rotation; solve (N, J, 2L), points to
-    coefficients, the estimate's derivative; view (N, 2, 3) and taken (N, L, L), which make the
-    projection P = view x taken of points at scale 1."""
-    k, angle, weight = lifted.component, lifted.yaw + views.yaw, views.weight.T
-    systems = enumeration.projector.systems(k, angle, views.elevation, weight)
-    view = (level_camera(views.elevation) @ vertical_rotation(angle))[:, :2]
-    taken = weight[:, :, None] * (np.eye(L) - weak.share(views.weight).T[:, None])
+def moments(search: CandidateSearch, lifted: Lifted, spread: bool) -> Float[np.ndarray, "N V V"]:
+    """Second moments of (truth - pose), mm^2, by the search that lifted; NaN for poses that are
+    not ok. spread: with the other components and rotations that are probable."""
+
+    def of(images: weak.Observations, part: Lifted) -> Float[np.ndarray, "n V V"]:
+        result = conditional_moments(search, images, part)
+        return result + spread_moments(_offsets(search, images, part)) if spread else result
+
+    return _in_batches(of, lifted, (3 * L, 3 * L))
+
+
+def variance(search: CandidateSearch, lifted: Lifted, spread: bool) -> Float[np.ndarray, "N L"]:
+    """Mean squared distance of each landmark, mm^2: what `moments` says of it."""
+
+    def of(images: weak.Observations, part: Lifted) -> Float[np.ndarray, "n L"]:
+        result = conditional_variance(search, images, part)
+        return result + spread_variance(_offsets(search, images, part)) if spread else result
+
+    return _in_batches(of, lifted, (L,))
+
+
+def deviation(moments: Float[np.ndarray, "N V V"]) -> Float[np.ndarray, "N L"]:
+    """Standard deviation of each landmark, mm, of second moments: the root of the mean squared
+    distance in 3D."""
+    return np.sqrt(np.diagonal(moments, axis1=1, axis2=2).reshape(-1, L, 3).sum(axis=2))
+
+
+def _in_batches(
+    of: Callable[[weak.Observations, Lifted], np.ndarray], lifted: Lifted, shape: tuple[int, ...]
+) -> np.ndarray:
+    """A function of Observations and the Lifted of them, which are ok, for all poses: (N, *shape),
+    NaN for the others."""
+    result = np.full((len(lifted), *shape), np.nan)
+    ok = np.flatnonzero(lifted.ok)
+    for i in range(0, len(ok), weak.BATCH):
+        rows = ok[i : i + weak.BATCH]
+        part = lifted.take(rows)
+        result[rows] = of(weak.observe(part.inputs), part)
+    return result
+
+
+class Estimate(NamedTuple):
+    """How poses depend on the landmarks at scale 1. by_point: the derivative of the coefficients;
+    view and centring: the projection is view times centring."""
+
+    systems: weak.Systems
+    by_point: Float[np.ndarray, "N J D"]
+    view: Float[np.ndarray, "N 2 3"]
+    centring: Float[np.ndarray, "N L L"]
+
+
+def _estimate(search: CandidateSearch, images: weak.Observations, lifted: Lifted) -> Estimate:
+    """The Estimate of each pose's component and rotation."""
+    component, angle, weight = lifted.component, lifted.yaw + images.yaw, images.weight.T
+    systems = search.projector.systems(component, angle, images.elevation, weight)
+    view = (level_camera(images.elevation) @ vertical_rotation(angle))[:, :2]
+    centring = weight[:, :, None] * (np.eye(L) - weak.share(images.weight).T[:, None])
     # Less what a change of the estimated scale does to the coefficients.
-    seen = systems.m + weak.apply(systems.G, lifted.coefficients)
-    by_scale = weak.apply(systems.solve, seen)[..., None] * systems.g[:, None]
-    return systems, systems.solve - by_scale / systems.mqm[:, None, None], view, taken
+    prediction = systems.m + weak.apply(systems.G, lifted.coefficients)
+    by_scale = weak.apply(systems.solve, prediction)[..., None] * systems.g[:, None]
+    by_point = systems.solve - by_scale / systems.mqm[:, None, None]
+    return Estimate(systems, by_point, view, centring)
 
 
-def given(enumeration, views, lifted):
-    """Second moments (N, 3L, 3L), mm^2, given each pose's (component, rotation), by the
-    Enumeration that found the Lifted in the Views; all of them ok."""
-    model, k = enumeration.model, lifted.component
-    _, solve, view, taken = _estimate(enumeration, views, lifted)
+def conditional_moments(
+    search: CandidateSearch, images: weak.Observations, lifted: Lifted
+) -> Float[np.ndarray, "N V V"]:
+    """Second moments, mm^2, if component and rotation are those of the poses, all of them ok."""
+    model, k = search.model, lifted.component
+    _, by_point, view, centring = _estimate(search, images, lifted)
     basis = model.basis.reshape(model.components, -1, 3 * L)
     outside = np.stack([_CENTRE - e.T @ e for e in basis])
     prior = np.stack([(e.T * std**2) @ e for e, std in zip(basis, model.std, strict=True)])
     prior += model.noise_std[:, None, None] ** 2 * outside
-    project = np.einsum("ncd,nlm->nclmd", view, taken).reshape(len(k), 2 * L, 3 * L)
-    gain = basis[k].swapaxes(1, 2) @ solve
+    project = np.einsum("ncd,nlm->nclmd", view, centring).reshape(len(k), 2 * L, 3 * L)
+    gain = basis[k].swapaxes(1, 2) @ by_point
     rest = _CENTRE - gain @ project
-    moments = rest @ prior[k] @ rest.swapaxes(1, 2)
-    moments += enumeration.noise**2 * gain @ gain.swapaxes(1, 2)
+    result = rest @ prior[k] @ rest.swapaxes(1, 2)
+    result += search.noise**2 * gain @ gain.swapaxes(1, 2)
     turn = np.kron(np.eye(L), vertical_rotation(lifted.yaw))
-    return model.scale_mm**2 * turn @ moments @ turn.swapaxes(1, 2)
+    return model.scale_mm**2 * turn @ result @ turn.swapaxes(1, 2)
 
 
-def variance(enumeration, views, lifted):
-    """Mean squared distance (N, L) of each landmark, mm^2: sums of three of the diagonal of
-    `given`, without the rest of it."""
-    model, k = enumeration.model, lifted.component
-    systems, solve, view, taken = _estimate(enumeration, views, lifted)
+def conditional_variance(
+    search: CandidateSearch, images: weak.Observations, lifted: Lifted
+) -> Float[np.ndarray, "N L"]:
+    """Mean squared distance of each landmark, mm^2: sums of three of the diagonal of
+    `conditional_moments`, without the rest of it."""
+    model, k = search.model, lifted.component
+    systems, by_point, view, centring = _estimate(search, images, lifted)
     basis = model.basis.reshape(model.components, -1, 3 * L)[k].swapaxes(1, 2)
-    gain, noise = basis @ solve, model.noise_std[k] ** 2
-    # C = noise centre + e (std^2 - noise) e^T, and P P^T = taken taken^T for x and for y.
+    gain, noise = basis @ by_point, model.noise_std[k] ** 2
+    # C = noise centre + e (std^2 - noise) e^T, and P P^T = centring centring^T for x and for y.
     on_basis = basis - gain @ systems.G
     total = np.square(on_basis) @ (model.std[k] ** 2 - noise[:, None])[..., None]
-    weight = noise[:, None, None] * taken @ taken.swapaxes(1, 2)
-    weight[:, np.arange(L), np.arange(L)] += enumeration.noise**2
+    weight = noise[:, None, None] * centring @ centring.swapaxes(1, 2)
+    weight[:, np.arange(L), np.arange(L)] += search.noise**2
     each = gain.reshape(len(k), -1, L)
     total = total.reshape(len(k), L, 3).sum(axis=2)
     total += ((each @ weight) * each).reshape(len(k), L, -1).sum(axis=2)
-    # (m, d, c, l): what point (c, l) does to coordinate d of landmark m, and that to the point.
+    # (m, d, c, l): what image coordinate (c, l) does to coordinate d of landmark m, and that to
+    # the image coordinate.
     gain = gain.reshape(len(k), L, 3, 2, L)
     back = np.einsum("nmdcl,ncd->nml", gain, view)
-    both = (back * taken.swapaxes(1, 2)).sum(axis=2)
+    both = (back * centring.swapaxes(1, 2)).sum(axis=2)
     total += noise[:, None] * (3 * (1 - 1 / L) - 2 * both)
     return model.scale_mm**2 * total
 
 
-def spread(row, off, density):
-    """Second moments (N, 3L, 3L) of candidates off (P, 3L) the poses of rows (P,), which have
-    one at least each, weighted by their log density (P,)."""
-    off, weight, start = _weighted(row, off, density)
-    off *= np.sqrt(weight)[:, None]
-    return np.stack([a.T @ a for a in np.split(off, start[1:])])
+class Offsets(NamedTuple):
+    """What other combinations say of n poses, pose by pose: offset from it, mm; weight, of sum 1
+    for each pose; start: where each pose starts."""
+
+    offset: Float[np.ndarray, "P V"]
+    weight: Float[np.ndarray, "P"]
+    start: Int[np.ndarray, "n"]
 
 
-def spread_variance(row, off, density):
-    """Mean squared distance (N, L): as `spread`, for each landmark."""
-    off, weight, start = _weighted(row, off, density)
-    squared = np.square(off).reshape(len(off), L, 3).sum(axis=2)
-    return np.add.reduceat(weight[:, None] * squared, start)
+def _offsets(search: CandidateSearch, images: weak.Observations, lifted: Lifted) -> Offsets:
+    """The Offsets of all combinations within REACH; each pose has one at least."""
+    candidates, _ = search.near_best(images, reach=REACH)
+    projected = search.project(images, candidates)
+    shape = np.stack([projected.x, projected.height, projected.z], axis=-1).swapaxes(0, 1)
+    shape /= candidates.solution[0][:, None, None]
+    pose = turned(search.model.scale_mm * shape, -images.yaw[candidates.row])
+    offset = (pose - lifted.pose[candidates.row]).reshape(-1, 3 * L)
+    return weighted(candidates.row, offset, projected.log_density)
 
 
-def _weighted(row, off, density):
-    """The candidates by row, their weights, of sum 1 in each row, and where each row starts."""
+def weighted(
+    row: Int[np.ndarray, "P"],
+    offset: Float[np.ndarray, "P V"],
+    log_density: Float[np.ndarray, "P"],
+) -> Offsets:
+    """The Offsets of rows in any order, by their log densities."""
     order = np.argsort(row, kind="stable")
-    off, density = off[order], density[order]
+    offset, log_density = offset[order], log_density[order]
     start = np.flatnonzero(np.diff(row[order], prepend=-1))
     count = np.diff(np.append(start, len(row)))
-    weight = np.exp(density - np.repeat(np.maximum.reduceat(density, start), count))
+    weight = np.exp(log_density - np.repeat(np.maximum.reduceat(log_density, start), count))
     weight /= np.repeat(np.add.reduceat(weight, start), count)
-    return off, weight, start
+    return Offsets(offset, weight, start)
 
 
-def deviation(moments):
-    """Standard deviation (N, L) of each landmark, mm: the root of the mean squared distance in
-    3D, of second moments (N, 3L, 3L)."""
-    return np.sqrt(np.diagonal(moments, axis1=1, axis2=2).reshape(-1, L, 3).sum(axis=2))
+def spread_moments(offsets: Offsets) -> Float[np.ndarray, "n V V"]:
+    """Second moments, mm^2, of the Offsets of each row."""
+    scaled = offsets.offset * np.sqrt(offsets.weight)[:, None]
+    return np.stack([a.T @ a for a in np.split(scaled, offsets.start[1:])])
+
+
+def spread_variance(offsets: Offsets) -> Float[np.ndarray, "n L"]:
+    """Mean squared distance of each landmark, mm^2: as `spread_moments` has it."""
+    squared = np.square(offsets.offset).reshape(len(offsets.offset), L, 3).sum(axis=2)
+    return np.add.reduceat(offsets.weight[:, None] * squared, offsets.start)

@@ -1,15 +1,19 @@
-"""The search over rotations and components: log densities of many poses at once, in float32.
+"""The search over rotations and components: scores of many poses at once, in float32.
 
-What the log density of y needs is y^T Q y, a linear form in the products y_i y_j, and g^T y
-(weak_perspective.Systems), for each of the K R combinations of component and rotation. Q changes
-smoothly with the rotation, so the forms of all combinations are nearly of low rank (about 30 for
-80 rotations of one component): two thin matrix products take the place of a large one.
+What this does to reference.py: its log density needs y^T Q y, a linear form in the products
+y_i y_j, and the scale g^T y / mqm (weak_perspective.Systems), for each of the K R combinations of
+component and rotation. All of Q, g and mqm is precomputed; Q changes smoothly with the rotation, so
+the forms of all combinations are nearly of low rank (about 30 for 80 rotations of one component):
+two thin matrix products take the place of a large one. All this is float32. It only rules out: the
+combinations that it cannot tell from the best are decided in float64 (candidates.py).
 """
 
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float
 
+from prior.lifting.weak_perspective import Systems
 from prior.skeleton import L
 
 # Singular values of the forms below this share of the largest are left out: the size of float32's
@@ -32,58 +36,70 @@ TINY = np.float32(1e-12)
 _I, _J = np.triu_indices(2 * L)
 
 
-class Table(NamedTuple):
-    """The forms of C combinations of component and rotation, at one elevation and weight.
+class ExactForms(NamedTuple):
+    """What Forms are made of, in float64, for C combinations: y_i y_j -> -y^T Q y / (2 nu);
+    y -> the scale s; and a constant."""
+
+    quadratic: Float[np.ndarray, "C products"]
+    linear: Float[np.ndarray, "C D"]
+    constant: Float[np.ndarray, "C"]
+
+
+class Forms(NamedTuple):
+    """The forms of C combinations of component and rotation at one elevation and weight, float32.
 
     left (r, L (2L + 1)) and right (P C, r): products y_i y_j -> -y^T Q y / (2 nu), or right alone
-    if left is None; linear (P C, 2L): y -> the scale s; constant (P C, 1); all float32. The log
-    density is constant + quadratic / s^2 - dimensions log s. P is 1, or 2: the forms at one
-    elevation, and their change to the next.
+    if left is None; linear (P C, 2L): y -> the scale s; constant (P C, 1). The log density is
+    constant + quadratic / s^2 - dimensions log s. P is 1, or 2: the forms at one elevation, and
+    their change to the next.
     """
 
-    left: np.ndarray | None
-    right: np.ndarray
-    linear: np.ndarray
-    constant: np.ndarray
+    left: Float[np.ndarray, "r products"] | None
+    right: Float[np.ndarray, "PC r"]
+    linear: Float[np.ndarray, "PC D"]
+    constant: Float[np.ndarray, "PC 1"]
     dimensions: int
 
 
-def forms(systems, dimensions, log_prior):
-    """What a Table is made of, in float64: quadratic (C, L (2L + 1)), linear (C, 2L) and constant
-    (C,) of Systems of C combinations whose log priors are (C,)."""
+def exact_forms(systems: Systems, dimensions: int, log_prior: Float[np.ndarray, "C"]) -> ExactForms:
+    """The ExactForms of Systems of C combinations with these log priors."""
     Q = np.eye(2 * L) - systems.G @ systems.solve
     quadratic = np.where(_I == _J, -0.5, -1) * Q[:, _I, _J] / systems.nu[:, None]
     constant = systems.mqm / systems.nu - systems.log_det - dimensions * np.log(2 * np.pi)
-    return quadratic, systems.g / systems.mqm[:, None], 0.5 * constant + log_prior
+    return ExactForms(quadratic, systems.g / systems.mqm[:, None], 0.5 * constant + log_prior)
 
 
-def table(here, there, dimensions, compress):
-    """The Table of the forms `here` and, unless it is None, of their change to `there`. compress:
-    find their low rank, which costs as much as the search of thousands of poses."""
-    left = None
+def pack(here: ExactForms, there: ExactForms | None, dimensions: int, compress: bool) -> Forms:
+    """The Forms of ExactForms and, unless it is None, of their change to those at the next
+    elevation. compress: find their low rank, which costs as much as the search of thousands of
+    poses."""
     if there is not None:
-        here = (np.concatenate([a, b - a]) for a, b in zip(here, there, strict=True))
-    right, linear, constant = here
+        here = ExactForms(*(np.concatenate([a, b - a]) for a, b in zip(here, there, strict=True)))
+    left, right = None, here.quadratic
     if compress:
         u, values, v = np.linalg.svd(right, full_matrices=False)
         rank = np.count_nonzero(values > RANK_TOLERANCE * values[0])
         left, right = np.ascontiguousarray(v[:rank], np.float32), u[:, :rank] * values[:rank]
-    arrays = (np.ascontiguousarray(a, np.float32) for a in (right, linear, constant[:, None]))
-    return Table(left, *arrays, dimensions)
+    right, linear, constant = (
+        np.ascontiguousarray(a, np.float32) for a in (right, here.linear, here.constant[:, None])
+    )
+    return Forms(left, right, linear, constant, dimensions)
 
 
-def scores(table, y, part=None):
-    """Log densities (C, n), mixture weights included, of y (2L, n) float32 of unit norm.
+def scores(
+    forms: Forms, y: Float[np.ndarray, "D n"], part: Float[np.ndarray, "n"] | None = None
+) -> Float[np.ndarray, "C n"]:
+    """Log densities, the prior of each combination included, of landmarks y, float32, of unit norm.
 
-    part (n,) float32: how far each is from the table's first elevation to its second; None for a
-    table of one.
+    part: how far each is from the forms' first elevation to their second, float32; None for forms
+    of one.
     """
     products = np.take(y, _I, axis=0, mode="clip")
     products *= np.take(y, _J, axis=0, mode="clip")
-    if table.left is not None:
-        products = table.left @ products
-    score = table.right @ products
-    scale, constant = table.linear @ y, table.constant
+    if forms.left is not None:
+        products = forms.left @ products
+    score = forms.right @ products
+    scale, constant = forms.linear @ y, forms.constant
     if part is not None:
         score, scale, constant = (
             a[: len(a) // 2] + part * a[len(a) // 2 :] for a in (score, scale, constant)
@@ -92,24 +108,27 @@ def scores(table, y, part=None):
     score /= scale
     score /= scale
     logs = np.log(scale, out=scale)
-    logs *= np.float32(table.dimensions)
+    logs *= np.float32(forms.dimensions)
     score -= logs
     score += constant
     return score
 
 
-def shares(score, best, components):
-    """Each component's share (n, K) of the density that scores (C, n) stand for, all rotations
-    together; best (n,) is the highest of each. The scores are overwritten."""
+def shares(
+    score: Float[np.ndarray, "C n"], best: Float[np.ndarray, "n"], components: int
+) -> Float[np.ndarray, "n K"]:
+    """Each component's share of the density that the scores stand for, all rotations together;
+    best: the highest score of each pose."""
     if components == 1:
         return np.ones((len(best), 1))
-    score -= best
-    likely = np.exp(score, out=score).reshape(components, -1, len(best)).sum(axis=1).T
+    likely = score - best
+    np.exp(likely, out=likely)
+    likely = likely.reshape(components, -1, len(best)).sum(axis=1).T
     return likely / likely.sum(axis=1, keepdims=True)
 
 
-def peaks(score, components, count):
-    """Where scores (C, n) have the `count` highest of their maxima over the rotations: (C, n)."""
+def peaks(score: Float[np.ndarray, "C n"], components: int, count: int) -> Bool[np.ndarray, "C n"]:
+    """Where the scores have the `count` highest of their maxima over the rotations."""
     turns = score.reshape(components, -1, score.shape[1])
     peak = (turns >= np.roll(turns, 1, axis=1)) & (turns > np.roll(turns, -1, axis=1))
     peak = peak.reshape(score.shape)

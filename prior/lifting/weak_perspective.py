@@ -1,112 +1,159 @@
-"""Weak perspective: image points as the lifting wants them, and its least-squares systems.
+"""Weak perspective: landmarks made ready for the lifting, and its least-squares systems.
 
-The camera's roll only turns the image and its yaw only adds to the person's, so systems depend on
-the camera's elevation alone.
+What this does to reference.py: the camera's roll is undone in the image, and its yaw is added to
+the person's, so that a system depends on the camera's elevation alone. The landmarks are divided by
+their norm, so that the same thresholds serve every image. The coefficients are eliminated: the
+scale is a linear form of the landmarks, the cost a quadratic one. Everything here is float64.
+
+Shapes: M systems, D = 2L image coordinates, S = 1 + J unknowns, s and a'.
 """
 
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy.typing import ArrayLike
 
 from prior.camera import LEVEL, check_rotation, decompose, level_camera, vertical_rotation
-from prior.normalise import PoseError
+from prior.errors import InputError
+from prior.model import PriorModel
 from prior.skeleton import L
 
 # Scale and yaw take two of the 2 (n - 1) numbers that n landmarks give.
 MIN_LANDMARKS = 3
 
+# Systems that are set up at once.
+BATCH = 512
 
-class Views(NamedTuple):
-    """N images' points, turned upright, centred and weighted; poses along the last axis.
 
-    y (2, L, N), of unit norm; size (N,): what they were divided by, px; centre (2, N), px: the
-    weighted mean taken off; weight (L, N); dimensions (N,): how many numbers the points are,
-    without their mean; log_volume (N,): log of how much weighting stretches these; roll,
-    elevation, yaw (N,) of the cameras; ok (N,): False where there is nothing to lift.
+class Inputs(NamedTuple):
+    """What N poses are lifted from.
+
+    points (N, L, 2), px, NaN where a landmark is missing; camera (N, 3, 3), world to camera;
+    one_camera: all poses have the same one; confidence (N, L), or None where all count alike.
     """
 
-    y: np.ndarray
-    size: np.ndarray
-    centre: np.ndarray
-    weight: np.ndarray
-    dimensions: np.ndarray
-    log_volume: np.ndarray
-    roll: np.ndarray
-    elevation: np.ndarray
-    yaw: np.ndarray
-    ok: np.ndarray
+    points: Float[np.ndarray, "N L 2"]
+    camera: Float[np.ndarray, "N 3 3"]
+    one_camera: bool
+    confidence: Float[np.ndarray, "N L"] | None
 
+    def take(self, rows: slice | np.ndarray) -> "Inputs":
+        """The Inputs of these poses: a slice, indices or a mask."""
+        confidence = None if self.confidence is None else self.confidence[rows]
+        return Inputs(self.points[rows], self.camera[rows], self.one_camera, confidence)
 
-class Systems(NamedTuple):
-    """Least squares (equation 4) of M combinations of component, angle, elevation and weight.
-
-    m (M, 2L), G (M, 2L, J): weighted, centred projections of mean and basis; solve (M, J, 2L) =
-    H^-1 G^T with H = G^T G + nu std^-2; g (M, 2L) = Q m with Q = I - G solve; mqm (M,) = m^T Q m;
-    nu (M,); log_det (M,), of the covariance of centred weighted points at scale 1.
-    """
-
-    m: np.ndarray
-    G: np.ndarray
-    solve: np.ndarray
-    g: np.ndarray
-    mqm: np.ndarray
-    nu: np.ndarray
-    log_det: np.ndarray
-
-
-def check(points, camera, confidence):
-    """Check the arguments of `Lifter.lift`. Returns points (N, L, 2), the cameras' roll, elevation
-    and yaw (3, N), and confidence (N, L) or None, for `views`. Raises PoseError, ValueError."""
-    points = np.asarray(points, dtype=float)
-    if points.ndim != 3 or points.shape[1:] != (L, 2):
-        raise PoseError(f"points: expected shape (N, {L}, 2), px, got {points.shape}")
-    count = len(points)
-    camera = np.asarray(LEVEL if camera is None else camera, dtype=float)
-    if camera.shape == (3, 3):
-        angles = np.broadcast_to(_angles(camera.tobytes()), (count, 3)).T
-    else:
-        camera = check_rotation(camera)
-        if camera.shape != (count, 3, 3):
-            raise PoseError(f"camera: expected (3, 3) or ({count}, 3, 3), got {camera.shape}")
-        angles = np.stack(decompose(camera))
-    if confidence is not None:
-        confidence = np.asarray(confidence, dtype=float)
-        if confidence.shape not in ((L,), (count, L)):
-            raise PoseError(
-                f"confidence: expected ({L},) or ({count}, {L}), got {confidence.shape}"
-            )
-        if not (np.isfinite(confidence) & (confidence >= 0)).all():
-            raise PoseError("confidence: expected finite numbers of 0 or more")
-        confidence = np.broadcast_to(confidence, (count, L))
-    return points, angles, confidence
+    def angles(self) -> Float[np.ndarray, "3 N"]:
+        """Roll, elevation and yaw of the cameras, radians."""
+        if self.one_camera and len(self.camera):
+            return np.broadcast_to(_angles(self.camera[0].tobytes()), (len(self.camera), 3)).T
+        return np.stack(decompose(self.camera))
 
 
 @lru_cache(maxsize=64)
-def _angles(camera):
-    """Roll, elevation and yaw of the bytes of a camera, which callers use again and again."""
+def _angles(camera: bytes) -> Float[np.ndarray, "3"]:
+    """Roll, elevation and yaw of one camera's bytes, checked: callers use the same camera again
+    and again. Raises InputError if it is no rotation."""
     return np.array(decompose(check_rotation(np.frombuffer(camera).reshape(3, 3))))
 
 
-def views(points, angles, confidence):
-    """The Views of what `check` returned, or of some rows of it."""
+class Observations(NamedTuple):
+    """The landmarks of N images, turned upright, centred and weighted; poses on the last axis.
+
+    y (2, L, N), of unit norm; size (N,), what they were divided by, px; centre (2, N), the weighted
+    mean that was subtracted, px; weight (L, N); dimensions (N,), how many numbers the landmarks
+    are, without their mean; log_volume (N,), log of how much the weights stretch these; roll,
+    elevation, yaw (N,) of the cameras, radians; ok (N,), False where there is nothing to lift;
+    one_camera: all have the same one.
+    """
+
+    y: Float[np.ndarray, "2 L N"]
+    size: Float[np.ndarray, "N"]
+    centre: Float[np.ndarray, "2 N"]
+    weight: Float[np.ndarray, "L N"]
+    dimensions: Int[np.ndarray, "N"]
+    log_volume: Float[np.ndarray, "N"]
+    roll: Float[np.ndarray, "N"]
+    elevation: Float[np.ndarray, "N"]
+    yaw: Float[np.ndarray, "N"]
+    ok: Bool[np.ndarray, "N"]
+    one_camera: bool
+
+
+class Systems(NamedTuple):
+    """The least squares of equation 4 for M combinations of component, angle, elevation, weight.
+
+    m (M, 2L) and G (M, 2L, J): weighted, centred projections of mean and basis; solve (M, J, 2L) =
+    H^-1 G^T with H = G^T G + nu std^-2; g (M, 2L) = Q m with Q = I - G solve; mqm (M,) = m^T Q m;
+    nu (M,); log_det (M,), of the covariance of centred weighted landmarks at scale 1.
+    """
+
+    m: Float[np.ndarray, "M D"]
+    G: Float[np.ndarray, "M D J"]
+    solve: Float[np.ndarray, "M J D"]
+    g: Float[np.ndarray, "M D"]
+    mqm: Float[np.ndarray, "M"]
+    nu: Float[np.ndarray, "M"]
+    log_det: Float[np.ndarray, "M"]
+
+
+class LinearMaps(NamedTuple):
+    """The solution of M Systems as linear maps: solution (M, 1 + J, 2L), y to (s, a'); by_scale
+    (M, J) = H^-1 G^T m, what a' loses per unit of s; log_det (M,) of the Systems."""
+
+    solution: Float[np.ndarray, "M S D"]
+    by_scale: Float[np.ndarray, "M J"]
+    log_det: Float[np.ndarray, "M"]
+
+
+def validate(points: ArrayLike, camera: ArrayLike | None, confidence: ArrayLike | None) -> Inputs:
+    """The arguments of `Lifter.lift`, checked and copied. Raises InputError."""
+    points = np.array(points, dtype=float)
+    if points.ndim != 3 or points.shape[1:] != (L, 2):
+        raise InputError(f"points: expected shape (N, {L}, 2), px, got {points.shape}")
     count = len(points)
-    points = np.ascontiguousarray(points.reshape(count, -1).T).reshape(L, 2, count).swapaxes(0, 1)
+    camera = np.array(LEVEL if camera is None else camera, dtype=float)
+    one_camera = camera.shape == (3, 3)
+    if one_camera:
+        _angles(camera.tobytes())
+    elif check_rotation(camera).shape != (count, 3, 3):
+        raise InputError(f"camera: expected (3, 3) or ({count}, 3, 3), got {camera.shape}")
+    camera = np.broadcast_to(camera, (count, 3, 3))
+    if confidence is not None:
+        confidence = np.array(confidence, dtype=float)
+        if confidence.shape not in ((L,), (count, L)):
+            raise InputError(
+                f"confidence: expected ({L},) or ({count}, {L}), got {confidence.shape}"
+            )
+        if not (np.isfinite(confidence) & (confidence >= 0)).all():
+            raise InputError("confidence: expected finite numbers of 0 or more")
+        confidence = np.broadcast_to(confidence, (count, L))
+    return Inputs(points, camera, one_camera, confidence)
+
+
+def observe(inputs: Inputs, angles: Float[np.ndarray, "3 N"] | None = None) -> Observations:
+    """The Observations of Inputs; angles: roll, elevation and yaw of other cameras than theirs,
+    one for each pose."""
+    one_camera = inputs.one_camera and angles is None
+    roll, elevation, yaw = inputs.angles() if angles is None else angles
+    confidence, count = inputs.confidence, len(inputs.points)
+    points = np.ascontiguousarray(inputs.points.reshape(count, -1).T)
+    points = points.reshape(L, 2, count).swapaxes(0, 1)
     finite = np.isfinite(points)
     if confidence is None and finite.all():
         weight, ok = np.broadcast_to(1.0, (L, count)), np.ones(count, dtype=bool)
         numbers, log_volume = np.broadcast_to(2 * (L - 1), count), np.broadcast_to(0.0, count)
     else:
         missing = np.isnan(points).any(axis=0)
-        weight = np.where(missing, 0, 1 if confidence is None else confidence.T)
+        weight = np.where(missing, 0.0, 1.0 if confidence is None else confidence.T)
         ok = (finite.all(axis=0) | missing).all(axis=0)
         ok &= np.count_nonzero(weight, axis=0) >= MIN_LANDMARKS
         points = np.where((weight > 0) & ok, points, 0)
         weight = np.where(ok, weight, 1)
-        numbers = dimensions(weight.T)
+        numbers = np.asarray(dimensions(weight.T))
         log_volume = 2 * np.log(np.where(weight > 0, weight, 1)).sum(axis=0)
         log_volume -= np.log(np.square(weight).sum(axis=0) / np.count_nonzero(weight, axis=0))
-    roll, elevation, yaw = angles
     centre = (share(weight) * points).sum(axis=1)
     y = rolled(points - centre[:, None], -roll)
     y *= weight
@@ -115,22 +162,26 @@ def views(points, angles, confidence):
     ok &= size > 1e-9 * (1 + np.abs(points).max(axis=(0, 1), initial=0))
     size = np.where(ok, size, 1)
     y /= size
-    return Views(y, size, centre, weight, numbers, log_volume, roll, elevation, yaw, ok)
+    return Observations(
+        y, size, centre, weight, numbers, log_volume, roll, elevation, yaw, ok, one_camera
+    )
 
 
-def dimensions(weight):
-    """How many numbers centred points of weights (..., L) are: (...)."""
+def dimensions(weight: Float[np.ndarray, "*n L"]) -> Int[np.ndarray, "*n"] | int:
+    """How many numbers centred landmarks of these weights are."""
     return 2 * (np.count_nonzero(weight, axis=-1) - 1)
 
 
-def share(weight):
-    """Each landmark's part (L, N) in the weighted mean of residuals' weights (L, N)."""
+def share(weight: Float[np.ndarray, "L N"]) -> Float[np.ndarray, "L N"]:
+    """Each landmark's part in the weighted mean, of the weights on the residuals."""
     squared = weight * weight
     return squared / squared.sum(axis=0)
 
 
-def rolled(points, angle):
-    """Image points (2, L, N) turned by angle (N,) about the origin, x towards y."""
+def rolled(
+    points: Float[np.ndarray, "2 L N"], angle: Float[np.ndarray, "N"] | float
+) -> Float[np.ndarray, "2 L N"]:
+    """Image points turned by the angles, radians, about the origin, x towards y."""
     cos, sin = np.cos(angle), np.sin(angle)
     x, y = points
     result = np.empty(points.shape)
@@ -139,29 +190,48 @@ def rolled(points, angle):
     return result
 
 
-def apply(matrices, vectors):
-    """Each matrix (M, A, B) times its vector (M, B)."""
+def apply(
+    matrices: Float[np.ndarray, "M A B"], vectors: Float[np.ndarray, "M B"]
+) -> Float[np.ndarray, "M A"]:
+    """Each matrix times its vector."""
     return np.matmul(matrices, vectors[..., None])[..., 0]
 
 
-def solve(systems, y):
-    """Scale (M,) and a' (M, J) of equation 4 for points y (M, 2L)."""
+def solve(
+    systems: Systems, y: Float[np.ndarray, "M D"]
+) -> tuple[Float[np.ndarray, "M"], Float[np.ndarray, "M J"]]:
+    """Scale s and coefficients a' = s a of equation 4 for the landmarks y."""
     scale = np.einsum("ni,ni->n", systems.g, y) / systems.mqm
     return scale, apply(systems.solve, y - scale[:, None] * systems.m)
 
 
-def log_density(cost, scale, nu, log_det, dimensions):
-    """Log density of centred weighted points of least-squares minimum `cost` at scale s, -inf
-    where s is not positive. All (M,)."""
+def linear_maps(systems: Systems) -> LinearMaps:
+    """What `solve` does to any landmarks, as matrices."""
+    by_scale = apply(systems.solve, systems.m)
+    scale = systems.g / systems.mqm[:, None]
+    scaled = systems.solve - by_scale[..., None] * scale[:, None]
+    return LinearMaps(np.concatenate([scale[:, None], scaled], axis=1), by_scale, systems.log_det)
+
+
+def log_density(
+    cost: Float[np.ndarray, "M"],
+    scale: Float[np.ndarray, "M"],
+    nu: Float[np.ndarray, "*#m"],
+    log_det: Float[np.ndarray, "*#m"],
+    dimensions: Int[np.ndarray, "*#m"] | int,
+) -> Float[np.ndarray, "M"]:
+    """Log density of centred weighted landmarks whose least squares cost that much at that scale;
+    -inf where the scale is not positive."""
     with np.errstate(divide="ignore", invalid="ignore"):
         value = cost / (nu * scale**2) + log_det + dimensions * np.log(2 * np.pi * scale**2)
     return np.where(scale > 0, -0.5 * value, -np.inf)
 
 
 class Projector:
-    """Projects a model's mean and basis, and sets up the systems. nu (K,): the ridge's weight."""
+    """Projects a model's mean and basis, and sets up the Systems. nu (K,): the ridge's weight,
+    the variance of body and detector, in units of limb scale."""
 
-    def __init__(self, model, nu):
+    def __init__(self, model: PriorModel, nu: Float[np.ndarray, "K"]) -> None:
         # Mean and basis side by side, coordinates first: (K, 3, L (1 + J)).
         shape = np.concatenate([model.mean[:, None], model.basis], axis=1)
         self._shape = np.ascontiguousarray(shape.transpose(0, 3, 2, 1)).reshape(len(nu), 3, -1)
@@ -169,15 +239,26 @@ class Projector:
         self._ridge = nu[:, None] / model.std**2
         self._log_std = np.log(model.std).sum(axis=1)
 
-    def columns(self, component, angle, elevation, weight):
-        """Projections of mean and basis (M, 2, L, 1 + J), less their weighted means, for
-        component, angle, elevation (M,) and weight (M, L)."""
-        view = (level_camera(elevation) @ vertical_rotation(angle))[:, :2]
-        columns = (view @ self._shape[component]).reshape(len(view), 2, L, -1)
+    def columns(
+        self,
+        component: Int[np.ndarray, "M"],
+        angle: Float[np.ndarray, "M"],
+        elevation: Float[np.ndarray, "M"],
+        weight: Float[np.ndarray, "M L"],
+    ) -> Float[np.ndarray, "M 2 L S"]:
+        """Projections of mean and basis, less their weighted means."""
+        projection = (level_camera(elevation) @ vertical_rotation(angle))[:, :2]
+        columns = (projection @ self._shape[component]).reshape(len(projection), 2, L, -1)
         return columns - np.einsum("lm,mclj->mcj", share(weight.T), columns)[:, :, None]
 
-    def systems(self, component, angle, elevation, weight):
-        """Systems for component, angle, elevation (M,) and weight (M, L)."""
+    def systems(
+        self,
+        component: Int[np.ndarray, "M"],
+        angle: Float[np.ndarray, "M"],
+        elevation: Float[np.ndarray, "M"],
+        weight: Float[np.ndarray, "M L"],
+    ) -> Systems:
+        """The Systems of these components, angles, elevations (radians) and weights."""
         columns = weight[:, None, :, None] * self.columns(component, angle, elevation, weight)
         columns = columns.reshape(len(weight), 2 * L, -1)
         m, G = columns[..., 0], columns[..., 1:]
@@ -188,7 +269,7 @@ class Projector:
         inverse = np.linalg.solve(H, transposed)
         g = m - apply(G, apply(inverse, m))
         nu = self._nu[component]
-        # |nu I + G std^2 G^T| over centred points, by the matrix determinant lemma.
+        # |nu I + G std^2 G^T| over centred landmarks, by the matrix determinant lemma.
         log_det = (dimensions(weight) - size) * np.log(nu) + 2 * self._log_std[component]
         log_det += np.linalg.slogdet(H)[1]
         return Systems(m, G, inverse, g, np.einsum("ni,ni->n", m, g), nu, log_det)

@@ -183,7 +183,7 @@ def test_figures(build, tmp_path):
             beliefs, _ = belief_maps.argmax(found["beliefs"][t][None], True)
             points = crop.to_image(belief_maps.to_input(beliefs[0], 8), view)
             np.testing.assert_allclose(points, run.predictions["beliefs"][t, i], atol=0.1)
-            expected = lifter.lift(points[None].astype(float), camera[None]).projection[0]
+            expected = lifter.lift(points[None].astype(float), camera=camera[None]).projection[0]
             spread = np.linalg.norm(expected - points, axis=1).mean()
             off = np.linalg.norm(found["landmarks"][t] - expected, axis=1).mean()
             assert off < 1 + 0.2 * spread

@@ -76,9 +76,7 @@ def test_lifting_backward_is_the_chain_of_both_gradients(
     lifter = prior.Lifter(prior.load(model), noise_mm=15)
     points, _ = belief_maps.argmax(maps)
     on_points = lifter.vjp(
-        points,
-        lifter.lift(points, TILTED),
-        TILTED,
+        lifter.lift(points, camera=TILTED),
         projection=gradients["landmarks"],
         pose=gradients.get("pose"),
         scale=scale,
@@ -103,9 +101,7 @@ def test_exact_gradient_of_the_landmarks_by_finite_differences(tmp_path, model, 
     python = layer.layers[list(layer._layer_names).index("layer")]
     numeric = differences(loss, points.astype(float), 0.02)
     run(layer, maps=belief_maps.render(points, H, W, SIGMA), camera=TILTED)
-    analytic = python.lifter.vjp(
-        python.points, python.lifted, python.camera, projection=g, scale="exact"
-    )
+    analytic = python.lifter.vjp(python.lifted, projection=g, scale="exact")
     np.testing.assert_allclose(analytic, numeric, atol=0.02 * np.abs(analytic).max())
 
 

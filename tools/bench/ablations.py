@@ -143,7 +143,7 @@ def measure(setting):
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of poses that cannot be lifted: counted
-        found = lifter.lift(setting.points, _cameras(setting), **setting.options)
+        found = lifter.lift(setting.points, camera=_cameras(setting), **setting.options)
     seconds = time.perf_counter() - start
     pose, true = found.pose[found.ok], setting.frames.poses_mm[found.ok]
     result = {

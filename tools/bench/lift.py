@@ -60,18 +60,18 @@ def measure(model, scene, rounds):
     """Speeds with one model."""
     lifter, camera, points = prior.Lifter(model), scene.cameras[0], scene.seen(5)
     count = len(points)
-    lifted = lifter.lift(points, camera)
+    lifted = lifter.lift(points, camera=camera)
     grad = np.ones_like(points)
     products = floor(model.components * lifting.ROTATIONS)
     batch, back, each, best = [], [], [], {poses: [] for poses in products}
     for i in tqdm(range(rounds), desc=f"K = {model.components}"):
-        batch += timed(lambda: lifter.lift(points, camera), 1)
-        back += timed(lambda: lifter.vjp(points, lifted, camera, projection=grad), 1)
+        batch += timed(lambda: lifter.lift(points, camera=camera), 1)
+        back += timed(lambda: lifter.vjp(lifted, projection=grad), 1)
         for poses, product in products.items():
             best[poses] += timed(product, 1 + 16384 // poses)
         for row in range(100 * i, 100 * i + 100):
             one = points[row % count][None]
-            each += timed(lambda one=one: lifter.lift(one, camera), 1)
+            each += timed(lambda one=one: lifter.lift(one, camera=camera), 1)
     shape = max(best, key=lambda poses: poses / min(best[poses]))
     twin = [
         timed(

@@ -119,12 +119,12 @@ def regressors(poses, views, seed):
 def calibration(lifter, scene, points):
     """Shares of landmarks inside the 50 % and 90 % regions, given (component, rotation) and with
     their spread, the truth's limb scale known and mean landmarks aligned."""
-    lifted = lifter.lift(points, scene.cameras)
+    lifted = lifter.lift(points, camera=scene.cameras)
     scale = lifter.model.scale_mm / limb_scale(scene.truth)
     off = metrics.centred(scene.truth) * scale[:, None, None] - metrics.centred(lifted.pose)
     result = {"rms error mm": float(np.sqrt(np.square(off).sum(axis=2).mean()))}
     for name, spread in (("given", False), ("spread", True)):
-        moments = lifter.posterior(points, lifted, scene.cameras, spread=spread)
+        moments = lifter.posterior(lifted, spread=spread)
         blocks = np.einsum("nlalb->nlab", moments.reshape(-1, L, 3, L, 3))
         distance = np.einsum("nla,nla->nl", off, np.linalg.solve(blocks, off[..., None])[..., 0])
         result[name] = {
@@ -171,21 +171,21 @@ def measure(clips, seed, count, views):
     accuracy = result["errors_mm"] = {}
     for noise in tqdm(NOISES_PX, desc="accuracy"):
         points = scene.seen(noise)
-        lifted = {k: lifter.lift(points, scene.cameras) for k, lifter in lifters.items()}
+        lifted = {k: lifter.lift(points, camera=scene.cameras) for k, lifter in lifters.items()}
         mean = models[1].mean[[0] * len(held)] * models[1].scale_mm
         poses = {"mean pose, turned as lifted": turned(mean, lifted[1].yaw)}
         poses |= {name: r.lift(points, scene.cameras) for name, r in learned.items()}
         poses |= {f"lifted, K = {k}": some.pose for k, some in lifted.items()}
         for mm in noises_mm(noise)[1:]:
             lifter = prior.Lifter(models[3], noise_mm=mm)
-            poses[f"lifted, K = 3, {mm:.0f} mm"] = lifter.lift(points, scene.cameras).pose
+            poses[f"lifted, K = 3, {mm:.0f} mm"] = lifter.lift(points, camera=scene.cameras).pose
         accuracy[f"{noise} px"] = {name: errors(p, scene.truth) for name, p in poses.items()}
 
     rotations = result["rotations_5px_mm"] = {}
     small = tilted(at_most(held, min(count, 500)), np.deg2rad(8), seed)
     for number, refine in tqdm([(20, 0), (20, 1), (80, 0), (80, 1), (10_000, 0)], desc="rotations"):
         lifter = prior.Lifter(models[3], number)
-        pose = lifter.lift(small.seen(5), small.cameras[0], refine=bool(refine)).pose
+        pose = lifter.lift(small.seen(5), camera=small.cameras[0], refine=bool(refine)).pose
         rotations[f"{number}{' refined' if refine else ''}"] = errors(pose, small.truth)
 
     tilts = result["tilt_5px_mm"] = {}
@@ -195,7 +195,7 @@ def measure(clips, seed, count, views):
         found = lifters[3].lift(points, tilt=True)
         off = np.rad2deg(decompose(found.camera)[1]) - degrees
         tilts[f"{degrees} degrees"] = {
-            "known": errors(lifters[3].lift(points, tilt.cameras).pose, tilt.truth),
+            "known": errors(lifters[3].lift(points, camera=tilt.cameras).pose, tilt.truth),
             "taken as level": errors(lifters[3].lift(points).pose, tilt.truth),
             "searched": errors(found.pose, tilt.truth),
             "median error of the elevation found, degrees": float(np.median(np.abs(off))),
@@ -216,7 +216,9 @@ def measure(clips, seed, count, views):
     for mm in tqdm(NOISES_MM, desc="noise_mm"):
         lifter = prior.Lifter(model, noise_mm=mm)
         table[str(mm)] = {
-            f"{px} px": errors(lifter.lift(inside.seen(px), inside.cameras).pose, inside.truth)
+            f"{px} px": errors(
+                lifter.lift(inside.seen(px), camera=inside.cameras).pose, inside.truth
+            )
             for px in NOISES_PX
         }
     return result

@@ -65,7 +65,7 @@ def lifted(points, truth, lifter, confidence=None):
     cameras = cameras_toward(points, truth.rotations, truth.intrinsics)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of those that cannot be lifted: counted here
-        found = lifter.lift(points, cameras, confidence)
+        found = lifter.lift(points, camera=cameras, confidence=confidence)
     lost = np.flatnonzero(~found.ok)
     if len(lost):
         keys = truth.index.take(lost[:1]).keys()[0]

@@ -213,7 +213,7 @@ class Estimator:
             names = [*map(network.maps_before, stages), network.maps_after(stages[-1])]
             camera = crop.camera(person.rotation, target, person.intrinsics)
             points = np.stack([inputs[name][0] for name in names]).astype(float)
-            poses = self.lifter.lift(points, np.stack([camera] * len(points))).pose
+            poses = self.lifter.lift(points, camera=np.stack([camera] * len(points))).pose
         last = network.maps_after(stages[-1])
         return Estimate(
             np.stack([crop.to_image(inputs[network.maps_after(t)][0], target) for t in stages]),

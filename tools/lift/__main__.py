@@ -96,11 +96,10 @@ def lift(
         tilt = each and camera.rotation is None
         # A single row means the same for all, whose tables are then found at once.
         shared = weight[0] if len(weight) and (weight == weight[0]).all() else weight
-        result = lifter.lift(straight, cameras, shared, refine, tilt)
+        result = lifter.lift(straight, camera=cameras, confidence=shared, refine=refine, tilt=tilt)
         spread = np.full(points.shape[:2], np.nan)
         if deviation:
-            found_in = result.camera if tilt else cameras
-            spread = lifter.deviation(straight, result, found_in, shared)
+            spread = lifter.deviation(result)
     ok = result.ok
     if not ok.all():
         problems.append(
@@ -142,7 +141,9 @@ def _common_tilt(lifter, camera, points, weight):
     grid = [(roll, elevation) for elevation in ELEVATIONS for roll in ROLLS]
     scores = np.stack(
         [
-            lifter.lift(straight, turn @ compose(*tilt, 0.0), weight[rows[0]]).log_likelihood
+            lifter.lift(
+                straight, camera=turn @ compose(*tilt, 0.0), confidence=weight[rows[0]]
+            ).log_likelihood
             for tilt in grid
         ]
     )

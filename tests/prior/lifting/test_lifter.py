@@ -8,9 +8,8 @@ from threadpoolctl import threadpool_limits
 import prior
 from prior import chunks, metrics
 from prior.camera import LEVEL, decompose, look_at, perspective, vertical_rotation
-from prior.lifting import candidates as enumeration
 from prior.lifting import lifter as lifting
-from prior.lifting import posterior, weak_perspective
+from prior.lifting import posterior, tables, weak_perspective
 from prior.lifting.reference import lift_slowly
 from prior.normalise import PoseError
 from prior.skeleton import LANDMARKS, MIRROR, mirrored
@@ -52,7 +51,9 @@ def test_agrees_with_the_twin(model, lifter, weights):
         confidence = (random.random((12, 17)) > 0.25).astype(float)
     if weights == "confidence":
         confidence = random.random((12, 17))
-    lifted = lifter.lift(points, cameras, None if weights == "none" else confidence)
+    lifted = lifter.lift(
+        points, camera=cameras, confidence=None if weights == "none" else confidence
+    )
     for i in range(12):
         score, pose, projection, component, scale = lift_slowly(
             points[i], model, cameras[i], confidence[i], 24, lifting.NOISE_MM
@@ -66,19 +67,19 @@ def test_agrees_with_the_twin(model, lifter, weights):
 
 def test_interpolated_elevations_find_what_a_table_of_ones_own_does(lifter):
     _, points, cameras = _photographs(30, noise_px=5)
-    together = lifter.lift(points, cameras)
+    together = lifter.lift(points, camera=cameras)
     for i in range(0, 30, 3):
-        alone = lifter.lift(points[i : i + 1], cameras[i])
+        alone = lifter.lift(points[i : i + 1], camera=cameras[i])
         assert together.log_likelihood[i] == pytest.approx(alone.log_likelihood[0], abs=1e-8)
         np.testing.assert_allclose(together.pose[i], alone.pose[0], atol=1e-6)
 
 
 def test_a_shared_camera_and_one_per_pose_agree(lifter):
     _, points, cameras = _photographs(100)
-    shared = lifter.lift(points, cameras[0])
+    shared = lifter.lift(points, camera=cameras[0])
     each = prior.Lifter(lifter.model, rotations=24)
     for i in range(0, 100, 20):
-        one = each.lift(points[i : i + 1], cameras[:1])
+        one = each.lift(points[i : i + 1], camera=cameras[:1])
         np.testing.assert_allclose(one.pose[0], shared.pose[i], atol=1e-6)
 
 
@@ -118,22 +119,22 @@ def test_a_planted_pose_comes_back(model):
 def test_turning_person_and_camera_together_turns_the_answer(lifter):
     _, points, cameras = _photographs(20)
     turn = vertical_rotation(0.8)
-    before = lifter.lift(points, cameras)
-    after = lifter.lift(points, cameras @ turn.T)
+    before = lifter.lift(points, camera=cameras)
+    after = lifter.lift(points, camera=cameras @ turn.T)
     np.testing.assert_allclose(after.pose, before.pose @ turn.T, atol=1e-6)
     np.testing.assert_allclose(after.coefficients, before.coefficients, atol=1e-8)
 
 
 def test_scaling_shifting_and_rolling_the_image_change_only_scale(lifter):
     _, points, cameras = _photographs(20)
-    before = lifter.lift(points, cameras)
-    after = lifter.lift(points * 3.5 + [100, -40], cameras)
+    before = lifter.lift(points, camera=cameras)
+    after = lifter.lift(points * 3.5 + [100, -40], camera=cameras)
     np.testing.assert_allclose(after.pose, before.pose, atol=1e-6)
     np.testing.assert_allclose(after.scale, 3.5 * before.scale)
     np.testing.assert_allclose(after.projection, before.projection * 3.5 + [100, -40], atol=1e-6)
     cos, sin = np.cos(0.3), np.sin(0.3)
     roll = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
-    rolled = lifter.lift(points @ roll[:2, :2].T, roll @ cameras)
+    rolled = lifter.lift(points @ roll[:2, :2].T, camera=roll @ cameras)
     np.testing.assert_allclose(rolled.pose, before.pose, atol=1e-6)
 
 
@@ -150,14 +151,15 @@ def test_a_mirrored_image_lifts_to_the_mirrored_pose():
 def test_order_of_the_batch_does_not_matter(lifter):
     _, points, cameras = _photographs(60)
     order = np.random.default_rng(0).permutation(60)
-    before, after = lifter.lift(points, cameras), lifter.lift(points[order], cameras[order])
+    before = lifter.lift(points, camera=cameras)
+    after = lifter.lift(points[order], camera=cameras[order])
     np.testing.assert_allclose(after.pose, before.pose[order], atol=1e-9)
 
 
 def test_arguments_are_left_alone(lifter):
     _, points, cameras = _photographs(3)
     copies = points.copy(), cameras.copy()
-    lifter.lift(points, cameras)
+    lifter.lift(points, camera=cameras)
     np.testing.assert_array_equal(points, copies[0])
     np.testing.assert_array_equal(cameras, copies[1])
 
@@ -172,16 +174,16 @@ def test_derivatives_against_finite_differences(lifter, scale, kind):
     random = np.random.default_rng(2)
     confidence = random.uniform(0.3, 1, (6, 17)) if weighted else np.ones((6, 17))
     confidence[:, 4] = 0 if weighted else 1
-    lifted = lifter.lift(points, cameras, confidence, refine=refine)
+    lifted = lifter.lift(points, camera=cameras, confidence=confidence, refine=refine)
     to_projection, to_pose = random.normal(size=(6, 17, 2)), random.normal(size=(6, 17, 3))
 
     def value(points):
         """The function with rotation, component and, if held, scale kept."""
-        views = weak_perspective.views(*weak_perspective.check(points, cameras, confidence))
-        systems = lifter.enumeration.projector.systems(
-            lifted.component, lifted.yaw + views.yaw, views.elevation, views.weight.T
+        images = weak_perspective.observe(weak_perspective.validate(points, cameras, confidence))
+        systems = lifter.search.projector.systems(
+            lifted.component, lifted.yaw + images.yaw, images.elevation, images.weight.T
         )
-        y = (views.y * views.size).reshape(34, -1).T
+        y = (images.y * images.size).reshape(34, -1).T
         s = np.einsum("ni,ni->n", systems.g, y) / systems.mqm
         if scale == "held":
             s = lifted.scale
@@ -201,15 +203,13 @@ def test_derivatives_against_finite_differences(lifter, scale, kind):
     whole += np.sum(to_pose * lifted.pose, (1, 2))
     np.testing.assert_allclose(value(points), whole, rtol=1e-9)
 
-    found = lifter.vjp(
-        points, lifted, cameras, confidence, projection=to_projection, pose=to_pose, scale=scale
-    )
+    gradient = lifter.vjp(lifted, projection=to_projection, pose=to_pose, scale=scale)
     for landmark in (0, 3, 4, 10, 16):
         for axis in range(2):
             step = np.zeros_like(points)
             step[:, landmark, axis] = 1e-3
             slope = (value(points + step) - value(points - step)) / 2e-3
-            np.testing.assert_allclose(found[:, landmark, axis], slope, rtol=1e-6, atol=1e-6)
+            np.testing.assert_allclose(gradient[:, landmark, axis], slope, rtol=1e-6, atol=1e-6)
 
 
 def test_held_derivative_of_the_projection_is_the_supplements(lifter):
@@ -223,7 +223,7 @@ def test_held_derivative_of_the_projection_is_the_supplements(lifter):
     jacobian = jacobian + np.kron(np.ones((17, 17)) / 17, np.eye(2))  # the mean goes through
     for i in (0, 9, 33):
         unit = np.eye(34)[i].reshape(1, 17, 2)
-        row = lifter.vjp(points, lifted, projection=unit, scale="held")
+        row = lifter.vjp(lifted, projection=unit, scale="held")
         np.testing.assert_allclose(row.ravel(), jacobian[i], atol=1e-9)
 
 
@@ -250,26 +250,27 @@ def test_nan_is_missing(lifter):
     holes[:, 5] = np.nan
     confidence = np.ones(17)
     confidence[5] = 0
-    a, b = lifter.lift(holes, cameras), lifter.lift(points, cameras, confidence)
+    a = lifter.lift(holes, camera=cameras)
+    b = lifter.lift(points, camera=cameras, confidence=confidence)
     np.testing.assert_allclose(a.pose, b.pose)
     assert np.isfinite(a.projection).all()
 
 
 def test_bad_poses_are_marked_and_the_others_unharmed(lifter):
     _, points, cameras = _photographs(6)
-    good = lifter.lift(points, cameras)
+    good = lifter.lift(points, camera=cameras)
     bad = points.copy()
     bad[1] = 7.0
     bad[2, 0, 0] = np.inf
     bad[4, 2:] = np.nan
     with pytest.warns(UserWarning, match="3 of 6 poses could not be lifted"):
-        lifted = lifter.lift(bad, cameras)
+        lifted = lifter.lift(bad, camera=cameras)
     assert lifted.ok.tolist() == [True, False, False, True, False, True]
     np.testing.assert_allclose(lifted.pose[lifted.ok], good.pose[lifted.ok], atol=1e-9)
     for array in (lifted.pose, lifted.projection, lifted.scale, lifted.component_probability):
         assert np.isfinite(array).all()
     assert (lifted.log_likelihood[~lifted.ok] == -np.inf).all()
-    grad = lifter.vjp(bad, lifted, cameras, projection=np.ones_like(points))
+    grad = lifter.vjp(lifted, projection=np.ones_like(points))
     assert np.isfinite(grad).all() and (grad[~lifted.ok] == 0).all()
 
 
@@ -289,9 +290,9 @@ def test_only_upside_down_is_marked(lifter):
 @pytest.mark.parametrize("absent", [(0, 7, 9), (0, 7, 8, 10)])
 def test_other_sets_of_landmarks_lift_with_the_same_model(lifter, absent):
     truth, points, cameras = _photographs(100)
-    full = lifter.lift(points, cameras)
+    full = lifter.lift(points, camera=cameras)
     points[:, absent] = np.nan
-    part = lifter.lift(points, cameras)
+    part = lifter.lift(points, camera=cameras)
     assert part.ok.all() and np.isfinite(part.projection).all()
     error, best = (metrics.procrustes_aligned(a.pose, truth).mean() for a in (part, full))
     assert error < 1.2 * best
@@ -302,7 +303,7 @@ def test_what_float32_cannot_tell_apart_is_decided_in_float64(lifter, monkeypatc
     first, last = points[:50], points[50:]
 
     def choice(points):
-        lifted = lifter.lift(points, cameras[0])
+        lifted = lifter.lift(points, camera=cameras[0])
         return np.stack([lifted.component, lifted.yaw])
 
     # Between two images, where the choice changes: there two are next to equally probable.
@@ -314,9 +315,9 @@ def test_what_float32_cannot_tell_apart_is_decided_in_float64(lifter, monkeypatc
     share = np.concatenate([low, high])[:, None, None]
     between = np.tile(first, (2, 1, 1)) + share * np.tile(last - first, (2, 1, 1))
     found = choice(between)
-    candidates = lifter.enumeration.candidates
+    near_best = lifter.search.near_best
     monkeypatch.setattr(
-        lifter.enumeration, "candidates", lambda *given, refine: candidates(*given, reach=2.0)
+        lifter.search, "near_best", lambda images, refine: near_best(images, reach=2.0)
     )
     np.testing.assert_array_equal(found, choice(between))  # all within 2 nats, in float64
 
@@ -324,15 +325,16 @@ def test_what_float32_cannot_tell_apart_is_decided_in_float64(lifter, monkeypatc
 def test_chunks_and_threads_do_not_matter(lifter, monkeypatch):
     _, points, cameras = _photographs(50)
     confidence = np.random.default_rng(0).choice([0.5, 1.0], 50)[:, None] * np.ones(17)
-    whole = lifter.lift(points, cameras[0], confidence)
-    grad = lifter.vjp(points, whole, cameras[0], confidence, pose=np.ones((50, 17, 3)))
+    whole = lifter.lift(points, camera=cameras[0], confidence=confidence)
+    grad = lifter.vjp(whole, pose=np.ones((50, 17, 3)))
     before = chunks.cores()
     monkeypatch.setattr(lifting, "CHUNK", 7)
     monkeypatch.setattr(lifting, "BLOCK", 4)
-    parts = lifter.lift(points, cameras[0], confidence)
-    for a, b in zip(whole, parts, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-4 if a is whole[7] else 1e-8)
-    back = lifter.vjp(points, parts, cameras[0], confidence, pose=np.ones((50, 17, 3)))
+    parts = lifter.lift(points, camera=cameras[0], confidence=confidence)
+    for name, array in whole.arrays().items():
+        atol = 1e-4 if name == "component_probability" else 1e-8
+        np.testing.assert_allclose(parts.arrays()[name], array, rtol=1e-6, atol=atol)
+    back = lifter.vjp(parts, pose=np.ones((50, 17, 3)))
     np.testing.assert_allclose(grad, back, atol=1e-8)
     assert chunks.cores() == before
     with threadpool_limits(1):
@@ -340,12 +342,12 @@ def test_chunks_and_threads_do_not_matter(lifter, monkeypatch):
 
 
 def test_tables_are_given_up_in_the_end(model, monkeypatch):
-    monkeypatch.setattr(enumeration, "TABLES", 3 * 8)
+    monkeypatch.setattr(tables, "KEPT", 3 * 8)
     lifter = prior.Lifter(model, rotations=4)
     _, points, cameras = _photographs(12)
-    before = lifter.lift(points, cameras)
-    assert len(lifter.enumeration._tables) == 3
-    np.testing.assert_allclose(lifter.lift(points, cameras).pose, before.pose, atol=1e-9)
+    before = lifter.lift(points, camera=cameras)
+    assert len(lifter.search.tables.cache) == 3
+    np.testing.assert_allclose(lifter.lift(points, camera=cameras).pose, before.pose, atol=1e-9)
 
 
 def test_refined_is_a_dense_search(model):
@@ -375,7 +377,7 @@ def test_unknown_tilt_is_found(lifter):
     assert np.median(elevation) > 0.2  # poses as random as these say little about the vertical
     np.testing.assert_allclose(yaw, 0, atol=1e-9)
     # It is what a lift with the cameras found gives, more probable than as level.
-    again = lifter.lift(points, found.camera)
+    again = lifter.lift(points, camera=found.camera)
     np.testing.assert_allclose(again.pose, found.pose, atol=1e-6)
     level = lifter.lift(points)
     assert (found.log_likelihood >= level.log_likelihood - 0.05).all()
@@ -409,9 +411,7 @@ def test_deviation_is_that_of_poses_drawn_from_the_model(model):
     right = np.abs(np.angle(np.exp(1j * (lifted.yaw - yaw)))) < 1e-6
     assert right.mean() > 0.3
     rows = np.flatnonzero(right)
-    moments = lifter.posterior(
-        100 * points[rows], lifting.Lifted(*(f[rows] for f in lifted)), spread=False
-    )
+    moments = lifter.posterior(lifted.take(rows), spread=False)
     error = (shape @ turn * small.scale_mm - lifted.pose)[rows]
     expected = posterior.deviation(moments)
     found = np.sqrt(np.square(error).sum(axis=2).mean(axis=0))
@@ -427,30 +427,29 @@ def test_posterior_spreads_over_what_else_is_probable(lifter):
     _, points, cameras = _photographs(12, noise_px=5)
     points[3] = 5.0
     with pytest.warns(UserWarning, match="1 of 12"):
-        lifted = lifter.lift(points, cameras)
-    given = lifter.posterior(points, lifted, cameras, spread=False)
-    spread = lifter.posterior(points, lifted, cameras)
+        lifted = lifter.lift(points, camera=cameras)
+    given = lifter.posterior(lifted, spread=False)
+    spread = lifter.posterior(lifted)
     assert np.isnan(spread[3]).all() and np.isnan(given[3]).all()
     keep = lifted.ok
     assert (np.linalg.eigvalsh(given[keep]) > -1e-6).all()
     assert (np.linalg.eigvalsh((spread - given)[keep]) > -1e-6).all()
     assert (posterior.deviation(spread[keep]) > posterior.deviation(given[keep])).any()
-    np.testing.assert_allclose(
-        lifter.deviation(points, lifted, cameras), posterior.deviation(spread)
-    )
-    assert np.isnan(lifter.deviation(points[3:4], lifting.Lifted(*(a[3:4] for a in lifted)))).all()
+    np.testing.assert_allclose(lifter.deviation(lifted), posterior.deviation(spread))
+    assert np.isnan(lifter.deviation(lifted.take(slice(3, 4)))).all()
     # Missing landmarks are known less well.
     points[:, 13] = np.nan
-    less = posterior.deviation(lifter.posterior(points, lifted, cameras, spread=False))[keep]
+    fewer = dataclasses.replace(lifted, inputs=lifted.inputs._replace(points=points))
+    less = posterior.deviation(lifter.posterior(fewer, spread=False))[keep]
     more = posterior.deviation(given)[keep]
     assert (less > 0.9 * more).all() and np.median(less[:, 13] / more[:, 13]) > 1.1
 
 
 def test_probabilities_and_an_empty_batch(lifter):
     _, points, cameras = _photographs(8)
-    lifted = lifter.lift(points, cameras)
+    lifted = lifter.lift(points, camera=cameras)
     np.testing.assert_allclose(lifted.component_probability.sum(axis=1), 1)
-    assert len(lifter.lift(points[:0], cameras[:0]).pose) == 0
+    assert len(lifter.lift(points[:0], camera=cameras[:0]).pose) == 0
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import pytest
 import prior
 from prior.camera import LEVEL
 from prior.lifting import search, weak_perspective
-from prior.lifting.candidates import INTERPOLATION
 from tests.poses import random_poses
 
 
@@ -14,45 +13,45 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def views():
+def images():
     points = random_poses(200, seed=3)[..., :2] * [0.2, -0.2]
     points += np.random.default_rng(0).normal(size=points.shape) * 4
-    return weak_perspective.views(*weak_perspective.check(points, LEVEL, None))
+    return weak_perspective.observe(weak_perspective.validate(points, LEVEL, None))
 
 
-def _density(enumeration, views, elevation):
+def _density(candidates, images, elevation):
     """Log densities (K R, N) in float64, combination by combination."""
-    y = views.y.reshape(34, -1).T
+    y = images.y.reshape(34, -1).T
     scores = []
-    for k in range(enumeration.model.components):
-        for angle in 2 * np.pi * np.arange(enumeration.rotations) / enumeration.rotations:
-            systems = enumeration.projector.systems(
+    for k in range(candidates.model.components):
+        for angle in 2 * np.pi * np.arange(candidates.rotations) / candidates.rotations:
+            systems = candidates.projector.systems(
                 np.array([k]), np.array([angle]), np.array([elevation]), np.ones((1, 17))
             )
             s = y @ systems.g[0] / systems.mqm
             a = (y - s[:, None] * systems.m) @ systems.solve[0].T
             cost = 1 - np.sum(y * (s[:, None] * systems.m + a @ systems.G[0].T), axis=1)
             score = weak_perspective.log_density(cost, s, systems.nu, systems.log_det, 32)
-            scores.append(score + np.log(enumeration.model.weight[k] / enumeration.rotations))
+            scores.append(score + np.log(candidates.model.weight[k] / candidates.rotations))
     return np.array(scores)
 
 
 @pytest.mark.parametrize("noise_mm", [2.0, 20.0, 60.0])
 @pytest.mark.parametrize("kind", ["compressed", "whole", "interpolated"])
-def test_errors_are_below_half_a_tie(model, views, noise_mm, kind):
-    enumeration = prior.Lifter(model, rotations=16, noise_mm=noise_mm).enumeration
+def test_errors_are_below_half_a_tie(model, images, noise_mm, kind):
+    candidates = prior.Lifter(model, rotations=16, noise_mm=noise_mm).search
     elevation = 0.2
     if kind == "interpolated":
-        table = enumeration._table(elevation - 0.5 * np.deg2rad(0.5), np.ones(17), False, 1)
+        table = candidates.tables.table(elevation - 0.5 * np.deg2rad(0.5), np.ones(17), False, 1)
         part = np.full(200, 0.5, dtype=np.float32)
     else:
         count = 1000 if kind == "compressed" else 1
-        table, part = enumeration._table(elevation, np.ones(17), True, count), None
-        assert (table.search.left is not None) == (kind == "compressed")
-    found = search.scores(table.search, views.y.reshape(34, -1).astype(np.float32), part)
-    exact = _density(enumeration, views, elevation)
+        table, part = candidates.tables.table(elevation, np.ones(17), True, count), None
+        assert (table.forms.left is not None) == (kind == "compressed")
+    found = search.scores(table.forms, images.y.reshape(34, -1).astype(np.float32), part)
+    exact = _density(candidates, images, elevation)
     near = exact > exact.max(axis=0) - 3
-    tie = enumeration._tie * (INTERPOLATION if kind == "interpolated" else 1)
+    tie = candidates.tie(table)
     assert np.abs(found - exact)[near].max() < tie / 2
     # What is far below the best stays there.
     assert (found[~near] < np.broadcast_to(exact.max(axis=0), near.shape)[~near] - 2).all()

@@ -55,11 +55,9 @@ def test_it_is_prior_lift(tmp_path):
     found = lift(files.arrays(tmp_path / "a.npz", POINTS))
     lifter = prior.Lifter(prior.load())
     camera = compose(0.0, files.ELEVATION, 0.0)
-    expected = lifter.lift(POINTS, camera)
+    expected = lifter.lift(POINTS, camera=camera)
     np.testing.assert_allclose(found.pose_mm, expected.pose, atol=1e-3)
-    np.testing.assert_allclose(
-        found.deviation_mm, lifter.deviation(POINTS, expected, camera), atol=0.05
-    )
+    np.testing.assert_allclose(found.deviation_mm, lifter.deviation(expected), atol=0.05)
     np.testing.assert_allclose(found.camera[0], camera, atol=1e-7)
 
 
@@ -225,11 +223,11 @@ def test_the_deviation_is_that_of_the_posterior():
     cameras = compose(random.normal(size=40) * 0.1, random.uniform(0, 0.5, 40), random.random(40))
     weights = random.choice([0, 0.25, 0.5, 1], size=(40, 17))
     for camera, confidence in ((None, None), (cameras, None), (None, weights)):
-        found = lifter.lift(points, camera, confidence)
+        found = lifter.lift(points, camera=camera, confidence=confidence)
         for spread in (True, False):
-            moments = lifter.posterior(points, found, camera, confidence, spread)
+            moments = lifter.posterior(found, spread)
             np.testing.assert_allclose(
-                lifter.deviation(points, found, camera, confidence, spread),
+                lifter.deviation(found, spread),
                 posterior.deviation(moments),
                 rtol=1e-9,
             )
