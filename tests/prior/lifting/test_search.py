@@ -62,7 +62,9 @@ def test_shares_are_of_all_rotations():
     score = random.normal(size=(12, 5)).astype(np.float32)
     expected = np.exp(score).reshape(3, 4, 5).sum(axis=1).T
     expected /= expected.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(search.shares(score.copy(), score.max(axis=0), 3), expected, 1e-5)
+    before = score.copy()
+    np.testing.assert_allclose(search.shares(score, score.max(axis=0), 3), expected, 1e-5)
+    np.testing.assert_array_equal(score, before)
     np.testing.assert_array_equal(search.shares(score, score.max(axis=0), 1), np.ones((5, 1)))
 
 
