@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from prior.lifting import search
 from prior.lifting import weak_perspective as weak
@@ -60,21 +60,30 @@ class Candidates(NamedTuple):
 
 class Projected(NamedTuple):
     """Shapes of Candidates, times s: x, height and z (L, P) after the turn by `angle`; flat
-    (2, L, P), their projection; log_density (P,) of the centred weighted landmarks of unit norm."""
+    (2, L, P), their projection; cost (P,), the minimum of equation 4, and log_density (P,), of the
+    centred weighted landmarks of unit norm."""
 
     x: Float[np.ndarray, "L P"]
     height: Float[np.ndarray, "L P"]
     z: Float[np.ndarray, "L P"]
     flat: Float[np.ndarray, "2 L P"]
+    cost: Float[np.ndarray, "P"]
     log_density: Float[np.ndarray, "P"]
 
 
 class CandidateSearch:
     """The search over all rotations (`rotations` of them about the vertical) of all components of
-    a model, with detector's noise of `noise`, in units of limb scale; keeps the tables it made."""
+    a model, with detector's noise of `noise`, in units of limb scale; keeps the tables it made.
 
-    def __init__(self, model: PriorModel, rotations: int, noise: float) -> None:
+    by_cost: the rotation of each component is that of least cost, else that of highest density; of
+    the components, the one of highest density is taken either way.
+    """
+
+    def __init__(
+        self, model: PriorModel, rotations: int, noise: float, by_cost: bool = False
+    ) -> None:
         self.model, self.rotations, self.noise = model, rotations, noise
+        self.by_cost = by_cost
         self.nu = model.noise_std**2 + noise**2
         self.projector = weak.Projector(model, self.nu)
         count = model.components
@@ -98,14 +107,14 @@ class CandidateSearch:
 
     # Search ----------------------------------------------------------------------------------
 
-    def _scores(
+    def _evaluated(
         self,
         images: weak.Observations,
         rows: Int[np.ndarray, "n"],
         table: Table,
         roll: float | None = None,
-    ) -> Iterator[tuple[slice, Float[np.ndarray, "C m"]]]:
-        """Blocks of rows and their scores by a Table; roll: the images are turned by it first."""
+    ) -> Iterator[tuple[slice, search.Evaluated]]:
+        """Blocks of rows and their forms by a Table; roll: the images are turned by it first."""
         y = images.y if roll is None else weak.rolled(images.y, roll)
         y = y.reshape(2 * L, -1).astype(np.float32)
         for i in range(0, len(rows), search.BLOCK):
@@ -114,7 +123,7 @@ class CandidateSearch:
             if table.maps is None:
                 part = (images.elevation[rows[block]] - table.elevation) / ELEVATION_STEP
                 part = part.astype(np.float32)
-            yield block, search.scores(table.forms, np.take(y, rows[block], axis=1), part)
+            yield block, search.evaluate(table.forms, np.take(y, rows[block], axis=1), part)
 
     def near_best(
         self, images: weak.Observations, refine: bool = False, reach: float | None = None
@@ -124,17 +133,26 @@ class CandidateSearch:
         refine: also the highest peaks, to be refined. reach: all within so many nats of the best,
         instead of what the search cannot tell from it.
         """
-        probability = np.empty((len(images.ok), self.model.components))
+        count = self.model.components
+        probability = np.empty((len(images.ok), count))
         candidates = []
         for rows, table in self.tables.groups(images):
             within = self.tie(table) if reach is None else np.float32(reach)
             near = np.empty((len(self.angle), len(rows)), dtype=bool)
-            for block, score in self._scores(images, rows, table):
-                best = score.max(axis=0)
-                np.greater_equal(score, best - within, out=near[:, block])
+            for block, forms in self._evaluated(images, rows, table):
+                density = search.log_densities(forms)
+                best = density.max(axis=0)
+                probability[rows[block]] = search.shares(density, best, count)
+                # What is compared with what: all combinations, or the rotations of a component.
+                score, among = density, 1
+                if self.by_cost and reach is None:
+                    score, among = search.negative_costs(forms), count
+                    best = score.reshape(count, -1, score.shape[1]).max(axis=1, keepdims=True)
+                near[:, block] = (
+                    score.reshape(among, -1, score.shape[1]) >= best - within
+                ).reshape(score.shape)
                 if refine:
-                    near[:, block] |= search.peaks(score, self.model.components, PEAKS)
-                probability[rows[block]] = search.shares(score, best, self.model.components)
+                    near[:, block] |= search.peaks(score, count, PEAKS)
             # In C order: sorted by combination.
             combination, row = np.divmod(np.flatnonzero(near), len(rows))
             candidates.append(self._solve(images, rows[row], combination, table))
@@ -158,23 +176,26 @@ class CandidateSearch:
             )
             for rows, table in self.tables.groups(level):
                 for roll in ROLLS:
-                    for block, scores in self._scores(level, rows, table, -roll):
-                        row, score = rows[block], scores.max(axis=0)
+                    for block, forms in self._evaluated(level, rows, table, -roll):
+                        row, score = rows[block], search.log_densities(forms).max(axis=0)
                         better = row[score > best[row]]
                         best[row] = np.maximum(best[row], score)
                         tilt[:2, better] = [[roll], [elevation]]
         return tilt
 
     def refined(self, images: weak.Observations, candidates: Candidates) -> Candidates:
-        """The Candidates moved to the nearest maxima of the density: the parabola through three
-        angles around each gives the next one."""
+        """The Candidates moved to the nearest maxima of the density, or minima of the cost: the
+        parabola through three angles around each gives the next one."""
 
         def at(
             angle: Float[np.ndarray, "P"],
         ) -> tuple[Candidates, Float[np.ndarray, "P"]]:
             rotation = np.full(len(angle), REFINED)
             solved = self._solve_each(images, candidates.row, candidates.component, rotation, angle)
-            return solved, self.project(images, solved).log_density
+            projected = self.project(images, solved)
+            if self.by_cost:
+                return solved, np.where(solved.solution[0] > 0, -projected.cost, -np.inf)
+            return solved, projected.log_density
 
         step = 2 * np.pi / self.rotations
         low, middle, high = candidates.angle - step, candidates.angle, candidates.angle + step
@@ -261,25 +282,37 @@ class CandidateSearch:
         np.subtract(np.sin(elevation) * z, np.cos(elevation) * height, out=flat[1])
         # The least squares' minimum is y^T (y - prediction); y has unit norm and is centred.
         weight = np.take(images.weight, candidates.row, axis=1)
-        fit = (flat * candidates.y * weight).sum(axis=(0, 1))
+        cost = 1 - (flat * candidates.y * weight).sum(axis=(0, 1))
         log_density = self.log_prior[component] + weak.log_density(
-            1 - fit,
+            cost,
             candidates.solution[0],
             self.nu[component],
             candidates.log_det,
             images.dimensions[candidates.row],
         )
-        return Projected(x, height, z, flat, log_density)
+        return Projected(x, height, z, flat, cost, log_density)
 
     def best(self, images: weak.Observations, candidates: Candidates) -> Candidates:
-        """One of the Candidates for each row: the most probable."""
-        many: Bool[np.ndarray, P] = np.bincount(candidates.row)[candidates.row] > 1
+        """One of the Candidates for each row: the most probable; by_cost: of those that have the
+        least cost of their components."""
+        many = np.bincount(candidates.row)[candidates.row] > 1
         if not many.any():
             return candidates
         tied = np.flatnonzero(many)
-        density = self.project(images, candidates.take(tied)).log_density
-        order = np.lexsort((-density, candidates.row[tied]))
-        first = np.diff(candidates.row[tied][order], prepend=-1) > 0
+        row, component = candidates.row[tied], candidates.component[tied]
+        projected = self.project(images, candidates.take(tied))
+        density = projected.log_density
+        if self.by_cost:
+            cost = np.where(candidates.solution[0, tied] > 0, projected.cost, np.inf)
+            order = np.lexsort((cost, component, row))
+            new = (np.diff(row[order], prepend=-1) > 0) | (
+                np.diff(component[order], prepend=-1) > 0
+            )
+            cheapest = np.zeros(len(tied), dtype=bool)
+            cheapest[order[new]] = True
+            density = np.where(cheapest, density, -np.inf)
+        order = np.lexsort((-density, row))
+        first = np.diff(row[order], prepend=-1) > 0
         keep = ~many
         keep[tied[order[first]]] = True
         return candidates.take(np.flatnonzero(keep))

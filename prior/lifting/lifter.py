@@ -9,7 +9,7 @@ uncertainty (posterior.py) need nothing else.
 """
 
 import warnings
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -31,6 +31,12 @@ ROTATIONS = 80
 # The detector's noise at the scale of the body. Our choice: 20 mm, 5 px in Human3.6M's images.
 NOISE_MM = 20.0
 
+# What makes a rotation the best of its component: see Lifter.
+Criterion = Literal["density", "cost"]
+
+# The lifting to the letter of section 5.3: no noise but the model's, the R of equation 4.
+AS_PUBLISHED: dict[str, Any] = {"rotations": 80, "noise_mm": 0.0, "criterion": "cost"}
+
 # Poses handled at once by one thread: bounds the memory, and is enough for large products.
 CHUNK = 4096
 
@@ -42,18 +48,28 @@ class Lifter:
     """Lifts batches of 2D poses with one model; keeps what can be precomputed.
 
     rotations: how many are enumerated; noise_mm: standard deviation of the detector's noise, mm
-    at the body. Raises InputError for fewer than 4 rotations or a negative noise.
+    at the body; criterion: of the rotations for one component, take that of highest density, or
+    that of least "cost", as equation 4 has it. AS_PUBLISHED has the paper's values of all three.
+    Raises InputError for fewer than 4 rotations, a negative noise or another criterion.
     """
 
     def __init__(
-        self, model: PriorModel, rotations: int = ROTATIONS, noise_mm: float = NOISE_MM
+        self,
+        model: PriorModel,
+        rotations: int = ROTATIONS,
+        noise_mm: float = NOISE_MM,
+        criterion: Criterion = "density",
     ) -> None:
         if rotations < 4:
             raise InputError(f"rotations: expected 4 or more, got {rotations}")
         if not 0 <= noise_mm < np.inf:
             raise InputError(f"noise_mm: expected 0 or more, got {noise_mm}")
+        if criterion not in ("density", "cost"):
+            raise InputError(f"criterion: expected 'density' or 'cost', got {criterion!r}")
         self.model = model
-        self.search = CandidateSearch(model, rotations, noise_mm / model.scale_mm)
+        self.search = CandidateSearch(
+            model, rotations, noise_mm / model.scale_mm, by_cost=criterion == "cost"
+        )
 
     def lift(
         self,
@@ -64,7 +80,7 @@ class Lifter:
         refine: bool = False,
         tilt: bool = False,
     ) -> Lifted:
-        """The most probable 3D poses of 2D landmarks.
+        """The 3D poses of 2D landmarks: the most probable ones, or the paper's.
 
         points: (N, L, 2), px; NaN marks a missing landmark. camera: (3, 3) or (N, 3, 3), world to
         camera, a level one by default. confidence: (N, L) or (L,), a weight on each landmark's
@@ -127,7 +143,7 @@ class Lifter:
     def _describe(self, images: weak.Observations, candidates: Candidates) -> dict[str, np.ndarray]:
         """What Candidates, one a row, say of their poses, by the names of Lifted's fields."""
         model, row = self.model, candidates.row
-        x, height, z, flat, density = self.search.project(images, candidates)
+        x, height, z, flat, _, density = self.search.project(images, candidates)
         ok = images.ok[row] & (candidates.solution[0] > 0)
         scale = np.where(ok, candidates.solution[0], 1)
         size, yaw, roll = images.size[row], images.yaw[row], images.roll[row]
@@ -137,8 +153,7 @@ class Lifter:
         pose[..., 0], pose[..., 1] = (cos * x - sin * z).T, (height * mm).T
         pose[..., 2] = (cos * z + sin * x).T
         share = weak.share(np.take(images.weight, row, axis=1))
-        flat -= (share * flat).sum(axis=1, keepdims=True)
-        flat *= size
+        flat = (flat - (share * flat).sum(axis=1, keepdims=True)) * size
         flat = weak.rolled(flat, roll)
         flat += images.centre[:, None, row]
         described = {
@@ -227,8 +242,9 @@ def lift(
     tilt: bool = False,
     rotations: int = ROTATIONS,
     noise_mm: float = NOISE_MM,
+    criterion: Criterion = "density",
 ) -> Lifted:
-    """Lift 2D landmarks (N, L, 2), px, to 3D: `Lifter.lift`, which says what the arguments are,
-    for a single call."""
-    lifter = Lifter(model, rotations, noise_mm)
+    """Lift 2D landmarks (N, L, 2), px, to 3D: `Lifter.lift` for a single call. `Lifter` and its
+    `lift` say what the arguments are."""
+    lifter = Lifter(model, rotations, noise_mm, criterion)
     return lifter.lift(points, camera=camera, confidence=confidence, refine=refine, tilt=tilt)

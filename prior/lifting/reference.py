@@ -7,12 +7,15 @@ turned by R about the vertical, and a camera E sees, through the orthographic pr
     a_j ~ N(0, std_j^2),  noise ~ N(0, s^2 nu),  nu = noise_std^2 + (noise_mm / scale_mm)^2.
 
 R is enumerated. For each R and component of the mixture, scale s and s a are linear least squares
-with a ridge. Of all, the one under which the landmarks have the highest density is the answer.
+with a ridge. Equation 4 takes the R of least cost; since s is free, that is not the R under which
+the landmarks have the highest density, which is more often the true one. Of the components, the
+most probable is the answer.
+
 lifter.py and the files that it uses give the same answers, thousands of times faster; the tests
 compare both.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -41,9 +44,10 @@ def lift_slowly(
     weight: Float[np.ndarray, "L"],
     rotations: int,
     noise_mm: float,
+    criterion: Literal["density", "cost"] = "density",
 ) -> Answer:
-    """The most probable pose of landmarks, px, by a camera, world to camera. weight: of each
-    landmark's residual, 0 where it is missing. Its log_likelihood is -inf if there is none."""
+    """The pose of landmarks, px, by a camera, world to camera. weight: of each landmark's residual,
+    0 where it is missing; criterion: what R is best by. log_likelihood is -inf if there is none."""
     visible = weight > 0
     share = (weight**2 / np.sum(weight**2))[:, None]
     points = np.where(visible[:, None], points, 0)
@@ -57,6 +61,7 @@ def lift_slowly(
 
     for k, std in enumerate(model.std):
         nu = model.noise_std[k] ** 2 + (noise_mm / model.scale_mm) ** 2
+        highest, best_of_component = -np.inf, Answer(-np.inf)
         for r in range(rotations):
             turn = vertical_rotation(2 * np.pi * r / rotations - yaw)
             project = (camera @ turn)[:2].T
@@ -64,7 +69,9 @@ def lift_slowly(
             columns = np.stack([centred(mean), *map(centred, basis)], axis=1)
             ridge = np.diag([0.0, *(np.sqrt(nu) / std)])[1:]
             data = np.append(centred(points), np.zeros(len(std)))
-            s, *scaled = lstsq(np.vstack([columns, ridge]), data)[0]
+            system = np.vstack([columns, ridge])
+            solution = lstsq(system, data)[0]
+            s, scaled = solution[0], solution[1:]
             if s <= 0:  # upside down
                 continue
             # The density with a integrated out, of differences that no translation changes.
@@ -73,12 +80,20 @@ def lift_slowly(
             noise = contrast @ np.diag(nu / weight[visible] ** 2) @ contrast.T
             covariance = by_a @ np.diag(std**2) @ by_a.T + block_diag(noise, noise)
             residual = (contrast @ (points - s * mean)[visible]).T.ravel()
-            score = multivariate_normal(cov=s**2 * covariance).logpdf(residual)
-            score += np.log(model.weight[k] / rotations)
-            if score > best.log_likelihood:
+            density = multivariate_normal(cov=s**2 * covariance).logpdf(residual)
+            cost = np.sum((system @ solution - data) ** 2)
+            height = density if criterion == "density" else -cost
+            if height > highest:
+                highest = height
                 shape = model.mean[k] + np.tensordot(scaled, model.basis[k], 1) / s
                 flat = s * shape @ project
-                projection = place + flat - np.sum(share * flat, axis=0)
-                pose = model.scale_mm * shape @ turn.T
-                best = Answer(score, pose, projection, k, s)
+                best_of_component = Answer(
+                    density + np.log(model.weight[k] / rotations),
+                    model.scale_mm * shape @ turn.T,
+                    place + flat - np.sum(share * flat, axis=0),
+                    k,
+                    s,
+                )
+        if best_of_component.log_likelihood > best.log_likelihood:
+            best = best_of_component
     return best

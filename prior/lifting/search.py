@@ -38,10 +38,11 @@ _I, _J = np.triu_indices(2 * L)
 
 class ExactForms(NamedTuple):
     """What Forms are made of, in float64, for C combinations: y_i y_j -> -y^T Q y / (2 nu);
-    y -> the scale s; and a constant."""
+    y -> the scale s; the gain m^T Q m / (2 nu) by which s^2 lowers the cost; and a constant."""
 
     quadratic: Float[np.ndarray, "C products"]
     linear: Float[np.ndarray, "C D"]
+    gain: Float[np.ndarray, "C"]
     constant: Float[np.ndarray, "C"]
 
 
@@ -49,14 +50,15 @@ class Forms(NamedTuple):
     """The forms of C combinations of component and rotation at one elevation and weight, float32.
 
     left (r, L (2L + 1)) and right (P C, r): products y_i y_j -> -y^T Q y / (2 nu), or right alone
-    if left is None; linear (P C, 2L): y -> the scale s; constant (P C, 1). The log density is
-    constant + quadratic / s^2 - dimensions log s. P is 1, or 2: the forms at one elevation, and
-    their change to the next.
+    if left is None; linear (P C, 2L): y -> the scale s; gain and constant (P C, 1). The log density
+    is constant + quadratic / s^2 - dimensions log s, and the cost of equation 4 -2 nu (quadratic +
+    gain s^2). P is 1, or 2: the forms at one elevation, and their change to the next.
     """
 
     left: Float[np.ndarray, "r products"] | None
     right: Float[np.ndarray, "PC r"]
     linear: Float[np.ndarray, "PC D"]
+    gain: Float[np.ndarray, "PC 1"]
     constant: Float[np.ndarray, "PC 1"]
     dimensions: int
 
@@ -65,8 +67,9 @@ def exact_forms(systems: Systems, dimensions: int, log_prior: Float[np.ndarray, 
     """The ExactForms of Systems of C combinations with these log priors."""
     Q = np.eye(2 * L) - systems.G @ systems.solve
     quadratic = np.where(_I == _J, -0.5, -1) * Q[:, _I, _J] / systems.nu[:, None]
-    constant = systems.mqm / systems.nu - systems.log_det - dimensions * np.log(2 * np.pi)
-    return ExactForms(quadratic, systems.g / systems.mqm[:, None], 0.5 * constant + log_prior)
+    gain = 0.5 * systems.mqm / systems.nu
+    constant = gain - 0.5 * (systems.log_det + dimensions * np.log(2 * np.pi)) + log_prior
+    return ExactForms(quadratic, systems.g / systems.mqm[:, None], gain, constant)
 
 
 def pack(here: ExactForms, there: ExactForms | None, dimensions: int, compress: bool) -> Forms:
@@ -80,16 +83,28 @@ def pack(here: ExactForms, there: ExactForms | None, dimensions: int, compress: 
         u, values, v = np.linalg.svd(right, full_matrices=False)
         rank = np.count_nonzero(values > RANK_TOLERANCE * values[0])
         left, right = np.ascontiguousarray(v[:rank], np.float32), u[:, :rank] * values[:rank]
-    right, linear, constant = (
-        np.ascontiguousarray(a, np.float32) for a in (right, here.linear, here.constant[:, None])
+    right, linear, gain, constant = (
+        np.ascontiguousarray(a, np.float32)
+        for a in (right, here.linear, here.gain[:, None], here.constant[:, None])
     )
-    return Forms(left, right, linear, constant, dimensions)
+    return Forms(left, right, linear, gain, constant, dimensions)
 
 
-def scores(
+class Evaluated(NamedTuple):
+    """Forms of the landmarks of n poses, float32: quadratic and scale, which is at least TINY, and
+    the gain and constant that go with them (one for all poses, or one for each)."""
+
+    quadratic: Float[np.ndarray, "C n"]
+    scale: Float[np.ndarray, "C n"]
+    gain: Float[np.ndarray, "C _"]
+    constant: Float[np.ndarray, "C _"]
+    dimensions: int
+
+
+def evaluate(
     forms: Forms, y: Float[np.ndarray, "D n"], part: Float[np.ndarray, "n"] | None = None
-) -> Float[np.ndarray, "C n"]:
-    """Log densities, the prior of each combination included, of landmarks y, float32, of unit norm.
+) -> Evaluated:
+    """The forms of landmarks y, float32, of unit norm.
 
     part: how far each is from the forms' first elevation to their second, float32; None for forms
     of one.
@@ -98,20 +113,32 @@ def scores(
     products *= np.take(y, _J, axis=0, mode="clip")
     if forms.left is not None:
         products = forms.left @ products
-    score = forms.right @ products
-    scale, constant = forms.linear @ y, forms.constant
+    quadratic, scale = forms.right @ products, forms.linear @ y
+    gain, constant = forms.gain, forms.constant
     if part is not None:
-        score, scale, constant = (
-            a[: len(a) // 2] + part * a[len(a) // 2 :] for a in (score, scale, constant)
+        quadratic, scale, gain, constant = (
+            a[: len(a) // 2] + part * a[len(a) // 2 :] for a in (quadratic, scale, gain, constant)
         )
     np.maximum(scale, TINY, out=scale)
-    score /= scale
-    score /= scale
-    logs = np.log(scale, out=scale)
+    return Evaluated(quadratic, scale, gain, constant, forms.dimensions)
+
+
+def log_densities(forms: Evaluated) -> Float[np.ndarray, "C n"]:
+    """Log densities of the landmarks, the prior of each combination included."""
+    score = forms.quadratic / forms.scale
+    score /= forms.scale
+    logs = np.log(forms.scale)
     logs *= np.float32(forms.dimensions)
     score -= logs
-    score += constant
+    score += forms.constant
     return score
+
+
+def negative_costs(forms: Evaluated) -> Float[np.ndarray, "C n"]:
+    """Minus the costs of equation 4, over 2 nu; -inf upside down."""
+    score = forms.gain * np.square(forms.scale)
+    score += forms.quadratic
+    return np.where(forms.scale > TINY, score, -np.inf)
 
 
 def shares(

@@ -19,10 +19,11 @@ def images():
     return weak_perspective.observe(weak_perspective.validate(points, LEVEL, None))
 
 
-def _density(candidates, images, elevation):
-    """Log densities (K R, N) in float64, combination by combination."""
+def _exact(candidates, images, elevation):
+    """Log densities and negative costs over 2 nu, each (K R, N), in float64, combination by
+    combination."""
     y = images.y.reshape(34, -1).T
-    scores = []
+    scores, costs = [], []
     for k in range(candidates.model.components):
         for angle in 2 * np.pi * np.arange(candidates.rotations) / candidates.rotations:
             systems = candidates.projector.systems(
@@ -33,7 +34,8 @@ def _density(candidates, images, elevation):
             cost = 1 - np.sum(y * (s[:, None] * systems.m + a @ systems.G[0].T), axis=1)
             score = weak_perspective.log_density(cost, s, systems.nu, systems.log_det, 32)
             scores.append(score + np.log(candidates.model.weight[k] / candidates.rotations))
-    return np.array(scores)
+            costs.append(np.where(s > 0, -cost / (2 * systems.nu), -np.inf))
+    return np.array(scores), np.array(costs)
 
 
 @pytest.mark.parametrize("noise_mm", [2.0, 20.0, 60.0])
@@ -48,13 +50,20 @@ def test_errors_are_below_half_a_tie(model, images, noise_mm, kind):
         count = 1000 if kind == "compressed" else 1
         table, part = candidates.tables.table(elevation, np.ones(17), True, count), None
         assert (table.forms.left is not None) == (kind == "compressed")
-    found = search.scores(table.forms, images.y.reshape(34, -1).astype(np.float32), part)
-    exact = _density(candidates, images, elevation)
-    near = exact > exact.max(axis=0) - 3
-    tie = candidates.tie(table)
-    assert np.abs(found - exact)[near].max() < tie / 2
-    # What is far below the best stays there.
-    assert (found[~near] < np.broadcast_to(exact.max(axis=0), near.shape)[~near] - 2).all()
+    forms = search.evaluate(table.forms, images.y.reshape(34, -1).astype(np.float32), part)
+    density, cost = _exact(candidates, images, elevation)
+    # Costs are compared among the rotations of one component.
+    pairs = [(search.log_densities(forms), density)]
+    for k in range(2):
+        of = slice(16 * k, 16 * k + 16)
+        pairs.append((search.negative_costs(forms)[of], cost[of]))
+    for approximate, exact in pairs:
+        near = exact > exact.max(axis=0) - 3
+        error = np.abs(approximate[near] - exact[near])
+        assert error.max() < candidates.tie(table) / 2
+        # What is far below the best stays there.
+        best = np.broadcast_to(exact.max(axis=0), near.shape)
+        assert (approximate[~near] < best[~near] - 2).all()
 
 
 def test_shares_are_of_all_rotations():
