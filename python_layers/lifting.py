@@ -21,6 +21,8 @@ class Params:
     model: str  # path of the prior, from the directory where Caffe runs
     rotations: int = 80  # tried about the vertical, section 5.3
     noise_mm: float | None = None  # of the detector, at the body's scale; None: the prior's
+    # What a rotation is best by; the paper's equation 4 has "cost", and noise_mm 0.
+    criterion: Literal["density", "cost"] = "density"
     subpixel: bool = False  # our option; the paper takes the maps' cells
     backward: Literal["none", "scale-held", "exact"] = "none"  # through eq. 4, see below
     # Of the Gaussian in the gradient from coordinates to maps, map px: the label's, CPM's 7 / 8.
@@ -41,11 +43,11 @@ def _version(path):
 
 
 @functools.lru_cache(maxsize=2)
-def _lifter(path, version, rotations, noise_mm):
+def _lifter(path, version, rotations, noise_mm, criterion):
     """The Lifter of all layers with these parameters, for it keeps large tables; what it gives
     does not depend on them. version: of the file, so that another one is read anew."""
     options = {} if noise_mm is None else {"noise_mm": noise_mm}
-    return prior.Lifter(prior.load(path), rotations=rotations, **options)
+    return prior.Lifter(prior.load(path), rotations=rotations, criterion=criterion, **options)
 
 
 class LiftingLayer(caffe.Layer):
@@ -65,7 +67,11 @@ class LiftingLayer(caffe.Layer):
         self.given = given = params.read(NAME, self.param_str, Params)
         try:
             self.lifter = _lifter(
-                given.model, _version(given.model), given.rotations, given.noise_mm
+                given.model,
+                _version(given.model),
+                given.rotations,
+                given.noise_mm,
+                given.criterion,
             )
         except (OSError, ValueError) as error:
             raise ValueError(f"{NAME}: {error}") from None

@@ -38,12 +38,14 @@ def test_layers_of_one_model_share_their_tables_and_another_file_is_read_anew(tm
 
 
 @pytest.mark.parametrize("subpixel", [False, True])
-def test_lifting_is_argmax_then_lift(tmp_path, model, subpixel):
-    layer = lifting(tmp_path, {"model": model, "subpixel": subpixel}, camera=True, pose=True)
+@pytest.mark.parametrize("options", [{}, {"noise_mm": 0, "criterion": "cost"}])
+def test_lifting_is_argmax_then_lift(tmp_path, model, subpixel, options):
+    given = {"model": model, "subpixel": subpixel} | options
+    layer = lifting(tmp_path, given, camera=True, pose=True)
     maps = seen_by(TILTED)
     run(layer, maps=maps, camera=TILTED)
     points, _ = belief_maps.argmax(maps, subpixel)
-    lifted = prior.lift(points, prior.load(model), camera=TILTED.astype(np.float32))
+    lifted = prior.lift(points, prior.load(model), camera=TILTED.astype(np.float32), **options)
     assert lifted.ok.all()
     np.testing.assert_allclose(layer.blobs["landmarks"].data, lifted.projection, atol=1e-4)
     np.testing.assert_allclose(layer.blobs["pose"].data, lifted.pose, atol=0.1)

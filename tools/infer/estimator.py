@@ -145,7 +145,11 @@ class Estimator:
         if self.averages and network.lifts:
             if model is None:
                 raise ValueError("model: expected a prior, to lift averaged maps with, got none")
-            given = {k: v for k, v in network.lifting.items() if k in ("rotations", "noise_mm")}
+            given = {
+                k: v
+                for k, v in network.lifting.items()
+                if k in ("rotations", "noise_mm", "criterion")
+            }
             self.lifter = prior.Lifter(model, **{k: v for k, v in given.items() if v is not None})
 
     def estimates(self, people):
