@@ -4,7 +4,7 @@ What a fit needs of the data is its count, mean and scatter: `Moments`, which ad
 (`merge`), so data larger than memory, or spread over machines, is fitted from one pass.
 """
 
-from functools import reduce
+from functools import partial, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -62,11 +62,12 @@ def merge(a, b):
 
 def moments(rows, weights=None):
     """Moments of rows, an array (N, D) or what gives its slices, with weights (N,)."""
+    return reduce(merge, each_chunk(partial(_part, rows, weights), len(rows)))
 
-    def part(where):
-        return chunk_moments(rows[where], None if weights is None else weights[where])
 
-    return reduce(merge, each_chunk(part, len(rows)))
+def _part(rows, weights, where):
+    """A slice's part of `moments`."""
+    return chunk_moments(rows[where], None if weights is None else weights[where])
 
 
 def fit(stats, size):

@@ -7,7 +7,7 @@ import numpy as np
 
 from prior.errors import InputError
 from python_layers import params
-from python_layers.params import Blobs
+from python_layers.params import Blobs, Flags
 
 NAME = "FusionLayer"
 
@@ -53,7 +53,7 @@ class FusionLayer(caffe.Layer):
         weight = weight[:, None, None]
         top[0].data[...] = weight * bottom[0].data + (1 - weight) * bottom[1].data
 
-    def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
+    def backward(self, top: Blobs, propagate_down: Flags, bottom: Blobs) -> None:
         weight = self.blobs[0].data[:, None, None]
         per_map = np.einsum("nlhw,nlhw->l", top[0].diff, bottom[0].data - bottom[1].data)
         # Caffe wants the parameters' gradients added up: over iter_size batches, for example.

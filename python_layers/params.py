@@ -11,9 +11,10 @@ from typing import Any, TypeAlias, TypeVar
 from prior.errors import InputError
 
 # What Caffe hands to a layer, one of its C++ types: a blob has data, diff, shape and reshape(...);
-# a vector of blobs has a length and is indexed, no more.
+# a vector, of blobs or of flags, has a length and is indexed, no more.
 Blob: TypeAlias = Any
 Blobs: TypeAlias = Any
+Flags: TypeAlias = Any
 
 Parameters = TypeVar("Parameters")
 

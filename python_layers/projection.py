@@ -7,7 +7,7 @@ import caffe
 
 from prior.errors import InputError
 from python_layers import belief_maps, params
-from python_layers.params import Blobs
+from python_layers.params import Blobs, Flags
 
 NAME = "ProjectionLayer"
 
@@ -44,7 +44,7 @@ class ProjectionLayer(caffe.Layer):
         height, width = top[0].data.shape[2:]
         top[0].data[...] = belief_maps.render(bottom[0].data, height, width, self.parameters.sigma)
 
-    def backward(self, top: Blobs, propagate_down: list[bool], bottom: Blobs) -> None:
+    def backward(self, top: Blobs, propagate_down: Flags, bottom: Blobs) -> None:
         if propagate_down[1]:
             bottom[1].diff[...] = 0
         if not propagate_down[0]:

@@ -1,9 +1,13 @@
-"""What `make` exports, so that a bare pytest finds pycaffe and its processes too."""
+"""What `make` exports, so that a bare pytest finds pycaffe and its processes too; and the checks of
+shapes in signatures."""
 
 import os
 import sys
 
+from tests.shapes.sitecustomize import check_shapes
 from tools.caffe_io import process as caffe_process
+
+check_shapes()
 
 PYCAFFE = caffe_process.caffe_root() / "python"
 HAVE_CAFFE = (PYCAFFE / "caffe/_caffe.so").exists()

@@ -1,11 +1,22 @@
 """Fixtures of several test files."""
 
+import os
+
 import numpy as np
 import pytest
 
 import prior
-from tests import poses
+from tests import poses, shapes
 from tests.caffe import tiny_world
+
+
+@pytest.fixture(scope="module", autouse=True)
+def checked_processes():
+    """Shapes in signatures are checked in the processes that tests start."""
+    path = os.pathsep.join([*shapes.__path__, os.environ["PYTHONPATH"]])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", path)
+        yield
 
 
 @pytest.fixture
