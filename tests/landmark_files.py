@@ -6,7 +6,8 @@ import numpy as np
 
 import prior
 from prior.camera import level_camera
-from prior.skeleton import BODY_25, COCO, LANDMARKS, MPII
+from prior.landmark_sets import BODY_25, COCO, MPII
+from prior.skeleton import LANDMARKS
 
 ELEVATION = np.deg2rad(10)
 

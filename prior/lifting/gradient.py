@@ -87,7 +87,7 @@ def _turned_back(
     y: Float[np.ndarray, "L P"],
     z: Float[np.ndarray, "L P"],
     angle: Float[np.ndarray, "P"],
-) -> Float[np.ndarray, "3L P"]:
+) -> Float[np.ndarray, "51 P"]:
     """Coordinates turned by -angle about the vertical."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.concatenate([cos * x - sin * z, y, sin * x + cos * z])

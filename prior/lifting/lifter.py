@@ -31,9 +31,6 @@ ROTATIONS = 80
 # The detector's noise at the scale of the body. Our choice: 20 mm, 5 px in Human3.6M's images.
 NOISE_MM = 20.0
 
-# What makes a rotation the best of its component: see Lifter.
-Criterion = Literal["density", "cost"]
-
 # The lifting to the letter of section 5.3: no noise but the model's, the R of equation 4.
 AS_PUBLISHED: dict[str, Any] = {"rotations": 80, "noise_mm": 0.0, "criterion": "cost"}
 
@@ -58,7 +55,7 @@ class Lifter:
         model: PriorModel,
         rotations: int = ROTATIONS,
         noise_mm: float = NOISE_MM,
-        criterion: Criterion = "density",
+        criterion: str = "density",
     ) -> None:
         if rotations < 4:
             raise InputError(f"rotations: expected 4 or more, got {rotations}")
@@ -214,7 +211,7 @@ class Lifter:
         parts = list(each_chunk(chunk_vjp, len(lifted), CHUNK))
         return np.concatenate(parts) if parts else np.empty((0, L, 2))
 
-    def posterior(self, lifted: Lifted, spread: bool = True) -> Float[np.ndarray, "N 3L 3L"]:
+    def posterior(self, lifted: Lifted, spread: bool = True) -> Float[np.ndarray, "N 51 51"]:
         """How far the true poses may be from the lifted ones: second moments, mm^2.
 
         lifted: what this Lifter's `lift` returned. The moments are those of (truth - pose),
@@ -242,7 +239,7 @@ def lift(
     tilt: bool = False,
     rotations: int = ROTATIONS,
     noise_mm: float = NOISE_MM,
-    criterion: Criterion = "density",
+    criterion: str = "density",
 ) -> Lifted:
     """Lift 2D landmarks (N, L, 2), px, to 3D: `Lifter.lift` for a single call. `Lifter` and its
     `lift` say what the arguments are."""

@@ -167,9 +167,9 @@ def observe(inputs: Inputs, angles: Float[np.ndarray, "3 N"] | None = None) -> O
     )
 
 
-def dimensions(weight: Float[np.ndarray, "*n L"]) -> Int[np.ndarray, "*n"] | int:
+def dimensions(weight: Float[np.ndarray, "*n L"]) -> Int[np.ndarray, "*n"]:
     """How many numbers centred landmarks of these weights are."""
-    return 2 * (np.count_nonzero(weight, axis=-1) - 1)
+    return np.asarray(2 * (np.count_nonzero(weight, axis=-1) - 1))
 
 
 def share(weight: Float[np.ndarray, "L N"]) -> Float[np.ndarray, "L N"]:

@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 
-from prior.skeleton import COCO
+from prior.landmark_sets import COCO
 from tools.convert.entries import ConversionError, Entry, person
 
 # Our landmark: COCO's name for it.

@@ -11,7 +11,7 @@ thorax, which lies between the shoulders as Human3.6M's. Spine and nose are miss
 
 import numpy as np
 
-from prior.skeleton import MPII
+from prior.landmark_sets import MPII
 from tools.convert.entries import Entry, person
 from tools.convert.matlab import items, load, number
 

@@ -22,7 +22,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import prior
-from prior import skeleton
+from prior import landmark_sets
 from prior.camera import compose
 from prior.lifting.candidates import ELEVATIONS, ROLLS
 from prior.lifting.lifter import NOISE_MM
@@ -182,7 +182,7 @@ def _parser():
     parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE")
     parser.add_argument(
         "--landmarks",
-        choices=skeleton.LANDMARK_SETS,
+        choices=landmark_sets.LANDMARK_SETS,
         help="the landmark set, where the input does not say",
     )
     parser.add_argument("--prior", type=Path, help="pose model (default: the ready one)")
@@ -271,7 +271,7 @@ def poses_of(given):
         raise ValueError(f"--elevation: expected -90 to 90 degrees, got {given.elevation}")
     model = prior.load(given.prior) if given.prior else prior.load()
     camera = calibration.read(given.camera, given.up) if given.camera else calibration.NONE
-    landmarks = given.landmarks and skeleton.LANDMARK_SETS[given.landmarks]
+    landmarks = given.landmarks and landmark_sets.LANDMARK_SETS[given.landmarks]
     found = keypoints.read(given.input, landmarks)
     if given.rate is not None:
         found = found._replace(rate=given.rate)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from prior import skeleton
+from prior import landmark_sets
 from prior.skeleton import L
 
 FORMATS = (
@@ -23,10 +23,10 @@ FORMATS = (
 )
 # Where a count of landmarks says which set it is. 17 may be COCO's or Human3.6M's.
 _BY_COUNT = {
-    25: skeleton.BODY_25,
-    18: skeleton.OPENPOSE_COCO,
-    16: skeleton.MPII,
-    33: skeleton.MEDIAPIPE,
+    25: landmark_sets.BODY_25,
+    18: landmark_sets.OPENPOSE_COCO,
+    16: landmark_sets.MPII,
+    33: landmark_sets.MEDIAPIPE,
 }
 # In CSV, the columns "NAME x", "NAME_y", "NAME confidence" and so on.
 _COLUMN = re.compile(r"(.+?)[ _](x|y|confidence|c|score)", re.IGNORECASE)
@@ -85,7 +85,7 @@ class _Rows:
             )
         size = sizes.pop() if sizes else L
         values = np.array(self.values).reshape(-1, size, 3)
-        chosen = _choose(path, size, given, default) if self.values else skeleton.HUMAN36M
+        chosen = _choose(path, size, given, default) if self.values else landmark_sets.HUMAN36M
         confidence = np.where(np.isfinite(values).all(axis=2), values[..., 2], 0).clip(0, 1)
         points, confidence = (
             chosen.to_ours(values[..., :2], confidence)
@@ -110,7 +110,7 @@ def _choose(path, size, given, default=None):
     chosen = given or default or _BY_COUNT.get(size)
     if chosen is not None and len(chosen.names) == size:
         return chosen
-    like = [s.name for s in skeleton.LANDMARK_SETS.values() if len(s.names) == size]
+    like = [s.name for s in landmark_sets.LANDMARK_SETS.values() if len(s.names) == size]
     raise KeypointError(
         f"{path}: expected the {len(chosen.names)} landmarks of {chosen.name}, got {size}"
         f"{', as ' + ' or '.join(like) + ' has' if like else ''}; try --landmarks"
@@ -123,8 +123,8 @@ def _choose(path, size, given, default=None):
 def read(path, landmarks=None):
     """The Keypoints in a file or folder.
 
-    landmarks: a skeleton.LandmarkSet, for files that do not say which it is. People and files that
-    are damaged are left out, named in `problems`. Raises KeypointError if nothing can be read.
+    landmarks: a LandmarkSet, for files that do not say which it is. People and files that are
+    damaged are left out, named in `problems`. Raises KeypointError if nothing can be read.
     """
     path = Path(path)
     try:
@@ -235,7 +235,7 @@ def _coco(path, records, document, given):
     """COCO's annotations (v of 0, 1, 2), or results (a score for each landmark)."""
     categories = document.get("categories") or [{}]
     names = categories[0].get("keypoints") if isinstance(categories[0], dict) else None
-    found = skeleton.find_set(names) if names else None
+    found = landmark_sets.find_set(names) if names else None
     annotated = bool(document)
     images = {
         image.get("id"): image.get("file_name", image.get("id"))
@@ -266,7 +266,7 @@ def _coco(path, records, document, given):
             ]
         identity = record.get("track_id", record.get("idx", -1))
         rows.add(f"record {i}", values, number[record["image_id"]], identity)
-    return rows.keypoints(path, images.values(), given or found, skeleton.COCO)
+    return rows.keypoints(path, images.values(), given or found, landmark_sets.COCO)
 
 
 def _mpii(path, records, given):
@@ -283,7 +283,7 @@ def _mpii(path, records, given):
         except (TypeError, ValueError):
             values = joints
         rows.add(f"record {i}", values, frame)
-    return rows.keypoints(path, number, given or skeleton.MPII)
+    return rows.keypoints(path, number, given or landmark_sets.MPII)
 
 
 def _predicted(path, document, given):
@@ -345,7 +345,7 @@ def _arrays(path, values, given):
     if values.get("landmarks") is not None:
         found = _named(path, values["landmarks"])
     chosen = _choose(
-        path, points.shape[1], found, None if points.shape[1] != L else skeleton.HUMAN36M
+        path, points.shape[1], found, None if points.shape[1] != L else landmark_sets.HUMAN36M
     )
     ours, sure = chosen.to_ours(points[..., :2], np.nan_to_num(confidence).clip(0, 1))
     order = np.argsort(frame, kind="stable")
@@ -358,11 +358,11 @@ def _arrays(path, values, given):
 
 
 def _named(path, names):
-    found = skeleton.find_set(names)
+    found = landmark_sets.find_set(names)
     if found is None:
         raise KeypointError(
             f"{path}: expected the landmarks of one of "
-            f"{', '.join(s.name for s in skeleton.LANDMARK_SETS.values())} in "
+            f"{', '.join(s.name for s in landmark_sets.LANDMARK_SETS.values())} in "
             f"their order, got {', '.join(map(str, names))[:80]}"
         )
     return found

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from prior.skeleton import LANDMARKS, MEDIAPIPE
+from prior.landmark_sets import MEDIAPIPE
+from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
 from tools import pictures
 from tools.infer import detect

@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from prior.skeleton import BODY_25, COCO, LANDMARK_SETS, LANDMARKS, MPII, find_set
+from prior.landmark_sets import BODY_25, COCO, LANDMARK_SETS, MPII, find_set
+from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
 from tools.lift import keypoints, tracks
 from tools.lift.keypoints import KeypointError
