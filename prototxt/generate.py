@@ -24,7 +24,7 @@ from caffe import params as P
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from prototxt.machines import CPM, GAUSSIAN, LITE, MAPS, VGG, Conv, Pool
+from prototxt.machines import CPM, GAUSSIAN, LIFTINGS, LITE, MAPS, VGG, Conv, Pool
 from prototxt.solvers import (
     FINE_TUNING,
     FROM_SCRATCH,
@@ -50,6 +50,7 @@ class Choices(NamedTuple):
 
     loss: str = "fused"  # equation 8 on the "fused" maps, or on "beliefs", those before the fusion
     last_fusion: bool = True  # False leaves lifting and fusion out of the last stage
+    lift: str | None = None  # one of machines.LIFTINGS; None: the Machine's
     backward: str = "none"  # through the lifting; "scale-held" (supplement) or "exact"
     fusion: str = "stage"  # a weight w_t for each "stage", each "landmark" too, or "fixed" at 0.5
     data: str | dict = TRAINING_DATA  # file of annotations, or {file: share of the samples}
@@ -129,7 +130,8 @@ def predict(n, m, t, maps):
         view = Conv("conv4_stage{t}" if t == own else "conv1_stage{t}", 5, m.view)
         features = chain(n, m, t, features, [view])
     if t > 1:
-        features = n[f"concat_stage{t}"] = L.Concat(features, maps, n.pool_center_lower)
+        parts = (maps, features) if m.maps_first else (features, maps)
+        features = n[f"concat_stage{t}"] = L.Concat(*parts, n.pool_center_lower)
     *hidden, last = m.head if t == 1 else m.refine
     return convolve(m, t, chain(n, m, t, features, hidden), last)
 
@@ -143,7 +145,8 @@ def judge(n, t, maps):
 
 def lift(n, m, maps, suffix, train, c):
     """Equation 4: maps to landmarks (N,17,2) px of the maps and, deployed, pose (N,17,3) mm."""
-    parameters = dict(model=c.prior, rotations=ROTATIONS, subpixel=m.subpixel, backward=c.backward)
+    parameters = dict(model=c.prior, rotations=ROTATIONS)
+    parameters |= LIFTINGS[c.lift or m.lift] | dict(backward=c.backward)
     if c.backward != "none":
         parameters["sigma"] = m.label_sigma / m.stride
     tops = python(
@@ -207,7 +210,7 @@ def chain(n, m, t, top, rows):
     for row in rows:
         name = row.name.format(t=t)
         if isinstance(row, Pool):
-            top = n[name] = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=3, stride=2)
+            top = n[name] = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=row.kernel, stride=2)
             continue
         top = n[name] = convolve(m, t, top, row)
         if m.normalise:
@@ -225,7 +228,7 @@ def chain(n, m, t, top, rows):
 
 def convolve(m, t, bottom, row):
     """One convolution. CPM: biases learn twice as fast and do not decay."""
-    rate = m.first_rate if t == 1 else 1
+    rate = m.first_rate if t == 1 else m.later_rate
     if m.kept_rate is not None:
         # The paper replaces what reads or writes maps, since its landmarks are others (5.2).
         replaced = row.channels == MAPS or row.name.startswith("Mconv1_")
@@ -313,6 +316,12 @@ def main():
     parser.add_argument("--check", action="store_true", help="compare only, write nothing")
     parser.add_argument("--out", type=Path, default=HERE, help="folder (default: this one)")
     parser.add_argument("--loss", choices=("fused", "beliefs"), default="fused")
+    parser.add_argument(
+        "--lift",
+        choices=sorted(LIFTINGS),
+        help="each stage: as published, or to the most probable pose from landmarks at fractions "
+        "of a cell (default: published at 368 px, probable in the lite networks)",
+    )
     parser.add_argument("--backward", choices=("none", "scale-held", "exact"), default="none")
     parser.add_argument("--no-last-fusion", dest="last_fusion", action="store_false")
     parser.add_argument("--fusion", choices=("stage", "landmark", "fixed"), default="stage")

@@ -1,4 +1,4 @@
-"""The shapes of the convolutional pose machines: what figure 1's boxes of convolutions hold."""
+"""The convolutional pose machines: what is in the boxes of convolutions of figure 1."""
 
 # ruff: noqa: C408 (dict(type="gaussian") reads like the prototxt that it becomes)
 
@@ -9,57 +9,73 @@ MAPS = LANDMARKS + 1  # a belief map for each landmark; the background is the la
 
 
 class Conv(NamedTuple):
-    """A convolution that keeps the size (unless it has a stride), then normalisation where the
-    Machine has it, then a ReLU."""
+    """A convolution, then normalisation where the Machine has it, then a ReLU.
+
+    It is padded so that the maps keep their size, unless it has a stride.
+    """
 
     name: str  # {t} stands for the stage
     kernel: int
     channels: int
     stride: int = 1
-    dilation: int = 1  # 3 x 3 of dilation 2 sees 5 x 5 at a third of its cost
-    drop: bool = False  # dropout after it
+    dilation: int = 1  # 3 x 3 with dilation 2 sees 5 x 5 cells at a third of the cost
+    drop: bool = False  # followed by dropout
 
 
 class Pool(NamedTuple):
-    """Halves the size: the maximum of 3 x 3 (CPM's files; the paper's figure counts 2 x 2)."""
+    """A pooling that halves the maps' size: the maximum of kernel x kernel cells."""
 
     name: str
+    kernel: int
 
 
 class Machine(NamedTuple):
-    """A convolutional pose machine's shape. The last rows of head and refine give the maps."""
+    """A convolutional pose machine: the shape of its network, and how it is trained."""
 
     input: int  # px, side of the square input
     stride: int  # px of the input in one px of the belief maps
     stages: int
     batch: int
-    trunk: tuple  # from the image to features of the maps' size
+    trunk: tuple  # from the image to features of the belief maps' size
     trunks: int  # how many stages have a trunk of their own; the later ones share the last
-    view: int  # channels of each stage's own 5 x 5 view of its trunk; 0: the trunk as it is
-    head: tuple  # stage 1, after the features
-    refine: tuple  # stages >= 2, after features, previous maps and centre are concatenated
-    first_rate: float  # learning rate of stage 1, in units of the later stages'
-    fusion_rate: float  # learning rate of the fusion's w_t, in units of the base rate
-    kept_rate: float | None  # fine-tuning: that of the layers kept from CPM, of the new ones'
-    filler: dict
+    view: int  # channels of each stage's own 5 x 5 convolution of its trunk; 0: it has none
+    # The convolutions of a stage; the last one gives its belief maps.
+    head: tuple  # stage 1, from the features
+    refine: tuple  # a later stage, from features, previous maps and centre map in one blob
+    maps_first: bool  # in that blob, whether the maps come before the features; the centre is last
+    # Learning rates, in units of the solver's rate.
+    first_rate: float  # of stage 1
+    later_rate: float  # of the stages after it
+    fusion_rate: float  # of the fusion's weights w_t
+    kept_rate: float | None  # fine-tuning: of the layers that CPM's weights fill; None: no such
+    filler: dict  # the initial weights of hidden convolutions
     normalise: bool  # batch normalisation of each hidden convolution's output
-    augment: bool | dict  # CPM's ranges, or others: python_layers/crop.Ranges
-    label_sigma: float  # px of the input: the Gaussian of the target maps
-    subpixel: bool  # False: a landmark is the most confident pixel (section 5.2)
+    augment: bool | dict  # true: as CPM; else some of python_layers.data.crop.Ranges
+    label_sigma: float  # px of the input: standard deviation of a label's Gaussian
+    lift: str  # how a stage lifts: one of LIFTINGS
 
 
 GAUSSIAN = dict(type="gaussian", std=0.01)  # CPM
 
-# Wei et al., "Convolutional Pose Machines", CVPR 2016: what the paper says it extends (5.1).
+# Parameters of the lifting layer.
+LIFTINGS = {
+    # A landmark is the most confident cell (5.2), and R the rotation of least cost (equation 4).
+    "published": dict(noise_mm=0, criterion="cost", subpixel=False),
+    # Ours: landmarks at fractions of a cell; the pose of highest density under the model.
+    "probable": dict(subpixel=True),
+}
+
+# Wei et al., "Convolutional Pose Machines", CVPR 2016, which the paper extends (5.1), as their
+# training/genProto.py writes it: github.com/shihenw/convolutional-pose-machines-release.
 CPM = Machine(
     input=368,
     stride=8,
     stages=6,
     batch=16,
     trunk=(
-        *(Conv("conv1_stage{t}", 9, 128), Pool("pool1_stage{t}")),
-        *(Conv("conv2_stage{t}", 9, 128), Pool("pool2_stage{t}")),
-        *(Conv("conv3_stage{t}", 9, 128), Pool("pool3_stage{t}")),
+        *(Conv("conv1_stage{t}", 9, 128), Pool("pool1_stage{t}", 3)),
+        *(Conv("conv2_stage{t}", 9, 128), Pool("pool2_stage{t}", 3)),
+        *(Conv("conv3_stage{t}", 9, 128), Pool("pool3_stage{t}", 3)),
     ),
     trunks=2,
     view=32,
@@ -73,23 +89,26 @@ CPM = Machine(
         Conv("Mconv4_stage{t}", 1, 128),
         Conv("Mconv5_stage{t}", 1, MAPS),
     ),
+    maps_first=False,
     first_rate=5,
-    fusion_rate=1,
+    later_rate=1,
+    fusion_rate=1,  # our choice: that of the layers beside it
     kept_rate=None,
     filler=GAUSSIAN,
     normalise=False,
     augment=True,
     label_sigma=7,
-    subpixel=False,
+    lift="published",
 )
 
-# The variant that its authors released later: VGG-19's first ten convolutions, shared.
+# The variant that its authors released later, as model/_trained_MPI/pose_deploy_resize.prototxt
+# of the same repository: the first ten convolutions of VGG-19 and five more, shared by all stages.
 VGG = CPM._replace(
     trunk=(
-        *(Conv("conv1_1", 3, 64), Conv("conv1_2", 3, 64), Pool("pool1_stage1")),
-        *(Conv("conv2_1", 3, 128), Conv("conv2_2", 3, 128), Pool("pool2_stage1")),
+        *(Conv("conv1_1", 3, 64), Conv("conv1_2", 3, 64), Pool("pool1_stage1", 2)),
+        *(Conv("conv2_1", 3, 128), Conv("conv2_2", 3, 128), Pool("pool2_stage1", 2)),
         *(Conv(f"conv3_{i}", 3, 256) for i in (1, 2, 3, 4)),
-        Pool("pool3_stage1"),
+        Pool("pool3_stage1", 2),
         *(Conv("conv4_1", 3, 512), Conv("conv4_2", 3, 512)),
         *(Conv(f"conv4_{i}_CPM", 3, 256) for i in (3, 4, 5, 6)),
         Conv("conv4_7_CPM", 3, 128),
@@ -102,9 +121,12 @@ VGG = CPM._replace(
         Conv("Mconv6_stage{t}", 1, 128),
         Conv("Mconv7_stage{t}", 1, MAPS),
     ),
+    maps_first=True,
+    first_rate=1,
+    later_rate=4,
 )
 
-# Our choice: the variant's plan, at a size that two CPU cores train in minutes.
+# Our choice: a small network on the variant's plan, which two CPU cores train in minutes.
 LITE = VGG._replace(
     input=128,
     stages=3,
@@ -126,13 +148,19 @@ LITE = VGG._replace(
         Conv("Mconv3_stage{t}", 1, 96),
         Conv("Mconv4_stage{t}", 1, MAPS),
     ),
-    first_rate=1,  # Adam scales each weight's step by itself
-    fusion_rate=10,  # Adam's steps are no longer than the rate: in 800, w_t would not arrive
-    filler=dict(type="msra"),  # keeps the signal's size, where .01 needs CPM's 100,000s of steps
-    normalise=True,  # learns faster from scratch: prototxt/README.md
-    # A face has few pixels here, and CPM's smallest person would have none: whose arm is which
-    # would be a guess. And CPM turns by 40 degrees; the cameras here, as Human3.6M's, are level.
+    maps_first=False,
+    # Adam chooses each weight's step by itself, so all stages have the same rate.
+    first_rate=1,
+    later_rate=1,
+    fusion_rate=10,  # Adam steps by the rate at most: 800 such steps are too few to move w_t far
+    # Keeps the signal's variance from layer to layer; with .01 it fades, and CPM then needs
+    # hundreds of thousands of iterations.
+    filler=dict(type="msra"),
+    normalise=True,  # learns faster from scratch
+    # At 128 px a face has few pixels, and none in a person as small as CPM shows: nothing would
+    # tell the left arm from the right. CPM turns by up to 40 degrees; the cameras here are level,
+    # as those of Human3.6M.
     augment=dict(scale=(0.9, 1.1), degrees=15, shift=0.03),
-    label_sigma=10,  # 1.25 cells of the maps: less leaves too little of them to learn from
-    subpixel=True,
+    label_sigma=10,  # 1.25 cells of the maps; a narrower Gaussian gives too few cells to learn from
+    lift="probable",  # a cell is a sixteenth of the input: its middle is too coarse a landmark
 )

@@ -28,7 +28,7 @@ class Params:
     input_size: int = belief_maps.LABEL_INPUT  # px, side of the square input
     stride: int = 8  # input px in a map px
     sigma: float | None = None  # of the label's Gaussian, input px; None: CPM's 7 at 368, scaled
-    # Random scale, rotation, flip and shift: true for CPM's ranges, or some of crop.Ranges
+    # Random scale, rotation, shift and flip: true for CPM's ranges, or some of crop.Ranges
     augment: bool | dict = False
     shuffle: bool | None = None  # a new order in each epoch; None: as `augment`
     seed: int = 0

@@ -40,11 +40,15 @@ PLAIN = Augmentation()
 
 
 class Ranges(NamedTuple):
-    """What random augmentations are drawn from, evenly; the defaults are CPM's."""
+    """What random augmentations are drawn from, evenly; the defaults are CPM's.
+
+    CPM's release shifts nobody: its training/genProto.py sets center_perterb_max to 0. The 40 px of
+    368 that are often called CPM's are those of its successor for several people (Cao et al.).
+    """
 
     scale: tuple = (0.7, 1.3)
     degrees: float = 40.0  # to either side
-    shift: float = 40 / 368  # of the centre, along each axis to either side, parts of the input
+    shift: float = 0.0  # of the centre, along each axis to either side, parts of the input
 
 
 class Crop(NamedTuple):

@@ -221,21 +221,13 @@ def test_receptive_field_of_the_original():
     assert receptive_field("cpm/deploy.prototxt", "beliefs_stage2") == 400 + 7
 
 
-@pytest.mark.parametrize("size", ["", "vgg/"])
-def test_pooling_is_that_of_the_released_files(size):
-    found = {
-        layer.name: (
-            layer.pooling_param.kernel_size,
-            layer.pooling_param.stride,
-            layer.pooling_param.pool,
-        )
-        for layer in read(HERE / f"{size}cpm/deploy.prototxt").layer
-        if layer.type == "Pooling"
-    }
-    assert found.pop("pool_center_lower") == (9, 8, caffe_pb2.PoolingParameter.AVE)
-    stages = (1, 2) if size == "" else (1,)
-    assert sorted(found) == [f"pool{i}_stage{t}" for i in (1, 2, 3) for t in stages]
-    assert set(found.values()) == {(3, 2, caffe_pb2.PoolingParameter.MAX)}
+def test_receptive_field_of_the_variant():
+    # Two, two, four and seven 3 x 3 convolutions on cells of 1, 2, 4 and 8 px, and between them
+    # three poolings of 2 x 2.
+    stage1 = 1 + 2 * (2 * 1 + 2 * 2 + 4 * 4 + 7 * 8) + (1 + 2 + 4)
+    assert receptive_field("vgg/cpm/deploy.prototxt", "beliefs_stage1") == stage1 == 164
+    # Five 7 x 7 convolutions on the cells of the maps.
+    assert receptive_field("vgg/cpm/deploy.prototxt", "beliefs_stage2") == 164 + 5 * 6 * 8
 
 
 def test_each_convolution_has_its_relu_and_in_lite_networks_its_normalisation_but_for_the_maps():
@@ -273,7 +265,9 @@ def test_each_stage_is_that_of_figure_1(size, phase):
         assert fusion.param[0].decay_mult == 0
         if t > 1:  # fused maps, image features and the centre, and never the CNN's own maps
             bottoms = list(found[f"concat_stage{t}"].bottom)
-            assert bottoms[1:] == [f"fused_stage{t - 1}", "pool_center_lower"]
+            maps = bottoms.pop(0 if size == "vgg/" else 1)
+            assert maps == f"fused_stage{t - 1}"
+            assert bottoms[0].startswith("conv") and bottoms[1:] == ["pool_center_lower"]
         if phase == "train":
             seen = "_stage1" if t == 1 else ""  # stage 1 is to find everybody
             known, loss = found[f"known_stage{t}"], found[f"loss_stage{t}"]
@@ -355,6 +349,8 @@ def test_other_choices():
     assert json.loads(landmark.python_param.param_str)["per_landmark"] is True
     assert net(fusion="fixed")["fusion_stage2"].param[0].lr_mult == 0
     assert net()["fusion_stage2"].param[0].lr_mult == landmark.param[0].lr_mult == 1
+    probable = json.loads(net(lift="probable")["lifting_stage1"].python_param.param_str)
+    assert probable["subpixel"] is True and "criterion" not in probable
     mixed = {"a.pack": 3, "b.pack": 1}
     assert json.loads(net(data=mixed)["pose_data"].python_param.param_str)["source"] == mixed
     other = net(prior="other.npz", seed=5)

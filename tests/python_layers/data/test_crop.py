@@ -60,7 +60,7 @@ def test_augmentations_stay_in_cpms_ranges_and_repeat():
     assert 0.7 <= min(scales) < 0.75 and 1.25 < max(scales) <= 1.3
     degrees = np.rad2deg([a.angle for a in draws])
     assert -40 <= degrees.min() < -35 and 35 < degrees.max() <= 40
-    assert 35 / 368 < np.abs([a.shift for a in draws]).max() <= 40 / 368
+    assert not np.any([a.shift for a in draws])
     assert 0.4 < np.mean([a.flip for a in draws]) < 0.6
     assert crop.draw(np.random.default_rng(7)) == draws[7]
 
