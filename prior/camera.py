@@ -1,21 +1,25 @@
-"""World and camera frames, rotation about the vertical, projection.
+"""World and camera frames, rotations about the vertical, projection.
 
 World: right-handed, y up, ground plane x-z. Camera: x right, y down, z forward. A camera rotation
 is the 3 x 3 matrix from world to camera axes. Image: pixels, the centre of the top-left one at
-(0, 0).
+(0, 0). Angles are in radians.
 """
 
 import numpy as np
+from jaxtyping import Float, Real
+from numpy.typing import ArrayLike
 
-# A level camera looking along -z of the world.
+from prior.errors import InputError
+
+# A level camera that looks along -z of the world.
 LEVEL = np.diag([1.0, -1.0, -1.0])
 
+# How far a camera rotation may be from orthonormal: what is printed with four digits is not.
+ROTATION_TOLERANCE = 1e-3
 
-def vertical_rotation(angle):
-    """Rotation about the vertical (y) axis.
 
-    angle: (...) radians. Returns (..., 3, 3). With w = x + i z it is w -> w exp(-i angle).
-    """
+def vertical_rotation(angle: ArrayLike) -> Float[np.ndarray, "*angle 3 3"]:
+    """The rotation about the vertical (y) axis: with w = x + i z it is w -> w exp(-i angle)."""
     angle = np.asarray(angle, dtype=float)
     rotation = np.zeros((*angle.shape, 3, 3))
     rotation[..., 0, 0] = rotation[..., 2, 2] = np.cos(angle)
@@ -25,59 +29,73 @@ def vertical_rotation(angle):
     return rotation
 
 
-def turned(poses, angle):
-    """Poses (N, L, 3) turned by angle (N,) or () about the vertical."""
-    cos, sin = (np.asarray(f(angle))[..., None] for f in (np.cos, np.sin))
+def turned(poses: Real[np.ndarray, "N L 3"], angle: ArrayLike) -> Float[np.ndarray, "N L 3"]:
+    """Poses turned about the vertical by an angle, one for all () or one for each (N,)."""
+    cos, sin = np.cos(angle)[..., None], np.sin(angle)[..., None]
     x, y, z = np.moveaxis(poses, -1, 0)
     return np.stack([cos * x + sin * z, y, cos * z - sin * x], axis=-1)
 
 
-def look_at(position, target):
-    """Rotation (3, 3), world to camera, of an upright camera at `position` looking at `target`.
+def look_at(position: ArrayLike, target: ArrayLike) -> Float[np.ndarray, "3 3"]:
+    """The camera rotation of an upright camera at `position` that looks at `target`.
 
-    Both (3,), world. Raises ValueError when the line of sight is vertical: no way is up then.
+    Both are (3,), world. Raises InputError when the line of sight is vertical: no way is up then.
     """
-    forward = np.asarray(target, dtype=float) - position
+    forward = np.asarray(target, dtype=float) - np.asarray(position)
     right = np.cross(forward, [0.0, 1.0, 0.0])
     if np.linalg.norm(right) < 1e-9 * np.linalg.norm(forward) or not forward.any():
-        raise ValueError("the line of sight is vertical: move the camera or the target")
+        raise InputError(
+            "camera: expected a line of sight that is not vertical, got a target "
+            f"{forward.tolist()} from the camera; move the camera or the target"
+        )
     forward /= np.linalg.norm(forward)
     right /= np.linalg.norm(right)
     return np.stack([right, np.cross(forward, right), forward])
 
 
-def perspective(points, rotation, position, intrinsics):
-    """Pinhole projection.
+def perspective(
+    points: ArrayLike,
+    rotation: Float[np.ndarray, "3 3"],
+    position: ArrayLike,
+    intrinsics: ArrayLike,
+) -> Float[np.ndarray, "*points 2"]:
+    """Pinhole projection of points (..., 3), world, mm, to px.
 
-    points (..., 3) and position (3,), world, mm; rotation (3, 3) world to camera; intrinsics
-    (3, 3), px. Returns (..., 2), px.
+    rotation: world to camera; position: (3,), of the camera, world, mm; intrinsics: (3, 3), px.
     """
-    homogeneous = (np.asarray(points) - position) @ rotation.T @ np.asarray(intrinsics).T
+    offsets = np.asarray(points) - np.asarray(position)
+    homogeneous = offsets @ rotation.T @ np.asarray(intrinsics).T
     return homogeneous[..., :2] / homogeneous[..., 2:]
 
 
-def check_rotation(camera, what="camera"):
-    """The camera rotation(s) (..., 3, 3) as float64; ValueError unless proper rotations."""
+def check_rotation(camera: ArrayLike, what: str = "camera") -> Float[np.ndarray, "*batch 3 3"]:
+    """Camera rotations (..., 3, 3) as float64. Raises InputError unless they are rotations.
+
+    what: they are called in the error.
+    """
     camera = np.asarray(camera, dtype=float)
     if camera.shape[-2:] != (3, 3):
-        raise ValueError(f"{what}: expected shape (3, 3) or (N, 3, 3), got {camera.shape}")
+        raise InputError(f"{what}: expected shape (3, 3) or (N, 3, 3), got {camera.shape}")
     error = np.abs(camera @ np.swapaxes(camera, -1, -2) - np.eye(3)).max(initial=0)
-    if not error < 1e-3 or not (np.linalg.det(camera) > 0).all():
-        raise ValueError(
+    if not error < ROTATION_TOLERANCE or not (np.linalg.det(camera) > 0).all():
+        raise InputError(
             f"{what}: expected a rotation from world to camera (orthonormal, determinant +1); "
             f"it is off by {error:.2g}"
         )
     return camera
 
 
-def toward(rotation, intrinsics, pixel):
-    """The camera turned, without roll in its own frame, so that its axis passes through a pixel.
+def toward(
+    rotation: Float[np.ndarray, "3 3"], intrinsics: Float[np.ndarray, "3 3"], pixel: ArrayLike
+) -> Float[np.ndarray, "3 3"]:
+    """A camera turned, without roll in its own frame, so that its axis passes through a pixel.
 
-    rotation (3, 3) world to camera, intrinsics (3, 3) px, pixel (2,). Returns (3, 3). Weak
-    perspective is a good approximation around the optical axis only; for a person away from the
-    image's centre it holds in this turned camera. Our choice: the paper does not discuss it.
+    rotation: world to camera; intrinsics: px; pixel: (2,). Returns the turned camera's rotation.
+    Weak perspective approximates well near the optical axis only. For a person away from the
+    image's centre it holds in the turned camera. Our choice: the paper does not discuss it.
     """
-    ray = np.linalg.solve(intrinsics, [pixel[0], pixel[1], 1.0])
+    x, y = np.asarray(pixel)
+    ray = np.linalg.solve(intrinsics, [x, y, 1.0])
     ray /= np.linalg.norm(ray)
     axis = np.cross(ray, [0.0, 0.0, 1.0])
     cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
@@ -85,22 +103,26 @@ def toward(rotation, intrinsics, pixel):
     return (np.eye(3) + cross + cross @ cross / (1 + ray[2])) @ rotation
 
 
-def decompose(camera):
-    """The angles of camera rotations (..., 3, 3): (roll, elevation, yaw), radians, each (...).
+def decompose(
+    camera: Float[np.ndarray, "*batch 3 3"],
+) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
+    """Roll, elevation and yaw of camera rotations.
 
-    camera = roll about the optical axis @ level_camera(elevation) @ vertical_rotation(yaw), with
-    elevation how far the camera looks down. Only it changes what the lifting precomputes: the yaw
-    adds to the person's, the roll turns the image.
+    camera = (roll about the optical axis) @ level_camera(elevation) @ vertical_rotation(yaw); the
+    elevation says how far the camera looks down. What the lifting computes in advance depends on
+    the elevation alone: the camera's yaw adds to the person's, and its roll turns the image.
     """
     forward = camera[..., 2, :]
-    elevation = np.arcsin(np.clip(-forward[..., 1], -1, 1))
-    yaw = np.arctan2(forward[..., 0], -forward[..., 2])
-    turn = camera @ (level_camera(elevation) @ vertical_rotation(yaw)).swapaxes(-1, -2)
-    return np.arctan2(turn[..., 1, 0], turn[..., 0, 0]), elevation, yaw
+    elevation = np.asarray(np.arcsin(np.clip(-forward[..., 1], -1, 1)))
+    yaw = np.asarray(np.arctan2(forward[..., 0], -forward[..., 2]))
+    roll = camera @ (level_camera(elevation) @ vertical_rotation(yaw)).swapaxes(-1, -2)
+    return np.asarray(np.arctan2(roll[..., 1, 0], roll[..., 0, 0])), elevation, yaw
 
 
-def compose(roll, elevation, yaw):
-    """Camera rotations (..., 3, 3) of the angles that `decompose` finds, each (...)."""
+def compose(
+    roll: ArrayLike, elevation: ArrayLike, yaw: ArrayLike
+) -> Float[np.ndarray, "*batch 3 3"]:
+    """The camera rotations whose roll, elevation and yaw, each (...), `decompose` gives."""
     turn = np.zeros((*np.shape(roll), 3, 3))
     turn[..., 0, 0] = turn[..., 1, 1] = np.cos(roll)
     turn[..., 1, 0] = np.sin(roll)
@@ -109,8 +131,8 @@ def compose(roll, elevation, yaw):
     return turn @ level_camera(elevation) @ vertical_rotation(yaw)
 
 
-def level_camera(elevation):
-    """Camera rotation (..., 3, 3) without roll or yaw that looks down by elevation (...)."""
+def level_camera(elevation: ArrayLike) -> Float[np.ndarray, "*elevation 3 3"]:
+    """The camera rotation without roll or yaw that looks down by `elevation`."""
     elevation = np.asarray(elevation, dtype=float)
     camera = np.zeros((*elevation.shape, 3, 3))
     camera[..., 0, 0] = 1

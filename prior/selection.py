@@ -21,7 +21,7 @@ from prior.metrics import root_aligned, with_scale_of
 from prior.mocap import Clip
 from prior.model import PriorModel
 from prior.normalise import NormalisedPoses
-from prior.scene import room
+from prior.simulation import room
 
 # The share of subjects or clips that is held out.
 SHARE = 0.2
@@ -108,10 +108,10 @@ def _climb(
 
 def lifting_error(model: PriorModel, poses_mm: Real[np.ndarray, "N 17 3"], seed: int = 0) -> float:
     """MPJPE (mm; root-aligned, known limb scale) of poses lifted from their true points in a room
-    with cameras like Human3.6M's (scene.room)."""
-    scene = room(poses_mm, seed)
-    lifted = lift(scene.points, model, camera=scene.cameras)
-    return float(root_aligned(with_scale_of(lifted.pose, scene.truth), scene.truth).mean())
+    with cameras like Human3.6M's (simulation.room)."""
+    images = room(poses_mm, seed)
+    lifted = lift(images.points, model, camera=images.cameras)
+    return float(root_aligned(with_scale_of(lifted.pose, images.truth), images.truth).mean())
 
 
 def select(

@@ -24,7 +24,7 @@ from prior.fitting.fit import BASIS
 from prior.lifting import lifter as lifting
 from prior.lifting.reference import lift_slowly
 from prior.program import one_line_errors
-from prior.scene import tilted
+from prior.simulation import tilted
 from prior.skeleton import L
 from tools.bench.lift_accuracy import read
 
@@ -56,9 +56,9 @@ def floor(combinations):
     return {poses: product(poses) for poses in FLOOR_SHAPES}
 
 
-def measure(model, scene, rounds):
+def measure(model, images, rounds):
     """Speeds with one model."""
-    lifter, camera, points = prior.Lifter(model), scene.cameras[0], scene.seen(5)
+    lifter, camera, points = prior.Lifter(model), images.cameras[0], images.noisy_points(5)
     count = len(points)
     lifted = lifter.lift(points, camera=camera)
     grad = np.ones_like(points)
@@ -125,12 +125,12 @@ def main(arguments=None):
     if options.poses < 1 or options.rounds < 1:
         raise ValueError("--poses, --rounds: expected 1 or more")
     poses = np.concatenate([clip.poses for clip in read(None)])
-    scene = tilted(np.resize(poses, (options.poses, L, 3)), 0.13, 0)
+    images = tilted(np.resize(poses, (options.poses, L, 3)), 0.13, 0)
     result = {"threads": cores(), "rotations": lifting.ROTATIONS, "basis": BASIS}
     for components in (1, 3):
         model = prior.fit(poses, components=components, basis=BASIS, solver="closed-form")
         name = f"K = {model.components}"
-        result[name] = measure(model, scene, options.rounds)
+        result[name] = measure(model, images, options.rounds)
         show(name, result[name])
     write(options.out, json.dumps(result, indent=1) + "\n")
     print(f"wrote {options.out}")

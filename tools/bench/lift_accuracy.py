@@ -32,7 +32,7 @@ from prior.lifting import lifter as lifting
 from prior.lifting import posterior
 from prior.mocap import deepmimic
 from prior.program import one_line_errors
-from prior.scene import Scene, room, tilted
+from prior.simulation import Simulation, room, tilted
 from prior.skeleton import L, limb_scale, mirrored
 
 # One px at the body: 4.5 m away.
@@ -76,17 +76,19 @@ def noises_mm(noise_px):
 class Regressor:
     """Poses in the camera's axes, but upright, learned from points: the first thing to try."""
 
-    def __init__(self, pipeline, scene, seed):
+    def __init__(self, pipeline, images, seed):
         # Any of the noises of the test, each as often.
         random = np.random.default_rng(seed)
-        noise = random.choice(NOISES_PX, size=(len(scene.truth), 1, 1))
-        points = scene.points + noise * random.normal(size=scene.points.shape)
-        self._scale = np.median(limb_scale(scene.truth))
-        upright = turned(metrics.centred(scene.truth), decompose(scene.cameras)[2])
+        noise = random.choice(NOISES_PX, size=(len(images.truth), 1, 1))
+        points = images.points + noise * random.normal(size=images.points.shape)
+        self._scale = np.median(limb_scale(images.truth))
+        upright = turned(metrics.centred(images.truth), decompose(images.cameras)[2])
         upright /= limb_scale(upright)[:, None, None]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # its iterations are bounded
-            self._fitted = pipeline.fit(features(points, scene.cameras), upright.reshape(-1, 3 * L))
+            self._fitted = pipeline.fit(
+                features(points, images.cameras), upright.reshape(-1, 3 * L)
+            )
 
     def lift(self, points, cameras):
         pose = self._fitted.predict(features(points, cameras)).reshape(-1, L, 3)
@@ -94,10 +96,10 @@ class Regressor:
 
 
 def regressors(poses, views, seed):
-    """Regressors by name, trained on poses and their mirror images, in `views` scenes."""
+    """Regressors by name, trained on poses and their mirror images, in `views` rooms."""
     both = np.concatenate([poses, mirrored(poses)])
-    scenes = [room(both, seed + i) for i in range(views)]
-    scene = Scene(*(np.concatenate(a) for a in zip(*scenes, strict=True)))
+    rooms = [room(both, seed + i) for i in range(views)]
+    images = Simulation(*(np.concatenate(a) for a in zip(*rooms, strict=True)))
     made = {
         "ridge": make_pipeline(StandardScaler(), Ridge(1.0)),
         "ridge, quadratic": make_pipeline(
@@ -111,17 +113,17 @@ def regressors(poses, views, seed):
         ),
     }
     return {
-        name: Regressor(pipeline, scene, seed)
+        name: Regressor(pipeline, images, seed)
         for name, pipeline in tqdm(made.items(), desc="regressors")
     }
 
 
-def calibration(lifter, scene, points):
+def calibration(lifter, images, points):
     """Shares of landmarks inside the 50 % and 90 % regions, given (component, rotation) and with
     their spread, the truth's limb scale known and mean landmarks aligned."""
-    lifted = lifter.lift(points, camera=scene.cameras)
-    scale = lifter.model.scale_mm / limb_scale(scene.truth)
-    off = metrics.centred(scene.truth) * scale[:, None, None] - metrics.centred(lifted.pose)
+    lifted = lifter.lift(points, camera=images.cameras)
+    scale = lifter.model.scale_mm / limb_scale(images.truth)
+    off = metrics.centred(images.truth) * scale[:, None, None] - metrics.centred(lifted.pose)
     result = {"rms error mm": float(np.sqrt(np.square(off).sum(axis=2).mean()))}
     for name, spread in (("given", False), ("spread", True)):
         moments = lifter.posterior(lifted, spread=spread)
@@ -158,8 +160,8 @@ def measure(clips, seed, count, views):
     basis = {"basis": BASIS, "solver": "closed-form", "seed": seed}
     models = {k: prior.fit(training, components=k, **basis) for k in (1, 3)}
     lifters = {k: prior.Lifter(model) for k, model in models.items()}
-    scene = room(held, seed)
-    elevation = np.rad2deg(decompose(scene.cameras)[1])
+    images = room(held, seed)
+    elevation = np.rad2deg(decompose(images.cameras)[1])
     result = {
         "clips": len(clips),
         "training_poses": len(training),
@@ -170,16 +172,16 @@ def measure(clips, seed, count, views):
     learned = regressors(training, views, seed)
     accuracy = result["errors_mm"] = {}
     for noise in tqdm(NOISES_PX, desc="accuracy"):
-        points = scene.seen(noise)
-        lifted = {k: lifter.lift(points, camera=scene.cameras) for k, lifter in lifters.items()}
+        points = images.noisy_points(noise)
+        lifted = {k: lifter.lift(points, camera=images.cameras) for k, lifter in lifters.items()}
         mean = models[1].mean[[0] * len(held)] * models[1].scale_mm
         poses = {"mean pose, turned as lifted": turned(mean, lifted[1].yaw)}
-        poses |= {name: r.lift(points, scene.cameras) for name, r in learned.items()}
+        poses |= {name: r.lift(points, images.cameras) for name, r in learned.items()}
         poses |= {f"lifted, K = {k}": some.pose for k, some in lifted.items()}
         for mm in noises_mm(noise)[1:]:
             lifter = prior.Lifter(models[3], noise_mm=mm)
-            poses[f"lifted, K = 3, {mm:.0f} mm"] = lifter.lift(points, camera=scene.cameras).pose
-        accuracy[f"{noise} px"] = {name: errors(p, scene.truth) for name, p in poses.items()}
+            poses[f"lifted, K = 3, {mm:.0f} mm"] = lifter.lift(points, camera=images.cameras).pose
+        accuracy[f"{noise} px"] = {name: errors(p, images.truth) for name, p in poses.items()}
 
     rotations = result["rotations_5px_mm"] = {}
     small = tilted(at_most(held, min(count, 500)), np.deg2rad(8), seed)
@@ -202,7 +204,7 @@ def measure(clips, seed, count, views):
         }
 
     few = at_most(np.arange(len(held)), min(count, 500))
-    part = Scene(*(a[few] for a in scene))
+    part = Simulation(*(a[few] for a in images))
     result["calibration"] = {}
     for noise in tqdm(NOISES_PX, desc="calibration"):
         for mm in noises_mm(noise):
@@ -283,7 +285,7 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, default=Path("build/bench/lift-accuracy.json"))
     parser.add_argument("--poses", type=int, default=2000, help="held out, at most")
     parser.add_argument(
-        "--views", type=int, default=4, help="scenes of each training pose, for the regressors"
+        "--views", type=int, default=4, help="rooms of each training pose, for the regressors"
     )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)

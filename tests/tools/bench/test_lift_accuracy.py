@@ -6,22 +6,22 @@ from sklearn.linear_model import Ridge
 
 from prior import metrics
 from prior.mocap import Clip, clip_npz
-from prior.scene import room
+from prior.simulation import room
 from tests.poses import random_poses
 from tools.bench import lift as bench_lift
 from tools.bench import lift_accuracy
 
 
 def test_a_regressor_answers_in_the_world():
-    scene = room(random_poses(400), seed=0)
-    learned = lift_accuracy.Regressor(Ridge(1e-3), scene, seed=0)
-    pose = learned.lift(scene.points, scene.cameras)
-    error = lift_accuracy.errors(pose, scene.truth)
+    images = room(random_poses(400), seed=0)
+    learned = lift_accuracy.Regressor(Ridge(1e-3), images, seed=0)
+    pose = learned.lift(images.points, images.cameras)
+    error = lift_accuracy.errors(pose, images.truth)
     mean = np.repeat(pose.mean(axis=0)[None], 400, axis=0)
-    assert error["mean"] < 0.8 * lift_accuracy.errors(mean, scene.truth)["mean"]
+    assert error["mean"] < 0.8 * lift_accuracy.errors(mean, images.truth)["mean"]
     assert error["Procrustes"] < error["mean"]
-    known = metrics.with_scale_of(pose, scene.truth)
-    assert error["root, known scale"] == metrics.root_aligned(known, scene.truth).mean()
+    known = metrics.with_scale_of(pose, images.truth)
+    assert error["root, known scale"] == metrics.root_aligned(known, images.truth).mean()
 
 
 @pytest.mark.slow
