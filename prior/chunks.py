@@ -1,52 +1,63 @@
-"""Passes over many rows: in chunks, on all cores, the same result on any number of them.
+"""Passes over many rows, in chunks on all cores, with the same result on any number of them.
 
-A pass computes statistics of each chunk, and the caller merges them in order. Nothing else is
-shared, so the same chunk functions run over partitions on an engine such as Dask: prior/README.md.
+A pass computes statistics of each chunk, and the caller merges them in order. The chunks share
+nothing else, so the same functions run over partitions on an engine such as Dask: prior/README.md.
 """
 
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import cache
+from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-# Rows handled at once, so that temporaries stay in a core's cache: the fastest of 1,024 to 8,192
-# where it was measured. Even: a pose and its mirror image are neighbours.
+# Rows handled at once. Temporaries of this size stay in a core's cache; it was the fastest of 1,024
+# to 8,192. It is even, because a pose and its mirror image are neighbours.
 CHUNK = 4096
 
+# Held by the pass that has limited numpy's threads.
+_limited = threading.Lock()
 
-_passing = threading.Lock()
+Result = TypeVar("Result")
 
 
 @cache
-def _controller():
+def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def cores():
-    """How many threads numpy's linear algebra may use, as OMP_NUM_THREADS or a surrounding
-    threadpoolctl limit has it: passes use as many."""
-    # Looked up anew each time: a limit may have come or gone.
+def cores() -> int:
+    """How many threads a pass uses: as many as numpy's linear algebra may.
+
+    OMP_NUM_THREADS limits them, and a surrounding threadpoolctl limit does.
+    """
+    # Asked each time: a limit may have come or gone.
     return max((pool.get_num_threads() for pool in _controller().lib_controllers), default=1)
 
 
-def one_thread():
-    """A context in which numpy's linear algebra uses one thread: for small matrices that is faster,
-    and the result does not depend on the machine's cores."""
+def one_thread() -> AbstractContextManager:
+    """A context in which numpy's linear algebra uses one thread.
+
+    For small matrices that is faster, and the result does not depend on the machine's cores.
+    """
     return _controller().limit(limits=1)
 
 
-def each_chunk(function, count, size=None):
+def each_chunk(
+    function: Callable[[slice], Result], count: int, size: int | None = None
+) -> Iterator[Result]:
     """Yield function(where) for the consecutive slices `where` of range(count), in order.
 
-    The slices run on threads (numpy lets go of the interpreter's lock), each on one core, so what
-    they compute does not depend on how many there are.
+    size: of a slice; None: CHUNK. The slices run on threads (numpy lets go of the interpreter's
+    lock), each on one core, so what they compute does not depend on how many cores there are.
     """
     size = size or CHUNK
     slices = [slice(i, min(i + size, count)) for i in range(0, count, size)]
     threads = min(cores(), len(slices))
     # The limit on numpy's threads holds for the whole process: one at a time may set it.
-    if threads <= 1 or not _passing.acquire(blocking=False):
+    if threads <= 1 or not _limited.acquire(blocking=False):
         yield from map(function, slices)
         return
     try:
@@ -57,4 +68,4 @@ def each_chunk(function, count, size=None):
             finally:
                 pool.shutdown(cancel_futures=True)
     finally:
-        _passing.release()
+        _limited.release()

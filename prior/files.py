@@ -1,17 +1,24 @@
 """Files that are complete or not there."""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
+
+# What functions take as the path of a file.
+FilePath: TypeAlias = str | os.PathLike[str]
 
 
 @contextmanager
-def replacing(path):
-    """A temporary path beside `path`, for the block to write; renamed to it if the block succeeds,
-    removed if it does not. Makes the folder."""
+def replacing(path: FilePath) -> Iterator[Path]:
+    """A temporary path beside `path`, for the block to write.
+
+    It is renamed to `path` if the block succeeds, and removed if it does not. The folder is made.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: some writers go by it.
+    # The suffix stays last: writers such as matplotlib's go by it.
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield temporary
@@ -20,7 +27,7 @@ def replacing(path):
         temporary.unlink(missing_ok=True)
 
 
-def write(path, content):
-    """Write bytes or text: all, or nothing. Makes the folder."""
+def write(path: FilePath, content: bytes | str) -> None:
+    """Write bytes or text: all of it, or nothing. The folder is made."""
     with replacing(path) as temporary:
         temporary.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -1,28 +1,29 @@
-"""The format of the authors' released models, `prob_model_params.mat`: read and written.
+"""Reads and writes the format of the authors' released models, `prob_model_params.mat`.
 
-Facts about the format: mu (K, 3L), mm, and e (K, J, 3L), orthonormal, unwrapped as all x, all
-depth, all up (z up, the person's mean facing along the depth axis); sigma (K, J + 1), inverse
-standard deviations in 1 / mm, that of the noise last. No mixture weights, no names of landmarks.
-What we write has `weight` (K,) besides, which other readers ignore.
+It holds mu (K, 3L), mm, and e (K, J, 3L), orthonormal. Both are unwrapped as all x, all depth, all
+up: z is up, and the mean person faces along the depth axis. sigma (K, J + 1) are inverse standard
+deviations, 1 / mm, that of the noise last. There are no mixture weights and no names of landmarks.
+The files written here have `weight` (K,) besides, which other readers ignore.
 """
 
 import hashlib
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 from scipy.io import loadmat, savemat
 from scipy.io.matlab import MatReadError
 
-from prior.files import replacing
+from prior.files import FilePath, replacing
 from prior.model import ModelFileError, PriorModel
 from prior.normalise import centred
 from prior.skeleton import L, limb_scale
 
 
-def read(path):
-    """The PriorModel in a .mat file. Components without weights get equal ones.
+def read(path: FilePath) -> PriorModel:
+    """The PriorModel in a .mat file. Raises ModelFileError.
 
-    Raises ModelFileError.
+    In a file without weights all components weigh the same.
     """
     path = Path(path)
     try:
@@ -64,7 +65,7 @@ def read(path):
         noise_std=std[:, -1] / scale_mm,
         weight=weight / weight.sum(),
         scale_mm=scale_mm,
-        # There are no training poses to draw: the means stand for them.
+        # The file has no training poses to draw: the means stand for them.
         seeds=mean / scale_mm,
         sample=(mean / scale_mm).astype(np.float32),
         meta={
@@ -76,8 +77,8 @@ def read(path):
     return model
 
 
-def write(path, model):
-    """Write a PriorModel."""
+def write(path: FilePath, model: PriorModel) -> None:
+    """Write a PriorModel: all of it, or nothing."""
     values = {
         "mu": _to_released(model.mean) * model.scale_mm,
         "e": _to_released(model.basis),
@@ -88,12 +89,12 @@ def write(path, model):
         savemat(file, values, do_compression=True)
 
 
-# Theirs is x, depth, up; ours x, up and, right-handed, less depth.
-def _from_released(rows):
+# Their axes are x, depth, up. Ours are right-handed: x, up, and minus depth.
+def _from_released(rows: Float[np.ndarray, "*batch 51"]) -> Float[np.ndarray, "*batch 17 3"]:
     x, depth, up = np.moveaxis(rows.reshape(*rows.shape[:-1], 3, L), -2, 0)
     return np.stack([x, up, -depth], axis=-1)
 
 
-def _to_released(poses):
+def _to_released(poses: Float[np.ndarray, "*batch 17 3"]) -> Float[np.ndarray, "*batch 51"]:
     x, y, z = np.moveaxis(poses, -1, 0)
     return np.stack([x, -z, y], axis=-2).reshape(*poses.shape[:-2], 3 * L)

@@ -1,15 +1,18 @@
-"""Errors of 3D poses and 2D landmarks. Pure functions; what is aligned is in the name.
+"""Errors of 3D poses and 2D landmarks. Pure functions, named after what is aligned.
 
-3D: poses and truth (N, L, 3), mm. Alignment and measuring are apart: `at_root`, `at_mean` and
-`procrustes` move each pose to its truth, `with_scale_of` and `with_best_scale` scale it first, and
-`landmark_error` gives (N, L) distances of which any mean can be taken: per pose, per landmark, or
-with `grouped` per action or camera. `root_aligned`, `mean_aligned` and `procrustes_aligned` are the
-usual means per pose (N,). Over a subset of the landmarks, give both arrays with that subset alone,
-so that the alignment is fitted to what is measured. 2D: points and truth (N, L, 2), px of the
-original image.
+3D: poses and truth are (N, L, 3), mm. Aligning and measuring are separate steps. `at_root`,
+`at_mean` and `procrustes` move each pose to its truth; `with_scale_of` and `with_best_scale` scale
+it first; `landmark_error` measures (N, L) distances, of which any mean can be taken: per pose, per
+landmark, or with `grouped` per action or camera. The usual means per pose are `root_aligned`
+(MPJPE), `mean_aligned` and `procrustes_aligned` (PA-MPJPE).
+
+To measure a subset of the landmarks, pass both arrays with that subset alone: the alignment is then
+fitted to what is measured. 2D: points and truth are (N, L, 2), px of the original image.
 """
 
 import numpy as np
+from jaxtyping import Bool, Float, Real
+from numpy.typing import ArrayLike
 
 from prior.normalise import centred
 from prior.skeleton import LANDMARKS, limb_scale
@@ -21,39 +24,55 @@ _HEAD = [LANDMARKS.index(name) for name in ("neck", "head top")]
 PCKH_SHARE = 0.5
 
 
-def landmark_error(poses, truth):
-    """Distance of each landmark: (N, L), in the unit of the coordinates (N, L, 2 or 3)."""
+def landmark_error(
+    poses: Real[np.ndarray, "*batch L D"], truth: Real[np.ndarray, "*batch L D"]
+) -> Float[np.ndarray, "*batch L"]:
+    """The distance of each landmark from its truth, in the unit of the coordinates."""
     return np.linalg.norm(poses - truth, axis=-1)
 
 
 # Alignment ---------------------------------------------------------------------------------------
 
 
-def at_root(poses, truth):
-    """The poses (N, 17, 3), each moved so that its hip is its truth's."""
+def at_root(
+    poses: Real[np.ndarray, "N 17 3"], truth: Real[np.ndarray, "N 17 3"]
+) -> Real[np.ndarray, "N 17 3"]:
+    """The poses, each moved so that its hip is its truth's."""
     return poses - poses[:, [ROOT]] + truth[:, [ROOT]]
 
 
-def at_mean(poses, truth):
+def at_mean(
+    poses: Real[np.ndarray, "N L 3"], truth: Real[np.ndarray, "N L 3"]
+) -> Float[np.ndarray, "N L 3"]:
     """The poses, each moved so that its mean landmark is its truth's."""
     return centred(poses) + truth.mean(axis=1, keepdims=True)
 
 
-def with_scale_of(poses, truth):
-    """The poses (N, 17, 3), each limb scale changed to that of its truth ("known scale")."""
+def with_scale_of(
+    poses: Real[np.ndarray, "N 17 3"], truth: Real[np.ndarray, "N 17 3"]
+) -> Float[np.ndarray, "N 17 3"]:
+    """The poses, each scaled to the limb scale of its truth ("known scale")."""
     return poses * (limb_scale(truth) / limb_scale(poses))[:, None, None]
 
 
-def with_best_scale(poses, truth):
-    """The poses, each scaled as its truth wants it: the least squares' scale about the mean
-    landmark. More than any method can know; with `at_mean` the "N-MPJPE" of later papers."""
+def with_best_scale(
+    poses: Real[np.ndarray, "N L 3"], truth: Real[np.ndarray, "N L 3"]
+) -> Float[np.ndarray, "N L 3"]:
+    """The poses, each scaled about its mean landmark to fit its truth best in least squares.
+
+    No method can know this scale. With `at_mean` it makes the N-MPJPE of later papers.
+    """
     a, b = centred(poses), centred(truth)
     return poses * (np.sum(a * b, axis=(1, 2)) / np.sum(a * a, axis=(1, 2)))[:, None, None]
 
 
-def procrustes(poses, truth, scaling=True):
-    """The poses moved by the similarity (or, without scaling, the rigid motion) that brings each
-    closest to its truth in least squares; never a reflection (Umeyama 1991)."""
+def procrustes(
+    poses: Real[np.ndarray, "N L 3"], truth: Real[np.ndarray, "N L 3"], scaling: bool = True
+) -> Float[np.ndarray, "N L 3"]:
+    """The poses, each moved by the similarity that fits its truth best in least squares.
+
+    Without `scaling` it is a rigid motion. It is never a reflection (Umeyama 1991).
+    """
     a, b = centred(poses), centred(truth)
     u, values, vt = np.linalg.svd(a.swapaxes(1, 2) @ b)
     sign = np.ones_like(values)
@@ -68,37 +87,50 @@ def procrustes(poses, truth, scaling=True):
 # Means per pose ----------------------------------------------------------------------------------
 
 
-def root_aligned(poses, truth):
-    """MPJPE with the hips of both poses at the same place: (N,)."""
+def root_aligned(
+    poses: Real[np.ndarray, "N 17 3"], truth: Real[np.ndarray, "N 17 3"]
+) -> Float[np.ndarray, "N"]:
+    """MPJPE: the mean distance of the landmarks, with both hips at the same place."""
     return landmark_error(at_root(poses, truth), truth).mean(axis=1)
 
 
-def mean_aligned(poses, truth):
-    """MPJPE with the mean landmarks of both poses at the same place: (N,)."""
+def mean_aligned(
+    poses: Real[np.ndarray, "N L 3"], truth: Real[np.ndarray, "N L 3"]
+) -> Float[np.ndarray, "N"]:
+    """The mean distance of the landmarks, with both mean landmarks at the same place."""
     return landmark_error(at_mean(poses, truth), truth).mean(axis=1)
 
 
-def procrustes_aligned(poses, truth, scaling=True):
-    """Mean distance after Procrustes alignment of each pose: (N,)."""
+def procrustes_aligned(
+    poses: Real[np.ndarray, "N L 3"], truth: Real[np.ndarray, "N L 3"], scaling: bool = True
+) -> Float[np.ndarray, "N"]:
+    """PA-MPJPE: the mean distance of the landmarks after Procrustes alignment of each pose."""
     return landmark_error(procrustes(poses, truth, scaling), truth).mean(axis=1)
 
 
 # 2D ----------------------------------------------------------------------------------------------
 
 
-def pck(points, truth, radius):
-    """Whether each landmark is within `radius` of the truth, px, a number or (N,): (N, L) bool.
+def pck(
+    points: Real[np.ndarray, "N L 2"], truth: Real[np.ndarray, "N L 2"], radius: ArrayLike
+) -> Bool[np.ndarray, "N L"]:
+    """PCK: whether each landmark is within `radius` of its truth.
 
-    False where the truth is missing (NaN); leave those out of a mean.
+    radius: px, for all poses () or for each (N,). The result is False where the truth is missing
+    (NaN): leave these landmarks out of a mean.
     """
     return landmark_error(points, truth) <= np.broadcast_to(radius, len(truth))[:, None]
 
 
-def pckh(points, truth, share=PCKH_SHARE):
-    """Whether each landmark is within `share` of its own person's head length: (N, L) bool.
+def pckh(
+    points: Real[np.ndarray, "N 17 2"],
+    truth: Real[np.ndarray, "N 17 2"],
+    share: float = PCKH_SHARE,
+) -> Bool[np.ndarray, "N 17"]:
+    """PCKh: whether each landmark is within `share` of the length of its person's head.
 
-    The head is measured from neck to head top in the image. Our neck is lower than MPII's upper
-    neck, so this head is longer and the measure laxer than MPII's at the same share.
+    The head is measured in the image, from neck to head top. Our neck is lower than MPII's upper
+    neck, so our head is longer, and the measure less strict than MPII's at the same share.
     """
     return pck(points, truth, share * landmark_error(truth[:, _HEAD[0]], truth[:, _HEAD[1]]))
 
@@ -106,14 +138,16 @@ def pckh(points, truth, share=PCKH_SHARE):
 # Groups ------------------------------------------------------------------------------------------
 
 
-def grouped(errors, labels):
-    """Mean of errors (N,) or (N, L) over the poses of each label (N,), NaN left out: {label: mean},
-    sorted. A label without any number has NaN."""
+def grouped(errors: Float[np.ndarray, "N *L"], labels: ArrayLike) -> dict[str, float]:
+    """{label: the mean of the errors of its poses}, sorted by label.
+
+    labels: (N,). NaN is left out of the means; the mean of NaN alone is NaN.
+    """
     labels = np.asarray(labels)
     return {str(label): mean(errors[labels == label]) for label in np.unique(labels)}
 
 
-def mean(errors):
-    """Mean of all the numbers, NaN left out; NaN where there are none."""
-    there = ~np.isnan(errors)
-    return float(errors[there].mean()) if there.any() else float("nan")
+def mean(errors: Float[np.ndarray, "..."]) -> float:
+    """The mean of all the numbers that are not NaN; NaN where there are none."""
+    known = ~np.isnan(errors)
+    return float(errors[known].mean()) if known.any() else float("nan")

@@ -4,33 +4,37 @@ The file is an .npz without pickle, the same bytes for the same model:
 
     mean (K, L, 3), basis (K, J, L, 3) orthonormal, std (K, J) descending, noise_std (K,), all in
     units of limb scale; weight (K,); scale_mm, the typical limb scale; landmarks (L,) names,
-    parents (L,), mirror (L,); seeds (S, L, 3) and sample (M, L, 3), the seeds and some of the
-    aligned training poses, for pictures; meta, a JSON string: how and on what it was fitted.
+    parents (L,), mirror (L,); seeds (S, L, 3) of the mixture and sample (M, L, 3) of the aligned
+    training poses, for pictures; meta, a JSON string: how the model was fitted, and to what.
 """
 
 import json
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
+from jaxtyping import Float
 from numpy.lib import format as npy
 
-from prior.files import replacing
+from prior.errors import InputError
+from prior.files import FilePath, replacing
 from prior.normalise import to_rows
 from prior.ppca import PPCA
 from prior.skeleton import LANDMARKS, MIRROR, PARENTS, L
 
 FORMAT = 1
 
-# Learned from CMU's motion capture: models/README.md.
+# The model that comes with the project, learned from CMU's motion capture: models/README.md.
 READY = Path(__file__).parent / "models" / "cmu.npz"
 
-# No array of a model is near this large; a file that announces more is not one.
+# No array of a model is nearly as large. A file that announces a larger one is refused before
+# memory is allocated.
 LARGEST_BYTES = 64 * 2**20
 
-# Shapes in terms of the file's K, J, S (seeds) and M (sample), found from `basis` and the rest.
-_SHAPES = {
+# The shapes of the file's arrays. K, J, S (seeds) and M (sample) are the same wherever they occur.
+_SHAPES: dict[str, tuple[int | str, ...]] = {
     "mean": ("K", L, 3),
     "basis": ("K", "J", L, 3),
     "std": ("K", "J"),
@@ -46,49 +50,50 @@ _SHAPES = {
 }
 
 
-class ModelFileError(ValueError):
-    """A model file that cannot be used: its name, what was expected, what was found."""
+class ModelFileError(InputError):
+    """A model file that cannot be used; the message begins with its name."""
 
 
 @dataclass(frozen=True, eq=False)
 class PriorModel:
-    """A mixture of K PPCAs with J basis vectors over poses of L landmarks.
+    """A mixture of K PPCAs with J basis vectors over poses of 17 landmarks.
 
-    Poses are centred on the mean landmark, face any way about the vertical, and are in units of
-    limb scale; scale_mm is a typical limb scale. Arrays as in the module's docstring.
+    Poses are centred on the mean landmark, have any yaw, and are in units of limb scale. The
+    module's docstring says what the arrays are.
     """
 
-    mean: np.ndarray
-    basis: np.ndarray
-    std: np.ndarray
-    noise_std: np.ndarray
-    weight: np.ndarray
+    mean: Float[np.ndarray, "K 17 3"]
+    basis: Float[np.ndarray, "K J 17 3"]
+    std: Float[np.ndarray, "K J"]
+    noise_std: Float[np.ndarray, "K"]
+    weight: Float[np.ndarray, "K"]
     scale_mm: float
-    seeds: np.ndarray
-    sample: np.ndarray
-    meta: dict = field(default_factory=dict)
+    seeds: Float[np.ndarray, "S 17 3"]
+    sample: Float[np.ndarray, "M 17 3"]
+    meta: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def components(self):
+    def components(self) -> int:
         """K."""
         return self.basis.shape[0]
 
     @property
-    def basis_size(self):
+    def basis_size(self) -> int:
         """J."""
         return self.basis.shape[1]
 
     @property
-    def parts(self):
-        """The components as a list of ppca.PPCA over rows (normalise.to_rows)."""
+    def parts(self) -> list[PPCA]:
+        """The components as PPCAs over rows (normalise.to_rows)."""
         parts = zip(to_rows(self.mean), to_rows(self.basis), self.std, self.noise_std, strict=True)
         return [PPCA(mean, basis, std**2, noise**2) for mean, basis, std, noise in parts]
 
-    def check(self, path):
-        """The arrays of the file; ModelFileError, which begins with path, if they are no model."""
+    def check(self, path: FilePath) -> dict[str, np.ndarray]:
+        """The arrays of the model's file. Raises ModelFileError, which begins with `path`, if they
+        are not those of a model."""
         arrays = {name: np.asarray(getattr(self, name)) for name in _SHAPES if hasattr(self, name)}
         arrays |= {
-            "scale_mm": np.float64(self.scale_mm),
+            "scale_mm": np.array(self.scale_mm, dtype=float),
             "landmarks": np.array(LANDMARKS),
             "parents": PARENTS,
             "mirror": MIRROR,
@@ -97,17 +102,21 @@ class PriorModel:
         _check(arrays, path)
         return arrays
 
-    def save(self, path):
-        """Write the file: all of it, or nothing. Raises OSError, and ModelFileError if the model
-        would not load again."""
+    def save(self, path: FilePath) -> None:
+        """Write the file: all of it, or nothing.
+
+        Raises OSError, and ModelFileError if the model could not be loaded again.
+        """
         arrays = self.check(path)
         with replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def load(path=READY):
-    """The PriorModel in a file, by default the one that comes with the project. Raises
-    ModelFileError."""
+def load(path: FilePath = READY) -> PriorModel:
+    """The PriorModel in a file, by default the one that comes with the project.
+
+    Raises ModelFileError.
+    """
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -121,19 +130,20 @@ def load(path=READY):
     except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
         if isinstance(error, ModelFileError):
             raise
-        raise ModelFileError(f"{path}: expected a pose model (.npz), found {error}") from None
+        raise ModelFileError(f"{path}: expected a pose model (.npz), got {error}") from None
     _check(arrays, path)
     meta = json.loads(str(arrays.pop("meta")))
     for name in ("landmarks", "parents", "mirror"):
         del arrays[name]
-    return PriorModel(**arrays | {"scale_mm": float(arrays["scale_mm"])}, meta=meta)
+    values: dict[str, Any] = arrays | {"scale_mm": float(arrays["scale_mm"])}
+    return PriorModel(**values, meta=meta)
 
 
-def _check_headers(archive, path):
-    """Names and sizes, before anything is allocated."""
-    found = {name.removesuffix(".npy") for name in archive.namelist()}
-    if found != set(_SHAPES):
-        missing, extra = sorted(set(_SHAPES) - found), sorted(found - set(_SHAPES))
+def _check_headers(archive: zipfile.ZipFile, path: Path) -> None:
+    """Check the names and sizes of the arrays, before memory is allocated for them."""
+    names = {name.removesuffix(".npy") for name in archive.namelist()}
+    if names != set(_SHAPES):
+        missing, extra = sorted(set(_SHAPES) - names), sorted(names - set(_SHAPES))
         raise ModelFileError(f"{path}: not a pose model: missing {missing}, unknown {extra}")
     for name in _SHAPES:
         with archive.open(f"{name}.npy") as member:
@@ -143,31 +153,33 @@ def _check_headers(archive, path):
         if dtype.hasobject or np.prod(shape, dtype=float) * dtype.itemsize > LARGEST_BYTES:
             raise ModelFileError(
                 f"{path}: {name}: expected numbers or text below {LARGEST_BYTES >> 20} MB, "
-                f"found {dtype} {shape}"
+                f"got {dtype} {shape}"
             )
 
 
-def _check(arrays, path):
-    def fail(name, expected, found):
-        raise ModelFileError(f"{path}: {name}: expected {expected}, found {found}")
+def _check(arrays: dict[str, np.ndarray], path: FilePath) -> None:
+    """Raise ModelFileError unless the arrays are those of a model."""
 
-    sizes = {}
+    def fail(name: str, expected: str, got: object) -> NoReturn:
+        raise ModelFileError(f"{path}: {name}: expected {expected}, got {got}")
+
+    sizes: dict[str, int] = {}
     for name, shape in _SHAPES.items():
-        found = arrays[name].shape
+        got = arrays[name].shape
         expected = tuple(
             sizes.setdefault(s, n) if isinstance(s, str) else s
-            for s, n in zip(shape, found, strict=False)
+            for s, n in zip(shape, got, strict=False)
         )
-        if len(found) != len(shape) or found != expected:
-            fail(name, f"shape {shape} with {sizes}", found)
+        if len(got) != len(shape) or got != expected:
+            fail(name, f"shape {shape} with {sizes}", got)
         text = name in ("landmarks", "meta")
         if arrays[name].dtype.kind not in ("U" if text else "fiu"):
             fail(name, "text" if text else "numbers", arrays[name].dtype)
         if not text and not np.isfinite(arrays[name]).all():
             fail(name, "finite numbers", "NaN or infinity")
-    for name, expected in (("landmarks", LANDMARKS), ("parents", PARENTS), ("mirror", MIRROR)):
-        if not np.array_equal(arrays[name], expected):
-            fail(name, f"{list(expected)}", f"{arrays[name].tolist()}")
+    for name, ours in (("landmarks", LANDMARKS), ("parents", PARENTS), ("mirror", MIRROR)):
+        if not np.array_equal(arrays[name], np.array(ours)):
+            fail(name, f"{list(ours)}", f"{arrays[name].tolist()}")
     if not sizes["K"] or not sizes["J"]:
         fail("basis", "at least one component and one basis vector", arrays["basis"].shape)
     flat = arrays["basis"].reshape(sizes["K"], sizes["J"], -1)

@@ -1,4 +1,4 @@
-import dataclasses
+import copy
 import os
 
 import numpy as np
@@ -52,8 +52,11 @@ def test_fit_describes_the_data(model):
     ],
 )
 def test_a_model_that_would_not_load_is_not_written(model, tmp_path, change, message):
+    # Changed past the constructor, whose shapes are checked while tests run.
+    changed = copy.copy(model)
+    vars(changed).update(change)
     with pytest.raises(ModelFileError, match=message):
-        dataclasses.replace(model, **change).save(tmp_path / "m.npz")
+        changed.save(tmp_path / "m.npz")
     assert not os.listdir(tmp_path)
 
 
