@@ -1,24 +1,26 @@
 """Motion capture as clips of the 17 landmarks; one module per file format."""
 
 from pathlib import Path
+from types import ModuleType
 
+from prior.files import FilePath
 from prior.mocap import acclaim, bvh, clip_npz, deepmimic, human36m
 from prior.mocap.clip import Clip, MocapError, check
 
 __all__ = ["Clip", "MocapError", "find", "read"]
 
-# Each has recognises(path), and read(path), which gives a list of Clip.
+# Each has recognises(path) and read(path), which returns a list of Clip.
 READERS = (acclaim, bvh, human36m, deepmimic, clip_npz)
 
 
-def _reader(path):
+def _reader(path: FilePath) -> ModuleType | None:
     return next((reader for reader in READERS if reader.recognises(path)), None)
 
 
-def find(path):
+def find(path: FilePath) -> list[Path]:
     """The files with motion capture below `path`, a file or a folder, sorted by name.
 
-    Raises MocapError: there is none.
+    Raises MocapError when there is none.
     """
     path = Path(path)
     if not path.exists():
@@ -34,20 +36,21 @@ def find(path):
     return files
 
 
-def read(path, joint_map=None):
-    """All clips below `path`, a file or a folder: a list of Clip in the order of the files' names.
+def read(path: FilePath, joint_map: FilePath | None = None) -> list[Clip]:
+    """All clips below `path`, a file or a folder, in the order of the files' names.
 
     joint_map: path of a JSON file that says where the landmarks are on the skeleton of .bvh files
-    (prior.mocap.bvh.read_joint_map). Raises MocapError: nothing readable there, a damaged file, or
-    a clip that cannot be used (prior.mocap.clip.check).
+    (prior.mocap.bvh.read_joint_map). Raises MocapError when there is no motion capture, a file is
+    damaged, or a clip cannot be used (prior.mocap.clip.check).
     """
-    if joint_map is not None:
-        joint_map = bvh.read_joint_map(joint_map)
-    clips = []
+    places = None if joint_map is None else bvh.read_joint_map(joint_map)
+    clips: list[Clip] = []
     for file in find(path):
         reader = _reader(file)
-        found = reader.read(file, joint_map) if reader is bvh else reader.read(file)
-        for clip in found:
-            check(clip, file if len(found) == 1 else f"{file}: {clip.subject}, {clip.action}")
-        clips += found
+        assert reader is not None  # else `find` would have left the file out
+        read_clips = bvh.read(file, places) if reader is bvh else reader.read(file)
+        for clip in read_clips:
+            alone = len(read_clips) == 1
+            check(clip, file if alone else f"{file}: {clip.subject}, {clip.action}")
+        clips += read_clips
     return clips

@@ -1,78 +1,92 @@
 """Acclaim: a skeleton (.asf) and its motions (.amc), as CMU's database has them.
 
 In rest pose a bone points along `direction` (world axes) from where its parent ends. It turns about
-its own axes, which `axis` gives as angles: with C the rotation of the axes and B that of the
-motion, both of them rotations about x, y and z in the order listed, the first innermost (R = Rz Ry
-Rx), a bone's rotation relative to its parent is C B C^-1. The world is y up and at rest the figure
-faces +z, as ours. Lengths are inches times the `length` of `:units` (CMU: 0.45).
+its own axes, whose rotation C is `axis`, three angles. With B the rotation of the motion, a bone's
+rotation relative to its parent is C B C^-1. Both C and B are rotations about x, y and z in the
+order listed, the first innermost (R = Rz Ry Rx). As in ours, the world is y up and the figure at
+rest faces +z. Lengths are inches times the `length` of `:units` (CMU: 0.45).
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from prior.files import FilePath
 from prior.mocap import kinematics
 from prior.mocap.clip import Clip, MocapError, check_frames
 from prior.mocap.skeletons import ACCLAIM, INCH_MM
 
-# An .amc does not say its rate. That of CMU's database, but for a few clips of 60 Hz.
+# An .amc does not say its rate. This is that of CMU's database, except for a few clips of 60 Hz.
 RATE = 120.0
 
 
 class Skeleton(NamedTuple):
     """The B joints of an .asf: the root, the start of each bone, and "BONE end" of the last ones.
 
-    names, parents (-1 for the root), dof: B each, dof as tuples such as ("rx", "rz"); offsets_mm:
-    (B, 3), from the parent; axes: (B, 3, 3), C; degrees: whether angles are; unit_mm: of lengths.
+    parents: indices, -1 for the root; dof: what turns, such as ("rx", "rz"), of each joint;
+    offsets_mm: from the parent; axes: the rotations C; degrees: whether angles are in degrees, else
+    in radians; unit_mm: of lengths in the .amc.
     """
 
-    names: list
-    parents: list
-    dof: list
-    offsets_mm: np.ndarray
-    axes: np.ndarray
+    names: list[str]
+    parents: list[int]
+    dof: list[tuple[str, ...]]
+    offsets_mm: Float[np.ndarray, "B 3"]
+    axes: Float[np.ndarray, "B 3 3"]
     degrees: bool
     unit_mm: float
 
 
-def recognises(path):
+# The channels of a motion: joint -> (F, a column for each of its dof).
+Channels = Mapping[str, Float[np.ndarray, "F _"]]
+
+
+def recognises(path: FilePath) -> bool:
     """Whether the file's name ends in .amc (its .asf is no motion)."""
     return Path(path).suffix.lower() == ".amc"
 
 
-def find_skeleton(path):
-    """The .asf of an .amc: SUBJECT.asf for SUBJECT_clip.amc, the same name, or the folder's one."""
+def find_skeleton(path: FilePath) -> Path:
+    """The .asf of an .amc, in its folder. Raises MocapError when there is none.
+
+    It has the same name, or is SUBJECT.asf for SUBJECT_clip.amc, or is the only one.
+    """
     path = Path(path)
-    found = sorted(file for file in path.parent.iterdir() if file.suffix.lower() == ".asf")
+    skeletons = sorted(file for file in path.parent.iterdir() if file.suffix.lower() == ".asf")
     for name in (path.stem, path.stem.rpartition("_")[0]):
-        for file in found:
+        for file in skeletons:
             if file.stem == name:
                 return file
-    if len(found) != 1:
+    if len(skeletons) != 1:
         raise MocapError(
             f"{path}: expected its skeleton {path.stem.rpartition('_')[0] or path.stem}.asf, or "
-            f"one .asf, in the same folder, got {len(found)} others; put it there"
+            f"one .asf, in the same folder, got {len(skeletons)} others; put it there"
         )
-    return found[0]
+    return skeletons[0]
 
 
-def _read_text(path):
+def _read_text(path: FilePath) -> str:
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise MocapError(f"{path}: cannot be read: {error}") from None
 
 
-def _turn(order, angles, degrees):
-    """Rotations about x, y, z in the order listed, the first innermost; angles (..., len)."""
+def _turn(
+    order: str, angles: Float[np.ndarray, "*batch axes"], degrees: bool
+) -> Float[np.ndarray, "*batch 3 3"]:
+    """Rotations about the axes of `order`, such as "xyz", the first innermost."""
     return Rotation.from_euler(order.lower(), angles, degrees=degrees).as_matrix()
 
 
-def read_skeleton(path):
+def read_skeleton(path: FilePath) -> Skeleton:
     """The Skeleton in an .asf. Raises MocapError when it is damaged."""
-    sections, lines = {}, []
+    sections: dict[str, list[list[str]]] = {}
+    lines: list[list[str]] = []
     for line in _read_text(path).splitlines():
         line = line.split("#")[0].strip()
         if line.startswith(":"):
@@ -82,16 +96,19 @@ def read_skeleton(path):
         if line:
             lines.append(line.split())
     try:
-        units = {key: value for key, value, *_ in sections["units"]}
+        units = {words[0]: words[1] for words in sections["units"]}
         unit_mm = INCH_MM / float(units["length"])
         degrees = units["angle"].lower().startswith("deg")
         root = {key.lower(): value for key, *value in sections["root"]}
         if any(float(angle) for angle in root["orientation"]):
             raise ValueError("a root with another orientation than 0 0 0")
-        bones = {}
+        bones: dict[str, dict[str, Sequence[str]]] = {}
+        bone: dict[str, Sequence[str]] | None = None
         for key, *value in sections["bonedata"]:
             if key == "begin":
                 bone = {"dof": ()}
+            elif bone is None:
+                raise ValueError(f"{key} outside of a bone")
             elif key == "end":
                 bones[bone["name"][0]] = bone
             else:
@@ -100,14 +117,21 @@ def read_skeleton(path):
             child: parent for parent, *children in sections["hierarchy"] for child in children
         }
         return _skeleton(root, bones, parent_of, unit_mm, degrees)
-    except (KeyError, ValueError, IndexError, UnboundLocalError, ZeroDivisionError) as error:
+    except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
         raise MocapError(
             f"{path}: expected an Acclaim skeleton with :units, :root, :bonedata and :hierarchy, "
             f"got a damaged one: {error}; copy the file again"
         ) from None
 
 
-def _skeleton(root, bones, parent_of, unit_mm, degrees):
+def _skeleton(
+    root: Mapping[str, Sequence[str]],
+    bones: Mapping[str, Mapping[str, Sequence[str]]],
+    parent_of: Mapping[str, str],
+    unit_mm: float,
+    degrees: bool,
+) -> Skeleton:
+    """The Skeleton of the sections of an .asf: key -> words, for the root and for each bone."""
     names, parents, dof = ["root"], [-1], [tuple(part.lower() for part in root["order"])]
     offsets, axes, ends = [np.zeros(3)], [np.eye(3)], {"root": np.zeros(3)}
     if sorted(dof[0]) != ["rx", "ry", "rz", "tx", "ty", "tz"]:
@@ -131,7 +155,7 @@ def _skeleton(root, bones, parent_of, unit_mm, degrees):
             parents.append(names.index(parent_of[name]))
             dof.append(bone_dof)
             offsets.append(ends[parent_of[name]])
-            axes.append(_turn(order, [float(angle) for angle in angles], degrees))
+            axes.append(_turn(order, np.array(angles, dtype=float), degrees))
         waiting = [name for name in waiting if name not in ready]
     for name in [name for name in bones if name not in parent_of.values()]:
         names.append(f"{name} end")
@@ -142,19 +166,19 @@ def _skeleton(root, bones, parent_of, unit_mm, degrees):
     return Skeleton(names, parents, dof, np.array(offsets), np.array(axes), degrees, unit_mm)
 
 
-def read_motion(path, skeleton):
-    """The channels of an .amc: {joint: (F, len(dof))}, angles as in the file. Raises MocapError."""
-    words = _read_text(path).split("\n1", 1)
-    if len(words) != 2:
+def read_motion(path: FilePath, skeleton: Skeleton) -> Channels:
+    """The Channels of an .amc, angles in the file's unit. Raises MocapError."""
+    parts = _read_text(path).split("\n1", 1)
+    if len(parts) != 2:
         raise MocapError(f"{path}: expected frames, numbered from 1, got none; copy the file again")
-    if (":RADIANS" in words[0].upper()) == skeleton.degrees:
+    if (":RADIANS" in parts[0].upper()) == skeleton.degrees:
         raise MocapError(
             f"{path}: expected the angles in the unit of the .asf, got degrees in one and radians "
             "in the other; is this the motion's skeleton?"
         )
-    words = ("1" + words[1]).split()
-    # The first frame tells the layout; all others have to be alike.
-    names = {}
+    words = ("1" + parts[1]).split()
+    # The first frame shows the layout; all others have to be alike.
+    names: dict[str, range] = {}
     at = 1
     while at < len(words) and words[at] != "2":
         name = words[at]
@@ -194,8 +218,10 @@ def read_motion(path, skeleton):
     return channels
 
 
-def forward(skeleton, channels):
-    """World rotations (F, B, 3, 3) and positions (F, B, 3), mm, of the joints."""
+def forward(
+    skeleton: Skeleton, channels: Channels
+) -> tuple[Float[np.ndarray, "F B 3 3"], Float[np.ndarray, "F B 3"]]:
+    """World rotations and positions, mm, of the joints."""
     frames = len(channels["root"])
     local = np.tile(np.eye(3), (frames, len(skeleton.names), 1, 1))
     for name, values in channels.items():
@@ -210,18 +236,18 @@ def forward(skeleton, channels):
     return kinematics.forward(skeleton.parents, skeleton.offsets_mm, local, root_mm)
 
 
-def read(path):
-    """The .amc's clip, in a list; subject is the .asf's name, action the .amc's.
+def read(path: FilePath) -> list[Clip]:
+    """The .amc's clip, in a list; the subject is the .asf's name, the action the .amc's.
 
-    Raises MocapError: no skeleton, a damaged file, a skeleton other than CMU's.
+    Raises MocapError when a file is damaged, or when there is no skeleton like CMU's.
     """
     path = Path(path)
     asf = find_skeleton(path)
     skeleton = read_skeleton(asf)
     channels = read_motion(path, skeleton)
-    entries = map(kinematics.joints_and_offset, ACCLAIM.values())
-    missing = {joint: None for joints, _ in entries for joint in joints}
-    missing = [joint for joint in missing if joint not in skeleton.names]
+    places = map(kinematics.joints_and_offset, ACCLAIM.values())
+    wanted = dict.fromkeys(joint for joints, _ in places for joint in joints)
+    missing = [joint for joint in wanted if joint not in skeleton.names]
     if missing:
         raise MocapError(
             f"{asf}: expected the bones of CMU's skeletons, missing: "

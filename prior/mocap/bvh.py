@@ -1,66 +1,73 @@
 """BVH (Biovision hierarchy): a tree of joints with offsets and channels, then rows of numbers.
 
-Each joint turns by its rotation channels in the order in which they are listed, the first outermost
-(R = R1 R2 R3), degrees; position channels stand in place of the joint's OFFSET, as exporters write
-them. The world is right-handed, y up, and at rest the figure faces +z, as ours. Names and units are
-the exporter's: a table per known skeleton, or a joint map, says where the landmarks are.
+Each joint turns by its rotation channels, degrees, in the order in which they are listed, the first
+outermost (R = R1 R2 R3). Position channels stand in place of the joint's OFFSET, as exporters write
+them. As in ours, the world is right-handed, y up, and the figure at rest faces +z. Names and units
+are the exporter's: a table per known skeleton, or a joint map, says where the landmarks are.
 """
 
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from prior.files import FilePath
 from prior.mocap import kinematics
 from prior.mocap.clip import Clip, MocapError, check_frames
 from prior.mocap.skeletons import BVH_TABLES, UNITS_MM
 from prior.skeleton import LANDMARKS, limb_scale
 
-# A file does not name its unit. If no table does either, it is guessed: the one in which the person
-# has this limb scale, mm. That is a height of 1.0 to 2.4 m; a wider range would mistake inches for
-# centimetres.
+# The limb scale, mm, by which the unit of a file is guessed if no table knows it: of the units, the
+# one in which the person has a limb scale in this range, which is a height of 1.0 to 2.4 m. With a
+# wider range inches could be mistaken for centimetres.
 GUESS_RANGE_MM = (600.0, 1400.0)
+# What a joint may list, in any order.
 CHANNELS = ("Xposition", "Yposition", "Zposition", "Xrotation", "Yrotation", "Zrotation")
 
 
 class Hierarchy(NamedTuple):
     """The tree of B joints; an End Site is a joint without channels, named "PARENT end".
 
-    names, parents (-1 for the root), channels: B each, channels as tuples of names; offsets:
-    (B, 3), file's unit.
+    parents: indices, -1 for the root; offsets: in the file's unit; channels: of each joint, names.
     """
 
-    names: list
-    parents: list
-    offsets: np.ndarray
-    channels: list
+    names: list[str]
+    parents: list[int]
+    offsets: Float[np.ndarray, "B 3"]
+    channels: list[tuple[str, ...]]
 
 
 class JointMap(NamedTuple):
-    """Where the landmarks are: kinematics.place's table, and the unit of the file or None."""
+    """Where the landmarks are on a skeleton, and the unit of its files, None if it is guessed."""
 
     name: str
-    table: dict
+    table: kinematics.Places
     unit: str | None = None
 
 
 TABLES = tuple(JointMap(*entry) for entry in BVH_TABLES)
 
 
-def recognises(path):
+def recognises(path: FilePath) -> bool:
     """Whether the file's name ends in .bvh."""
     return Path(path).suffix.lower() == ".bvh"
 
 
-def read_hierarchy(path, text):
+def read_hierarchy(path: FilePath, text: str) -> Hierarchy:
     """The Hierarchy in the part of a file before MOTION. Raises MocapError."""
     words = text.split()
-    names, parents, offsets, channels = [], [], [], []
-    stack, new, at = [], None, 1
+    names: list[str] = []
+    parents: list[int] = []
+    offsets: list[list[float]] = []
+    channels: list[tuple[str, ...]] = []
+    stack: list[int] = []  # the joints that are open, the innermost last
+    new, at = "", 1
     try:
         if words[0] != "HIERARCHY":
             raise ValueError(f"expected HIERARCHY, got {words[0]!r}")
@@ -80,7 +87,7 @@ def read_hierarchy(path, text):
                 parents.append(stack[-1] if stack else -1)
                 stack.append(len(names))
                 names.append(new)
-                offsets.append(None)
+                offsets.append([])
                 channels.append(())
             elif word == "}":
                 stack.pop()
@@ -100,7 +107,7 @@ def read_hierarchy(path, text):
             repeated = any(a == b for a, b in zip(turns, turns[1:], strict=False))
             if not set(listed) <= set(CHANNELS) or repeated or len(turns) > 3:
                 raise ValueError(f"joint {name}: unexpected channels {' '.join(listed)}")
-            if offset is None or len(offset) != 3:
+            if len(offset) != 3:
                 raise ValueError(f"joint {name} has no OFFSET of three numbers")
         return Hierarchy(names, parents, np.array(offsets), channels)
     except (IndexError, ValueError) as error:
@@ -109,8 +116,8 @@ def read_hierarchy(path, text):
         ) from None
 
 
-def read_motion(path):
-    """(hierarchy, rows (F, C), rate) of a file. Raises MocapError when it is damaged.
+def read_motion(path: FilePath) -> tuple[Hierarchy, Float[np.ndarray, "F C"], float]:
+    """The hierarchy, the rows of numbers and the rate of a file. Raises MocapError.
 
     The columns of the rows are the channels of all joints in the hierarchy's order.
     """
@@ -121,7 +128,7 @@ def read_motion(path):
     head = re.search(r"\bMOTION\s+Frames:\s*(\d+)\s+Frame\s+Time:\s*(\S+)", text)
     if head is None:
         raise MocapError(
-            f"{path}: expected a BVH file with MOTION, Frames: and Frame Time:, found none; "
+            f"{path}: expected a BVH file with MOTION, Frames: and Frame Time:, got none; "
             "export the file again"
         )
     hierarchy = read_hierarchy(path, text[: head.start()])
@@ -144,11 +151,10 @@ def read_motion(path):
     return hierarchy, rows, rate
 
 
-def forward(hierarchy, rows):
-    """World rotations (F, B, 3, 3) and positions (F, B, 3), file's unit, of the joints.
-
-    rows: (F, C), the channels.
-    """
+def forward(
+    hierarchy: Hierarchy, rows: Float[np.ndarray, "F C"]
+) -> tuple[Float[np.ndarray, "F B 3 3"], Float[np.ndarray, "F B 3"]]:
+    """World rotations and positions, in the file's unit, of the joints; rows: the channels."""
     count = len(rows)
     local = np.tile(np.eye(3), (count, len(hierarchy.names), 1, 1))
     offsets = np.tile(hierarchy.offsets, (count, 1, 1))
@@ -167,75 +173,93 @@ def forward(hierarchy, rows):
     return kinematics.forward(hierarchy.parents, offsets, local, offsets[:, 0])
 
 
-def read_joint_map(path):
+def read_joint_map(path: FilePath) -> JointMap:
     """The JointMap in a JSON file that a user wrote. Raises MocapError.
 
     {"hip": ["LThigh", "RThigh"], "nose": {"joint": "Head", "offset": [0, 40, 100]}, "neck": "Neck",
-    ..., "unit": "cm"}: for each of the 17 landmarks a joint, joints in whose middle it is, or a
-    joint and an offset in its frame, mm. An End Site is "PARENT end". The unit, a key of UNITS_MM,
-    is that of the file; it is guessed if it is left out.
+    ..., "unit": "cm"}: for each of the 17 landmarks a joint, the joints that it is in the middle
+    of, or a joint and an offset in its frame, mm. An End Site is "PARENT end". The unit of the
+    .bvh files is a key of UNITS_MM; without it, it is guessed.
     """
     try:
-        given = json.loads(Path(path).read_text(encoding="utf-8"))
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise MocapError(f"{path}: expected a joint map as JSON, got {error}") from None
-    if not isinstance(given, dict):
-        raise MocapError(f"{path}: expected a joint map, landmark to joint, got {given!r:.40}")
-    unit = given.pop("unit", None)
+    if not isinstance(document, dict):
+        raise MocapError(f"{path}: expected a joint map, landmark to joint, got {document!r:.40}")
+    unit = document.pop("unit", None)
     if unit is not None and unit not in UNITS_MM:
         raise MocapError(f"{path}: unit: expected one of {', '.join(UNITS_MM)}, got {unit!r:.40}")
-    missing = [landmark for landmark in LANDMARKS if landmark not in given]
-    unknown = [key for key in given if key not in LANDMARKS]
+    missing = [landmark for landmark in LANDMARKS if landmark not in document]
+    unknown = [key for key in document if key not in LANDMARKS]
     if missing or unknown:
         raise MocapError(
             f"{path}: expected the 17 landmarks {', '.join(LANDMARKS)}; "
             f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
         )
     table = {}
-    for landmark, entry in given.items():
+    for landmark, value in document.items():
         try:
-            if isinstance(entry, dict):
-                entry = (entry.pop("joint"), tuple(entry.pop("offset")), *entry)
-            joints, offset = kinematics.joints_and_offset(entry)
-            if not joints or not all(isinstance(joint, str) for joint in joints):
-                raise ValueError
-            if offset.shape != (3,) or not np.isfinite(offset).all():
-                raise ValueError
+            table[landmark] = _place(value)
         except (KeyError, TypeError, ValueError):
             raise MocapError(
                 f"{path}: {landmark}: expected a joint, a list of joints, or "
                 '{"joint": ..., "offset": [x, y, z]} in mm; write it so'
             ) from None
-        table[landmark] = entry
     return JointMap(f"the joint map {path}", table, unit)
 
 
-def find_table(path, names, joint_map=None):
-    """The JointMap for a file's joints, and their names as it has them.
+def _place(value: Any) -> kinematics.Place:
+    """A value of a joint map as a Place. Raises KeyError, TypeError, ValueError."""
+    if isinstance(value, dict):
+        if set(value) != {"joint", "offset"} or not isinstance(value["joint"], str):
+            raise ValueError
+        offset = np.array(value["offset"], dtype=float)
+        if offset.shape != (3,) or not np.isfinite(offset).all():
+            raise ValueError
+        return value["joint"], tuple(offset.tolist())
+    joints = [value] if isinstance(value, str) else value
+    if not isinstance(joints, list) or not joints:
+        raise ValueError
+    if not all(isinstance(joint, str) for joint in joints):
+        raise ValueError
+    return value
 
-    A prefix that all names share, such as "mixamorig:", is left out if there is no joint_map.
-    Raises MocapError, which names the missing joints.
+
+def find_table(
+    path: FilePath, names: Sequence[str], joint_map: JointMap | None = None
+) -> tuple[JointMap, list[str]]:
+    """The JointMap for a file's joints, and the joints' names as it has them.
+
+    Without a joint_map a prefix that all names share, such as "mixamorig:", is left out. Raises
+    MocapError, which names the missing joints.
     """
-    if joint_map is None:
-        prefix = len(os.path.commonprefix(names)) if len(names) > 1 else 0
-        names = [name[prefix:] for name in names]
-
-    def missing(candidate):
-        entries = map(kinematics.joints_and_offset, candidate.table.values())
-        wanted = dict.fromkeys(joint for joints, _ in entries for joint in joints)
-        return [joint for joint in wanted if joint not in names]
-
-    best = min([joint_map] if joint_map else TABLES, key=lambda each: len(missing(each)))
-    if missing(best):
+    prefix = 0
+    if joint_map is None and len(names) > 1:
+        prefix = len(os.path.commonprefix(list(names)))
+    names = [name[prefix:] for name in names]
+    best = min([joint_map] if joint_map else TABLES, key=lambda each: len(_missing(each, names)))
+    missing = _missing(best, names)
+    if missing:
         raise MocapError(
-            f"{path}: expected the joints of {best.name}, missing: {', '.join(missing(best))}; "
+            f"{path}: expected the joints of {best.name}, missing: {', '.join(missing)}; "
             f"the file has {', '.join(names)}; give their names in a joint map (--joint-map)"
         )
     return best, names
 
 
-def find_unit(path, poses):
-    """The unit, a key of UNITS_MM, in which poses (F, 17, 3) are a person. Raises MocapError."""
+def _missing(joint_map: JointMap, names: Sequence[str]) -> list[str]:
+    """The joints of the map that are not among the names."""
+    places = map(kinematics.joints_and_offset, joint_map.table.values())
+    wanted = dict.fromkeys(joint for joints, _ in places for joint in joints)
+    return [joint for joint in wanted if joint not in names]
+
+
+def find_unit(path: FilePath, poses: Float[np.ndarray, "F 17 3"]) -> str:
+    """The unit, a key of UNITS_MM, in which the poses are of a person's size.
+
+    Raises MocapError when it is none, or not one alone.
+    """
     scale = float(np.median(limb_scale(poses)))
     low, high = GUESS_RANGE_MM
     units = [unit for unit, factor in UNITS_MM.items() if low <= factor * scale <= high]
@@ -248,23 +272,27 @@ def find_unit(path, poses):
     return units[0]
 
 
-def read(path, joint_map=None):
-    """The file's clip, in a list; subject is the folder's name, action the file's.
+def read(path: FilePath, joint_map: JointMap | None = None) -> list[Clip]:
+    """The file's clip, in a list; the subject is the folder's name, the action the file's.
 
-    joint_map: a JointMap, for skeletons that no table knows. Raises MocapError: a damaged file, a
-    joint that is missing, a unit that cannot be guessed.
+    joint_map: for skeletons that no table knows. Raises MocapError when the file is damaged, a
+    joint is missing, or the unit cannot be guessed.
     """
     path = Path(path)
     hierarchy, rows, rate = read_motion(path)
-    found, names = find_table(path, hierarchy.names, joint_map)
+    skeleton, names = find_table(path, hierarchy.names, joint_map)
     rotations, positions = forward(hierarchy, rows)
     unturned = (rotations[:2, 0] == np.eye(3)).all(axis=(1, 2))
     if unturned.tolist() == [True, False]:
-        # CMU's clips as BVH begin with a T-pose, the root not turned at all, that nobody took.
+        # CMU's clips as BVH begin with a T-pose that nobody took: its root is not turned at all.
         rotations, positions = rotations[1:], positions[1:]
-    unit = found.unit
+    unit = skeleton.unit
     if unit is None:
-        joints = {mark: kinematics.joints_and_offset(e)[0] for mark, e in found.table.items()}
+        # Without the offsets, which are in mm.
+        joints = {
+            landmark: kinematics.joints_and_offset(place)[0]
+            for landmark, place in skeleton.table.items()
+        }
         unit = find_unit(path, kinematics.place(joints, names, rotations, positions))
-    poses = kinematics.place(found.table, names, rotations, UNITS_MM[unit] * positions)
+    poses = kinematics.place(skeleton.table, names, rotations, UNITS_MM[unit] * positions)
     return [Clip(poses, rate, path.resolve().parent.name, path.stem)]

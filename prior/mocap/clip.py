@@ -1,13 +1,17 @@
-"""What every reader gives, and what is asked of it whatever the file."""
+"""A clip, which every reader returns, and the checks that every clip has to pass."""
 
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Real
 
+from prior.errors import InputError
+from prior.files import FilePath
 from prior.normalise import PoseError, check_poses
 
-# A person's limb scale changes a little as the trunk bends, since some limbs span several joints:
-# by 3 % at most in 48 clips of CMU's database. Adults differ by 10 % and more.
+# How far a person's limb scale may be from its median. It changes a little as the trunk bends,
+# since some limbs span several joints: by 3 % at most in 48 clips of CMU's database. Two adults can
+# differ by 10 % and more.
 SCALE_SPREAD = 0.08
 
 
@@ -17,20 +21,26 @@ class Clip(NamedTuple):
     poses: (F, 17, 3), mm, y up, the landmarks of prior.skeleton; rate: frames per second.
     """
 
-    poses: np.ndarray
+    poses: Float[np.ndarray, "F 17 3"]
     rate: float
     subject: str
     action: str
 
 
-class MocapError(ValueError):
-    """A motion-capture file that cannot be used: which one, what was expected, what came."""
+class MocapError(InputError):
+    """A motion-capture file that cannot be used; the message begins with its name."""
 
 
-def check_frames(where, good, expected, got, first=0):
-    """MocapError for the first frame that is not good.
+def check_frames(
+    where: FilePath,
+    good: Bool[np.ndarray, "F"],
+    expected: str,
+    got: Real[np.ndarray, "F"],
+    first: int = 0,
+) -> None:
+    """Raise MocapError, which begins with `where`, for the first frame that is not good.
 
-    good: (F,) bool; got: F numbers; first: what the file calls its first frame.
+    got: a number of each frame, for the message; first: the number of the file's first frame.
     """
     if not np.all(good):
         bad = int(np.argmin(good))
@@ -40,10 +50,10 @@ def check_frames(where, good, expected, got, first=0):
         )
 
 
-def check(clip, where):
-    """MocapError, which begins with `where`, unless the clip can be used.
+def check(clip: Clip, where: FilePath) -> None:
+    """Raise MocapError, which begins with `where`, unless the clip can be used.
 
-    Asked for: two frames or more, finite positions, millimetres, one skeleton.
+    It must have two frames or more, finite positions, millimetres, and one skeleton.
     """
     if len(clip.poses) < 2:
         raise MocapError(

@@ -1,8 +1,8 @@
 """Clips in our own format: an .npz (no pickle) with the poses of one clip, or of several.
 
-poses_mm: (F, 17, 3) floats, mm, world, y up; rate (or fps): frames per second. Optional: subject
-and action, text, else the file's name; clip: (F,) names, one per frame, for several clips in one
-file; landmarks: (17,) names, if their order is not that of prior.skeleton.
+poses_mm: (F, 17, 3) floats, mm, world, y up; rate (or fps): frames per second. Optional are subject
+and action, text, by default the file's name; clip: (F,) names, one per frame, for several clips in
+one file; landmarks: (17,) names, if their order is not that of prior.skeleton.
 """
 
 import zipfile
@@ -10,22 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
-from prior.files import replacing
+from prior.files import FilePath, replacing
 from prior.mocap.clip import Clip, MocapError
 from prior.skeleton import LANDMARKS, L
 
 KEYS = ("poses_mm", "rate", "fps", "subject", "action", "clip", "landmarks")
-# Other common names of the landmarks. "LKnee" is read as "left knee" without a line here.
+# Other common names of landmarks. "LKnee" needs no line here: it is read as "left knee".
 SYNONYMS = {"thorax": "neck", "neck/nose": "nose", "head": "head top"}
 
 
-def recognises(path):
+def recognises(path: FilePath) -> bool:
     """Whether the file is an .npz that holds poses_mm (other .npz are not motion capture)."""
     return "poses_mm" in arrays_in(path)
 
 
-def arrays_in(path):
-    """The names of the arrays in an .npz; none if it is no such file."""
+def arrays_in(path: FilePath) -> list[str]:
+    """The names of the arrays in an .npz; none if the file is not one."""
     if Path(path).suffix != ".npz":
         return []
     try:
@@ -35,8 +35,8 @@ def arrays_in(path):
         return []
 
 
-def _name(landmark):
-    """Our name of a landmark: "LKnee" and "Left knee" are "left knee"."""
+def _name(landmark: str) -> str:
+    """Our name for a landmark: "LKnee" and "Left knee" are "left knee"."""
     name = landmark.strip()
     if name[:1] in "LR" and name[1:2].isupper():
         name = f"{'left' if name[0] == 'L' else 'right'} {name[1:]}"
@@ -44,8 +44,8 @@ def _name(landmark):
     return SYNONYMS.get(name, name)
 
 
-def _order(path, landmarks):
-    """Where each of our landmarks is among those of the file. Raises MocapError."""
+def _order(path: Path, landmarks: np.ndarray) -> list[int]:
+    """Where each of our landmarks is among those of the file, text. Raises MocapError."""
     names = [_name(str(landmark)) for landmark in landmarks.ravel()]
     if sorted(names) != sorted(LANDMARKS):
         unknown = [name for name in names if name not in LANDMARKS]
@@ -57,7 +57,7 @@ def _order(path, landmarks):
     return [names.index(name) for name in LANDMARKS]
 
 
-def read(path):
+def read(path: FilePath) -> list[Clip]:
     """The file's clips, poses as float64. Raises MocapError when it is damaged."""
     path = Path(path)
     try:
@@ -100,8 +100,8 @@ def read(path):
     ]
 
 
-def write(path, clip):
-    """Write a Clip; the file appears only when it is complete. Makes the folder."""
+def write(path: FilePath, clip: Clip) -> None:
+    """Write a Clip: all of it, or nothing. The folder is made."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file,

@@ -1,10 +1,10 @@
 """DeepMimic clips (Peng et al., SIGGRAPH 2018), as the `pybullet` package carries them.
 
-A clip is JSON; each row of "Frames" has 44 numbers: seconds until the next frame, root position
+A clip is JSON. Each row of "Frames" has 44 numbers: seconds until the next frame, root position
 (m), root quaternion (w x y z), then chest, neck, right hip (quaternions), right knee (angle), right
-ankle, right shoulder (quaternions), right elbow (angle), and the left side likewise. The world is
-right-handed, y up, as ours; at rest the figure stands with its arms down and faces +x, so that its
-left (up x forward) is -z.
+ankle, right shoulder (quaternions), right elbow (angle), and the same for the left side. The world
+is right-handed, y up, as ours. At rest the figure stands with its arms down and faces +x, so that
+its left (up x forward) is -z.
 """
 
 import importlib.util
@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from prior.files import FilePath
 from prior.mocap import kinematics
 from prior.mocap.clip import Clip, MocapError, check_frames
 
-# The skeleton is that of pybullet_data's humanoid/humanoid.urdf, whose unit is a quarter of a
-# metre: (joint, parent, offset from the parent, how it turns). "ball" joints take a quaternion from
-# the row and "hinge" joints an angle, in this order; "fixed" ones take nothing.
+# The skeleton of pybullet_data's humanoid/humanoid.urdf, whose unit is a quarter of a metre: joint,
+# parent, offset from the parent, and how the joint turns. In this order a "ball" joint takes a
+# quaternion from the row and a "hinge" an angle; a "fixed" joint takes nothing.
 UNIT_M = 0.25
 SKELETON = (
     ("root", None, (0, 0, 0), "ball"),
@@ -53,7 +55,7 @@ HEAD_RADIUS_M = UNIT_M * 0.41
 # The nose is the foremost point of the head's sphere, the head top the highest.
 _HEAD_TOP = tuple(1000 * (HEAD_CENTRE_M + [0, HEAD_RADIUS_M, 0]))
 _NOSE = tuple(1000 * (HEAD_CENTRE_M + [HEAD_RADIUS_M, 0, 0]))
-LANDMARKS_AT = {
+LANDMARKS_AT: dict[str, kinematics.Place] = {
     "hip": "root",
     "spine": "chest",
     "neck": "neck",
@@ -66,47 +68,46 @@ LANDMARKS_AT = {
     for side in ("right", "left")
     for part in ("hip", "knee", "shoulder", "elbow", "wrist")
 }
-# Some clips were interpolated without normalising again: their quaternions are as short as 0.58.
-# They are normalised here; what is further off than this is damage.
+# How far a quaternion's length may be from 1 before it counts as damage. Some clips were
+# interpolated and not normalised again: their quaternions are as short as 0.58. The reader
+# normalises them.
 QUATERNION_TOLERANCE = 0.5
 
 
 class Motion(NamedTuple):
-    """Joint rotations of one clip of F frames.
+    """The joint rotations of a clip of F frames.
 
-    local: (F, 15, 3, 3), each joint of JOINTS relative to its parent, identity at rest; root_m:
-    (F, 3), world, m; rate: frames per second.
+    local: of each joint of JOINTS relative to its parent, the identity at rest; root_m: the root's
+    position, world, m; rate: frames per second.
     """
 
-    local: np.ndarray
-    root_m: np.ndarray
+    local: Float[np.ndarray, "F 15 3 3"]
+    root_m: Float[np.ndarray, "F 3"]
     rate: float
 
 
-def find_clips():
-    """The clips of a person that the installed pybullet_data carries: a sorted list of paths.
+def find_clips() -> list[Path]:
+    """The clips of a person in the installed package pybullet_data, sorted.
 
-    Looks the package up without importing it. Raises MocapError when it is not installed.
+    Does not import the package. Raises MocapError when it is not installed.
     """
     spec = importlib.util.find_spec("pybullet_data")
-    if spec is None:
+    if spec is None or not spec.submodule_search_locations:
         raise MocapError("pybullet_data: not installed; expected its clips: pip install pybullet")
     folder = Path(spec.submodule_search_locations[0]) / "data" / "motions"
     # laikago_walk.txt in the same folder is a robot dog.
     files = sorted([*folder.glob("humanoid3d_*.txt"), *folder.glob("walker/*.txt")])
     if not files:
-        raise MocapError(
-            f"{folder}: expected humanoid3d_*.txt clips, found none; reinstall pybullet"
-        )
+        raise MocapError(f"{folder}: expected humanoid3d_*.txt clips, got none; reinstall pybullet")
     return files
 
 
-def action(path):
+def action(path: FilePath) -> str:
     """The name of the motion: the file's name without "humanoid3d_" and ".txt"."""
     return Path(path).stem.removeprefix("humanoid3d_")
 
 
-def recognises(path):
+def recognises(path: FilePath) -> bool:
     """Whether the file looks like a DeepMimic clip: a .txt that starts as JSON with "Frames"."""
     path = Path(path)
     if path.suffix != ".txt":
@@ -119,7 +120,7 @@ def recognises(path):
     return start.lstrip().startswith("{") and '"Frames"' in start
 
 
-def read_motion(path):
+def read_motion(path: FilePath) -> Motion:
     """The Motion in a file. Raises MocapError when it is damaged."""
     try:
         frames = json.loads(Path(path).read_text(encoding="utf-8"))["Frames"]
@@ -143,8 +144,8 @@ def read_motion(path):
     except (TypeError, ValueError):
         raise MocapError(f"{path}: expected numbers in 'Frames'; copy the file again") from None
     check_frames(path, np.isfinite(rows).all(axis=1), "finite numbers", rows.sum(axis=1))
-    # The last frame's time is often 0, and a clip may have a gap where a frame was dropped: the
-    # median is the rate of the capture.
+    # The median is the time between frames of the capture: the last frame's time is often 0, and
+    # where a frame was dropped it is longer.
     step = float(np.median(rows[:-1, 0]))
     if not step > 0:
         raise MocapError(f"{path}: expected a positive frame time, got {step}; copy the file again")
@@ -163,12 +164,14 @@ def read_motion(path):
     return Motion(local, rows[:, 1:4], 1 / step)
 
 
-def forward(motion):
-    """World rotations (F, 15, 3, 3) and positions (F, 15, 3), m, of the joints."""
+def forward(
+    motion: Motion,
+) -> tuple[Float[np.ndarray, "F 15 3 3"], Float[np.ndarray, "F 15 3"]]:
+    """World rotations and positions, m, of the joints."""
     return kinematics.forward(PARENTS, OFFSETS_M, motion.local, motion.root_m)
 
 
-def read(path):
+def read(path: FilePath) -> list[Clip]:
     """The file's clip, in a list. Raises MocapError when it is damaged."""
     motion = read_motion(path)
     rotations, positions = forward(motion)

@@ -2,18 +2,22 @@
 
 S1/MyPoseFeatures/D3_Positions/Walking 1.cdf holds `Pose`, (1, F, 96), mm. data_3d_h36m.npz holds
 `positions_3d`, a pickled dict: subject -> action -> (F, 32, 3), m. Both have the dataset's 32
-joints in the world's axes, z up, at 50 Hz. Files in any other folder than D3_Positions are left
-alone: D3_Positions_mono has the same poses in each camera's axes, in which the vertical is unknown.
+joints in the world's axes, z up, at 50 Hz. Files outside of folders D3_Positions are left alone:
+D3_Positions_mono has the same poses in each camera's axes, in which the vertical is unknown.
 """
 
 import pickle
 import re
 import zipfile
+from collections.abc import ItemsView
 from pathlib import Path
+from typing import Any
 
 import cdflib
 import numpy as np
+from jaxtyping import Float
 
+from prior.files import FilePath
 from prior.mocap.clip import Clip, MocapError
 from prior.mocap.clip_npz import arrays_in
 
@@ -21,37 +25,40 @@ RATE = 50.0
 JOINTS = 32
 # Which of the 32 joints our 17 landmarks are; the others are duplicates, toes and fingers.
 LANDMARK_JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
-# From z up to y up: a quarter turn about x, (x, y, z) -> (x, z, -y).
+# Turns z up to y up, a quarter turn about x: (x, y, z) -> (x, z, -y).
 Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 FOLDER = "D3_Positions"
 KEY = "positions_3d"
 
 
-def recognises(path):
+def recognises(path: FilePath) -> bool:
     """Whether the file is a .cdf in a folder D3_Positions, or an .npz with positions_3d."""
     path = Path(path)
     return _is_cdf(path) or KEY in arrays_in(path)
 
 
-def _is_cdf(path):
+def _is_cdf(path: Path) -> bool:
     return path.suffix.lower() == ".cdf" and path.resolve().parent.name == FOLDER
 
 
-def read(path):
+def read(path: FilePath) -> list[Clip]:
     """The file's clips; a .cdf's subject is the folder S1, S5, ... that it is in.
 
-    Raises MocapError: a damaged file, or one of another layout.
+    Raises MocapError when the file is damaged or has another layout.
     """
     path = Path(path)
     return [_read_cdf(path)] if _is_cdf(path) else _read_npz(path)
 
 
-def positions(path, axes):
-    """Landmarks (F, 17, axes) float64 of a .cdf of D3_Positions (axes 3: mm, z up) or D2_Positions
-    (2: px of the image, with the lens's distortion). Raises MocapError."""
+def positions(path: FilePath, axes: int) -> Float[np.ndarray, "F 17 {axes}"]:
+    """The landmarks in a .cdf, float64. Raises MocapError.
+
+    axes: 3 for D3_Positions, mm, z up; 2 for D2_Positions, px of the image, with the distortion of
+    the lens.
+    """
     try:
         pose = np.asarray(cdflib.CDF(path).varget("Pose"))
-    # cdflib's readers fail in their own ways on a damaged file.
+    # What cdflib raises on a damaged file can be anything.
     except Exception as error:
         raise MocapError(
             f"{path}: expected a CDF file with the variable Pose, got {error}; copy it again"
@@ -64,7 +71,7 @@ def positions(path, axes):
     return pose.reshape(-1, JOINTS, axes)[:, LANDMARK_JOINTS].astype(float)
 
 
-def _read_cdf(path):
+def _read_cdf(path: Path) -> Clip:
     landmarks = positions(path, 3)
     folders = [name for name in path.resolve().parts[:-1] if re.fullmatch(r"S\d+", name)]
     if not folders:
@@ -75,8 +82,8 @@ def _read_cdf(path):
     return Clip(landmarks @ Y_UP.T, RATE, folders[-1], path.stem)
 
 
-def _encode(text, encoding):
-    """In place of codecs.encode, by which older numpy wrote bytes as text."""
+def _encode(text: str, encoding: str) -> bytes:
+    """Stands in for codecs.encode, with which older numpy wrote bytes as text."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"bytes in {encoding}")
     return text.encode(encoding)
@@ -97,7 +104,7 @@ class _Unpickler(pickle.Unpickler):
         for name in names
     }
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("_codecs", "encode"):
             return _encode
         if (module, name) not in self.ALLOWED:
@@ -105,7 +112,7 @@ class _Unpickler(pickle.Unpickler):
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
-def _unpickle(path):
+def _unpickle(path: Path) -> Any:
     """The object in the file's array positions_3d."""
     with zipfile.ZipFile(path) as archive, archive.open(f"{KEY}.npy") as file:
         version = np.lib.format.read_magic(file)
@@ -119,11 +126,11 @@ def _unpickle(path):
         return _Unpickler(file).load().item()
 
 
-def _read_npz(path):
+def _read_npz(path: Path) -> list[Clip]:
     layout = f"subject -> action -> (F, {JOINTS}, 3) floats"
     try:
         subjects = _unpickle(path)
-    # A damaged pickle can raise nearly anything.
+    # What a damaged pickle raises can be nearly anything.
     except Exception as error:
         raise MocapError(
             f"{path}: expected {KEY} as a pickled dict, {layout}, got {error}; copy it again"
@@ -146,7 +153,8 @@ def _read_npz(path):
     return clips
 
 
-def _items(path, name, value):
+def _items(path: Path, name: str, value: Any) -> ItemsView[str, Any]:
+    """The items of a dict in the file. Raises MocapError, with `name`, when it is none."""
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise MocapError(f"{path}: {name}: expected a dict of names, got {type(value).__name__}")
     return value.items()

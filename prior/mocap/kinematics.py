@@ -1,18 +1,32 @@
 """Skeletons as trees of joints: forward kinematics, and the 17 landmarks on them."""
 
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
 import numpy as np
+from jaxtyping import Float
 
 from prior.skeleton import LANDMARKS
 
+# Where a landmark is: at a joint, in the middle of several, or at an offset (x, y, z), mm, from a
+# joint, in its frame.
+Place: TypeAlias = str | list[str] | tuple[str, Sequence[float]]
+# Of each landmark, by its name.
+Places: TypeAlias = Mapping[str, Place]
 
-def forward(parents, offsets, local, root):
-    """World rotations (F, B, 3, 3) and positions (F, B, 3) of B joints.
 
-    parents: B indices, each before its children, -1 for the root; offsets: (B, 3) or (F, B, 3), of
-    each joint from its parent, in the parent's frame; local: (F, B, 3, 3), rotation relative to the
-    parent; root: (F, 3), position of the root. Positions are in the unit of offsets and root.
+def forward(
+    parents: Sequence[int],
+    offsets: Float[np.ndarray, "B 3"] | Float[np.ndarray, "F B 3"],
+    local: Float[np.ndarray, "F B 3 3"],
+    root: Float[np.ndarray, "F 3"],
+) -> tuple[Float[np.ndarray, "F B 3 3"], Float[np.ndarray, "F B 3"]]:
+    """World rotations and positions of B joints in F frames.
+
+    parents: an index for each joint, -1 for the root; a parent comes before its children. offsets:
+    of each joint from its parent, in the parent's frame. local: rotations relative to the parent.
+    root: the root's position. Positions are in the unit of offsets and root.
     """
-    offsets = np.asarray(offsets)
     rotations, positions = np.empty_like(local), np.empty(local.shape[:-1])
     for j, parent in enumerate(parents):
         if parent < 0:
@@ -24,24 +38,27 @@ def forward(parents, offsets, local, root):
     return rotations, positions
 
 
-def place(table, names, rotations, positions_mm):
-    """The landmarks (F, 17, 3), mm, of a skeleton in motion.
+def place(
+    table: Places,
+    names: Sequence[str],
+    rotations: Float[np.ndarray, "F B 3 3"],
+    positions_mm: Float[np.ndarray, "F B 3"],
+) -> Float[np.ndarray, "F 17 3"]:
+    """The landmarks, mm, of a skeleton in motion: table says where they are on it.
 
-    table: for each landmark's name an entry; names: of the B joints; rotations: (F, B, 3, 3);
-    positions_mm: (F, B, 3). An entry is the name of a joint, a list of joints (the point in the
-    middle), or a joint and an offset in its frame, mm, as a tuple.
+    names: of the B joints; rotations, positions_mm: of the joints, as `forward` returns them.
     """
     poses = np.empty((len(positions_mm), len(LANDMARKS), 3))
     for i, landmark in enumerate(LANDMARKS):
-        joints, offset = joints_and_offset(table[landmark])
+        joints, offset_mm = joints_and_offset(table[landmark])
         at = [names.index(joint) for joint in joints]
-        poses[:, i] = positions_mm[:, at].mean(axis=1) + rotations[:, at[0]] @ offset
+        poses[:, i] = positions_mm[:, at].mean(axis=1) + rotations[:, at[0]] @ offset_mm
     return poses
 
 
-def joints_and_offset(entry):
-    """An entry of a table as a list of joints and an offset (3,), mm."""
-    if isinstance(entry, tuple):
-        joint, offset = entry
+def joints_and_offset(where: Place) -> tuple[list[str], Float[np.ndarray, "3"]]:
+    """A Place as the joints in whose middle it is, and an offset, mm, in the first one's frame."""
+    if isinstance(where, tuple):
+        joint, offset = where
         return [joint], np.array(offset, dtype=float)
-    return [entry] if isinstance(entry, str) else entry, np.zeros(3)
+    return [where] if isinstance(where, str) else where, np.zeros(3)

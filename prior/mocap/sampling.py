@@ -1,17 +1,21 @@
 """Fewer frames of a clip: by rate, or by how much the pose has changed."""
 
 import numpy as np
+from jaxtyping import Float
 
+from prior.errors import InputError
+from prior.mocap.clip import Clip
 from prior.normalise import centred
 
 
-def to_rate(clip, hz):
+def to_rate(clip: Clip, hz: float) -> Clip:
     """The clip at hz frames per second: the frames nearest to 0, 1 / hz, 2 / hz, ... seconds.
 
-    Frames are not interpolated. A clip of this rate or a lower one is returned as it is.
+    Frames are not interpolated. A clip of this rate or a lower one is returned as it is. Raises
+    InputError unless hz is positive.
     """
     if not hz > 0:
-        raise ValueError(f"rate: expected a positive number of frames per second, got {hz}")
+        raise InputError(f"rate: expected a positive number of frames per second, got {hz}")
     if hz >= clip.rate:
         return clip
     step = clip.rate / hz
@@ -19,13 +23,14 @@ def to_rate(clip, hz):
     return clip._replace(poses=clip.poses[frames], rate=float(hz))
 
 
-def change_mm(poses, reference):
-    """How far poses (F, 17, 3), mm, are from a reference (17, 3): (F,), mm.
+def change_mm(
+    poses: Float[np.ndarray, "F 17 3"], reference: Float[np.ndarray, "17 3"]
+) -> Float[np.ndarray, "F"]:
+    """How far poses, mm, are from a reference pose: the greatest displacement of a landmark, mm.
 
-    The greatest displacement of a landmark, after the mean landmark of each pose was put on the
-    reference's and the pose was turned about the vertical to fit best in the sense of least
-    squares: the prior knows neither a person's place nor heading, so walking on, or turning on
-    the spot, is no new pose.
+    Each pose is first put with its mean landmark on the reference's, and turned about the vertical
+    to fit it best in least squares. The prior knows neither a person's place nor heading, so
+    walking on, or turning on the spot, makes no new pose.
     """
     poses, reference = centred(poses), centred(reference)
     ground, onto = (p[..., 0] + 1j * p[..., 2] for p in (poses, reference))
@@ -35,14 +40,14 @@ def change_mm(poses, reference):
     return np.sqrt(np.abs(ground - onto) ** 2 + height**2).max(axis=-1)
 
 
-def by_change(clip, mm):
-    """The frames that differ by mm or more from the last one kept (change_mm); the first is kept.
+def by_change(clip: Clip, mm: float) -> Clip:
+    """The first frame, and each that differs by `mm` or more (change_mm) from the last one kept.
 
-    So that standing still does not dominate. They are no longer evenly spaced: the rate of the
-    clip returned is their mean rate.
+    It keeps those who stand still from dominating. The frames are no longer evenly spaced: the rate
+    of the result is their mean rate. Raises InputError when mm is negative.
     """
     if not mm >= 0:
-        raise ValueError(f"change: expected millimetres, 0 or more, got {mm}")
+        raise InputError(f"change: expected millimetres, 0 or more, got {mm}")
     kept, at, count = [0], 1, 1
     while at < len(clip.poses):
         change = change_mm(clip.poses[at : at + count], clip.poses[kept[-1]])
@@ -51,7 +56,7 @@ def by_change(clip, mm):
             kept.append(at + int(new[0]))
             at, count = kept[-1] + 1, max(1, int(new[0]))
         else:
-            # As many frames at once as it took so far.
+            # No new pose yet: look at twice as many frames at once.
             at, count = at + count, 2 * count
     rate = clip.rate * len(kept) / len(clip.poses)
     return clip._replace(poses=clip.poses[kept], rate=rate)

@@ -1,32 +1,40 @@
-"""Where the 17 landmarks are on known skeletons: one table each.
+"""Where the 17 landmarks are on known skeletons: a table of kinematics.Place for each.
 
-Entries are those of kinematics.place. The landmarks lie where the limbs turn, as Human3.6M's: the
-hip is midway between the hip joints (roots lie elsewhere: CMU's is 100 mm above them), the neck is
-the point between the shoulders, the spine is about halfway from hip to neck. No skeleton here has a
-nose, and not all have a top of the head. They are offsets that move with the head, our choice, from
-the proportions of an adult's head: its top is 150 mm above the tip of the nose and 115 mm above the
-eyes, and the nose 100 mm in front of the neck's axis.
+The landmarks lie where the limbs turn, as Human3.6M's do. The hip is midway between the hip joints
+(a skeleton's root lies elsewhere: CMU's is 100 mm above them), the neck is the point between the
+shoulders, and the spine is about halfway from hip to neck.
+
+No skeleton here has a nose, and few have a top of the head. These are offsets that move with the
+head. Our choice, from the proportions of an adult's head: its top is 150 mm above the tip of the
+nose and 115 mm above the eyes, and the nose is 100 mm in front of the neck's axis.
 """
 
-# The units that lengths in a file may have. CMU's are inches times 0.45: its FAQ
+from collections.abc import Mapping
+
+from prior.mocap.kinematics import Place
+
+# The units that lengths in a file may have, in mm. CMU's are inches times 0.45: its FAQ
 # (mocap.cs.cmu.edu/faqs.php) turns lengths into metres by (1 / 0.45) * 2.54 / 100.
 INCH_MM = 25.4
 UNITS_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "inch": INCH_MM, "cmu": INCH_MM / 0.45}
 
 
-def _two_sided(limbs, trunk):
-    """A table: trunk's entries, limbs' for both sides ("{Side}Leg", "{s}Shin"), and the hip."""
+def _two_sided(limbs: Mapping[str, str], trunk: Mapping[str, Place]) -> dict[str, Place]:
+    """A table: the entries of `trunk`, those of `limbs` for both sides, and the hip.
+
+    In a joint's name "{Side}" becomes Left or Right, and "{s}" l or r.
+    """
     table = dict(trunk)
     for side in ("left", "right"):
         for part, joint in limbs.items():
             table[f"{side} {part}"] = joint.format(Side=side.capitalize(), s=side[0])
-    table["hip"] = [table["left hip"], table["right hip"]]
+    table["hip"] = [limbs["hip"].format(Side=side, s=side[0].lower()) for side in ("Left", "Right")]
     return table
 
 
-# CMU's ASF. Its bones are given by their starts: the left knee is where ltibia starts. The wrist is
-# where the hand bends, at the end of the bone "lwrist" (which turns the forearm about its length);
-# the neck is the end of lowerneck, level with the shoulders.
+# The skeletons of CMU's database. A bone stands for the joint where it starts: the left knee is
+# where ltibia starts. The wrist is where the hand bends, at the end of the bone "lwrist", which
+# turns the forearm about its length. The neck is the end of lowerneck, level with the shoulders.
 ACCLAIM = _two_sided(
     {
         "hip": "{s}femur",
@@ -44,8 +52,8 @@ ACCLAIM = _two_sided(
     },
 )
 
-# The names of Mixamo, MotionBuilder, Perception Neuron, LAFAN1 and others, without a prefix such as
-# "mixamorig:". "Head" is the base of the skull.
+# The names that Mixamo, MotionBuilder, Perception Neuron, LAFAN1 and others use, without a prefix
+# such as "mixamorig:". "Head" is the base of the skull.
 _HUMANOID = _two_sided(
     {
         "hip": "{Side}UpLeg",
@@ -58,11 +66,11 @@ _HUMANOID = _two_sided(
     {"spine": "Spine1", "neck": "Neck", "nose": ("Head", (0, 40, 100)), "head top": "Head end"},
 )
 
-# CMU's bones under MotionBuilder's names: two joints in the neck, as in ACCLAIM.
+# CMU's bones under MotionBuilder's names. The neck has two joints, as in ACCLAIM.
 _CMU_HUMANOID = _HUMANOID | {"spine": "Spine", "neck": "Neck1", "nose": ("Head", (0, 0, 100))}
 
-# The names of DAZ, in the conversion of CMU's database for its figures. The eyes, 80 mm above and
-# in front of the joint of the head, show where the face is.
+# The names of DAZ, in the conversion of CMU's database for its figures. The offsets follow from its
+# eyes, which are 80 mm above the joint of the head and in front of it.
 _DAZ = _two_sided(
     {
         "hip": "{s}Thigh",
@@ -80,8 +88,8 @@ _DAZ = _two_sided(
     },
 )
 
-# The BVH files that tools.lift writes, whose joints are the landmarks.
-LANDMARK_JOINTS = _two_sided(
+# The BVH files that tools.lift writes: their joints are the landmarks.
+LANDMARK_SKELETON = _two_sided(
     {
         "hip": "{Side}UpLeg",
         "knee": "{Side}Leg",
@@ -93,9 +101,10 @@ LANDMARK_JOINTS = _two_sided(
     {"spine": "Spine", "neck": "Neck", "nose": "Nose", "head top": "HeadTop"},
 ) | {"hip": "Hips"}
 
-# (name, table, unit or None: guessed), in the order in which they are tried.
-BVH_TABLES = (
-    ("the landmarks' skeleton", LANDMARK_JOINTS, "cm"),
+# The name of a skeleton, its table, and the unit of its files, which is guessed where it is None;
+# in the order in which they are tried.
+BVH_TABLES: tuple[tuple[str, Mapping[str, Place], str | None], ...] = (
+    ("the landmarks' skeleton", LANDMARK_SKELETON, "cm"),
     ("the DAZ skeleton", _DAZ, "cm"),
     ("CMU's MotionBuilder skeleton", _CMU_HUMANOID, None),
     ("the Mixamo skeleton", _HUMANOID | {"head top": "HeadTop_End"}, None),

@@ -1,7 +1,7 @@
 """Motion as BVH, for Blender and others: a skeleton of constant bone lengths, and rotations.
 
-The joints are the 17 landmarks (prior.mocap.skeletons.LANDMARK_JOINTS, so prior.mocap.bvh reads the
-file back), in cm, y up; at rest the figure stands with its arms out and faces +z. Hips and neck
+The joints are the 17 landmarks (prior.mocap.skeletons.LANDMARK_SKELETON, so prior.mocap.bvh reads
+the file back), in cm, y up; at rest the figure stands with its arms out and faces +z. Hips and neck
 have several bones that move against each other: each starts with a joint of its own there, at
 offset 0, as CMU's hip joints do. Hips and neck turn as fits their bones best; every other joint
 turns by the shortest arc from its parent's frame, so a bone's twist is not meaningful.
@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from prior.files import replacing
-from prior.mocap.skeletons import LANDMARK_JOINTS
+from prior.mocap.skeletons import LANDMARK_SKELETON
 from prior.skeleton import LANDMARKS, PARENTS, L
 
 DEFAULT_RATE = 30.0
@@ -118,7 +118,7 @@ def _joints(lengths):
     def joint(key, offset, depth):
         i, tab = abs(key), "  " * depth
         branch = key < 0
-        name = BRANCH[i] if branch else LANDMARK_JOINTS[LANDMARKS[i]]
+        name = BRANCH[i] if branch else LANDMARK_SKELETON[LANDMARKS[i]]
         order.append(key)
         lines.append(f"{tab}{'JOINT' if depth else 'ROOT'} {name}")
         lines.append(f"{tab}{{")
