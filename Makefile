@@ -7,7 +7,7 @@ override CAFFE_ROOT := $(abspath $(or $(CAFFE_ROOT),build/caffe))
 
 # Debian's and Ubuntu's packages. What is missing is installed (as root) or named.
 PACKAGES := python3 python3-venv
-CAFFE_PACKAGES := cmake g++ make python3-dev libopenblas-dev libhdf5-dev liblmdb-dev \
+CAFFE_PACKAGES := cmake g++ make patch python3-dev libopenblas-dev libhdf5-dev liblmdb-dev \
   libprotobuf-dev protobuf-compiler libgoogle-glog-dev libgflags-dev \
   libboost-python-dev libboost-thread-dev libboost-filesystem-dev libboost-regex-dev
 # OpenGL without a display, for the demo's images.
@@ -69,6 +69,12 @@ NET ?= lite/lifting
 RUN := $(subst /,-,$(NET))
 # The folder of prototxt/ of the run that a target's name holds.
 net = prototxt/$(subst -,/,$*)
+
+# What make itself sets would reach a make that is run in the shell.
+.PHONY: shell
+shell: caffe ## a shell in which caffe, pycaffe and python are ready; the same as: source build/env.sh
+	@unset MAKEFLAGS MFLAGS MAKELEVEL PYTHONPATH; . build/env.sh; \
+	  "$${SHELL:-/bin/bash}" || test -t 0  # at a terminal, the last command's status is no error
 
 .PHONY: train
 train: build/train/$(RUN)/final.caffemodel ## trains NET=lite/lifting, or another folder of prototxt/, into build/train
@@ -173,12 +179,18 @@ $(VENV)/.installed-clips: tools/setup/clips.txt tools/setup/clips.sh $(VENV)/.ma
 	@tools/setup/clips.sh
 	@touch $@
 
+# Written each time: another CAFFE_ROOT may be named.
+.PHONY: build/env.sh
+build/env.sh:
+	@tools/setup/environment.sh
+
 .PHONY: caffe
+caffe: build/env.sh ## Caffe itself, compiled into build/caffe unless CAFFE_ROOT names one; and build/env.sh
 ifeq ($(CAFFE_ROOT),$(CURDIR)/build/caffe)
-caffe: build/caffe/build/tools/caffe ## Caffe itself, compiled into build/caffe unless CAFFE_ROOT names one
+caffe: build/caffe/build/tools/caffe
 
 build/caffe/build/tools/caffe: $(addprefix tools/caffe/,build.sh source.txt CMakeLists.txt) \
-  | $(VENV)/.installed
+  $(wildcard tools/caffe/*.patch) | $(VENV)/.installed
 	@tools/setup/packages.sh $(CAFFE_PACKAGES)
 	@$(TIMED) caffe tools/caffe/build.sh
 	@touch $@

@@ -2,7 +2,6 @@
 
 SEED = 2017  # our choice; one for all, so that baseline and paper's network see the same images
 
-# The solvers. Snapshots go where tools.train says; the prefix here serves a bare caffe train.
 FROM_SCRATCH = """\
 # The schedule of CPM, for a batch of 16.
 base_lr: 8e-5
@@ -45,12 +44,14 @@ def solver(base, folder, suffix, schedule, seed, net=None):
     """A solver of one network; schedule: lines of SolverParameter; net: name of its file, by
     default "train" and the suffix."""
     net = net or f"train{suffix}"
-    run = folder.replace("/", "-") + suffix
+    # For a plain `caffe train`, which wants the folder to be there (build/env.sh makes it);
+    # tools.train has a folder of its own for each training.
+    snapshots = "build/snapshots/" + folder.replace("/", "-") + suffix
     return f"""\
 net: "{base}/{folder}/{net}.prototxt"
 {schedule}\
 # One seed for the fillers and dropout of all networks.
 random_seed: {seed}
-snapshot_prefix: "build/train/{run}/snapshot"
+snapshot_prefix: "{snapshots}"
 solver_mode: CPU
 """

@@ -345,6 +345,6 @@ def test_solvers(network, suffix):
     net = "train" if lite else f"train{suffix}"
     assert found.pop("net") == f"prototxt/{network}/{net}.prototxt"
     run = network.replace("/", "-") + suffix
-    assert found.pop("snapshot_prefix") == f"build/train/{run}/snapshot"
+    assert found.pop("snapshot_prefix") == f"build/snapshots/{run}"
     schedules = (LITE_SCRATCH, LITE_FINE_TUNING) if lite else (FROM_SCRATCH, FINE_TUNING)
     assert found == schedules[suffix != ""]

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# build.sh: fetches Caffe and compiles it into build/caffe, a few minutes' work. It
-# works in build/caffe.partial and, interrupted, goes on from there the next time.
+# build.sh: fetches Caffe, applies the patches of this folder and compiles it into
+# build/caffe, a few minutes' work. It works in build/caffe.partial and, interrupted,
+# goes on from there the next time.
 set -euo pipefail
 here=$(dirname "$0")
 python=${PYTHON:-build/venv/bin/python}
@@ -8,12 +9,22 @@ partial=build/caffe.partial
 source=$partial/source
 unset MAKEFLAGS MFLAGS MAKELEVEL # CMake runs a make of its own
 
-if [ ! $source -nt "$here/source.txt" ] || [ ! $source -nt "$here/CMakeLists.txt" ]; then
+fresh=yes
+for file in "$here"/source.txt "$here"/CMakeLists.txt "$here"/*.patch; do
+  [ $source -nt "$file" ] || fresh=no
+done
+if [ $fresh = no ]; then
   echo "caffe: fetching the sources"
   rm -rf $partial
   tools/setup/fetch.sh "$here/source.txt" $partial --no-binary :all:
   mkdir $partial/unpacked
   tar -xzf $partial/*.tar.gz -C $partial/unpacked --strip-components=1
+  for change in "$here"/*.patch; do
+    patch --directory=$partial/unpacked --strip=1 --fuzz=0 --forward <"$change" || {
+      echo "caffe: $change does not apply to the sources that source.txt names" >&2
+      exit 1
+    }
+  done
   mv $partial/unpacked $source
 fi
 
