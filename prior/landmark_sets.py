@@ -155,6 +155,29 @@ OPENPOSE_COCO = LandmarkSet(
     _two_sided(_OPENPOSE_LIMBS, {"hip": ("LHip", "RHip"), "neck": "Neck", "nose": "Nose"}),
 )
 
+# CPM's landmarks, of its networks for MPII and Leeds (testing/config.m of its release), and those
+# of OpenPose's MPI networks. On MPII the neck is the upper neck, which has no counterpart here; the
+# chest lies midway between thorax and pelvis, where the spine of a bent person does not.
+_CPM_LIMBS = {
+    part: "{S}" + limb
+    for part, limb in zip(_PARTS, ("hip", "kne", "ank", "sho", "elb", "wri"), strict=True)
+}
+CPM = LandmarkSet(
+    "CPM 14",
+    ("head", "neck")
+    + ("Rsho", "Relb", "Rwri", "Lsho", "Lelb", "Lwri")
+    + ("Rhip", "Rkne", "Rank", "Lhip", "Lkne", "Lank"),
+    _two_sided(_CPM_LIMBS, {"hip": ("Lhip", "Rhip"), "neck": ("Lsho", "Rsho"), "head top": "head"}),
+)
+OPENPOSE_MPI = LandmarkSet(
+    "OpenPose MPI 15",
+    ("Head", *(name for name in BODY_25.names[1:15] if name != "MidHip"), "Chest"),
+    _two_sided(
+        _OPENPOSE_LIMBS,
+        {"hip": ("LHip", "RHip"), "neck": ("LShoulder", "RShoulder"), "head top": "Head"},
+    ),
+)
+
 
 def _sided(*parts: str) -> tuple[str, ...]:
     """Each part on the left and on the right, in this order."""
@@ -203,6 +226,8 @@ LANDMARK_SETS = {
     "mpii": MPII,
     "body25": BODY_25,
     "openpose-coco": OPENPOSE_COCO,
+    "openpose-mpi": OPENPOSE_MPI,
+    "cpm": CPM,
     "mediapipe": MEDIAPIPE,
 }
 

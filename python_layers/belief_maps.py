@@ -84,12 +84,13 @@ def labels(
 
 
 def argmax(
-    maps: ArrayLike, subpixel: bool = False
+    maps: ArrayLike, subpixel: bool = False, landmarks: int = skeleton.L
 ) -> tuple[Float32[np.ndarray, "N L 2"], Float32[np.ndarray, "N L"]]:
     """The landmark at each map's maximum, Y_p of section 5.3, and the map's value there.
 
-    maps: (N, L + 1, H, W) or (N, L, H, W); the background is left out. Returns landmarks (N, L, 2),
-    map px, and peaks (N, L). Of equal maxima the first in row order counts.
+    maps: (N, L + 1, H, W) or (N, L, H, W); the background is left out. landmarks: L, where maps
+    are of other landmarks than ours. Returns landmarks (N, L, 2), map px, and peaks (N, L). Of
+    equal maxima the first in row order counts.
 
     With `subpixel` (our option) each coordinate moves, by at most half a cell, to the top of the
     parabola through the logarithms of the maximum and its two neighbours. For a Gaussian this is
@@ -98,12 +99,12 @@ def argmax(
     Raises InputError on another number of maps.
     """
     maps = np.asarray(maps)
-    if maps.ndim != 4 or maps.shape[1] not in (skeleton.L, skeleton.L + 1):
+    if maps.ndim != 4 or maps.shape[1] not in (landmarks, landmarks + 1):
         raise InputError(
-            f"belief maps: expected (N, {skeleton.L + 1} or {skeleton.L}, H, W), got {maps.shape}"
+            f"belief maps: expected (N, {landmarks + 1} or {landmarks}, H, W), got {maps.shape}"
         )
-    maps = maps[:, : skeleton.L]
-    n, landmarks, height, width = maps.shape
+    maps = maps[:, :landmarks]
+    n, _, height, width = maps.shape
     flat = maps.reshape(n, landmarks, height * width)
     cell = flat.argmax(axis=-1)
     peak = np.take_along_axis(flat, cell[..., None], axis=-1)[..., 0]

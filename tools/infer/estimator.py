@@ -16,6 +16,7 @@ import numpy as np
 
 import prior
 from prior import skeleton
+from prior.errors import InputError
 from python_layers import belief_maps
 from python_layers.data import crop
 from tools.caffe_io import process as caffe_process
@@ -24,6 +25,8 @@ from tools.caffe_io.files import CaffeFileError, read_text, read_weights
 BATCH = 8
 # CPM's range at test time; five of them are our choice.
 CPM_SCALES = (0.7, 0.85, 1.0, 1.15, 1.3)
+# For each of our maps, that of the other side of the body; the background is its own.
+OURS_MIRRORED = np.append(skeleton.MIRROR, skeleton.L)
 
 
 class Person(NamedTuple):
@@ -73,12 +76,19 @@ def whole_image(shape, size, centre=None):
 
 
 class Network:
-    """A deploy network with its weights. Raises what `check_weights` raises."""
+    """A deploy network of prototxt/ with its weights. Raises what `check_weights` raises, and
+    InputError on another network."""
 
     def __init__(self, deploy, weights):
-        check_weights(deploy, weights)
-        import caffe  # aborts on what check_weights refuses, so it comes after
+        import caffe
 
+        layers = read_text(deploy, caffe.proto.caffe_pb2.NetParameter()).layer
+        if not any("beliefs_stage1" in layer.top for layer in layers):
+            raise InputError(
+                f"{deploy}: expected a network of prototxt/, with beliefs_stage1; for a released "
+                "one there is tools.infer.predict"
+            )
+        check_weights(deploy, weights)  # Caffe would abort on what it refuses
         caffe.set_mode_cpu()
         self.net = net = caffe.Net(str(deploy), str(weights), caffe.TEST)
         self.size = net.blobs["data"].shape[2]
@@ -87,8 +97,7 @@ class Network:
         self.lifts = "pose" in net.blobs
         self.stride = self.size // net.blobs["beliefs_stage1"].shape[2]
         self.lifting = {}
-        caffe_pb2 = caffe.proto.caffe_pb2
-        for layer in read_text(deploy, caffe_pb2.NetParameter()).layer:
+        for layer in layers:
             if layer.name == "lifting":
                 self.lifting = json.loads(layer.python_param.param_str)
         self.fusion = [
@@ -135,11 +144,8 @@ class Estimator:
     """
 
     def __init__(self, network, *, scales=(1.0,), flip=False, subpixel=True, model=None):
-        if not len(scales) or not all(0.1 <= scale <= 10 for scale in scales):
-            raise ValueError(f"scales: expected numbers of 0.1 to 10, got {list(scales)}")
         self.network, self.subpixel = network, subpixel
-        flips = (False, True) if flip else (False,)
-        self.variants = [crop.Augmentation(scale=s, flip=f) for s in scales for f in flips]
+        self.variants = variants(scales, flip)
         self.averages = self.variants != [crop.PLAIN]
         self.lifter = None
         if self.averages and network.lifts:
@@ -227,16 +233,26 @@ class Estimator:
         )
 
 
-def mean_maps(maps, views, target, stride):
+def variants(scales, flip):
+    """How a person is shown: an Augmentation for each scale and, with `flip`, its mirror image.
+    Raises InputError on scales of no use."""
+    scales = list(scales)
+    if not scales or not all(0.1 <= scale <= 10 for scale in scales):
+        raise InputError(f"scales: expected numbers of 0.1 to 10, got {scales}")
+    flips = (False, True) if flip else (False,)
+    return [crop.Augmentation(scale=s, flip=f) for s in scales for f in flips]
+
+
+def mean_maps(maps, views, target, stride, mirror=OURS_MIRRORED, background=skeleton.L):
     """Mean (L + 1, S, S) of the maps (V, L + 1, H, W) of V views, in the input px of the Crop
     `target`; of a flipped view left and right are swapped. Bicubic, as CPM; beyond its border a
-    view shows nobody: 0, and background 1."""
+    view shows nobody: 0, and background 1. Of other landmarks than ours, mirror: for each map that
+    of the other side; background: which map that is, or None."""
     total = np.zeros((maps.shape[1], target.size, target.size), np.float32)
-    channels = np.append(skeleton.MIRROR, skeleton.L)
     offset = (stride - 1) / 2  # as belief_maps.to_input
     to_input = np.array([[stride, 0, offset], [0, stride, offset], [0, 0, 1.0]])
     for own, view in zip(maps, views, strict=True):
-        own = own[channels] if view.augmentation.flip else own
+        own = own[mirror] if view.augmentation.flip else own
         to_image = np.linalg.inv(np.vstack([view.matrix, [0, 0, 1]]))
         matrix = target.matrix @ to_image @ to_input
         for channel, values in enumerate(own):
@@ -245,7 +261,7 @@ def mean_maps(maps, views, target, stride):
                 matrix,
                 (target.size, target.size),
                 flags=cv2.INTER_CUBIC,
-                borderValue=float(channel == skeleton.L),
+                borderValue=float(channel == background),
             )
     return total / len(views)
 

@@ -1,12 +1,15 @@
 """The pose of a person in each image: tools.infer.predict DEPLOY CAFFEMODEL IMAGE... --out F.
 
-IMAGE: images, folders of them, or videos. What cannot be read is left out, said in a line, and the
+The network is one of ours, or a released one of CPM's or OpenPose's with its own deploy.prototxt,
+whose landmarks a prior lifts; or another, with --landmarks.
+
+IMAGE: images, folders of them, or videos. What cannot be read or lifted is said in a line, and the
 exit status is 3. tools.lift reads F, for other formats, with the searched camera and a viewer page.
 
-F is JSON: {image: {"landmarks": 17 x [x, y] px, "confidence": 17 maxima of the belief maps,
-"pose_mm": 17 x [x, y, z], world axes, y up (of a network with lifting)}}, in the order of
-"landmark_names". Without --box the whole image is searched for the person in its middle, or at
---centre. Without --elevation the camera is taken to be level.
+F is JSON: {image: {"landmarks": 17 x [x, y] px, null where missing, "confidence": 17 maxima of the
+belief maps, "pose_mm": 17 x [x, y, z], world axes, y up (of a network with lifting, and of a
+released one)}}, in the order of "landmark_names". Without --box the whole image is searched for the
+person in its middle, or at --centre. Without --elevation the camera is taken to be level.
 """
 
 import argparse
@@ -19,24 +22,30 @@ from tqdm import tqdm
 
 import prior
 from prior.camera import level_camera
+from prior.errors import InputError
 from prior.files import write
+from prior.landmark_sets import LANDMARK_SETS
 from prior.program import one_line_errors
 from prior.skeleton import LANDMARKS
 from tools import pictures
 from tools.caffe_io.files import CaffeFileError
 from tools.caffe_io.process import CaffeError
 from tools.infer.estimator import Estimator, Network, Person, add_options, whole_image
+from tools.infer.released import (
+    LEAST_CONFIDENCE,
+    ReleasedEstimator,
+    ReleasedNetwork,
+    is_ours,
+    landmark_set,
+)
 
 
 def predict(given):
     """What is written, see the top, and a line for each input that was left out. Raises ValueError,
     CaffeError, CaffeFileError or OSError."""
     source, names = pictures.Source(given.images), []
-    model = prior.load(given.prior) if given.prior else None
-    network = Network(given.deploy, given.weights)
-    estimator = Estimator(
-        network, scales=given.scales, flip=given.flip, subpixel=given.subpixel, model=model
-    )
+    estimator, lifts = open_network(given)
+    network = estimator.network
     camera = level_camera(np.deg2rad(given.elevation))
 
     def people():
@@ -49,19 +58,47 @@ def predict(given):
                 names.append((name, factor))
                 yield Person(image, box, camera)
 
-    result = {"landmark_names": LANDMARKS}
+    result, problems = {"landmark_names": LANDMARKS}, []
     estimates = tqdm(estimator.estimates(people()), "predict", len(source), disable=None)
     for i, found in enumerate(estimates):
         name, factor = names[i]
         result[name] = {
-            "landmarks": (factor * found.points[-1]).round(2).tolist(),
+            "landmarks": [
+                point.round(2).tolist() if np.isfinite(point).all() else None
+                for point in factor * found.points[-1]
+            ],
             "confidence": found.peak.round(4).tolist(),
         }
         if found.poses is not None:
             result[name]["pose_mm"] = found.poses[-1].round(1).tolist()
+        elif lifts:
+            count = np.isfinite(found.points[-1]).all(axis=-1).sum()
+            problems.append(f"{name}: not lifted: only {count} landmarks are there")
     if not names:
         raise ValueError(source.problems[0])
-    return result, source.problems
+    return result, source.problems + problems
+
+
+def open_network(given):
+    """(an estimator of the network that the options name, whether it gives poses)."""
+    averaging = {"scales": given.scales, "flip": given.flip, "subpixel": given.subpixel}
+    model = prior.load(given.prior) if given.prior else None
+    if is_ours(given.deploy):
+        if given.landmarks:
+            raise InputError(f"{given.deploy}: a network of ours, whose landmarks are known")
+        network = Network(given.deploy, given.weights)
+        return Estimator(network, model=model, **averaging), network.lifts
+    landmarks = landmark_set(given.landmarks) if given.landmarks else None
+    network = ReleasedNetwork(given.deploy, given.weights, landmarks)
+    print(network)
+    estimator = ReleasedEstimator(
+        network,
+        model=model or prior.load(),
+        least=given.min_confidence,
+        in_box=given.box is not None,
+        **averaging,
+    )
+    return estimator, True
 
 
 @one_line_errors(CaffeError, CaffeFileError, ValueError, OSError)
@@ -98,7 +135,26 @@ def main(arguments=None):
         help="how far the camera looks down (default: 0)",
     )
     add_options(parser)
-    parser.add_argument("--prior", type=Path, help="pose model (.npz), for averaged maps")
+    parser.add_argument(
+        "--prior",
+        type=Path,
+        help="pose model (.npz) for averaged maps, and for a released network (default for this: "
+        "the ready one)",
+    )
+    parser.add_argument(
+        "--landmarks",
+        metavar="SET",
+        help=f"what the maps of a network that is not known are: {', '.join(LANDMARK_SETS)}, or "
+        'the names of all maps with commas, ours as in "landmark_names" and - for others',
+    )
+    parser.add_argument(
+        "--min-confidence",
+        type=float,
+        default=LEAST_CONFIDENCE,
+        metavar="C",
+        help="of a released network: the height of a maximum from which it is a landmark (default: "
+        "%(default)s)",
+    )
     given = parser.parse_args(arguments)
     result, problems = predict(given)
     write(given.out, json.dumps(result, indent=1) + "\n")

@@ -293,8 +293,9 @@ def _predicted(path, document, given):
     images = {name: found for name, found in document.items() if name != "landmark_names"}
     for frame, (name, found) in enumerate(images.items()):
         points = found.get("landmarks") if isinstance(found, dict) else None
-        values = [[*point, 1] for point in points] if isinstance(points, list) else points
-        rows.add(name, values, frame, 0)
+        if isinstance(points, list):
+            points = [[0, 0, 0] if point is None else [*point, 1] for point in points]
+        rows.add(name, points, frame, 0)
     return rows.keypoints(path, images, given or _named(path, document["landmark_names"]))
 
 
