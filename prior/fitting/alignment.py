@@ -7,8 +7,12 @@ for, and which neither half-step can raise. The basis grows from 1 to J ("anneal
 rotations can explain never enters it.
 
 Rotation half-step. With the coefficients eliminated, each pose has a distance that depends on its
-yaw alone (prior.fitting.distances). Ceres minimises it as published; its global minimum also has a
-closed form.
+yaw alone (prior.fitting.distances). It may have two valleys, roughly a pose and the same pose seen
+from behind. Ceres, started at the last yaw as published, stays in the valley where it starts. Early
+in the alternation that is the worse one for some poses; the next PPCA gives these the variance that
+they need to be where they are, so they hardly ever leave, and the whole alignment ends higher. The
+global minimum has a closed form, which tells when this has happened: by default Ceres is then
+started again in the better valley.
 
 Mirror images. The set contains the mirror image of each pose (section 4), so its PPCA is its own
 mirror image, and the image of a pose has the opposite yaw and the same distance. What the images
@@ -27,48 +31,84 @@ from prior import ppca
 from prior.chunks import cores, each_chunk
 from prior.errors import InputError
 from prior.fitting.distances import Distances, distances, minimise_closed_form
-from prior.fitting.factorisation import factorise
+from prior.fitting.factorisation import factorise, factorise_real
 from prior.normalise import ROW_MIRROR, ROW_SIGN, NormalisedPoses, turned_back
 
-SOLVERS = ("ceres", "closed-form")
+# How the rotation half-step may be solved (Method.solver).
+SOLVERS = ("ceres", "ceres-one-start", "ceres-joint", "closed-form")
 
-# Ceres counts as in a worse local minimum where its distance is above the closed form's by more
+# Where the initial mean and yaws come from (Method.factorisation): rank 1, or real and of rank 2.
+FACTORISATIONS = {"complex": factorise, "real": factorise_real}
+
+# A pose counts as in the worse of its valleys where its distance is above the closed form's by more
 # than this share.
 WORSE = 1e-6
 
 # Rows (normalise.to_rows) of normalised poses, or what gives their slices.
 Poses: TypeAlias = Float[np.ndarray, "N 51"] | NormalisedPoses
 
-# From Distances and the yaws to start from (n,) to the yaws of minima (n,).
-Minimiser: TypeAlias = Callable[[Distances, Float[np.ndarray, "n"]], Float[np.ndarray, "n"]]
+# From the rows of a chunk, the model, their Distances from it, and the yaws to start from, to the
+# yaws of minima.
+Minimiser: TypeAlias = Callable[
+    [Float[np.ndarray, "n 51"], ppca.PPCA, Distances, Float[np.ndarray, "n"]],
+    Float[np.ndarray, "n"],
+]
 
 
 @dataclass(frozen=True)
 class Method:
-    """How poses are aligned. Raises InputError for a solver that is none of SOLVERS.
+    """How poses are aligned. AS_PUBLISHED is the paper's way. Raises InputError for bad values.
 
-    solver: of the rotation half-step: "ceres" as the paper, or "closed-form".
+    solver: of the rotation half-step, one of SOLVERS. "ceres-joint" is the published one: Ceres
+        over the rotation and the coefficients of each pose, from its last yaw. "ceres-one-start"
+        eliminates the coefficients, which leaves the minima as they are. Both may leave a pose in
+        the worse of its two valleys. "ceres" is "ceres-one-start" with a second start, in the
+        better valley, for such poses. "closed-form" is the global minimum without Ceres.
+    factorisation: the initial mean and yaws: "complex", of rank 1, or "real", of rank 2, the
+        published one.
     annealed: whether the basis grows from 1, or has J vectors at once.
     alternations: for each basis size below J. Our choice is 2; the authors' released code makes 10.
         On real motion capture the end is the same from 1 to 100 of them: prior/README.md.
     tolerance: at J, the alternation has converged when it gains less than so many nats a pose. Our
         choice: for any set below a million poses, the sampling error of the likelihood is larger.
     limit: of alternations at J. 300 is three times the most that was needed.
+    extrapolate: whether every two alternations at J are followed by an extrapolation of the yaws.
+        The paper does not have it.
     first: of more poses than this, so many, evenly spread, are aligned first; the others take a few
-        half-steps from where these end. Our choice: a mean of 100,000 is known to 0.3 % of a
-        standard deviation.
+        half-steps from where these end. 0 aligns all of them at once, as the paper does. Our
+        choice: a mean of 100,000 is known to 0.3 % of a standard deviation.
     """
 
     solver: str = "ceres"
+    factorisation: str = "complex"
     annealed: bool = True
     alternations: int = 2
     tolerance: float = 1e-4
     limit: int = 300
+    extrapolate: bool = True
     first: int = 100_000
 
     def __post_init__(self) -> None:
-        if self.solver not in SOLVERS:
-            raise InputError(f"solver: expected one of {', '.join(SOLVERS)}, got {self.solver!r}")
+        for name, known in (("solver", SOLVERS), ("factorisation", tuple(FACTORISATIONS))):
+            if getattr(self, name) not in known:
+                raise InputError(
+                    f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}"
+                )
+        for name, least in (("alternations", 0), ("limit", 1), ("first", 0)):
+            if not getattr(self, name) >= least:
+                raise InputError(f"{name}: expected {least} or more, got {getattr(self, name)}")
+
+
+# The paper's method, with the 10 alternations at each basis size of the authors' released code. At
+# J there are fewer if it has converged.
+AS_PUBLISHED = Method(
+    solver="ceres-joint",
+    factorisation="real",
+    alternations=10,
+    limit=10,
+    extrapolate=False,
+    first=0,
+)
 
 
 class Step(NamedTuple):
@@ -115,12 +155,15 @@ def rotation_half_step(
     yaw: Float[np.ndarray, "N"],
     model: ppca.PPCA,
     minimise: Minimiser | None = None,
+    *,
+    both_valleys: bool = False,
 ) -> Rotated:
     """The yaws that minimise the NLL, under the model, of the poses turned back by them.
 
-    yaw: where `minimise`, by default the closed form, starts.
+    yaw: where `minimise`, by default the closed form, starts. both_valleys: whether `minimise`
+    starts a second time, in the better valley, for poses that it left in the worse.
     """
-    part = partial(_rotate, poses, np.asarray(yaw, dtype=float), model, minimise)
+    part = partial(_rotate, poses, np.asarray(yaw, dtype=float), model, minimise, both_valleys)
     yaws, totals, worse, moments = zip(*each_chunk(part, len(poses)), strict=True)
     constant = ppca.log_determinant(model) + model.mean.size * np.log(2 * np.pi)
     return Rotated(
@@ -136,18 +179,24 @@ def _rotate(
     start: Float[np.ndarray, "N"],
     model: ppca.PPCA,
     minimise: Minimiser | None,
+    both_valleys: bool,
     where: slice,
 ) -> tuple[Float[np.ndarray, "n"], float, int, ppca.Moments]:
-    """A chunk's part of rotation_half_step: yaws, sum of distances, count of worse minima, Moments
-    without mirror images."""
+    """A chunk's part of rotation_half_step: yaws, sum of distances, number of poses in the worse
+    valley, Moments without mirror images."""
     rows = poses[where]
     curves = distances(rows, model)
-    yaw, worse = minimise_closed_form(curves), 0
+    best = yaw = minimise_closed_form(curves)
+    count = 0
     if minimise is not None:
-        lowest = curves.at(yaw)
-        yaw = minimise(curves, start[where])
-        worse = int(np.count_nonzero(curves.at(yaw) > lowest * (1 + WORSE)))
-    return yaw, float(curves.at(yaw).sum()), worse, ppca.chunk_moments(turned_back(rows, yaw))
+        limit = curves.at(best) * (1 + WORSE)
+        yaw = minimise(rows, model, curves, start[where])
+        worse = np.flatnonzero(curves.at(yaw) > limit)
+        if both_valleys and len(worse):
+            yaw[worse] = minimise(rows[worse], model, curves.take(worse), best[worse])
+            worse = np.flatnonzero(curves.at(yaw) > limit)
+        count = len(worse)
+    return yaw, float(curves.at(yaw).sum()), count, ppca.chunk_moments(turned_back(rows, yaw))
 
 
 def _with_mirror_images(moments: ppca.Moments) -> ppca.Moments:
@@ -183,9 +232,9 @@ def align(
     data.
     """
     if yaw is None:
-        _, yaw = factorise(poses)
-    alternation = _Alternation(poses, _minimiser(method.solver), progress)
-    if len(poses) > method.first:
+        yaw = FACTORISATIONS[method.factorisation](poses).yaw
+    alternation = _Alternation(poses, method.solver, progress)
+    if 0 < method.first < len(poses):
         yaw, model = _from_first_poses(alternation, yaw, basis, method)
     else:
         yaw, model = _anneal(alternation, yaw, basis, method)
@@ -196,17 +245,17 @@ def _minimiser(solver: str) -> Minimiser | None:
     """What rotation_half_step takes for this solver."""
     if solver == "closed-form":
         return None
-    from prior.fitting.ceres import CeresMinimiser  # starts processes, which few need
+    from prior.fitting import ceres  # starts processes, which few need
 
-    return CeresMinimiser(cores())
+    return (ceres.JointMinimiser if solver == "ceres-joint" else ceres.YawMinimiser)(cores())
 
 
 class _Alternation:
     """The two half-steps on one set of poses, with the record of what each reached."""
 
-    def __init__(self, poses: Poses, minimise: Minimiser | None, progress: Progress | None) -> None:
+    def __init__(self, poses: Poses, solver: str, progress: Progress | None) -> None:
         self.poses, self.progress = poses, progress
-        self._minimise = minimise
+        self._minimise, self._both_valleys = _minimiser(solver), solver == "ceres"
         self.history: list[Step] = []
 
     @property
@@ -231,7 +280,9 @@ class _Alternation:
     ) -> tuple[Float[np.ndarray, "N"], ppca.PPCA, ppca.Moments]:
         """Both half-steps: yaws, the PPCA of the poses turned back by them, and its Moments."""
         size = len(model.variance)
-        rotated = rotation_half_step(self.poses, yaw, model, self._minimise)
+        rotated = rotation_half_step(
+            self.poses, yaw, model, self._minimise, both_valleys=self._both_valleys
+        )
         self.record(size, "rotation", rotated.nll, rotated.worse)
         return rotated.yaw, self.fit(rotated.moments, size), rotated.moments
 
@@ -270,17 +321,18 @@ def _converge(
     Convergence is slow and linear, so every two alternations are followed by an extrapolation of
     the yaws, which is kept if it lowers the objective.
     """
-    basis, converged = len(model.variance), False
+    converged = False
     for _ in range(0, method.limit, 2):
         before = alternation.nll
         once, model, _ = alternation.alternate(yaw, model)
         twice, model, _ = alternation.alternate(once, model)
         ahead = extrapolate(yaw, once, twice)
         yaw = twice
-        extrapolated = ppca.fit(_turned_moments(alternation.poses, ahead), basis)
-        if ppca.nll(extrapolated) < alternation.nll:
-            yaw, model = ahead, extrapolated
-            alternation.record(basis, "extrapolation", ppca.nll(model))
+        if method.extrapolate:
+            extrapolated = ppca.fit(_turned_moments(alternation.poses, ahead), len(model.variance))
+            if ppca.nll(extrapolated) < alternation.nll:
+                yaw, model = ahead, extrapolated
+                alternation.record(len(model.variance), "extrapolation", ppca.nll(model))
         converged = before - alternation.nll < 2 * method.tolerance
         if converged:
             break

@@ -1,15 +1,21 @@
-"""The rotation half-step of equation 1 by Ceres, as published: see prior.fitting.alignment.
+"""The rotation half-step of equation 1 by Ceres: see prior.fitting.alignment.
 
-The yaw of each pose is a direction on the circle (SphereManifold), and its cost is a quadratic form
-that pyceres has built in, so that Ceres runs without calls back to Python. It runs in processes of
-its own: pyceres keeps the interpreter's lock while it solves, so threads would not use the cores,
-and its logging library cannot share a process with Caffe's.
+There are two forms, with the same minima. `JointMinimiser` is the published one: it solves for the
+rotation and the coefficients of each pose together, with the residuals of equation 1 as they stand.
+pyceres has no such cost built in, so Ceres calls back to Python for it. `YawMinimiser` eliminates
+the coefficients. What is left is a quadratic form in the direction (cos, sin) of the yaw; pyceres
+has that built in (NormalPrior), and a pose takes about a tenth of the time. In both forms the
+direction is a point on Ceres' SphereManifold, so that a rotation stays a rotation.
+
+Ceres runs in processes of its own: pyceres keeps the interpreter's lock while it solves, so threads
+would not use the cores, and its logging library cannot share a process with Caffe's.
 """
 
 import os
 import signal
 import threading
 import time
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -17,45 +23,125 @@ from loky import get_reusable_executor
 
 from prior.errors import InputError
 from prior.fitting.distances import Distances
+from prior.normalise import turned_back
+from prior.ppca import PPCA
+from prior.skeleton import L
 
 # Relative. Ceres' own default stops where the distance of a pose still falls by 1e-6 of itself.
 FUNCTION_TOLERANCE = 1e-12
 
-# From 0.02 rad away Ceres takes 3 or 4, from 0.2 rad 5 to 13.
-ITERATIONS = 100
+# From 0.02 rad away the eliminated form takes 3 or 4, from 0.2 rad 5 to 13. The joint form takes 5
+# to 16, and up to 190 for a pose that a small basis hardly explains.
+ITERATIONS = 300
 
-# Poses that share a Ceres problem. 16 take half the time of one each, and more gain nothing. They
-# share the trust region and the tolerance too; those that this leaves unfinished, from far away,
-# are solved again, each alone.
+# Poses that share a Ceres problem in the eliminated form. 16 take half the time of one each, and
+# more gain nothing. They share the trust region and the tolerance too; those that this leaves
+# unfinished, from far away, are solved again, each alone.
 TOGETHER = 16
 
 # A pose is unfinished where the slope of its distance, as a share of its harmonics, is above this.
 SLOPE = 1e-6
 
 
-class CeresMinimiser:
+class JointSolution(NamedTuple):
+    """yaw (n,), radians, and coefficients (n, J) of n poses."""
+
+    yaw: Float[np.ndarray, "n"]
+    coefficients: Float[np.ndarray, "n J"]
+
+
+class YawMinimiser:
     """Minimises Distances with Ceres, in `processes` of its own."""
 
     def __init__(self, processes: int) -> None:
-        self._pool = get_reusable_executor(processes, initializer=_begin, initargs=(os.getpid(),))
+        self._pool = _pool(processes)
 
-    def __call__(self, curves: Distances, yaw: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-        """The yaws of the minima that Ceres reaches from `yaw`.
+    def __call__(
+        self,
+        rows: Float[np.ndarray, "n 51"],
+        model: PPCA,
+        curves: Distances,
+        yaw: Float[np.ndarray, "n"],
+    ) -> Float[np.ndarray, "n"]:
+        """The yaws of the minima of equation 1 that Ceres reaches from `yaw`.
 
-        Raises InputError when Ceres finds no usable solution.
+        curves: the Distances of the rows from the model. Raises InputError when Ceres finds no
+        usable solution.
         """
-        yaw = self._solve(curves, yaw, TOGETHER)
+        return self.solve(curves, yaw)
+
+    def solve(self, curves: Distances, yaw: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+        """The yaws of the minima of the curves that Ceres reaches from `yaw`."""
+        yaw = self._submit(curves, yaw, TOGETHER)
         slope = np.abs(curves.slope(yaw))
-        rows = np.flatnonzero(slope > SLOPE * np.abs(curves.harmonics).sum(axis=0))
-        if len(rows):
-            yaw[rows] = self._solve(curves.take(rows), yaw[rows], 1)
+        unfinished = np.flatnonzero(slope > SLOPE * np.abs(curves.harmonics).sum(axis=0))
+        if len(unfinished):
+            yaw[unfinished] = self._submit(curves.take(unfinished), yaw[unfinished], 1)
         return yaw
 
-    def _solve(
+    def _submit(
         self, curves: Distances, yaw: Float[np.ndarray, "n"], together: int
     ) -> Float[np.ndarray, "n"]:
         mean, covariance = _gaussians(curves, yaw)
-        return self._pool.submit(_solve, mean, covariance, yaw, together).result()
+        return self._pool.submit(_solve_yaws, mean, covariance, yaw, together).result()
+
+
+class JointMinimiser:
+    """Minimises equation 1 over the rotation and the coefficients of each pose with Ceres, in
+    `processes` of its own."""
+
+    def __init__(self, processes: int) -> None:
+        self._pool = _pool(processes)
+
+    def __call__(
+        self,
+        rows: Float[np.ndarray, "n 51"],
+        model: PPCA,
+        curves: Distances,
+        yaw: Float[np.ndarray, "n"],
+    ) -> Float[np.ndarray, "n"]:
+        """As YawMinimiser."""
+        return self.solve(rows, model, yaw).yaw
+
+    def solve(
+        self, rows: Float[np.ndarray, "n 51"], model: PPCA, yaw: Float[np.ndarray, "n"]
+    ) -> JointSolution:
+        """The minima that Ceres reaches from `yaw` and the best coefficients for it.
+
+        Raises InputError when Ceres finds no usable solution.
+        """
+        start = best_coefficients(rows, model, yaw)
+        return JointSolution(*self._pool.submit(_solve_jointly, rows, model, yaw, start).result())
+
+
+def best_coefficients(
+    rows: Float[np.ndarray, "n 51"], model: PPCA, yaw: Float[np.ndarray, "n"]
+) -> Float[np.ndarray, "n J"]:
+    """The coefficients that minimise equation 1 when the poses are turned back by these yaws."""
+    shrunk = 1 - model.noise_variance / model.variance
+    return (turned_back(rows, yaw) - model.mean) @ model.basis.T * shrunk
+
+
+def penalties(model: PPCA) -> Float[np.ndarray, "J"]:
+    """sigma_j of equation 1: the inverse standard deviations of the coefficients, times that of the
+    noise. The PPCA's variance_j along e_j is that of the coefficient and noise_variance."""
+    noise = model.noise_variance
+    # Where all of the variance is noise the coefficient is next to held at 0.
+    return np.sqrt(noise / np.maximum(model.variance - noise, np.finfo(float).eps * model.variance))
+
+
+def equation_1(
+    rows: Float[np.ndarray, "n 51"], model: PPCA, solution: JointSolution
+) -> Float[np.ndarray, "n"]:
+    """||R^T P - mu - a . e||^2 + sum_j (a_j sigma_j)^2 of each pose: noise_variance times its
+    Mahalanobis distance where the coefficients are the best ones."""
+    residual = turned_back(rows, solution.yaw) - model.mean - solution.coefficients @ model.basis
+    penalty = solution.coefficients * penalties(model)
+    return (residual**2).sum(axis=1) + (penalty**2).sum(axis=1)
+
+
+def _pool(processes: int) -> Any:
+    return get_reusable_executor(processes, initializer=_begin, initargs=(os.getpid(),))
 
 
 def _begin(parent: int) -> None:
@@ -91,7 +177,26 @@ def _gaussians(
     return -np.einsum("nab,bn->na", covariance, curves.harmonics[:2]) / 2, covariance
 
 
-def _solve(
+def _options(pyceres: Any) -> Any:
+    options = pyceres.SolverOptions()
+    options.linear_solver_type = pyceres.LinearSolverType.DENSE_NORMAL_CHOLESKY
+    options.logging_type = pyceres.LoggingType.SILENT
+    options.num_threads = 1
+    options.function_tolerance = FUNCTION_TOLERANCE
+    options.max_num_iterations = ITERATIONS
+    return options
+
+
+def _run(pyceres: Any, options: Any, problem: Any) -> None:
+    summary = pyceres.SolverSummary()
+    pyceres.solve(options, problem, summary)
+    if not summary.IsSolutionUsable():
+        raise InputError(
+            f"Ceres found no minimum for a pose ({summary.message}); try the solver closed-form"
+        )
+
+
+def _solve_yaws(
     mean: Float[np.ndarray, "n 2"],
     covariance: Float[np.ndarray, "n 2 2"],
     yaw: Float[np.ndarray, "n"],
@@ -100,12 +205,7 @@ def _solve(
     """The yaws at the minima that Ceres reaches from `yaw`, `together` poses in each problem."""
     import pyceres  # here only: in the process that solves
 
-    options = pyceres.SolverOptions()
-    options.linear_solver_type = pyceres.LinearSolverType.DENSE_NORMAL_CHOLESKY
-    options.logging_type = pyceres.LoggingType.SILENT
-    options.num_threads = 1
-    options.function_tolerance = FUNCTION_TOLERANCE
-    options.max_num_iterations = ITERATIONS
+    options = _options(pyceres)
     circle = pyceres.SphereManifold(2)
     # Ceres needs contiguous writeable arrays that outlive the solve.
     directions = np.stack([np.cos(yaw), np.sin(yaw)], axis=1)
@@ -117,11 +217,62 @@ def _solve(
             # Not set_manifold, which loses 32 bytes at each call.
             problem.add_parameter_block(direction, 2, circle)
             problem.add_residual_block(cost, None, [direction])
-        summary = pyceres.SolverSummary()
-        pyceres.solve(options, problem, summary)
-        if not summary.IsSolutionUsable():
-            raise InputError(
-                f"Ceres found no minimum for one of poses {i} to {k} of a chunk "
-                f"({summary.message}); try the solver closed-form"
-            )
+        _run(pyceres, options, problem)
     return np.arctan2(directions[:, 1], directions[:, 0])
+
+
+def _solve_jointly(
+    rows: Float[np.ndarray, "n 51"],
+    model: PPCA,
+    yaw: Float[np.ndarray, "n"],
+    coefficients: Float[np.ndarray, "n J"],
+) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n J"]]:
+    """Yaws and coefficients at the minima that Ceres reaches from these, a problem for each pose.
+
+    The residuals are R^T P - mu - a . e and a_j sigma_j. They are linear in (cos, sin) of the yaw
+    and in a, so the Jacobians are constant: one (51 + J, 2) for each pose, one (51 + J, J) for all.
+    """
+    import pyceres  # here only: in the process that solves
+
+    size = len(model.variance)
+
+    class Equation1(pyceres.CostFunction):
+        def __init__(
+            self, turning: Float[np.ndarray, "R 2"], fixed: Float[np.ndarray, "R"]
+        ) -> None:
+            super().__init__()
+            self.set_num_residuals(len(fixed))
+            self.set_parameter_block_sizes([2, size])
+            self._turning, self._fixed = turning, fixed
+
+        def Evaluate(self, parameters: Any, residuals: Any, jacobians: Any) -> bool:
+            direction, a = parameters
+            residuals[:] = self._turning @ direction + linear @ a + self._fixed
+            if jacobians is not None:
+                for jacobian, constant in zip(jacobians, (self._turning, linear), strict=True):
+                    if jacobian is not None:
+                        jacobian[:] = constant.ravel()
+            return True
+
+    linear = np.concatenate([-model.basis.T, np.diag(penalties(model))])
+    turning = np.zeros((len(rows), len(linear), 2))
+    fixed = np.zeros((len(rows), len(linear)))
+    # As normalise.turned_back: x cos - z sin, z cos + x sin; heights do not turn.
+    turning[:, : 2 * L, 0] = rows[:, : 2 * L]
+    turning[:, :L, 1], turning[:, L : 2 * L, 1] = -rows[:, L : 2 * L], rows[:, :L]
+    fixed[:, 2 * L : 3 * L] = rows[:, 2 * L :]
+    fixed[:, : 3 * L] -= model.mean
+
+    options = _options(pyceres)
+    circle = pyceres.SphereManifold(2)
+    # Ceres needs contiguous writeable arrays that outlive the solve.
+    directions = np.stack([np.cos(yaw), np.sin(yaw)], axis=1)
+    coefficients = np.array(coefficients, order="C")
+    for k in range(len(rows)):
+        problem = pyceres.Problem()
+        cost, direction, a = Equation1(turning[k], fixed[k]), directions[k], coefficients[k]
+        problem.add_parameter_block(direction, 2, circle)
+        problem.add_parameter_block(a, size)
+        problem.add_residual_block(cost, None, [direction, a])
+        _run(pyceres, options, problem)
+    return np.arctan2(directions[:, 1], directions[:, 0]), coefficients

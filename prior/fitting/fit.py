@@ -6,7 +6,7 @@ gives; `fit` is both.
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from prior.chunks import CHUNK
 from prior.errors import InputError
 from prior.fitting import alignment, mixture
-from prior.fitting.alignment import Alignment, Method, Progress, Step
+from prior.fitting.alignment import AS_PUBLISHED, Alignment, Method, Progress, Step
 from prior.model import PriorModel
 from prior.normalise import AlignedPoses, NormalisedPoses, from_rows
 
@@ -85,16 +85,18 @@ def align(
     poses_mm: ArrayLike,
     basis: int = BASIS,
     *,
+    as_published: bool = False,
     progress: Progress | None = None,
     **method: Any,
 ) -> Aligned:
     """Normalise poses and align them (equation 1).
 
     poses_mm: (N, 17, 3), mm, y up; an array or a memory map, which is read in passes. basis: J.
-    progress: called with each Step. method: fields of alignment.Method that are not to have their
-    defaults, such as solver="closed-form".
+    as_published: align by AS_PUBLISHED, the paper's way, not by the defaults of Method. progress:
+    called with each Step. method: fields of Method that are to have other values than these:
+    solver="closed-form", for instance.
     """
-    chosen = Method(**method)
+    chosen = replace(AS_PUBLISHED if as_published else Method(), **method)
     poses = NormalisedPoses(poses_mm)
     aligned = alignment.align(poses, basis, chosen, progress=progress)
     return Aligned(
@@ -166,8 +168,15 @@ def _check_counts(components: int, restarts: int) -> None:
 def _alignment_meta(aligned: Aligned) -> dict[str, Any]:
     """What the model file says of the alignment."""
     history = aligned.alignment.history
+    default = asdict(Method())
+    changed = {
+        name: value
+        for name, value in asdict(aligned.method).items()
+        if name != "solver" and value != default[name]
+    }
     return {
         "solver": aligned.method.solver,
+        **({"method": changed} if changed else {}),
         "poses": len(aligned.alignment.yaw),
         "data_sha256": aligned.digest,
         "alignment_nll": [[*step[:3], step.poses] for step in history],

@@ -6,8 +6,7 @@ import pytest
 
 from prior import chunks, ppca
 from prior.camera import vertical_rotation
-from prior.errors import InputError
-from prior.fitting import alignment, ceres
+from prior.fitting import alignment
 from prior.fitting.alignment import Method
 from prior.fitting.distances import Distances, distances, minimise_closed_form
 from prior.fitting.factorisation import factorise
@@ -23,16 +22,6 @@ def _turn(poses, yaw):
     return np.einsum("nab,nlb->nla", vertical_rotation(yaw), poses)
 
 
-@pytest.fixture(scope="module")
-def poses():
-    return NormalisedPoses(random_poses(150))
-
-
-@pytest.fixture(scope="module")
-def aligned(poses):
-    return alignment.align(poses, 6, CLOSED_FORM)
-
-
 def _spread(angle):
     """Largest distance of angles from their circular mean."""
     turn = np.exp(1j * angle)
@@ -42,26 +31,6 @@ def _spread(angle):
 def _with_mirror_images(rows, yaw):
     images = to_rows(mirrored(from_rows(rows)))
     return np.concatenate([rows, images]), np.concatenate([yaw, -yaw])
-
-
-def test_factorisation_recovers_planted_mean_and_yaws():
-    random = np.random.default_rng(0)
-    mean = from_rows(NormalisedPoses(random_poses(1, yaw=False))[:])[0]
-    mean = (mean + mirrored(mean)) / 2
-    yaw = random.uniform(-np.pi, np.pi, 300)
-    noisy = mean + random.normal(size=(300, 17, 3)) * 0.01
-    found, angles = factorise(to_rows(_turn(noisy, yaw)))
-    assert np.abs(np.angle(np.exp(1j * (angles - yaw)))).max() < 0.1
-    np.testing.assert_allclose(found, mean, atol=0.01)
-
-
-def test_factorised_mean_is_the_best_for_its_yaws_and_its_own_mirror_image(poses):
-    mean, yaw = factorise(poses)
-    rows, yaws = _with_mirror_images(poses[:], yaw)
-    np.testing.assert_allclose(from_rows(turned_back(rows, yaws)).mean(axis=0), mean, atol=1e-12)
-    np.testing.assert_allclose(mirrored(mean), mean, atol=1e-12)
-    left, right = mean[[4, 11]].mean(axis=0), mean[[1, 14]].mean(axis=0)
-    assert left[0] > right[0] and left[2] == pytest.approx(right[2])
 
 
 def test_distances_are_mahalanobis_distances(poses):
@@ -102,32 +71,6 @@ def test_closed_form_finds_the_global_minimum():
     assert ((dense - found) / size).max() < 1e-5  # the grid's own error
 
 
-def test_ceres_ends_in_a_minimum_and_agrees_with_the_closed_form():
-    curves = _random_curves(400)
-    minimise = ceres.CeresMinimiser(1)
-    best = minimise_closed_form(curves)
-    lowest = curves.at(best)
-    reached = curves.at(minimise(curves, best + 0.05))
-    assert ((reached - lowest) / curves.constant < 1e-9).mean() > 0.98
-    # From anywhere: never below the global minimum, at the bottom of a valley, and, for the poses
-    # that share a problem together, never above where it started.
-    found = minimise(curves, best + 2.5)
-    value = curves.at(found)
-    assert ((value - lowest) / curves.constant).min() > -1e-9
-    start = curves.at(best + 2.5)
-    for i in range(0, 400, ceres.TOGETHER):
-        assert value[i : i + ceres.TOGETHER].sum() < start[i : i + ceres.TOGETHER].sum()
-    for step in (-1e-3, 1e-3):
-        assert (curves.at(found + step) > value - 1e-9 * curves.constant).all()
-    assert (value > lowest + 1e-3 * curves.constant).any()
-
-
-def test_ceres_leaves_a_pose_that_looks_alike_from_all_sides(poses):
-    straight = np.array([0.3, -1.2])
-    found = ceres.CeresMinimiser(1)(Distances(np.ones(2), np.zeros((4, 2))), straight)
-    np.testing.assert_allclose(found, straight)
-
-
 @pytest.mark.parametrize("solver", alignment.SOLVERS)
 def test_the_objective_never_rises(poses, solver):
     history = alignment.align(poses, 4, Method(solver)).history
@@ -135,16 +78,6 @@ def test_the_objective_never_rises(poses, solver):
     assert (np.diff(nll) < 1e-9).all()
     assert {step.basis for step in history} == {1, 2, 3, 4}
     assert {step.half_step for step in history} == {"ppca", "rotation", "extrapolation"}
-
-
-def test_ceres_stays_where_the_closed_form_converged(poses, aligned):
-    by_ceres, again = (
-        alignment.align(poses, 6, Method(solver, annealed=False), yaw=aligned.yaw)
-        for solver in ("ceres", "closed-form")
-    )
-    assert by_ceres.history[-1].nll == pytest.approx(again.history[-1].nll, rel=1e-6)
-    assert not any(step.worse for step in by_ceres.history)
-    assert aligned.converged and by_ceres.converged
 
 
 def test_recorded_objective_is_the_likelihood(poses, aligned):
@@ -202,15 +135,6 @@ def test_any_number_of_threads_and_of_chunks(poses, aligned, monkeypatch):
     np.testing.assert_array_equal(alignment.align(poses, 6, CLOSED_FORM).yaw, many.yaw)
 
 
-def test_poses_that_ceres_leaves_in_a_worse_minimum_are_counted(poses, aligned):
-    opposite = aligned.yaw + np.where(np.arange(len(poses)) < 40, np.pi, 0)
-    minimise = ceres.CeresMinimiser(1)
-    rotated = alignment.rotation_half_step(poses, opposite, aligned.ppca, minimise)
-    curves = distances(poses[:], aligned.ppca)
-    lowest = curves.at(minimise_closed_form(curves))
-    assert rotated.worse == np.count_nonzero(curves.at(rotated.yaw) > lowest * (1 + 1e-6)) > 0
-
-
 def test_turning_each_pose_changes_only_the_yaws(poses, aligned):
     yaw = np.random.default_rng(5).uniform(-np.pi, np.pi, len(poses))
     again = alignment.align(to_rows(_turn(from_rows(poses[:]), yaw)), 6, CLOSED_FORM)
@@ -240,11 +164,6 @@ def test_planted_subspace_is_recovered():
     cosines = np.linalg.svd(to_rows(basis) @ found.ppca.basis.T, compute_uv=False)
     assert cosines.min() > 0.95
     np.testing.assert_allclose(np.sqrt(found.ppca.variance), std, rtol=0.15)
-
-
-def test_an_unknown_solver_is_refused():
-    with pytest.raises(InputError, match="expected one of ceres, closed-form, got 'newton'"):
-        Method("newton")
 
 
 def test_fitting_does_not_load_ceres():

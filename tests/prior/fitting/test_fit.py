@@ -3,6 +3,7 @@ import pytest
 
 import prior
 from prior.camera import turned
+from prior.errors import InputError
 from prior.fitting import alignment
 from prior.normalise import NormalisedPoses
 from prior.skeleton import PARENTS, limb_scale, mirrored
@@ -86,3 +87,58 @@ def test_fewer_seeds_than_components_are_said(caplog):
     still = still + np.random.default_rng(0).normal(size=still.shape) * 3
     model = prior.fit(still, components=5, basis=4, solver="closed-form", stop_distance=0.5)
     assert model.components < 5 and "5 components asked for" in caplog.text
+
+
+def test_as_published_is_ten_alternations_of_all_poses_at_each_size():
+    poses = random_poses(60)
+    steps = []
+    model = prior.fit(poses, components=1, basis=3, as_published=True, progress=steps.append)
+    steps = [step for step in steps if step.half_step != "EM"]
+    rotations = [step.basis for step in steps if step.half_step == "rotation"]
+    assert [rotations.count(size) for size in (1, 2, 3)] == [10, 10, 10]
+    assert {step.half_step for step in steps} == {"ppca", "rotation"}
+    assert {step.poses for step in steps} == {60}
+    assert (np.diff([step.nll for step in steps]) < 1e-9).all()
+    assert model.meta["solver"] == "ceres-joint"
+    assert model.meta["method"] == {
+        "factorisation": "real",
+        "alternations": 10,
+        "limit": 10,
+        "extrapolate": False,
+        "first": 0,
+    }
+    worse = [step.worse for step in steps if step.half_step == "rotation"]
+    assert model.meta["worse_minima"] == worse
+
+
+def test_a_part_of_the_method_may_be_changed_by_itself():
+    poses = random_poses(60)
+    options = {"components": 1, "basis": 3}
+    model = prior.fit(poses, as_published=True, solver="closed-form", alternations=1, **options)
+    assert model.meta["solver"] == "closed-form" and model.meta["worse_minima"] == []
+    assert model.meta["method"]["alternations"] == 1
+    assert model.meta["method"]["factorisation"] == "real"
+    assert "method" not in prior.fit(poses, solver="closed-form", **options).meta
+
+
+def test_all_poses_are_aligned_at_once_where_first_is_0():
+    poses = NormalisedPoses(random_poses(150))
+    for first, parts in ((0, {150}), (100, {100, 150})):
+        method = alignment.Method("closed-form", first=first)
+        history = alignment.align(poses, 4, method).history
+        assert {step.poses for step in history} == parts
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"solver": "newton"}, "solver: expected one of ceres, .*closed-form, got 'newton'"),
+        ({"factorisation": "svd"}, "factorisation: expected one of complex, real, got 'svd'"),
+        ({"alternations": -1}, "alternations: expected 0 or more, got -1"),
+        ({"limit": 0}, "limit: expected 1 or more, got 0"),
+        ({"first": -5}, "first: expected 0 or more, got -5"),
+    ],
+)
+def test_a_method_that_does_not_exist_is_refused(method, message):
+    with pytest.raises(InputError, match=message):
+        alignment.Method(**method)
