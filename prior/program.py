@@ -10,6 +10,7 @@ if __name__ == "__main__":
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from prior.errors import InputError
 
@@ -45,11 +46,11 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def one_line_errors(*errors, interrupted="nothing was written"):
+def one_line_errors(*errors: type[Exception], interrupted: str = "nothing was written") -> Any:
     """The former way, until every program is on `run`."""
 
-    def decorate(main):
-        def wrapped(arguments=None):
+    def decorate(main: Any) -> Any:
+        def wrapped(arguments: Any = None) -> int:
             try:
                 return main(arguments) or 0
             except errors as error:

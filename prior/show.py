@@ -1,91 +1,120 @@
-"""Pictures of a pose model, as the paper's figure 2, and its description in words."""
+"""Pictures of a pose model, as the paper's figure 2, and its description in words.
 
-import matplotlib
+A picture is a matplotlib Figure that belongs to no window and sets no backend: save it with
+`savefig`, or let a notebook show it.
+"""
 
-matplotlib.use("Agg")
+from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
+from jaxtyping import Float
 from scipy.special import softmax
 
 from prior.fitting import mixture
+from prior.model import PriorModel
 from prior.normalise import to_rows
 from prior.skeleton import LANDMARKS, LIMBS, L
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+else:  # matplotlib is imported by the functions that make figures
+    Axes = Figure = Any
+
 COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860")
 LEFT, RIGHT, MIDDLE = "#c44e52", "#4c72b0", "#555555"
-# Of each limb (row of LIMBS): of the left side, the right side, the spine and head.
-LIMB_COLOURS = [
-    LEFT if child in (4, 5, 6, 11, 12, 13) else RIGHT if child in (1, 2, 3, 14, 15, 16) else MIDDLE
-    for _, child in LIMBS
-]
 
 
-def seen_from(pose, azimuth=30.0):
-    """A pose (L, 3), y up, flat, as seen from `azimuth` degrees beside its front: (L, 2)."""
+def _colour(landmark: str) -> str:
+    return {"left": LEFT, "right": RIGHT}.get(landmark.split()[0], MIDDLE)
+
+
+# Of each limb (row of LIMBS), by the side of the body that it is on.
+LIMB_COLOURS = [_colour(LANDMARKS[child]) for _, child in LIMBS]
+
+# Figure 2 draws so many of the aligned poses as skeletons.
+SKELETONS = 14
+# How large they are, as a share of the plot.
+SKELETON_SIZE = 0.12
+
+
+def flattened(pose: Float[np.ndarray, "L 3"], azimuth: float = 30.0) -> Float[np.ndarray, "L 2"]:
+    """A pose, y up, as it looks from `azimuth` degrees beside its front."""
     angle = np.deg2rad(azimuth)
     return np.stack([pose[:, 0] * np.cos(angle) - pose[:, 2] * np.sin(angle), pose[:, 1]], axis=1)
 
 
-def draw_pose(axes, pose, azimuth=30.0, **style):
-    """Draw a pose (L, 3), y up, on 2D axes, seen from `azimuth` degrees beside its front."""
-    flat = seen_from(pose, azimuth)
-    for (a, b), colour in zip(LIMBS, LIMB_COLOURS, strict=True):
-        axes.plot(*flat[[a, b]].T, color=colour, **{"linewidth": 1.5} | style)
+def draw_pose(
+    axes: Axes, pose: Float[np.ndarray, "17 3"], azimuth: float = 30.0, **style: Any
+) -> None:
+    """Draw a pose, y up, on 2D axes, as it looks from `azimuth` degrees beside its front."""
+    draw_points(axes, flattened(pose, azimuth), **style)
     axes.set_aspect("equal")
     axes.axis("off")
 
 
-def draw_points(axes, points, **style):
-    """Draw the limbs of a 2D pose (L, 2), px, on axes that show its image."""
+def draw_points(axes: Axes, points: Float[np.ndarray, "17 2"], **style: Any) -> None:
+    """Draw the limbs between 2D landmarks, such as px on axes that show the image."""
     for (a, b), colour in zip(LIMBS, LIMB_COLOURS, strict=True):
         axes.plot(*points[[a, b]].T, color=colour, **{"linewidth": 1.5} | style)
 
 
-def components_of(model, poses):
-    """Probability of each component for aligned poses (N, L, 3): (N, K)."""
+def component_probability(
+    model: PriorModel, poses: Float[np.ndarray, "N 17 3"]
+) -> Float[np.ndarray, "N K"]:
+    """The probability of each component for aligned poses, in units of limb scale."""
     return softmax(mixture.log_joint(to_rows(poses), model.parts, model.weight), axis=1)
 
 
-def draw_aligned_poses(axes, model):
-    """Figure 2: the aligned training poses in 2D PCA, coloured by component, with the skeletons of
-    some of them, and of the seeds of the mixture (ringed)."""
+def draw_aligned_poses(axes: Axes, model: PriorModel) -> None:
+    """Figure 2: the aligned training poses in two dimensions, by PCA, coloured by component.
+
+    The seeds of the mixture are ringed. They are drawn as skeletons, and so are poses that spread
+    over the plot.
+    """
     rows = model.sample.reshape(len(model.sample), -1).astype(float)
     mean = rows.mean(axis=0)
-    _, _, axes2 = np.linalg.svd(rows - mean, full_matrices=False)
-    axes2 = axes2[:2]
-    flat = (rows - mean) @ axes2.T
-    seeds = (model.seeds.reshape(len(model.seeds), -1) - mean) @ axes2.T
-    component = components_of(model, model.sample.astype(float)).argmax(axis=1)
+    _, _, directions = np.linalg.svd(rows - mean, full_matrices=False)
+    plane = directions[:2].T
+    flat = (rows - mean) @ plane
+    seeds = (model.seeds.reshape(len(model.seeds), -1) - mean) @ plane
+    component = component_probability(model, model.sample.astype(float)).argmax(axis=1)
     for k in range(model.components):
+        x, y = flat[component == k].T
         axes.scatter(
-            *flat[component == k].T,
+            x,
+            y,
             s=6,
             color=COLOURS[k % len(COLOURS)],
             alpha=0.5,
             label=f"component {k + 1}, weight {model.weight[k]:.2f}",
         )
-    axes.scatter(*seeds.T, s=130, facecolors="none", edgecolors="black", label="seeds")
-    size = 0.12 * np.ptp(flat, axis=0).max()
-    chosen = mixture.greedy_seeds(flat, 14, 0.8 * size)
-    drawn = [(flat[i], model.sample[i]) for i in chosen]
+    x, y = seeds.T
+    axes.scatter(x, y, s=130, facecolors="none", edgecolors="black", label="seeds")
+    size = SKELETON_SIZE * np.ptp(flat, axis=0).max()
+    apart = mixture.greedy_seeds(flat, SKELETONS, 0.8 * size)
+    drawn = [(flat[i], model.sample[i]) for i in apart]
     for place, pose in [*drawn, *zip(seeds, model.seeds, strict=True)]:
-        figure = size * pose / np.abs(pose).max() * 0.5
-        for (a, b), colour in zip(LIMBS, LIMB_COLOURS, strict=True):
-            axes.plot(*(place[:, None] + figure[[a, b]].T[:2]), color=colour, linewidth=1)
+        small = size * pose / np.abs(pose).max() * 0.5
+        draw_points(axes, place + small[:, :2], linewidth=1)
     axes.set_xlabel("first principal component")
     axes.set_ylabel("second principal component")
     axes.set_aspect("equal")
     axes.legend(loc="best", fontsize=8)
 
 
-def figure(model, modes=3):
-    """A figure of the model: aligned poses, and the mean and first modes (at +-2 standard
-    deviations) of each component."""
+def figure(model: PriorModel, modes: int = 3) -> Figure:
+    """A figure of the model: the aligned poses, and the mean and first modes of each component.
+
+    The modes are drawn at plus and minus two standard deviations.
+    """
+    from matplotlib.figure import Figure
+
     modes = min(modes, model.basis_size)
     rows = model.components
-    result = plt.figure(figsize=(15, max(6, 2.2 * rows)), layout="constrained")
-    left, right = result.subfigures(1, 2, width_ratios=[1, 1.15])
+    result = Figure(figsize=(15, max(6, 2.2 * rows)), layout="constrained")
+    halves: Any = result.subfigures(1, 2, width_ratios=[1, 1.15])
+    left, right = halves
     draw_aligned_poses(left.subplots(), model)
     cells = right.subplots(rows, 1 + 2 * modes, squeeze=False)
     for k in range(rows):
@@ -98,15 +127,20 @@ def figure(model, modes=3):
     return result
 
 
-def landmarks_figure(pose):
-    """The 17 landmarks of a pose (L, 3), mm, by number and name, from the front and from its right,
-    with the world's axes."""
-    result, cells = plt.subplots(1, 2, figsize=(10, 6), layout="constrained")
+def landmarks_figure(pose: Float[np.ndarray, "17 3"]) -> Figure:
+    """The landmarks of a pose, mm, by number and name, from its front and from its right.
+
+    The world's axes are drawn beside it.
+    """
+    from matplotlib.figure import Figure
+
+    result = Figure(figsize=(10, 6), layout="constrained")
+    cells = result.subplots(1, 2)
     for cell, azimuth, axes in ((cells[0], 0, ("x", "y")), (cells[1], -90, ("z", "y"))):
         draw_pose(cell, pose, azimuth, linewidth=3)
         across = pose[:, 0] if azimuth == 0 else pose[:, 2]
         for i, (x, y) in enumerate(zip(across, pose[:, 1], strict=True)):
-            # From the side the hips, the shoulders, and the left behind the right, would overlap.
+            # From the side these labels would overlap: the left is behind the right, and so on.
             if azimuth and LANDMARKS[i].startswith(("left", "right hip", "right shoulder")):
                 continue
             side = -1 if not azimuth and LANDMARKS[i].startswith("right") else 1
@@ -128,8 +162,8 @@ def landmarks_figure(pose):
     return result
 
 
-def describe(model):
-    """The model in words: sizes, standard deviations in mm, what it was fitted on."""
+def describe(model: PriorModel) -> str:
+    """The model in words: its sizes, standard deviations in mm, and what it was fitted to."""
     meta = model.meta
     lines = [
         f"{model.components} components, {model.basis_size} basis vectors, {L} landmarks, "

@@ -63,10 +63,11 @@ LANDMARKS_AT: dict[str, kinematics.Place] = {
     "head top": ("neck", _HEAD_TOP),
     "right foot": "right ankle",
     "left foot": "left ankle",
-} | {
-    f"{side} {part}": f"{side} {part}"
-    for side in ("right", "left")
-    for part in ("hip", "knee", "shoulder", "elbow", "wrist")
+    **{
+        f"{side} {part}": f"{side} {part}"
+        for side in ("right", "left")
+        for part in ("hip", "knee", "shoulder", "elbow", "wrist")
+    },
 }
 # How far a quaternion's length may be from 1 before it counts as damage. Some clips were
 # interpolated and not normalised again: their quaternions are as short as 0.58. The reader

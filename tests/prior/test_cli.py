@@ -53,7 +53,7 @@ def test_select_prints_and_writes_what_it_found(folder, tmp_path, capsys):
 
 
 def test_one_subject_cannot_be_held_out(folder, capsys):
-    assert main(["select", str(folder / "walk.npz")]) == 2
+    assert main(["select", str(folder / "walk.npz")]) == 1
     error = capsys.readouterr().err
     assert "expected motion capture of 2 subjects" in error and error.count("\n") == 1
 
@@ -63,6 +63,22 @@ def test_show_describes_and_draws(folder, tmp_path, capsys):
     assert main(["show", str(folder / "model.prior"), "--out", str(out)]) == 0
     assert "5 basis vectors" in capsys.readouterr().out
     assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_figure_of_no_known_kind_is_one_line(folder, tmp_path, capsys):
+    out = tmp_path / "model.doc"
+    assert main(["show", str(folder / "model.prior"), "--out", str(out)]) == 1
+    assert f"{out}: expected a figure, .png, .svg, .pdf" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("command", ["fit", "select", "show", "lift", "import", "export"])
+def test_help_says_what_each_option_is(command, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main([command, "--help"])
+    assert exit_.value.code == 0
+    text = capsys.readouterr().out
+    assert "--out" in text and "None" not in text
 
 
 @pytest.mark.parametrize("kind", ["json", "npz"])
@@ -95,6 +111,22 @@ def test_lift_has_the_options_of_prior_lift(folder, tmp_path):
         np.testing.assert_allclose(file["deviation_mm"], lifter.deviation(expected))
 
 
+def test_lift_as_published(folder, tmp_path):
+    points = random_poses(4, seed=7)[..., :2] * [0.2, -0.2]
+    path, out = tmp_path / "points.npz", tmp_path / "poses.npz"
+    np.savez(path, points=points)
+    arguments = [str(folder / "model.prior"), str(path), "--out", str(out)]
+    assert main(["lift", *arguments, "--as-published", "--rotations", "20"]) == 0
+    model = prior.load(folder / "model.prior")
+    expected = prior.lift(points, model, rotations=80, noise_mm=0, criterion="cost")
+    with np.load(out) as file:
+        np.testing.assert_allclose(file["pose"], expected.pose)
+    assert main(["lift", *arguments, "--criterion", "cost"]) == 0
+    expected = prior.lift(points, model, criterion="cost")
+    with np.load(out) as file:
+        np.testing.assert_allclose(file["pose"], expected.pose)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -108,7 +140,7 @@ def test_bad_points_are_one_line(folder, tmp_path, capsys, content, message):
     path = tmp_path / "points.json"
     path.write_text(content)
     out = tmp_path / "poses.npz"
-    assert main(["lift", str(folder / "model.prior"), str(path), "--out", str(out)]) == 2
+    assert main(["lift", str(folder / "model.prior"), str(path), "--out", str(out)]) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and str(path) in error
     assert not out.exists()
@@ -120,7 +152,7 @@ def test_no_motion_capture_is_one_line(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert run.returncode == 2 and "no motion capture found" in run.stderr
+    assert run.returncode == 1 and "no motion capture found" in run.stderr
     assert run.stderr.count("\n") == 1 and not list(tmp_path.iterdir())
 
 
@@ -186,7 +218,7 @@ def test_a_full_disk_leaves_the_old_file(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(np, "savez_compressed", full)
     clip = str(folder / "walk.npz")
     arguments = ["--components", "1", "--basis", "3", "--solver", "closed-form"]
-    assert main(["fit", clip, "--out", str(out), *arguments]) == 2
+    assert main(["fit", clip, "--out", str(out), *arguments]) == 1
     assert capsys.readouterr().err.splitlines()[-1].endswith("No space left on device")
     assert out.read_bytes() == before and list(tmp_path.iterdir()) == [out]
 
@@ -201,6 +233,6 @@ def test_a_full_disk_leaves_the_old_file(folder, tmp_path, monkeypatch, capsys):
 )
 def test_impossible_sizes_are_one_line(folder, tmp_path, capsys, arguments, message):
     clip, out = str(folder / "walk.npz"), str(tmp_path / "m.npz")
-    assert main(["fit", clip, "--out", out, "--solver", "closed-form", *arguments]) == 2
+    assert main(["fit", clip, "--out", out, "--solver", "closed-form", *arguments]) == 1
     assert message in capsys.readouterr().err.splitlines()[-1]
     assert not list(tmp_path.iterdir())

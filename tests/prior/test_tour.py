@@ -23,7 +23,7 @@ def test_the_notebook_runs(capsys):
         warnings.filterwarnings("ignore", "FigureCanvasAgg is non-interactive")
         for i, cell in enumerate(cells):
             exec(compile(cell, f"{NOTEBOOK}, code cell {i}", "exec"), place)
-    assert len(plt.get_fignums()) == 3
+    assert len(plt.get_fignums()) == 2 and len(place["modes"].axes) == 1 + 2 * 7
     plt.close("all")
     assert "small model" in capsys.readouterr().out
     # The less sure, the more wrong.

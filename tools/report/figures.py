@@ -191,7 +191,7 @@ def by_stage(run, i):
             cell.axis("off")
         pose = found["poses"][t] - found["poses"][t][metrics.ROOT]
         show.draw_pose(column[3], pose, azimuth)
-        place = show.seen_from(pose, azimuth)
+        place = show.flattened(pose, azimuth)
         dots = column[3].scatter(
             *place.T, c=errors[t], s=30, cmap="viridis_r", vmin=0, vmax=np.max(errors), zorder=3
         )

@@ -105,6 +105,6 @@ def test_fit_leaves_out_frames(folder, capsys, options, says):
 )
 def test_bad_options_are_one_line(folder, capsys, options, says):
     out = folder / "model.prior"
-    assert main(["fit", str(folder), "--out", str(out), *options]) == 2
+    assert main(["fit", str(folder), "--out", str(out), *options]) == 1
     error = capsys.readouterr().err
     assert says in error and error.count("\n") == 1 and not out.exists()

@@ -102,6 +102,5 @@ def test_the_picture_of_the_landmarks_is_there_for_all_of_them(tmp_path):
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert {f"{i} {name}" for i, name in enumerate(LANDMARKS)} < set(texts)
     figure.savefig(tmp_path / "landmarks.png", dpi=90)
-    show.plt.close(figure)
     shown, kept = (cv2.imread(str(p)) for p in (tmp_path / "landmarks.png", "prior/landmarks.png"))
     assert shown.shape == kept.shape

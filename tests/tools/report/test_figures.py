@@ -72,7 +72,7 @@ def test_a_pose_is_drawn_as_its_camera_sees_it():
     for angle in (0.0, 0.7, 2.5, -1.2):
         rotation = LEVEL @ vertical_rotation(angle)
         people = SimpleNamespace(rotations=rotation[None])
-        flat = figures.show.seen_from(pose, figures.facing(people, 0))
+        flat = figures.show.flattened(pose, figures.facing(people, 0))
         np.testing.assert_allclose(flat, (pose @ rotation.T)[:, :2] * [1, -1], atol=1e-9)
 
 

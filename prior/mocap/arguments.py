@@ -1,0 +1,80 @@
+"""The options by which a command reads motion capture, and what it reads."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from tqdm import tqdm
+
+from prior import mocap
+from prior.mocap import sampling
+from prior.mocap.clip import Clip
+
+
+def add_clips(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `read_clips` takes."""
+    parser.add_argument(
+        "clips",
+        nargs="+",
+        type=Path,
+        metavar="CLIP_OR_FOLDER",
+        help="motion capture, or folders of it: Acclaim .amc with .asf, .bvh, "
+        "Human3.6M (D3_Positions/*.cdf or data_3d_h36m.npz), DeepMimic .txt, "
+        ".npz with poses_mm and rate",
+    )
+    parser.add_argument(
+        "--joint-map",
+        type=Path,
+        metavar="JSON",
+        help="where the landmarks are on the skeleton of .bvh files that no table knows: "
+        "see prior/README.md",
+    )
+    parser.add_argument(
+        "--rate", type=float, metavar="HZ", help="leave out frames down to this rate"
+    )
+    parser.add_argument(
+        "--min-change",
+        type=float,
+        metavar="MM",
+        help="leave out frames in which no landmark has moved by so many mm since the last frame "
+        "that was kept; walking on and turning do not count",
+    )
+
+
+def read_clips(options: argparse.Namespace) -> list[Clip]:
+    """The clips that the options name, with fewer frames where they say so."""
+    files = [file for path in options.clips for file in mocap.find(path)]
+    clips, frames = [], 0
+    interval = progress_interval()
+    for file in tqdm(files, desc="read", unit="file", mininterval=interval, delay=1):
+        for clip in mocap.read(file, options.joint_map):
+            frames += len(clip.poses)
+            if options.rate is not None:
+                clip = sampling.to_rate(clip, options.rate)
+            if options.min_change is not None:
+                clip = sampling.by_change(clip, options.min_change)
+            clips.append(clip)
+    kept = sum(len(clip.poses) for clip in clips)
+    if kept != frames:
+        print(f"kept {kept} of {frames} frames")
+    return clips
+
+
+def poses_of(clips: Sequence[Clip]) -> Float[np.ndarray, "N 17 3"]:
+    """The poses of all clips, mm."""
+    return np.concatenate([clip.poses for clip in clips])
+
+
+def described(clips: Sequence[Clip]) -> str:
+    """How many poses of how many clips there are, and of which subjects."""
+    subjects = sorted({clip.subject for clip in clips})
+    count = sum(len(clip.poses) for clip in clips)
+    return f"{count} poses of {len(clips)} clips of subjects {', '.join(subjects)}"
+
+
+def progress_interval() -> float:
+    """Seconds between two updates of a progress bar: one on a terminal, ten in a log."""
+    return 1.0 if sys.stderr.isatty() else 10.0

@@ -1,0 +1,47 @@
+"""Files of 2D landmarks that `prior lift` reads: JSON, or .npz without pickle.
+
+points: (N, 17, 2), px. Optional are camera: (3, 3) or (N, 3, 3), world to camera; confidence:
+(N, 17); landmarks: their names, to be sure of the order.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from prior.files import FilePath
+from prior.normalise import PoseError
+from prior.skeleton import LANDMARKS
+
+
+def read(path: FilePath) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """The points, camera and confidence of an .npz or JSON file; None for what it lacks.
+
+    Raises PoseError. The shapes are for `prior.lift` to check.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                values = dict(file)
+        else:
+            values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise PoseError(f"{path}: expected points as JSON or .npz, got {error}") from None
+    if not isinstance(values, dict) or values.get("points") is None:
+        raise PoseError(
+            f"{path}: expected 'points', N x 17 x 2, px, and optionally 'camera', 'confidence' and "
+            "'landmarks'"
+        )
+    names = values.get("landmarks")
+    if names is not None and tuple(str(name) for name in names) != LANDMARKS:
+        raise PoseError(f"{path}: landmarks: expected {list(LANDMARKS)}, got {list(names)}")
+    try:
+        points, camera, confidence = (
+            None if values.get(key) is None else np.asarray(values[key], dtype=float)
+            for key in ("points", "camera", "confidence")
+        )
+    except (TypeError, ValueError):
+        raise PoseError(f"{path}: expected arrays of numbers, all rows alike") from None
+    assert points is not None
+    return points, camera, confidence
