@@ -3,8 +3,8 @@
     python -m prototxt.generate            write the files beside this one
     python -m prototxt.generate --check    compare only: exit 1 if a file differs
 
-With --out FOLDER and the options of Choices it writes other choices than the paper's. Needs
-pycaffe on PYTHONPATH. Paths inside the files are relative to the repository's root. README.md
+The options of Choices, with --out FOLDER, write networks with other choices than the paper's.
+Needs pycaffe on PYTHONPATH. Paths inside the files are relative to the repository's root. README.md
 names the folders, the blobs and the layers; machines.py has the convolutions, solvers.py the
 schedules.
 """
@@ -15,8 +15,9 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from caffe import NetSpec
 from caffe import layers as L
@@ -24,7 +25,8 @@ from caffe import params as P
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from prototxt.machines import CPM, GAUSSIAN, LIFTINGS, LITE, MAPS, VGG, Conv, Pool
+from prior.errors import InputError
+from prototxt.machines import CPM, GAUSSIAN, LIFTINGS, LITE, MAPS, VGG, Conv, Machine, Pool
 from prototxt.solvers import (
     FINE_TUNING,
     FROM_SCRATCH,
@@ -35,39 +37,44 @@ from prototxt.solvers import (
     solver,
 )
 
+Top: TypeAlias = Any  # a blob of a NetSpec
+
 HERE = Path(__file__).resolve().parent
 ROTATIONS = 80  # about the vertical, tried by each lifting (section 5.3)
-DROP = 0.5  # CPM
-# Of the running mean and variance that a deployed network normalises with: our choice, those of
-# about the last hundred batches.
+DROP = 0.5  # CPM's training/genProto.py
+# A deployed network normalises with running means and variances. This is what each batch leaves of
+# them, so that they are of the last hundred batches or so: our choice.
 AVERAGED = 0.99
 TRAINING_DATA = "build/data/train.json"
 PRIOR = "build/prior.npz"
 
 
 class Choices(NamedTuple):
-    """What paper and authors' code do differently, or an ablation changes. First the paper's."""
+    """In what the paper and its authors' code differ, and what an ablation changes.
 
-    loss: str = "fused"  # equation 8 on the "fused" maps, or on "beliefs", those before the fusion
-    last_fusion: bool = True  # False leaves lifting and fusion out of the last stage
+    The defaults are the paper's.
+    """
+
+    loss: str = "fused"  # equation 8: on the "fused" maps, or on the "beliefs" before the fusion
+    last_fusion: bool = True  # False: the last stage has no lifting and no fusion
     lift: str | None = None  # one of machines.LIFTINGS; None: the Machine's
-    backward: str = "none"  # through the lifting; "scale-held" (supplement) or "exact"
-    fusion: str = "stage"  # a weight w_t for each "stage", each "landmark" too, or "fixed" at 0.5
-    data: str | dict = TRAINING_DATA  # file of annotations, or {file: share of the samples}
-    prior: str = PRIOR  # pose model of the lifting
-    seed: int = SEED  # of the fillers, of dropout, and of the data's order and augmentation
+    backward: str = "none"  # gradient through the lifting: "scale-held" (supplement) or "exact"
+    fusion: str = "stage"  # a weight w_t for each "stage", for each "landmark" of it, or "fixed"
+    data: str | dict = TRAINING_DATA  # a file of annotations, or {file: its share of the samples}
+    prior: str = PRIOR  # file of the pose model
+    seed: int = SEED  # of fillers and dropout, and of the order and augmentation of the data
 
 
-def network(m, *, lifting, train, **choices):
+def network(m: Machine, *, lifting: bool, train: bool, **choices: Any) -> Any:
     """Figure 1: the stages one after another, as a NetParameter.
 
-    m: a Machine. lifting: the paper's network; False gives the pose machine alone.
-    train: with data and losses; False gives the deploy network, one image at a time.
-    choices: of Choices.
+    lifting: the paper's network; False gives the pose machine alone. train: with data and losses;
+    False gives the deploy network, for one image at a time. choices: of Choices.
+    Raises InputError where a fusion could not learn.
     """
     c = Choices(**choices)
     if lifting and c.last_fusion and c.loss == "beliefs":
-        raise ValueError("the last fusion learns nothing from a loss on beliefs: leave it out")
+        raise InputError("the last fusion learns nothing from a loss on beliefs: leave it out")
     n = NetSpec()
     inputs(n, m, lifting, train, c)
     n.pool_center_lower = L.Pooling(
@@ -87,9 +94,13 @@ def network(m, *, lifting, train, **choices):
     return n.to_proto()
 
 
-def inputs(n, m, lifting, train, c):
-    """data (N,3,S,S), center_map (N,1,S,S), camera (N,3,3); label (N,18,S/stride,S/stride) and
-    mask (N,18), for stage 1 of everyone in sight, later of the person in the centre, as CPM."""
+def inputs(n: NetSpec, m: Machine, lifting: bool, train: bool, c: Choices) -> None:
+    """data (N, 3, S, S), center_map (N, 1, S, S) and camera (N, 3, 3); in training label
+    (N, 18, S / stride, S / stride) and mask (N, 18).
+
+    As CPM's, the labels of stage 1 are of everyone in sight, the others of the person in the
+    centre.
+    """
     if not train:
         n.data = L.Input(shape=dict(dim=[1, 3, m.input, m.input]))
         n.center_map = L.Input(shape=dict(dim=[1, 1, m.input, m.input]))
@@ -112,21 +123,22 @@ def inputs(n, m, lifting, train, c):
             seed=c.seed,
             workers=1,
         ),
-        name="pose_data",  # not "data": deployed, a layer of that name has no blob for its place
+        # Not "data": the deploy network has a layer of that name, without a blob.
+        name="pose_data",
         ntop=len(names),
-        param=dict(lr_mult=0, decay_mult=0),  # its place in the data: kept, not learned
+        param=dict(lr_mult=0, decay_mult=0),  # its position in the data, which is not learned
     )
     for name, top in zip(names, tops, strict=True):
         n[name] = top
 
 
-def predict(n, m, t, maps):
-    """CNN belief maps b_t (N,18,H,W), from the image and from the maps of stage t - 1."""
+def predict(n: NetSpec, m: Machine, t: int, maps: Top | None) -> Top:
+    """The CNN's belief maps b_t (N, 18, H, W), from the image and from the maps of stage t - 1."""
     own = min(t, m.trunks)
     if t == own:
         chain(n, m, t, n.data, m.trunk)
     features = n[m.trunk[-1].name.format(t=own)]
-    if m.view:  # CPM numbers a stage's convolutions from 1: after a trunk this is the fourth
+    if m.view:  # CPM numbers a stage's convolutions: after the trunk's three this is the fourth
         view = Conv("conv4_stage{t}" if t == own else "conv1_stage{t}", 5, m.view)
         features = chain(n, m, t, features, [view])
     if t > 1:
@@ -136,15 +148,16 @@ def predict(n, m, t, maps):
     return convolve(m, t, chain(n, m, t, features, hidden), last)
 
 
-def judge(n, t, maps):
-    """Equation 8, without the maps of landmarks that the annotation does not have."""
+def judge(n: NetSpec, t: int, maps: Top) -> None:
+    """Equation 8, without the maps of landmarks that are not annotated."""
     suffix = "_stage1" if t == 1 else ""
     known = n[f"known_stage{t}"] = L.Scale(maps, n[f"mask{suffix}"], axis=0)  # times 0 or 1
     n[f"loss_stage{t}"] = L.EuclideanLoss(known, n[f"label{suffix}"])
 
 
-def lift(n, m, maps, suffix, train, c):
-    """Equation 4: maps to landmarks (N,17,2) px of the maps and, deployed, pose (N,17,3) mm."""
+def lift(n: NetSpec, m: Machine, maps: Top, suffix: str, train: bool, c: Choices) -> Top:
+    """Equation 4: maps to landmarks (N, 17, 2), map px, and in a deploy network pose (N, 17, 3),
+    mm. Returns the landmarks."""
     parameters = dict(model=c.prior, rotations=ROTATIONS)
     parameters |= LIFTINGS[c.lift or m.lift] | dict(backward=c.backward)
     if c.backward != "none":
@@ -165,8 +178,8 @@ def lift(n, m, maps, suffix, train, c):
     return tops[0]
 
 
-def project(m, t, landmarks, maps, backward):
-    """Equations 5 and 6: a Gaussian of the label's width at each landmark, and background."""
+def project(m: Machine, t: int, landmarks: Top, maps: Top, backward: str) -> Top:
+    """Equations 5 and 6: a Gaussian of the label's width at each landmark, and the background."""
     gradient = "none" if backward == "none" else "central-difference"
     parameters = dict(sigma=m.label_sigma / m.stride, backward=gradient)
     return python(
@@ -179,8 +192,8 @@ def project(m, t, landmarks, maps, backward):
     )
 
 
-def fuse(m, t, beliefs, projected, fusion):
-    """Equation 7: f_t = w_t b_t + (1 - w_t) bhat_t, with w_t learned, at first one half."""
+def fuse(m: Machine, t: int, beliefs: Top, projected: Top, fusion: str) -> Top:
+    """Equation 7: f_t = w_t b_t + (1 - w_t) bhat_t. w_t is learned, from one half on."""
     parameters = dict(initial=0.5)
     if fusion == "landmark":
         parameters["per_landmark"] = True
@@ -194,19 +207,19 @@ def fuse(m, t, beliefs, projected, fusion):
         param=dict(
             name=f"fusion_weight_stage{t}",
             lr_mult=0 if fusion == "fixed" else m.fusion_rate,
-            decay_mult=0,  # our choice: decay would pull it to 0
+            decay_mult=0,  # our choice: decay would pull w_t to 0
         ),
     )
 
 
-def python(module, layer, parameters, *bottoms, **keywords):
-    """A layer of python_layers/, with its parameters as JSON."""
+def python(module: str, layer: str, parameters: dict, *bottoms: Top, **keywords: Any) -> Any:
+    """A layer of python_layers/, with its parameters as JSON. Returns its top, or its tops."""
     where = dict(module=f"python_layers.{module}", layer=layer, param_str=json.dumps(parameters))
     return L.Python(*bottoms, python_param=where, **keywords)
 
 
-def chain(n, m, t, top, rows):
-    """Convolutions with their normalisation, ReLU and dropout, and poolings, one on another."""
+def chain(n: NetSpec, m: Machine, t: int, top: Top, rows: Iterable[Conv | Pool]) -> Top:
+    """Poolings, and convolutions with their normalisation, ReLU and dropout, in this order."""
     for row in rows:
         name = row.name.format(t=t)
         if isinstance(row, Pool):
@@ -226,17 +239,18 @@ def chain(n, m, t, top, rows):
     return top
 
 
-def convolve(m, t, bottom, row):
-    """One convolution. CPM: biases learn twice as fast and do not decay."""
+def convolve(m: Machine, t: int, bottom: Top, row: Conv) -> Top:
+    """One convolution. As CPM's, biases learn twice as fast and do not decay."""
     rate = m.first_rate if t == 1 else m.later_rate
     if m.kept_rate is not None:
-        # The paper replaces what reads or writes maps, since its landmarks are others (5.2).
+        # The paper replaces the layers that read or write maps, since its landmarks are not CPM's
+        # (5.2).
         replaced = row.channels == MAPS or row.name.startswith("Mconv1_")
         rate = 1 if replaced else m.kept_rate
     more = {} if row.dilation == 1 else dict(dilation=row.dilation)
     param = [dict(lr_mult=rate, decay_mult=1)]
     if m.normalise and row.channels != MAPS:
-        more["bias_term"] = False  # normalisation takes a bias away, and its Scale layer has one
+        more["bias_term"] = False  # normalisation would remove it; the Scale layer has one
     else:
         more["bias_filler"] = dict(type="constant")
         param.append(dict(lr_mult=2 * rate, decay_mult=0))
@@ -253,16 +267,16 @@ def convolve(m, t, bottom, row):
     )
 
 
-def files(base="prototxt", **choices):
-    """Every file: {path below the folder `base`: content}. choices: of Choices."""
-    tuned = dict(kept_rate=1e-3, batch=8)  # the paper's authors
+def files(base: str | Path = "prototxt", **choices: Any) -> dict[str, str]:
+    """Every file: {its path in the folder `base`: its text}. choices: of Choices."""
+    tuned = dict(kept_rate=1e-3, batch=8)  # as the paper's authors fine-tuned
     seed = Choices(**choices).seed
     written = {}
     for size, m in (("", CPM), ("vgg/", VGG), ("lite/", LITE)):
         for kind in ("cpm", "lifting"):
             folder = size + kind
 
-            def net(machine, train, lifting=kind == "lifting"):
+            def net(machine: Machine, train: bool, lifting: bool = kind == "lifting") -> str:
                 return text(network(machine, lifting=lifting, train=train, **choices))
 
             written[f"{folder}/deploy.prototxt"] = net(m, False)
@@ -287,16 +301,16 @@ def files(base="prototxt", **choices):
     return {path: mark + content for path, content in written.items()}
 
 
-def text(message):
-    """A network as text, with the JSON in single quotes so that it stays readable."""
+def text(message: Any) -> str:
+    """A NetParameter as text, with its JSON in single quotes, which keeps it readable."""
 
-    def unescape(match):
+    def unescape(match: re.Match) -> str:
         return "param_str: '" + match[1].replace('\\"', '"') + "'"
 
     return re.sub(r'param_str: "((?:[^"\\]|\\.)*)"', unescape, text_format.MessageToString(message))
 
 
-def share(argument):
+def share(argument: str) -> tuple[str, int]:
     """("mpii.pack", 3) of "mpii.pack=3"."""
     name, _, number = argument.rpartition("=") if "=" in argument else (argument, "=", "1")
     if not name or not number.isdigit() or not int(number):
@@ -304,7 +318,7 @@ def share(argument):
     return name, int(number)
 
 
-def sources(shares):
+def sources(shares: list[tuple[str, int]] | None) -> str | dict[str, int]:
     """What the data layer takes as its source."""
     if not shares:
         return TRAINING_DATA

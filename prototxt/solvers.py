@@ -1,9 +1,12 @@
 """The schedules, as Caffe's SolverParameter in text."""
 
-SEED = 2017  # our choice; one for all, so that baseline and paper's network see the same images
+from pathlib import Path
+
+# Our choice; one for all networks, so that the baseline and the paper's see the same images.
+SEED = 2017
 
 FROM_SCRATCH = """\
-# The schedule of CPM, for a batch of 16.
+# The schedule of CPM's training/genProto.py, for a batch of 16.
 base_lr: 8e-5
 momentum: 0.9
 weight_decay: 5e-4
@@ -24,8 +27,8 @@ momentum: 0.9
 weight_decay: 5e-4
 """
 LONG = "display: 20\naverage_loss: 20\nsnapshot: 5000\n"
-# Our choice: Adam, since CPM's rate and momentum are meant for 100,000s of iterations; and a rate
-# that falls to 0 in a straight line, which leaves no step to choose.
+# Our choice: Adam, since CPM's rate and momentum are meant for hundreds of thousands of iterations,
+# with a rate that falls to 0 in a straight line, so that there are no steps to choose.
 ADAM = """\
 type: "Adam"
 momentum: 0.9
@@ -36,13 +39,18 @@ display: 20
 average_loss: 20
 """
 LITE_SOLVER = f"{ADAM}base_lr: 3e-3\nmax_iter: 5000\nsnapshot: 1000\n"
-# From the lite pose machine's weights, as the paper starts from CPM's.
+# Goes on from the weights of the lite pose machine, as the paper does from CPM's.
 LITE_FINE_TUNING = f"{ADAM}base_lr: 5e-4\nmax_iter: 800\nsnapshot: 200\n"
 
 
-def solver(base, folder, suffix, schedule, seed, net=None):
-    """A solver of one network; schedule: lines of SolverParameter; net: name of its file, by
-    default "train" and the suffix."""
+def solver(
+    base: str | Path, folder: str, suffix: str, schedule: str, seed: int, net: str | None = None
+) -> str:
+    """The text of a solver.
+
+    base, folder: where its network is; suffix: of the solver's name; schedule: lines of
+    SolverParameter; net: the name of the network's file, by default "train" and the suffix.
+    """
     net = net or f"train{suffix}"
     # For a plain `caffe train`, which wants the folder to be there (build/env.sh makes it);
     # tools.train has a folder of its own for each training.
