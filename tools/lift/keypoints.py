@@ -25,6 +25,7 @@ FORMATS = (
 _BY_COUNT = {
     25: landmark_sets.BODY_25,
     18: landmark_sets.OPENPOSE_COCO,
+    15: landmark_sets.OPENPOSE_MPI,
     16: landmark_sets.MPII,
     33: landmark_sets.MEDIAPIPE,
 }

@@ -136,3 +136,13 @@ def test_people_keep_their_numbers():
     points.append(POINTS[4] + [0, 900])
     person = tracks.link(np.array(points), np.array([*frame, 4]), np.full(11, -1))
     assert person.tolist() == [0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 2]
+
+
+def test_openpose_of_15_landmarks_is_its_mpi_model(tmp_path):
+    rows = np.random.default_rng(0).uniform(10, 300, (15, 2))
+    values = np.column_stack([rows, np.ones(15)]).ravel().tolist()
+    path = tmp_path / "openpose.json"
+    path.write_text(json.dumps({"people": [{"pose_keypoints_2d": values}]}))
+    (points,) = keypoints.read(path).points
+    np.testing.assert_allclose(points[LANDMARKS.index("head top")], rows[0])
+    np.testing.assert_allclose(points[LANDMARKS.index("left wrist")], rows[7])

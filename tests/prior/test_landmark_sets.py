@@ -1,0 +1,70 @@
+"""prior/landmark_sets.py against the orders that were published, typed in a second time."""
+
+import numpy as np
+import pytest
+
+from prior.landmark_sets import BODY_25, CPM, OPENPOSE_COCO, OPENPOSE_MPI
+from prior.skeleton import LANDMARKS
+
+# testing/config.m of github.com/shihenw/convolutional-pose-machines-release: models 1, 2 and 3.
+CPM_ORDER = "head neck Rsho Relb Rwri Lsho Lelb Lwri Rhip Rkne Rank Lhip Lkne Lank"
+# src/openpose/pose/poseParameters.cpp of github.com/CMU-Perceptual-Computing-Lab/openpose.
+MPI_ORDER = (
+    "Head Neck RShoulder RElbow RWrist LShoulder LElbow LWrist RHip RKnee RAnkle LHip LKnee LAnkle "
+    "Chest"
+)
+COCO_ORDER = (
+    "Nose Neck RShoulder RElbow RWrist LShoulder LElbow LWrist RHip RKnee RAnkle LHip LKnee LAnkle "
+    "REye LEye REar LEar"
+)
+BODY_25_ORDER = (
+    "Nose Neck RShoulder RElbow RWrist LShoulder LElbow LWrist MidHip RHip RKnee RAnkle LHip LKnee "
+    "LAnkle REye LEye REar LEar LBigToe LSmallToe LHeel RBigToe RSmallToe RHeel"
+)
+# Where ours are in an order: right hip, knee, foot; left; left shoulder, elbow, wrist; right.
+LIMBS = "right hip,right knee,right foot,left hip,left knee,left foot,left shoulder,left elbow"
+LIMBS = f"{LIMBS},left wrist,right shoulder,right elbow,right wrist".split(",")
+AFTER_NECK = dict(zip(LIMBS, (8, 9, 10, 11, 12, 13, 5, 6, 7, 2, 3, 4), strict=True))
+AFTER_HIP = dict(zip(LIMBS, (9, 10, 11, 12, 13, 14, 5, 6, 7, 2, 3, 4), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("landmark_set", "order", "single", "between", "missing"),
+    [
+        (CPM, CPM_ORDER, AFTER_NECK | {"head top": 0}, {"hip": (8, 11), "neck": (2, 5)}, "nose"),
+        (
+            OPENPOSE_MPI,
+            MPI_ORDER,
+            AFTER_NECK | {"head top": 0},
+            {"hip": (8, 11), "neck": (2, 5)},
+            "nose",
+        ),
+        (
+            OPENPOSE_COCO,
+            COCO_ORDER,
+            AFTER_NECK | {"nose": 0, "neck": 1},
+            {"hip": (8, 11)},
+            "head top",
+        ),
+        (BODY_25, BODY_25_ORDER, AFTER_HIP | {"nose": 0, "neck": 1, "hip": 8}, {}, "head top"),
+    ],
+    ids=["CPM", "MPI", "COCO", "BODY_25"],
+)
+def test_detectors_landmarks_become_ours(landmark_set, order, single, between, missing):
+    assert landmark_set.names == tuple(order.split())
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0, 300, (1, len(landmark_set.names), 2))
+    confidence = rng.uniform(0.3, 1, (1, len(landmark_set.names)))
+    ours, sure = landmark_set.to_ours(points, confidence)
+    for i, landmark in enumerate(LANDMARKS):
+        if landmark in single:
+            at = single[landmark]
+            np.testing.assert_array_equal(ours[0, i], points[0, at])
+            assert sure[0, i] == confidence[0, at]
+        elif landmark in between:
+            a, b = between[landmark]
+            np.testing.assert_allclose(ours[0, i], (points[0, a] + points[0, b]) / 2)
+            assert sure[0, i] == min(confidence[0, a], confidence[0, b])
+        else:
+            assert landmark in (missing, "spine")
+            assert np.isnan(ours[0, i]).all() and sure[0, i] == 0
