@@ -187,13 +187,13 @@ def measure(clips, seed, count, views):
     small = tilted(at_most(held, min(count, 500)), np.deg2rad(8), seed)
     for number, refine in tqdm([(20, 0), (20, 1), (80, 0), (80, 1), (10_000, 0)], desc="rotations"):
         lifter = prior.Lifter(models[3], number)
-        pose = lifter.lift(small.seen(5), camera=small.cameras[0], refine=bool(refine)).pose
+        pose = lifter.lift(small.noisy_points(5), camera=small.cameras[0], refine=bool(refine)).pose
         rotations[f"{number}{' refined' if refine else ''}"] = errors(pose, small.truth)
 
     tilts = result["tilt_5px_mm"] = {}
     for degrees in tqdm(TILTS_DEG, desc="tilt"):
         tilt = tilted(at_most(held, min(count, 1000)), np.deg2rad(degrees), seed)
-        points = tilt.seen(5)
+        points = tilt.noisy_points(5)
         found = lifters[3].lift(points, tilt=True)
         off = np.rad2deg(decompose(found.camera)[1]) - degrees
         tilts[f"{degrees} degrees"] = {
@@ -210,7 +210,7 @@ def measure(clips, seed, count, views):
         for mm in noises_mm(noise):
             lifter = prior.Lifter(models[3], noise_mm=mm)
             name = f"{noise} px, noise_mm {mm:.0f}"
-            result["calibration"][name] = calibration(lifter, part, part.seen(noise))
+            result["calibration"][name] = calibration(lifter, part, part.noisy_points(noise))
 
     model = prior.fit(inner, components=3, **basis)
     inside = room(validation, seed)
@@ -219,7 +219,7 @@ def measure(clips, seed, count, views):
         lifter = prior.Lifter(model, noise_mm=mm)
         table[str(mm)] = {
             f"{px} px": errors(
-                lifter.lift(inside.seen(px), camera=inside.cameras).pose, inside.truth
+                lifter.lift(inside.noisy_points(px), camera=inside.cameras).pose, inside.truth
             )
             for px in NOISES_PX
         }
