@@ -18,6 +18,7 @@ from prior.files import replacing, write
 from prior.fitting import alignment, mixture
 from prior.fitting import fit as fitting
 from prior.fitting.alignment import Step
+from prior.fitting.arguments import add_method, method_of
 from prior.lifting import lifter as lifting
 from prior.mocap.arguments import add_clips, described, poses_of, progress_interval, read_clips
 from prior.skeleton import LANDMARKS
@@ -72,7 +73,7 @@ def add_fit(commands: Commands) -> None:
         metavar="J",
         help="basis vectors of each component; default: %(default)s",
     )
-    add_solver(parser, "ceres")
+    add_method(parser)
     parser.add_argument(
         "--stop-distance",
         type=float,
@@ -95,13 +96,12 @@ def add_fit(commands: Commands) -> None:
 
 
 def add_solver(parser: argparse.ArgumentParser, default: str) -> None:
-    """The option --solver."""
+    """The option --solver alone."""
     parser.add_argument(
         "--solver",
         choices=alignment.SOLVERS,
         default=default,
-        help="how the yaws are found: by Ceres, as published, or as the global minimum in closed "
-        "form; default: %(default)s",
+        help="how the yaws are solved for, as in fit; default: %(default)s",
     )
 
 
@@ -123,12 +123,12 @@ def fit(options: argparse.Namespace) -> None:
             poses_of(clips),
             components=options.components,
             basis=options.basis,
-            solver=options.solver,
             seed=options.seed,
             restarts=options.restarts,
             stop_distance=options.stop_distance,
             progress=progress,
             meta=meta,
+            **method_of(options),
         )
     model.save(options.out)
     print(show.describe(model))

@@ -94,7 +94,7 @@ class Method:
                 raise InputError(
                     f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}"
                 )
-        for name, least in (("alternations", 0), ("limit", 1), ("first", 0)):
+        for name, least in (("alternations", 0), ("tolerance", 0), ("limit", 1), ("first", 0)):
             if not getattr(self, name) >= least:
                 raise InputError(f"{name}: expected {least} or more, got {getattr(self, name)}")
 

@@ -39,6 +39,42 @@ def test_fit_is_prior_fit(folder):
     assert model.meta["source"] == "120 poses of 2 clips of subjects S1"
 
 
+def test_fit_as_published_and_in_parts(folder, tmp_path):
+    # Every option names a field of Method, and those not named are the paper's, or the defaults.
+    out = tmp_path / "model.npz"
+    arguments = ["fit", str(folder / "walk.npz"), "--out", str(out), "--components", "1"]
+    arguments += ["--basis", "2", "--solver", "closed-form"]
+
+    def method(*options):
+        assert main([*arguments, *options]) == 0
+        return prior.load(out).meta.get("method", {})
+
+    assert method() == {}
+    published = {
+        "factorisation": "real",
+        "alternations": 10,
+        "limit": 10,
+        "extrapolate": False,
+        "first": 0,
+    }
+    assert method("--as-published") == published
+    assert method("--as-published", "--alternations", "3", "--extrapolation") == {
+        "factorisation": "real",
+        "alternations": 3,
+        "limit": 10,
+        "first": 0,
+    }
+    parts = ["--factorisation", "real", "--alternations", "10", "--limit", "10"]
+    assert method(*parts, "--no-extrapolation", "--first", "0") == published
+    assert method("--no-annealing", "--tolerance", "0.01") == {"annealed": False, "tolerance": 0.01}
+
+
+def test_a_method_that_does_not_exist_is_one_line(folder, tmp_path, capsys):
+    out = str(tmp_path / "model.npz")
+    assert main(["fit", str(folder / "walk.npz"), "--out", out, "--first", "-1"]) == 1
+    assert capsys.readouterr().err.endswith("first: expected 0 or more, got -1\n")
+
+
 def test_select_prints_and_writes_what_it_found(folder, tmp_path, capsys):
     out = tmp_path / "select.json"
     sizes = ["--components", "1", "2", "--basis", "3", "5", "--hold-out", "clip"]
