@@ -1,7 +1,8 @@
 """The 3D pose model of the paper: learn it from motion capture, lift 2D landmarks with it."""
 
 from prior.fitting.fit import fit
-from prior.lifting.lifter import Lifted, Lifter, lift
+from prior.lifting.lift import lift
+from prior.lifting.lifter import Lifted, Lifter
 from prior.model import ModelFileError, PriorModel, load
 from prior.normalise import PoseError
 

@@ -20,6 +20,7 @@ from prior.fitting import fit as fitting
 from prior.fitting.alignment import Step
 from prior.fitting.arguments import add_method, method_of
 from prior.lifting import lifter as lifting
+from prior.lifting.lift import lifter_for
 from prior.mocap.arguments import add_clips, described, poses_of, progress_interval, read_clips
 from prior.skeleton import LANDMARKS
 
@@ -247,6 +248,11 @@ def show_model(options: argparse.Namespace) -> None:
 # lift --------------------------------------------------------------------------------------------
 
 
+def noise(argument: str) -> float | str:
+    """A number, or "auto", of the command line."""
+    return argument if argument == "auto" else float(argument)
+
+
 def add_lift(commands: Commands) -> None:
     """The command lift."""
     parser = commands.add_parser("lift", help=lift.__doc__, description=lift.__doc__)
@@ -255,7 +261,9 @@ def add_lift(commands: Commands) -> None:
         "points",
         type=Path,
         help="file of landmarks, JSON or .npz: 'points' (N x 17 x 2, px), optionally 'camera' "
-        "(3 x 3 or N x 3 x 3, world to camera), 'confidence' (N x 17) and 'landmarks' (names)",
+        "(3 x 3 or N x 3 x 3, world to camera), 'confidence' (N x 17), 'intrinsics' (3 x 3 or "
+        "N x 3 x 3, px: full perspective), 'covariance' (N x 17 x 2 x 2, px^2) and 'landmarks' "
+        "(names)",
     )
     parser.add_argument("--out", type=Path, required=True, help="poses to write (.npz)")
     parser.add_argument(
@@ -266,10 +274,11 @@ def add_lift(commands: Commands) -> None:
     )
     parser.add_argument(
         "--noise-mm",
-        type=float,
+        type=noise,
         default=lifting.NOISE_MM,
         metavar="MM",
-        help="standard deviation of the 2D landmarks, mm at the body; default: %(default)s",
+        help="standard deviation of the 2D landmarks, mm at the body, or auto: that under which "
+        "they are most probable; default: %(default)s",
     )
     parser.add_argument(
         "--criterion",
@@ -303,12 +312,13 @@ def add_lift(commands: Commands) -> None:
 def lift(options: argparse.Namespace) -> None:
     """Lift the 2D landmarks in a file."""
     model = prior.load(options.model)
-    points, camera, confidence = points_file.read(options.points)
+    given: dict[str, Any] = dict(points_file.read(options.points))
+    points = given.pop("points")
+    given |= {"refine": options.refine, "tilt": options.tilt}
     how = {name: getattr(options, name) for name in ("rotations", "noise_mm", "criterion")}
-    lifter = prior.Lifter(model, **lifting.AS_PUBLISHED if options.as_published else how)
-    lifted = lifter.lift(
-        points, camera=camera, confidence=confidence, refine=options.refine, tilt=options.tilt
-    )
+    how = lifting.AS_PUBLISHED if options.as_published else how
+    lifter = lifter_for(model, points, given, **how)
+    lifted = lifter.lift(points, **given)
     arrays: dict[str, Any] = {"landmarks": np.array(LANDMARKS)} | lifted.arrays()
     if options.deviation:
         arrays["deviation_mm"] = lifter.deviation(lifted)

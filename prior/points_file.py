@@ -1,7 +1,8 @@
 """Files of 2D landmarks that `prior lift` reads: JSON, or .npz without pickle.
 
 points: (N, 17, 2), px. Optional are camera: (3, 3) or (N, 3, 3), world to camera; confidence:
-(N, 17); landmarks: their names, to be sure of the order.
+(N, 17); intrinsics: (3, 3) or (N, 3, 3), px; covariance: (N, 17, 2, 2), px^2; landmarks: their
+names, to be sure of the order.
 """
 
 import json
@@ -13,9 +14,11 @@ from prior.files import FilePath
 from prior.normalise import PoseError
 from prior.skeleton import LANDMARKS
 
+ARGUMENTS = ("points", "camera", "confidence", "intrinsics", "covariance")
 
-def read(path: FilePath) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """The points, camera and confidence of an .npz or JSON file; None for what it lacks.
+
+def read(path: FilePath) -> dict[str, np.ndarray]:
+    """The arguments of `prior.lift` that an .npz or JSON file holds, by their names.
 
     Raises PoseError. The shapes are for `prior.lift` to check.
     """
@@ -30,18 +33,17 @@ def read(path: FilePath) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | No
         raise PoseError(f"{path}: expected points as JSON or .npz, got {error}") from None
     if not isinstance(values, dict) or values.get("points") is None:
         raise PoseError(
-            f"{path}: expected 'points', N x 17 x 2, px, and optionally 'camera', 'confidence' and "
-            "'landmarks'"
+            f"{path}: expected 'points', N x 17 x 2, px, and optionally "
+            f"{', '.join(ARGUMENTS[1:])} and landmarks"
         )
     names = values.get("landmarks")
     if names is not None and tuple(str(name) for name in names) != LANDMARKS:
         raise PoseError(f"{path}: landmarks: expected {list(LANDMARKS)}, got {list(names)}")
     try:
-        points, camera, confidence = (
-            None if values.get(key) is None else np.asarray(values[key], dtype=float)
-            for key in ("points", "camera", "confidence")
-        )
+        return {
+            name: np.asarray(values[name], dtype=float)
+            for name in ARGUMENTS
+            if values.get(name) is not None
+        }
     except (TypeError, ValueError):
         raise PoseError(f"{path}: expected arrays of numbers, all rows alike") from None
-    assert points is not None
-    return points, camera, confidence

@@ -16,7 +16,7 @@ from prior.chunks import each_chunk
 from prior.errors import InputError
 from prior.fitting.distances import Distances, distances, minimise_closed_form
 from prior.fitting.fit import align, mix
-from prior.lifting.lifter import lift
+from prior.lifting.lift import lift
 from prior.metrics import root_aligned, with_scale_of
 from prior.mocap import Clip
 from prior.model import PriorModel

@@ -103,7 +103,7 @@ class CandidateSearch:
         """How close two log densities of the search by a Table may be and still be in the wrong
         order."""
         tie = np.float32(max(search.TIE / self.nu.min(), search.LEAST_TIE))
-        return tie if table.maps is not None else tie * INTERPOLATION
+        return tie if table.exact else tie * INTERPOLATION
 
     # Search ----------------------------------------------------------------------------------
 
@@ -120,18 +120,23 @@ class CandidateSearch:
         for i in range(0, len(rows), search.BLOCK):
             block = slice(i, i + search.BLOCK)
             part = None
-            if table.maps is None:
+            if not table.exact:
                 part = (images.elevation[rows[block]] - table.elevation) / ELEVATION_STEP
                 part = part.astype(np.float32)
             yield block, search.evaluate(table.forms, np.take(y, rows[block], axis=1), part)
 
     def near_best(
-        self, images: weak.Observations, refine: bool = False, reach: float | None = None
+        self,
+        images: weak.Observations,
+        refine: bool = False,
+        reach: float | None = None,
+        rough: bool = False,
     ) -> tuple[Candidates, Float[np.ndarray, "N K"]]:
         """What may be the best of each pose, and each component's share of the probability.
 
         refine: also the highest peaks, to be refined. reach: all within so many nats of the best,
-        instead of what the search cannot tell from it.
+        instead of what the search cannot tell from it. rough: they need not be solved to the last
+        digit, but to 0.5 degrees of the elevation.
         """
         count = self.model.components
         probability = np.empty((len(images.ok), count))
@@ -155,7 +160,7 @@ class CandidateSearch:
                     near[:, block] |= search.peaks(score, count, PEAKS)
             # In C order: sorted by combination.
             combination, row = np.divmod(np.flatnonzero(near), len(rows))
-            candidates.append(self._solve(images, rows[row], combination, table))
+            candidates.append(self._solve(images, rows[row], combination, table, rough))
         if len(candidates) == 1:
             return candidates[0], probability
         if not candidates:  # no images
@@ -230,11 +235,13 @@ class CandidateSearch:
         row: Int[np.ndarray, "P"],
         combination: Int[np.ndarray, "P"],
         table: Table,
+        rough: bool,
     ) -> Candidates:
-        """The Candidates of these rows and sorted combinations."""
+        """The Candidates of these rows and sorted combinations; rough: as if the elevation were
+        that where the table starts."""
         component, angle = self.component[combination], self.angle[combination]
         rotation = combination - component * self.rotations
-        if table.maps is None:
+        if not (table.exact or rough):
             return self._solve_each(images, row, component, rotation, angle)
         y = np.take(images.y.reshape(2 * L, -1), row, axis=1)
         solution = np.empty((1 + self.model.basis_size, len(row)))
@@ -301,21 +308,30 @@ class CandidateSearch:
         tied = np.flatnonzero(many)
         row, component = candidates.row[tied], candidates.component[tied]
         projected = self.project(images, candidates.take(tied))
-        density = projected.log_density
-        if self.by_cost:
-            cost = np.where(candidates.solution[0, tied] > 0, projected.cost, np.inf)
-            order = np.lexsort((cost, component, row))
-            new = (np.diff(row[order], prepend=-1) > 0) | (
-                np.diff(component[order], prepend=-1) > 0
-            )
-            cheapest = np.zeros(len(tied), dtype=bool)
-            cheapest[order[new]] = True
-            density = np.where(cheapest, density, -np.inf)
-        order = np.lexsort((-density, row))
-        first = np.diff(row[order], prepend=-1) > 0
+        cost = np.where(candidates.solution[0, tied] > 0, projected.cost, np.inf)
+        best = choose(row, component, cost, projected.log_density, self.by_cost)
         keep = ~many
-        keep[tied[order[first]]] = True
+        keep[tied[best]] = True
         return candidates.take(np.flatnonzero(keep))
+
+
+def choose(
+    row: Int[np.ndarray, "P"],
+    component: Int[np.ndarray, "P"],
+    cost: Float[np.ndarray, "P"],
+    density: Float[np.ndarray, "P"],
+    by_cost: bool,
+) -> Int[np.ndarray, "n"]:
+    """Which candidate is the best of each row: the most probable; by_cost: of those that have the
+    least cost of their components."""
+    if by_cost:
+        order = np.lexsort((cost, component, row))
+        new = (np.diff(row[order], prepend=-1) > 0) | (np.diff(component[order], prepend=-1) > 0)
+        cheapest = np.zeros(len(row), dtype=bool)
+        cheapest[order[new]] = True
+        density = np.where(cheapest, density, -np.inf)
+    order = np.lexsort((-density, row))
+    return order[np.diff(row[order], prepend=-1) > 0]
 
 
 def runs(numbers: Int[np.ndarray, "n"]) -> Iterator[tuple[int, slice]]:

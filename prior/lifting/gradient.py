@@ -8,27 +8,32 @@ supplement holds s as well. reference.py has no gradients; the tests take finite
 import numpy as np
 from jaxtyping import Float, Int
 
+from prior.camera import turned
 from prior.lifting import weak_perspective as weak
 from prior.lifting.candidates import REFINED, CandidateSearch, runs
-from prior.lifting.lifted import Lifted
+from prior.lifting.full import FullSearch
+from prior.lifting.lifted import Full, Lifted
 from prior.skeleton import L
 
 
 def to_points(
     search: CandidateSearch,
+    full: FullSearch,
     lifted: Lifted,
     projection: Float[np.ndarray, "N L 2"] | None,
     pose: Float[np.ndarray, "N L 3"] | None,
     held: bool,
 ) -> Float[np.ndarray, "N L 2"]:
     """Gradients with respect to the points, of a function's gradients with respect to projection
-    and pose. search: the one that lifted; held: the scale is."""
+    and pose. search, full: those that lifted; held: the scale is."""
+    if lifted.full is not None:
+        return _full_to_points(full, lifted, lifted.full, projection, pose, held)
     images = weak.observe(lifted.inputs)
     angle = lifted.yaw + images.yaw
     grads = np.empty((2 * L, len(angle)))
     for rows, table in search.tables.groups(images):
         rotation = lifted.rotation[rows]
-        maps = None if (rotation == REFINED).any() else table.maps
+        maps = table.maps if table.exact and (rotation != REFINED).all() else None
         combination = lifted.component[rows] * search.rotations + rotation
         order = np.argsort(lifted.component[rows] if maps is None else combination, kind="stable")
         row = rows[order]
@@ -50,6 +55,40 @@ def to_points(
     # Centring: the landmarks' weighted mean is subtracted, and given back to the projection.
     grads += weak.share(images.weight) * (total - grads.sum(axis=1))[:, None]
     return np.where(lifted.ok, weak.rolled(grads, images.roll), 0).transpose(2, 1, 0)
+
+
+def _full_to_points(
+    search: FullSearch,
+    lifted: Lifted,
+    known: Full,
+    projection: Float[np.ndarray, "N L 2"] | None,
+    pose: Float[np.ndarray, "N L 3"] | None,
+    held: bool,
+) -> Float[np.ndarray, "N L 2"]:
+    """`to_points` for what full.py lifts."""
+    grads = np.zeros(lifted.projection.shape)
+    for rows in np.array_split(np.flatnonzero(lifted.ok), max(1, len(lifted) // weak.BATCH)):
+        if not len(rows):
+            continue
+        part = lifted.take(rows)
+        scale = part.scale[:, None]
+        unknowns = np.concatenate([known.place[rows], part.coefficients * scale, scale], axis=1)
+        views = search.views(part)
+        inner = np.zeros_like(unknowns)
+        if projection is not None:
+            columns = search.projections.columns(views, part.component, part.yaw)
+            jacobian = search.projections.linearise(columns, unknowns).jacobian
+            inner += np.einsum("nlci,nlc->ni", jacobian, projection[rows])
+        if pose is not None:
+            model = search.search.model
+            shape = model.scale_mm * turned(pose[rows], -part.yaw)
+            by_a = np.einsum("njlc,nlc->nj", model.basis[part.component], shape) / scale
+            inner[:, 2:-1] += by_a
+            inner[:, -1] -= (by_a * part.coefficients).sum(axis=1)
+        grads[rows] = search.projections.pull_back(
+            views, part.component, part.yaw, unknowns, inner, held
+        )
+    return grads
 
 
 def _to_solution(

@@ -1,13 +1,26 @@
 """What is known of poses after lifting: the result of prior.lift."""
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from prior.lifting.weak_perspective import Inputs
+
+# Rows of a Lifted, and their results by name.
+Described: TypeAlias = tuple[slice | np.ndarray, dict[str, np.ndarray]]
+
+
+class Full(NamedTuple):
+    """What lifts by full.py know besides. place (N, 2), px: where the mean landmark is seen;
+    whitening (N, L, 2, 2): W of perspective.Views; translation (N, 3): where the mean landmark is
+    in the camera's axes, mm, if the person is of the typical limb scale; NaN without intrinsics."""
+
+    place: Float[np.ndarray, "N 2"]
+    whitening: Float[np.ndarray, "N L 2 2"]
+    translation: Float[np.ndarray, "N 3"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +36,8 @@ class Lifted:
     all in one place, only upside down). There pose is the first component's mean, projection the
     mean of the landmarks, rotation, scale and coefficients are 0, log_likelihood is -inf.
 
-    inputs: points, cameras and confidences; the cameras as given, or as they came out where their
-    tilt was searched.
+    inputs: points, cameras and what else was given; the cameras as they came out where their tilt
+    was searched. full: of lifts with intrinsics or covariances.
     """
 
     pose: Float[np.ndarray, "N L 3"]
@@ -38,6 +51,7 @@ class Lifted:
     component_probability: Float[np.ndarray, "N K"]
     ok: Bool[np.ndarray, "N"]
     inputs: Inputs
+    full: Full | None = None
 
     def __len__(self) -> int:
         return len(self.ok)
@@ -47,22 +61,27 @@ class Lifted:
         """The cameras, world to camera."""
         return self.inputs.camera
 
+    @property
+    def translation(self) -> Float[np.ndarray, "N 3"]:
+        """Where the mean landmark is in the camera's axes, mm, if the person is of the typical limb
+        scale; NaN without intrinsics, and for poses that are not ok."""
+        return np.full((len(self), 3), np.nan) if self.full is None else self.full.translation
+
     def arrays(self) -> dict[str, np.ndarray]:
-        """The results by name, with the cameras: what a file of them holds."""
-        return {name: getattr(self, name) for name in _RESULTS} | {"camera": self.camera}
+        """The results by name, with the cameras, and the translation where it is known: what a
+        file of them holds."""
+        arrays = {name: getattr(self, name) for name in RESULTS} | {"camera": self.camera}
+        if self.inputs.intrinsics is not None:
+            arrays["translation"] = self.translation
+        return arrays
 
     def take(self, rows: slice | np.ndarray) -> "Lifted":
         """These of the poses: a slice, indices or a mask."""
-        results = {name: getattr(self, name)[rows] for name in _RESULTS}
-        return Lifted(**results, inputs=self.inputs.take(rows))
+        results = {name: getattr(self, name)[rows] for name in RESULTS}
+        full = None if self.full is None else Full(*(a[rows] for a in self.full))
+        return Lifted(**results, inputs=self.inputs.take(rows), full=full)
 
 
-_RESULTS = [field.name for field in dataclasses.fields(Lifted) if field.name != "inputs"]
-
-
-def joined(parts: Sequence[Lifted], inputs: Inputs) -> Lifted:
-    """One Lifted of several, whose inputs together are `inputs`."""
-    if len(parts) == 1:
-        return dataclasses.replace(parts[0], inputs=inputs)
-    results = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _RESULTS}
-    return Lifted(**results, inputs=inputs)
+RESULTS = [
+    field.name for field in dataclasses.fields(Lifted) if field.name not in ("inputs", "full")
+]

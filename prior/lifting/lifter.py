@@ -9,19 +9,20 @@ uncertainty (posterior.py) need nothing else.
 """
 
 import warnings
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from prior.camera import compose
 from prior.chunks import each_chunk
 from prior.errors import InputError
 from prior.lifting import gradient, posterior
 from prior.lifting import weak_perspective as weak
 from prior.lifting.candidates import Candidates, CandidateSearch
-from prior.lifting.lifted import Lifted
+from prior.lifting.full import FullSearch
+from prior.lifting.lifted import RESULTS, Described, Full, Lifted
 from prior.model import PriorModel
 from prior.skeleton import L
 
@@ -67,6 +68,7 @@ class Lifter:
         self.search = CandidateSearch(
             model, rotations, noise_mm / model.scale_mm, by_cost=criterion == "cost"
         )
+        self.full = FullSearch(self.search)
 
     def lift(
         self,
@@ -74,6 +76,8 @@ class Lifter:
         *,
         camera: ArrayLike | None = None,
         confidence: ArrayLike | None = None,
+        intrinsics: ArrayLike | None = None,
+        covariance: ArrayLike | None = None,
         refine: bool = False,
         tilt: bool = False,
     ) -> Lifted:
@@ -81,14 +85,17 @@ class Lifter:
 
         points: (N, L, 2), px; NaN marks a missing landmark. camera: (3, 3) or (N, 3, 3), world to
         camera, a level one by default. confidence: (N, L) or (L,), a weight on each landmark's
-        residuals, 0 for missing. refine: from the enumerated rotations on to the best in between,
+        residuals, 0 for missing. intrinsics: (3, 3) or (N, 3, 3), OpenCV's camera matrix, of points
+        without the lens's distortion: full perspective in place of weak, and `translation`.
+        covariance: (N, L, 2, 2) or (L, 2, 2), px^2, of the detector's noise of each landmark, in
+        place of noise_mm. refine: from the enumerated rotations on to the best in between,
         as the paper does with 20. tilt: the camera's elevation and roll are not known (of `camera`
         only the yaw counts): the most probable of ELEVATIONS and ROLLS is taken.
 
         Raises InputError for other shapes or values, or a camera that is no rotation. A pose that
         cannot be lifted is marked in `ok`, warned of, and leaves the others alone.
         """
-        inputs = weak.validate(points, camera, confidence)
+        inputs = weak.validate(points, camera, confidence, intrinsics, covariance)
         count, model = len(inputs.points), self.model
         results: dict[str, np.ndarray] = {
             "pose": np.empty((count, L, 3)),
@@ -102,40 +109,66 @@ class Lifter:
             "component_probability": np.empty((count, model.components)),
             "ok": np.empty(count, dtype=bool),
         }
+        if inputs.full:
+            results |= {
+                "place": np.empty((count, 2)),
+                "whitening": np.empty((count, L, 2, 2)),
+                "translation": np.empty((count, 3)),
+            }
         tilted = np.empty((count if tilt else 0, 3, 3))
 
         def lift_chunk(chunk: slice) -> None:
             part = inputs.take(chunk)
             if tilt:
-                level = weak.observe(part, part.angles() * [[0], [0], [1]])
-                angles = self.search.tilt(level)
-                tilted[chunk] = compose(*angles)
-                images = weak.observe(part, angles)
-            else:
-                images = weak.observe(part)
-            candidates, probability = self.search.near_best(images, refine=refine)
-            results["component_probability"][chunk] = probability
-            if refine:
-                candidates = self.search.refined(images, candidates)
-            candidates = self.search.best(images, candidates)
-            for i in range(0, len(candidates.row), BLOCK):
-                block = candidates.take(slice(i, i + BLOCK))
-                for name, values in self._describe(images, block).items():
-                    results[name][chunk][block.row] = values
+                part = self.full.with_tilt(part)
+                tilted[chunk] = part.camera
+            lift = self.full.lift if part.full else self._lift
+            for rows, described in lift(part, refine):
+                for name, values in described.items():
+                    results[name][chunk][rows] = values
 
         for _ in each_chunk(lift_chunk, count, CHUNK):
             pass
         if tilt:
             inputs = inputs._replace(camera=tilted, one_camera=False)
-        lifted = Lifted(**results, inputs=inputs)
-        lost = count - np.count_nonzero(lifted.ok)
-        if lost:
+        lost = ~results["ok"]
+        if lost.any():
+            for name, values in self._nothing(inputs.points[lost]).items():
+                if name in results:
+                    results[name][lost] = values
             warnings.warn(
-                f"{lost} of {count} poses could not be lifted (fewer than {weak.MIN_LANDMARKS} "
-                "landmarks, all in one place, or upside down): see Lifted.ok",
+                f"{np.count_nonzero(lost)} of {count} poses could not be lifted (fewer than "
+                f"{weak.MIN_LANDMARKS} landmarks, all in one place, or upside down): see Lifted.ok",
                 stacklevel=2,
             )
-        return lifted
+        full = Full(*(results.pop(name) for name in Full._fields)) if inputs.full else None
+        return Lifted(**results, inputs=inputs, full=full)
+
+    def _nothing(self, points: Float[np.ndarray, "n L 2"]) -> dict[str, Any]:
+        """What is said of poses that cannot be lifted."""
+        seen = np.isfinite(points).all(axis=2, keepdims=True)
+        middle = np.where(seen, points, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+        return dict.fromkeys(RESULTS, 0) | {
+            "pose": self.model.scale_mm * self.model.mean[0],
+            "projection": middle[:, None],
+            "component_probability": self.model.weight,
+            "log_likelihood": -np.inf,
+            "place": middle,
+            "translation": np.nan,
+            "whitening": 0,
+        }
+
+    def _lift(self, part: weak.Inputs, refine: bool) -> Iterator[Described]:
+        """The results, by weak perspective and with one noise for all landmarks."""
+        images = weak.observe(part)
+        candidates, probability = self.search.near_best(images, refine=refine)
+        yield slice(None), {"component_probability": probability}
+        if refine:
+            candidates = self.search.refined(images, candidates)
+        candidates = self.search.best(images, candidates)
+        for i in range(0, len(candidates.row), BLOCK):
+            block = candidates.take(slice(i, i + BLOCK))
+            yield block.row, self._describe(images, block)
 
     def _describe(self, images: weak.Observations, candidates: Candidates) -> dict[str, np.ndarray]:
         """What Candidates, one a row, say of their poses, by the names of Lifted's fields."""
@@ -153,7 +186,7 @@ class Lifter:
         flat = (flat - (share * flat).sum(axis=1, keepdims=True)) * size
         flat = weak.rolled(flat, roll)
         flat += images.centre[:, None, row]
-        described = {
+        return {
             "pose": pose,
             "projection": np.ascontiguousarray(flat.transpose(2, 1, 0)),
             "scale": scale * size,
@@ -167,17 +200,6 @@ class Lifter:
             + (images.log_volume[row] - images.dimensions[row] * np.log(size)),
             "ok": ok,
         }
-        if not ok.all():
-            nothing = {
-                "pose": model.scale_mm * model.mean[0],
-                "projection": images.centre.T[row, None],
-                "log_likelihood": -np.inf,
-                "ok": False,
-            }
-            for name, values in described.items():
-                lost = ~ok.reshape(-1, *[1] * (values.ndim - 1))
-                described[name] = np.where(lost, nothing.get(name, 0), values)
-        return described
 
     def vjp(
         self,
@@ -202,6 +224,7 @@ class Lifter:
         def chunk_vjp(chunk: slice) -> Float[np.ndarray, "n L 2"]:
             return gradient.to_points(
                 self.search,
+                self.full,
                 lifted.take(chunk),
                 None if by_projection is None else by_projection[chunk],
                 None if by_pose is None else by_pose[chunk],
@@ -221,27 +244,9 @@ class Lifter:
         probable; otherwise for the component and rotation of the pose alone. NaN for poses that are
         not ok.
         """
-        return posterior.moments(self.search, lifted, spread)
+        return posterior.moments(self.search, self.full, lifted, spread)
 
     def deviation(self, lifted: Lifted, spread: bool = True) -> Float[np.ndarray, "N L"]:
         """Standard deviation of each landmark, mm, the root of the mean squared distance in 3D:
         what posterior.deviation makes of `posterior`, without computing all of that."""
-        return np.sqrt(posterior.variance(self.search, lifted, spread))
-
-
-def lift(
-    points: ArrayLike,
-    model: PriorModel,
-    *,
-    camera: ArrayLike | None = None,
-    confidence: ArrayLike | None = None,
-    refine: bool = False,
-    tilt: bool = False,
-    rotations: int = ROTATIONS,
-    noise_mm: float = NOISE_MM,
-    criterion: str = "density",
-) -> Lifted:
-    """Lift 2D landmarks (N, L, 2), px, to 3D: `Lifter.lift` for a single call. `Lifter` and its
-    `lift` say what the arguments are."""
-    lifter = Lifter(model, rotations, noise_mm, criterion)
-    return lifter.lift(points, camera=camera, confidence=confidence, refine=refine, tilt=tilt)
+        return np.sqrt(posterior.variance(self.search, self.full, lifted, spread))

@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from prior.camera import level_camera, turned, vertical_rotation
 from prior.lifting import weak_perspective as weak
 from prior.lifting.candidates import CandidateSearch
+from prior.lifting.full import FullSearch
 from prior.lifting.lifted import Lifted
 from prior.skeleton import L
 
@@ -33,21 +34,33 @@ REACH = 7.0
 _CENTRE = np.kron(np.eye(L) - 1 / L, np.eye(3))
 
 
-def moments(search: CandidateSearch, lifted: Lifted, spread: bool) -> Float[np.ndarray, "N V V"]:
+def moments(
+    search: CandidateSearch, full: FullSearch, lifted: Lifted, spread: bool
+) -> Float[np.ndarray, "N V V"]:
     """Second moments of (truth - pose), mm^2, by the search that lifted; NaN for poses that are
     not ok. spread: with the other components and rotations that are probable."""
 
-    def of(images: weak.Observations, part: Lifted) -> Float[np.ndarray, "n V V"]:
+    def of(part: Lifted) -> Float[np.ndarray, "n V V"]:
+        if part.full is not None:
+            result = full_moments(full, part)
+            return result + spread_moments(_full_offsets(full, part)) if spread else result
+        images = weak.observe(part.inputs)
         result = conditional_moments(search, images, part)
         return result + spread_moments(_offsets(search, images, part)) if spread else result
 
     return _in_batches(of, lifted, (3 * L, 3 * L))
 
 
-def variance(search: CandidateSearch, lifted: Lifted, spread: bool) -> Float[np.ndarray, "N L"]:
+def variance(
+    search: CandidateSearch, full: FullSearch, lifted: Lifted, spread: bool
+) -> Float[np.ndarray, "N L"]:
     """Mean squared distance of each landmark, mm^2: what `moments` says of it."""
 
-    def of(images: weak.Observations, part: Lifted) -> Float[np.ndarray, "n L"]:
+    def of(part: Lifted) -> Float[np.ndarray, "n L"]:
+        if part.full is not None:
+            result = np.square(deviation(full_moments(full, part)))
+            return result + spread_variance(_full_offsets(full, part)) if spread else result
+        images = weak.observe(part.inputs)
         result = conditional_variance(search, images, part)
         return result + spread_variance(_offsets(search, images, part)) if spread else result
 
@@ -61,16 +74,14 @@ def deviation(moments: Float[np.ndarray, "N V V"]) -> Float[np.ndarray, "N L"]:
 
 
 def _in_batches(
-    of: Callable[[weak.Observations, Lifted], np.ndarray], lifted: Lifted, shape: tuple[int, ...]
+    of: Callable[[Lifted], np.ndarray], lifted: Lifted, shape: tuple[int, ...]
 ) -> np.ndarray:
-    """A function of Observations and the Lifted of them, which are ok, for all poses: (N, *shape),
-    NaN for the others."""
+    """A function of Lifted poses that are ok, for all of them: (N, *shape), NaN for the others."""
     result = np.full((len(lifted), *shape), np.nan)
     ok = np.flatnonzero(lifted.ok)
     for i in range(0, len(ok), weak.BATCH):
         rows = ok[i : i + weak.BATCH]
-        part = lifted.take(rows)
-        result[rows] = of(weak.observe(part.inputs), part)
+        result[rows] = of(lifted.take(rows))
     return result
 
 
@@ -104,13 +115,10 @@ def conditional_moments(
     model, k = search.model, lifted.component
     _, by_point, view, centring = _estimate(search, images, lifted)
     basis = model.basis.reshape(model.components, -1, 3 * L)
-    outside = np.stack([_CENTRE - e.T @ e for e in basis])
-    prior = np.stack([(e.T * std**2) @ e for e, std in zip(basis, model.std, strict=True)])
-    prior += model.noise_std[:, None, None] ** 2 * outside
     project = np.einsum("ncd,nlm->nclmd", view, centring).reshape(len(k), 2 * L, 3 * L)
     gain = basis[k].swapaxes(1, 2) @ by_point
     rest = _CENTRE - gain @ project
-    result = rest @ prior[k] @ rest.swapaxes(1, 2)
+    result = rest @ _prior_moments(search)[k] @ rest.swapaxes(1, 2)
     result += search.noise**2 * gain @ gain.swapaxes(1, 2)
     turn = np.kron(np.eye(L), vertical_rotation(lifted.yaw))
     return model.scale_mm**2 * turn @ result @ turn.swapaxes(1, 2)
@@ -142,6 +150,52 @@ def conditional_variance(
     return model.scale_mm**2 * total
 
 
+def full_moments(full: FullSearch, lifted: Lifted) -> Float[np.ndarray, "N V V"]:
+    """`conditional_moments` of what full.py lifts: P and K are the derivatives of the projections
+    at the pose, and of the pose at the landmarks."""
+    assert lifted.full is not None
+    model, k, views = full.search.model, lifted.component, full.views(lifted)
+    scale, projections = lifted.scale[:, None], full.projections
+    unknowns = np.concatenate([lifted.full.place, lifted.coefficients * scale, scale], axis=1)
+    linear = projections.linearise(projections.columns(views, k, lifted.yaw), unknowns)
+    # Coordinates of a landmark to its own projection, px: (n, 2, 3), over the denominator.
+    matrix = views.matrix @ vertical_rotation(lifted.yaw)
+    by_place = matrix[:, None, :2] - linear.projection[..., None] * matrix[:, None, 2:]
+    by_place *= (scale / linear.denominator)[..., None, None]
+    project = np.einsum("nlcd,lm->nlcmd", by_place, np.eye(L)).reshape(len(k), 2 * L, 3 * L)
+    # The coefficients' derivatives by the points, row by row.
+    by_point = np.empty((len(k), model.basis_size, 2 * L))
+    for j in range(model.basis_size):
+        inner = np.zeros_like(unknowns)
+        inner[:, 2 + j], inner[:, -1] = 1 / scale[:, 0], -lifted.coefficients[:, j] / scale[:, 0]
+        back = projections.pull_back(views, k, lifted.yaw, unknowns, inner, False)
+        by_point[:, j] = back.reshape(len(k), -1)
+    basis = model.basis.reshape(model.components, -1, 3 * L)
+    gain = basis[k].swapaxes(1, 2) @ by_point
+    # The detector's share of the noise that W makes alike; a missing landmark has no gain.
+    precision = views.whitening.swapaxes(2, 3) @ views.whitening
+    missing = ~precision.any(axis=(2, 3), keepdims=True)
+    noise = np.linalg.inv(np.where(missing, np.eye(2), precision))
+    noise *= full.search.nu[k][:, None, None, None]
+    noise -= (model.noise_std[k] ** 2)[:, None, None, None] * np.eye(2)
+    noise *= (scale**2)[..., None, None]
+    spread = (gain.reshape(len(k), 3 * L, L, 1, 2) @ noise[:, None])[..., 0, :]
+    rest = _CENTRE - gain @ project
+    result = rest @ _prior_moments(full.search)[k] @ rest.swapaxes(1, 2)
+    result += spread.reshape(gain.shape) @ gain.swapaxes(1, 2)
+    turn = np.kron(np.eye(L), vertical_rotation(lifted.yaw))
+    return model.scale_mm**2 * turn @ result @ turn.swapaxes(1, 2)
+
+
+def _prior_moments(search: CandidateSearch) -> Float[np.ndarray, "K V V"]:
+    """Covariances of the components' poses, in units of limb scale."""
+    model = search.model
+    basis = model.basis.reshape(model.components, -1, 3 * L)
+    outside = np.stack([_CENTRE - e.T @ e for e in basis])
+    prior = np.stack([(e.T * std**2) @ e for e, std in zip(basis, model.std, strict=True)])
+    return prior + model.noise_std[:, None, None] ** 2 * outside
+
+
 class Offsets(NamedTuple):
     """What other combinations say of n poses, pose by pose: offset from it, mm; weight, of sum 1
     for each pose; start: where each pose starts."""
@@ -160,6 +214,14 @@ def _offsets(search: CandidateSearch, images: weak.Observations, lifted: Lifted)
     pose = turned(search.model.scale_mm * shape, -images.yaw[candidates.row])
     offset = (pose - lifted.pose[candidates.row]).reshape(-1, 3 * L)
     return weighted(candidates.row, offset, projected.log_density)
+
+
+def _full_offsets(full: FullSearch, lifted: Lifted) -> Offsets:
+    """As _offsets, of what full.py lifts."""
+    solved = full.candidates(lifted.inputs, reach=REACH)
+    keep = solved.ok
+    offset = (solved.pose - lifted.pose[solved.row]).reshape(-1, 3 * L)
+    return weighted(solved.row[keep], offset[keep], solved.log_density[keep])
 
 
 def weighted(

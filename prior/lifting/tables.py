@@ -28,12 +28,13 @@ KEPT = 128 * 240
 
 
 class Table(NamedTuple):
-    """The search's forms; the elevation where they start, radians; and, if they are for that
-    elevation alone, the linear maps of all combinations (else None)."""
+    """The search's forms; the elevation where they start, radians; the linear maps of all
+    combinations there; exact: the forms are for that elevation alone."""
 
     forms: search.Forms
     elevation: float
-    maps: weak.LinearMaps | None
+    maps: weak.LinearMaps
+    exact: bool
 
 
 class Key(NamedTuple):
@@ -126,7 +127,7 @@ class Tables:
             here, maps = self._all(elevation, weight)
             there = None if exact else self._all(elevation + ELEVATION_STEP, weight)[0]
             forms = search.pack(here, there, dimensions, compress)
-            table = Table(forms, float(elevation), maps if exact else None)
+            table = Table(forms, float(elevation), maps, exact)
             self.cache.put(key, table)
         return table
 

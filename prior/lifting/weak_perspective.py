@@ -31,18 +31,31 @@ class Inputs(NamedTuple):
     """What N poses are lifted from.
 
     points (N, L, 2), px, NaN where a landmark is missing; camera (N, 3, 3), world to camera;
-    one_camera: all poses have the same one; confidence (N, L), or None where all count alike.
+    one_camera: all poses have the same one; confidence (N, L), or None where all count alike;
+    intrinsics (N, 3, 3), or None for weak perspective; covariance (N, L, 2, 2), px^2, of each
+    landmark's noise, or None where it is that of the Lifter.
     """
 
     points: Float[np.ndarray, "N L 2"]
     camera: Float[np.ndarray, "N 3 3"]
     one_camera: bool
-    confidence: Float[np.ndarray, "N L"] | None
+    confidence: Float[np.ndarray, "N L"] | None = None
+    intrinsics: Float[np.ndarray, "N 3 3"] | None = None
+    covariance: Float[np.ndarray, "N L 2 2"] | None = None
 
     def take(self, rows: slice | np.ndarray) -> "Inputs":
         """The Inputs of these poses: a slice, indices or a mask."""
-        confidence = None if self.confidence is None else self.confidence[rows]
-        return Inputs(self.points[rows], self.camera[rows], self.one_camera, confidence)
+        return Inputs(
+            self.points[rows],
+            self.camera[rows],
+            self.one_camera,
+            *(None if a is None else a[rows] for a in self[3:]),
+        )
+
+    @property
+    def full(self) -> bool:
+        """Whether they are lifted by full.py."""
+        return self.intrinsics is not None or self.covariance is not None
 
     def angles(self) -> Float[np.ndarray, "3 N"]:
         """Roll, elevation and yaw of the cameras, radians."""
@@ -107,7 +120,13 @@ class LinearMaps(NamedTuple):
     log_det: Float[np.ndarray, "M"]
 
 
-def validate(points: ArrayLike, camera: ArrayLike | None, confidence: ArrayLike | None) -> Inputs:
+def validate(
+    points: ArrayLike,
+    camera: ArrayLike | None = None,
+    confidence: ArrayLike | None = None,
+    intrinsics: ArrayLike | None = None,
+    covariance: ArrayLike | None = None,
+) -> Inputs:
     """The arguments of `Lifter.lift`, checked and copied. Raises InputError."""
     points = np.array(points, dtype=float)
     if points.ndim != 3 or points.shape[1:] != (L, 2):
@@ -129,7 +148,49 @@ def validate(points: ArrayLike, camera: ArrayLike | None, confidence: ArrayLike 
         if not (np.isfinite(confidence) & (confidence >= 0)).all():
             raise InputError("confidence: expected finite numbers of 0 or more")
         confidence = np.broadcast_to(confidence, (count, L))
-    return Inputs(points, camera, one_camera, confidence)
+    if intrinsics is not None:
+        intrinsics = _intrinsics(intrinsics, count)
+    if covariance is not None:
+        covariance = _covariance(covariance, points)
+    return Inputs(points, camera, one_camera, confidence, intrinsics, covariance)
+
+
+def _intrinsics(intrinsics: ArrayLike, count: int) -> Float[np.ndarray, "N 3 3"]:
+    """Camera matrices (N, 3, 3), checked and copied."""
+    matrix = np.array(intrinsics, dtype=float)
+    if matrix.shape not in ((3, 3), (count, 3, 3)):
+        raise InputError(f"intrinsics: expected (3, 3) or ({count}, 3, 3), got {matrix.shape}")
+    last, first = matrix[..., 2, :], matrix[..., [0, 1], [0, 1]]
+    good = (last == [0, 0, 1]).all() and (matrix[..., 1, 0] == 0).all()
+    if not (good and np.isfinite(matrix).all() and (first > 0).all()):
+        raise InputError(
+            "intrinsics: expected camera matrices [[fx, skew, cx], [0, fy, cy], [0, 0, 1]], px, "
+            f"with fx and fy above 0, got {np.array2string(matrix, threshold=9)}"
+        )
+    return np.broadcast_to(matrix, (count, 3, 3))
+
+
+def _covariance(
+    covariance: ArrayLike, points: Float[np.ndarray, "N L 2"]
+) -> Float[np.ndarray, "N L 2 2"]:
+    """Covariances (N, L, 2, 2), checked and copied; those of missing landmarks do not matter."""
+    matrix = np.array(covariance, dtype=float)
+    if matrix.shape not in ((L, 2, 2), (*points.shape, 2)):
+        raise InputError(
+            f"covariance: expected ({L}, 2, 2) or {(*points.shape, 2)}, px^2, got {matrix.shape}"
+        )
+    matrix = np.broadcast_to(matrix, (*points.shape, 2))
+    (a, b), (c, d) = np.moveaxis(matrix, (-2, -1), (0, 1))
+    with np.errstate(invalid="ignore"):
+        good = (np.abs(b - c) <= 1e-6 * (np.abs(a) + np.abs(d))) & (a > 0) & (a * d - b * c > 0)
+    bad = ~good & ~np.isnan(points).any(axis=2)
+    if bad.any():
+        i, landmark = np.argwhere(bad)[0]
+        raise InputError(
+            "covariance: expected symmetric, positive definite matrices, px^2, got "
+            f"{matrix[i, landmark].tolist()} for landmark {landmark} of pose {i}"
+        )
+    return matrix
 
 
 def observe(inputs: Inputs, angles: Float[np.ndarray, "3 N"] | None = None) -> Observations:

@@ -231,7 +231,7 @@ def test_what_float32_cannot_tell_apart_is_decided_in_float64(lifter, monkeypatc
     found = choice(between)
     near_best = lifter.search.near_best
     monkeypatch.setattr(
-        lifter.search, "near_best", lambda images, refine: near_best(images, reach=2.0)
+        lifter.search, "near_best", lambda images, **_: near_best(images, reach=2.0)
     )
     np.testing.assert_array_equal(found, choice(between))  # all within 2 nats, in float64
 

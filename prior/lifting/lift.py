@@ -1,0 +1,101 @@
+"""A single call, `lift`, and the noise of a detector of which nothing is known."""
+
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from prior.errors import InputError
+from prior.lifting.lifted import Lifted
+from prior.lifting.lifter import NOISE_MM, ROTATIONS, Lifter
+from prior.model import PriorModel
+
+# What noise_mm="auto" tries: from as good as motion capture to a detector that hardly knows.
+NOISES_MM = 2.5 * 2.0 ** np.arange(7)
+
+# Poses from which the noise is found, for all.
+SAMPLE = 100
+
+# Of two noises, a pose prefers one by no more than this many nats: an outlier says little.
+DOUBT = 20.0
+
+Noise = float | Literal["auto"]
+
+
+def lift(
+    points: ArrayLike,
+    model: PriorModel,
+    *,
+    camera: ArrayLike | None = None,
+    confidence: ArrayLike | None = None,
+    intrinsics: ArrayLike | None = None,
+    covariance: ArrayLike | None = None,
+    refine: bool = False,
+    tilt: bool = False,
+    rotations: int = ROTATIONS,
+    noise_mm: Noise = NOISE_MM,
+    criterion: str = "density",
+) -> Lifted:
+    """Lift 2D landmarks (N, L, 2), px, to 3D: `Lifter.lift` for a single call. `Lifter` and its
+    `lift` say what the arguments are. noise_mm may be "auto": that under which the landmarks are
+    most probable, one for all poses."""
+    arguments: dict[str, Any] = {
+        "camera": camera,
+        "confidence": confidence,
+        "intrinsics": intrinsics,
+        "covariance": covariance,
+        "refine": refine,
+        "tilt": tilt,
+    }
+    how: dict[str, Any] = {"rotations": rotations, "criterion": criterion}
+    return lifter_for(model, points, arguments, noise_mm=noise_mm, **how).lift(points, **arguments)
+
+
+def lifter_for(
+    model: PriorModel,
+    points: ArrayLike,
+    arguments: dict[str, Any],
+    *,
+    noise_mm: Noise = NOISE_MM,
+    **how: Any,
+) -> Lifter:
+    """The Lifter for these points and arguments of `Lifter.lift`; how: as it is made."""
+    if noise_mm == "auto":
+        noise_mm = likely_noise_mm(model, points, arguments, **how)
+    return Lifter(model, noise_mm=noise_mm, **how)
+
+
+def likely_noise_mm(
+    model: PriorModel, points: ArrayLike, arguments: dict[str, Any], **how: Any
+) -> float:
+    """The noise, mm at the body, that makes a sample of the poses most probable together; between
+    the values that are tried, by a parabola. Raises InputError when no pose can be lifted."""
+    points = np.asarray(points, dtype=float)
+    rows = np.linspace(0, len(points) - 1, min(SAMPLE, len(points))).astype(int)
+    # What is one for all poses has a dimension less.
+    one = {"camera": 2, "intrinsics": 2, "confidence": 1, "covariance": 3}
+    part = {
+        name: value
+        if value is None or np.ndim(value) <= one.get(name, 0)
+        else np.asarray(value)[rows]
+        for name, value in arguments.items()
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of poses that cannot be lifted: left out below
+        scores = np.stack(
+            [
+                Lifter(model, noise_mm=noise, **how).lift(points[rows], **part).log_likelihood
+                for noise in NOISES_MM
+            ]
+        )
+    scores = scores[:, np.isfinite(scores).all(axis=0)]
+    if not scores.size:
+        raise InputError("noise_mm auto: expected poses that can be lifted, got none")
+    total = np.maximum(scores - scores.max(axis=0), -DOUBT).sum(axis=1)
+    best = int(total.argmax())
+    step = 0.0
+    if 0 < best < len(total) - 1:
+        low, middle, high = total[best - 1 : best + 2]
+        step = 0.5 * (low - high) / (low - 2 * middle + high)
+    return float(NOISES_MM[best] * 2.0**step)

@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+import prior
+from prior import metrics
+from prior.lifting.lift import NOISES_MM, likely_noise_mm
+from tests.prior.lifting.photographs import INTRINSICS, photographs
+
+
+@pytest.mark.parametrize("px", [8, 25])
+def test_the_likely_noise_is_the_one_that_was_added(model, px):
+    """About: 1 px is 4.4 mm at 5 m, and what the model does not explain comes on top."""
+    truth, points, cameras = photographs(150, noise_px=px)
+    arguments = {"camera": cameras, "intrinsics": INTRINSICS}
+    noise = likely_noise_mm(model, points, arguments, rotations=24)
+    assert 0.5 * 4.4 * px < noise < 1.5 * 4.4 * px + 20
+    dense = [
+        prior.lift(points, model, rotations=24, noise_mm=mm, **arguments).log_likelihood.sum()
+        for mm in noise * np.array([0.5, 1, 2])
+    ]
+    assert dense[1] > dense[0] and dense[1] > dense[2]
+
+
+def test_the_likely_noise_helps_where_the_default_is_wrong(model):
+    truth, points, cameras = photographs(150, noise_px=20)
+    error = [
+        metrics.root_aligned(
+            prior.lift(points, model, camera=cameras, rotations=24, noise_mm=mm).pose, truth
+        ).mean()
+        for mm in (20, "auto")
+    ]
+    assert error[1] < 0.9 * error[0]
+
+
+def test_the_likely_noise_takes_one_camera_and_bad_poses(model):
+    _, points, cameras = photographs(20, noise_px=5)
+    points[3] = np.nan
+    for given in ({}, {"camera": cameras[0]}, {"confidence": np.ones(17)}):
+        assert NOISES_MM[0] <= likely_noise_mm(model, points, given, rotations=12) <= NOISES_MM[-1]
+    with pytest.raises(ValueError, match="noise_mm auto: expected poses that can be lifted"):
+        prior.lift(points * np.nan, model, noise_mm="auto")
