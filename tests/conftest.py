@@ -5,9 +5,10 @@ import os
 import sys
 
 from tests.shapes.sitecustomize import check_shapes
-from tools.caffe_io import process as caffe_process
 
 check_shapes()
+
+from tools.caffe_io import process as caffe_process  # noqa: E402 - it imports prior
 
 PYCAFFE = caffe_process.caffe_root() / "python"
 HAVE_CAFFE = (PYCAFFE / "caffe/_caffe.so").exists()

@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from tests.caffe.training import write_solver
+from tests.caffe.training import STILL, caffe_train, write_solver
 from tools.caffe_io import files as caffe_files
 from tools.caffe_io import process as caffe_process
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-# What is learned stays as it is.
-STILL = 'base_lr: 0 lr_policy: "fixed"'
 
 # Four samples of three ones through two layers, the second with a twin in the TEST phase alone.
 TWO_LAYERS = """
@@ -44,18 +41,6 @@ losses = net.forward()
 print(sum(float(losses[name]) for name in losses if name.startswith("loss")))
 net.save(sys.argv[3])
 """
-
-
-def caffe_train(solver, *options):
-    """Run the plain program; returns the process, ended, with its log."""
-    return subprocess.run(
-        [caffe_process.program(), "train", f"--solver={solver}", *map(str, options)],
-        cwd=caffe_process.ROOT,
-        env=caffe_process.environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
 
 def trained(folder, solver, *weights):

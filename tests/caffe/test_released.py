@@ -16,7 +16,7 @@ from python_layers.data import crop
 from tests.caffe import released_nets
 from tools.infer import predict
 from tools.infer.estimator import Network, Person
-from tools.infer.released import ReleasedEstimator, ReleasedNetwork
+from tools.infer.released import ReleasedEstimator, ReleasedNetwork, landmark_set
 from tools.lift import keypoints
 
 NETWORKS = {
@@ -64,18 +64,18 @@ def shown(model, yaw=0.6, size=150.0):
     return pose, np.round((points + MIDDLE - 3.5) / 8)
 
 
-def cells_of(landmark_set, cells):
+def cells_of(their_set, cells):
     """The cells (S, 2) of a set's landmarks, where ours are at `cells`; the others lie about."""
-    theirs = np.array([[3.0 + k, 44.0] for k in range(len(landmark_set.names))])
-    for ours, name in landmark_set.direct.items():
-        theirs[landmark_set.names.index(name)] = cells[LANDMARKS.index(ours)]
+    theirs = np.array([[3.0 + k, 44.0] for k in range(len(their_set.names))])
+    for ours, name in their_set.direct.items():
+        theirs[their_set.names.index(name)] = cells[LANDMARKS.index(ours)]
     return theirs
 
 
-def to_ours(landmark_set, cells, factor=1.0):
+def to_ours(their_set, cells, factor=1.0):
     """What is to come out, px of the image: points (17, 2) and confidence (17,)."""
     points = factor * (8 * cells + 3.5) + (factor - 1) / 2
-    ours, sure = landmark_set.to_ours(points[None], np.isfinite(cells[None, :, 0]).astype(float))
+    ours, sure = their_set.to_ours(points[None], np.isfinite(cells[None, :, 0]).astype(float))
     return ours[0], sure[0]
 
 
@@ -86,9 +86,9 @@ def run(paths, image, out, *more):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_photo_in_and_3d_out(name, released, ready, tmp_path, capsys):
-    _, landmark_set = NETWORKS[name]
+    _, their_set = NETWORKS[name]
     truth, cells = shown(ready)
-    theirs = cells_of(landmark_set, cells)
+    theirs = cells_of(their_set, cells)
     picture = released_nets.picture(theirs, len(theirs))
     # Twice as large, and to the right in a wider photo.
     photo = cv2.copyMakeBorder(
@@ -109,7 +109,7 @@ def test_a_photo_in_and_3d_out(name, released, ready, tmp_path, capsys):
     found = json.loads(out.read_text())
     assert found.pop("landmark_names") == list(LANDMARKS)
     (found,) = found.values()
-    points, there = to_ours(landmark_set, theirs, 2)
+    points, there = to_ours(their_set, theirs, 2)
     points += [100, 0]
     for got, expected in zip(found["landmarks"], points, strict=True):
         if np.isfinite(expected).all():
@@ -129,24 +129,24 @@ def test_a_photo_in_and_3d_out(name, released, ready, tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["variant", "body25"])
 def test_views_are_averaged(name, released, ready):
-    _, landmark_set = NETWORKS[name]
+    _, their_set = NETWORKS[name]
     network = ReleasedNetwork(*released(name))
     for index, other in enumerate(network.mirror):
-        side, across = landmark_set.names[index], landmark_set.names[other]
+        side, across = their_set.names[index], their_set.names[other]
         assert across == ({"L": "R", "R": "L"}[side[0]] + side[1:] if side[0] in "LR" else side)
-    theirs = cells_of(landmark_set, shown(ready)[1])
+    theirs = cells_of(their_set, shown(ready)[1])
     person = Person(released_nets.picture(theirs, len(theirs)), BOX, LEVEL)
     (found,) = ReleasedEstimator(network, scales=(1.0, 1.0)).estimates([person])
-    points, there = to_ours(landmark_set, theirs)
+    points, there = to_ours(their_set, theirs)
     np.testing.assert_allclose(found.points[0], points, atol=0.6)
     np.testing.assert_allclose(found.peak, there, atol=0.1)
     assert found.poses is None  # without a prior
 
     # What is a left landmark in the picture is a right one in its mirror image.
-    theirs[[name.startswith("R") for name in landmark_set.names]] = np.nan
+    theirs[[name.startswith("R") for name in their_set.names]] = np.nan
     person = person._replace(image=released_nets.picture(theirs, len(theirs)))
     (found,) = ReleasedEstimator(network, flip=True).estimates([person])
-    points, _ = to_ours(landmark_set, theirs)
+    points, _ = to_ours(their_set, theirs)
     for i, landmark in enumerate(LANDMARKS):
         if landmark.startswith(("left", "right")):
             place = points[LANDMARKS.index(landmark.replace("right", "left"))]
@@ -295,6 +295,23 @@ def test_an_unknown_network_is_told_its_landmarks(other, tmp_path, capsys):
     assert run(paths, tmp_path / "photo.png", out, "--landmarks", "cpm") == 3  # it sees nobody
     assert run(paths, tmp_path / "photo.png", out, "--landmarks", names) == 3
     assert "missing: right hip" in capsys.readouterr().out
+
+
+def test_a_known_network_may_have_other_landmarks(released):
+    """Somebody's own training of a released plan: his landmarks, in his order."""
+    named = landmark_set("nose,-,left wrist,hip")
+    network = ReleasedNetwork(*released("cpm"), named)
+    cells = np.array([[10.0, 9.0], [20, 20], [30, 12], [25, 40]])
+    picture = released_nets.picture([*cells, *np.full((10, 2), np.nan)], 14)
+    (found,) = ReleasedEstimator(network).estimates([Person(picture, BOX, LEVEL)])
+    places = {"nose": cells[0], "left wrist": cells[2], "hip": cells[3]}
+    for i, landmark in enumerate(LANDMARKS):
+        if landmark in places:
+            np.testing.assert_allclose(found.points[0, i], 8 * places[landmark] + 3.5, atol=0.01)
+        else:
+            assert np.isnan(found.points[0, i]).all()
+    with pytest.raises(InputError, match="a map for each of 25 landmarks"):
+        ReleasedNetwork(*released("cpm"), BODY_25)
 
 
 def test_a_network_of_ours_has_its_landmarks(tmp_path, capsys):

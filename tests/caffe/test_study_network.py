@@ -74,10 +74,12 @@ def test_every_variant_has_every_seed(out):
         assert np.isfinite(measured["2D px"]).all()
         fused = VARIANTS[name].kind == "lifting"
         assert np.shape(measured["w by stage"]) == ((2, 3) if fused else (2,))
-    lines = (out / "table.md").read_text().splitlines()
+    text = (out / "table.md").read_text()
+    assert text == study_network.markdown(results) + "\n"
+    lines = [line for line in text.splitlines() if line.startswith("|")]
     assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == list(VARIANTS)
     mean = np.mean(results["variants"][PAPERS]["2D px"])
-    assert f"| {mean:.2f} ± " in lines[3]
+    assert f" {mean:.2f} ± " in lines[3]
     assert (out / "errors.png").stat().st_size > 5000
 
 

@@ -8,6 +8,7 @@ from prototxt import generate
 from prototxt.machines import LITE
 from tests.caffe import tiny_world
 from tests.caffe.training import SGD, assert_one_line, packed_twin, run, write_solver
+from tools.caffe_io import process as caffe_process
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -162,3 +163,18 @@ def test_a_gpu_that_is_not_there_is_one_line(world, tmp_path, capsys):
     solver = write_solver(tmp_path, world, "lite/cpm", iterations=1)
     if run(solver, "--out", tmp_path / "out", "--gpu", 0):
         assert_one_line(capsys, "caffe ended with", "CPU-only")
+
+
+def test_a_caffe_that_ignores_weights(world, tmp_path, capsys, monkeypatch):
+    # The packaged Caffe does, but for our patch.
+    solver, weights = write_solver(tmp_path, world), tmp_path / "weights.caffemodel"
+    caffe_process.dry_run(tmp_path / "net.prototxt", save=weights)
+    ignores = tmp_path / "caffe/build/tools/caffe"
+    ignores.parent.mkdir(parents=True)
+    ignores.write_text(f'#!/bin/sh\nexec {caffe_process.program()} "$1" "$2"\n')
+    ignores.chmod(0o755)
+    (tmp_path / "caffe/python").symlink_to(caffe_process.caffe_root() / "python")
+    monkeypatch.setenv("CAFFE_ROOT", str(tmp_path / "caffe"))
+    assert run(solver, "--out", tmp_path / "out", "--weights", weights) == 1
+    assert_one_line(capsys, f"{ignores} ignores --weights", "BVLC's Caffe")
+    assert not (tmp_path / "out/final.caffemodel").exists()

@@ -7,7 +7,9 @@ from caffe.proto import caffe_pb2
 from prototxt import generate
 from tests.caffe import tiny_world
 from tests.caffe.test_networks import ORIGINAL, rows
+from tests.caffe.training import STILL, caffe_train, write_solver
 from tools.caffe_io import files as caffe_files
+from tools.caffe_io import process as caffe_process
 from tools.train import transfer_weights
 
 MPII_MAPS = 15  # 14 landmarks and the background
@@ -97,6 +99,23 @@ def test_layers_are_copied_by_name_and_shape_and_the_others_start_anew(world, ca
     assert out.read_bytes() != first
 
 
+def test_caffe_train_starts_from_what_is_written(world, tmp_path):
+    folder, nets = world
+    write_released(folder / "cpm.caffemodel")
+    out = folder / "start.caffemodel"
+    transfer_weights.transfer(folder / "cpm.caffemodel", nets["finetune"], out)
+    text = nets["finetune"].read_text()
+    solver = write_solver(tmp_path, None, rates=STILL, iterations=1, text=text)
+    done = caffe_train(solver, f"--weights={out}")
+    assert done.returncode == 0, caffe_process.last_error(done.stderr)
+    (snapshot,) = tmp_path.glob("*_iter_1.caffemodel")
+    started, ended = caffe_files.read_weights(out), caffe_files.read_weights(snapshot)
+    assert ended.keys() == started.keys() | {"pose_data"}
+    for layer, blobs in started.items():
+        for x, y in zip(blobs, ended[layer], strict=True):
+            np.testing.assert_array_equal(x, y, err_msg=layer)
+
+
 def test_copied_layers_that_learn_fast_are_warned_of(world, capsys):
     folder, nets = world
     write_released(folder / "cpm.caffemodel")
@@ -115,7 +134,7 @@ def test_weights_of_another_network_are_refused(world, capsys):
     (folder / "damaged.caffemodel").write_bytes(b"no weights")
     before = set(folder.iterdir())
     for name, message in (
-        ("other", "found none; its first is fc6"),
+        ("other", "got none; its first is fc6"),
         ("damaged", "not a whole"),
         ("none", "cannot be read"),
     ):
@@ -123,7 +142,8 @@ def test_weights_of_another_network_are_refused(world, capsys):
         source = str(folder / f"{name}.caffemodel")
         assert transfer_weights.main([source, str(nets["finetune"]), "--out", out]) == 1
         error = capsys.readouterr().err
-        assert error.startswith("error: ") and message in error and error.count("\n") == 1
+        assert error.startswith("python -m tools.train.transfer_weights: ")
+        assert message in error and error.count("\n") == 1
     assert set(folder.iterdir()) == before
 
 

@@ -1,6 +1,7 @@
 """Small trainings on the tiny data: what the tests of tools.train share."""
 
 import json
+import subprocess
 
 from python_layers.data import packed
 from tests.caffe import tiny_world
@@ -12,6 +13,8 @@ PROTOTXT = caffe_process.ROOT / "prototxt"
 ADAM = 'type: "Adam" base_lr: 1e-3 momentum: 0.9 momentum2: 0.999 lr_policy: "fixed"'
 
 SGD = 'base_lr: 1e-5 momentum: 0.9 lr_policy: "fixed"'
+
+STILL = 'base_lr: 0 lr_policy: "fixed"'  # what is learned stays as it is
 
 ITERATIONS = 12
 
@@ -29,6 +32,18 @@ def write_solver(folder, world, net="lite/lifting", rates=ADAM, iterations=ITERA
         f'snapshot: 4 snapshot_prefix: "{folder / "unused"}" random_seed: 1 solver_mode: CPU'
     )
     return solver
+
+
+def caffe_train(solver, *options):
+    """Run the plain `caffe train`; returns the process, ended, with its log as stderr."""
+    return subprocess.run(
+        [caffe_process.program(), "train", f"--solver={solver}", *map(str, options)],
+        cwd=caffe_process.ROOT,
+        env=caffe_process.environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def run(*arguments):

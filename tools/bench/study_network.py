@@ -30,6 +30,7 @@ from prototxt import generate
 from tools import measured
 from tools.caffe_io import process as caffe_process
 from tools.caffe_io.process import ROOT, CaffeError, shown
+from tools.markdown import table
 from tools.train.__main__ import digest
 from tools.train.watch import TrainingError
 
@@ -219,18 +220,22 @@ def values(found):
     }
 
 
-def table(found):
-    """Means and standard deviations over the seeds, in Markdown."""
-    errors = values(found)
-    rows = [["", *MEASURES, *(f"{name}, less {PAPERS}" for name in COMPARED)]]
-    rows.append(["---"] * len(rows[0]))
+def markdown(record):
+    """The tables of results.json in Markdown: means and standard deviations over the seeds."""
+    errors = record["variants"]
+    rows = []
     for title, numbers in errors.items():
         row = [spread(numbers[name], digits) for name, (digits, _) in MEASURES.items()]
         for name in COMPARED:  # one seed has the same images for all: compared pair by pair
             pairs = np.subtract(numbers[name], errors[PAPERS][name])
             row.append("" if title == PAPERS else spread(list(pairs), MEASURES[name][0]))
         rows.append([title, *row])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+    head = ("", *MEASURES, *(f"{name}, less {PAPERS}" for name in COMPARED))
+    seeds = ", ".join(map(str, record["seeds"]))
+    return (
+        f"Mean ± standard deviation over the seeds {seeds}; {record['iterations']} iterations "
+        f"each.\n\n{table(head, rows)}"
+    )
 
 
 def figure(found):
@@ -301,10 +306,10 @@ def main(arguments=None):
         "variants": values(found),
     }
     write(given.out / "results.json", json.dumps(results, indent=1) + "\n")
-    write(given.out / "table.md", table(found))
+    write(given.out / "table.md", markdown(results) + "\n")
     with replacing(given.out / "errors.png") as temporary:
         figure(found).savefig(temporary, format="png", dpi=110)
-    print(table(found) + f"wrote {shown(given.out)}")
+    print(f"{markdown(results)}\n\nwrote {shown(given.out)}")
 
 
 if __name__ == "__main__":

@@ -4,18 +4,28 @@ Networks and solvers are text; weights and states are protocol buffers, read her
 their wire format: 30 million weights would take Google's Python reader minutes.
 """
 
+from __future__ import annotations
+
+from collections.abc import Collection
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from google.protobuf import text_format
+from google.protobuf.message import Message
 
+from prior.errors import InputError
 from prior.files import write
 
+if TYPE_CHECKING:  # a program's --help works where there is no Caffe
+    from caffe.proto import caffe_pb2
 
-class CaffeFileError(Exception):
-    """A file that Caffe would abort on: says which, what was expected, what was found."""
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+class CaffeFileError(InputError):
+    """A file that Caffe would abort on: says which, what was expected, and what came."""
 
 
 class State(NamedTuple):
@@ -23,10 +33,24 @@ class State(NamedTuple):
 
     iteration: int
     weights: str  # path of the .caffemodel of the same moment
-    history: list  # one array for each learned blob (momentum), or two (Adam)
+    history: list[np.ndarray]  # one array for each learned blob (momentum), or two (Adam)
 
 
-def read_text(path, message):
+def read_net(path: Path) -> caffe_pb2.NetParameter:
+    """A network in text form. Raises CaffeFileError."""
+    from caffe.proto import caffe_pb2
+
+    return read_text(path, caffe_pb2.NetParameter())
+
+
+def read_solver(path: Path) -> caffe_pb2.SolverParameter:
+    """A solver in text form. Raises CaffeFileError."""
+    from caffe.proto import caffe_pb2
+
+    return read_text(path, caffe_pb2.SolverParameter())
+
+
+def read_text(path: Path, message: AnyMessage) -> AnyMessage:
     """Fill a protobuf message from a prototxt; returns it. Raises CaffeFileError."""
     try:
         return text_format.Parse(Path(path).read_text(), message)
@@ -37,18 +61,18 @@ def read_text(path, message):
         raise CaffeFileError(f"{path}: expected a {kind} in text form: {error}") from None
 
 
-def read_weights(path):
+def read_weights(path: Path) -> dict[str, list[np.ndarray]]:
     """A .caffemodel as {layer: [float array of each blob's shape]}. Raises CaffeFileError."""
     return {name: blobs for name, blobs, _ in _layers(path)}
 
 
-def copy_weights(target, *sources):
-    """Write a .caffemodel with the layers of others; sources: (path, names of its layers)."""
+def copy_weights(target: Path, *sources: tuple[Path, Collection[str]]) -> None:
+    """Write a .caffemodel with layers of others; sources: (path, names of the layers to take)."""
     kept = [raw for path, names in sources for name, _, raw in _layers(path) if name in names]
     write(target, b"".join(kept))
 
 
-def read_state(path):
+def read_state(path: Path) -> State:
     """A .solverstate as a State. Raises CaffeFileError."""
     iteration, weights, history = 0, "", []
     with _named(path):
@@ -61,15 +85,6 @@ def read_state(path):
             elif field == 3:
                 history.append(_blob(value))
     return State(iteration, weights, history)
-
-
-def write_state(path, state):
-    """Write a State as a .solverstate."""
-    content = bytes([1 << 3]) + _number(state.iteration) + _record(2, state.weights.encode())
-    for array in state.history:
-        shape = _record(7, _record(1, b"".join(map(_number, array.shape))))
-        content += _record(3, shape + _record(5, array.astype("<f4").tobytes()))
-    Path(path).write_bytes(content)
 
 
 def _layers(path):
@@ -151,18 +166,6 @@ def _packed_varints(message):
         value, at = _varint(message, at)
         values.append(value)
     return values
-
-
-def _record(field, content):
-    return _number(field << 3 | 2) + _number(len(content)) + content
-
-
-def _number(value):
-    groups = []
-    while value > 127:
-        groups.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*groups, value])
 
 
 def _bytes(path):

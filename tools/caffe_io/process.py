@@ -9,21 +9,24 @@ import re
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
+
+from prior.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]  # where the paths inside prototxts start
 
 
-class CaffeError(Exception):
-    """Caffe cannot be run, or ended badly: in one line, with its own last word."""
+class CaffeError(InputError):
+    """Caffe cannot be run, or it ended badly: in one line, with its own last word."""
 
 
-def caffe_root():
+def caffe_root() -> Path:
     """Folder of the Caffe in use."""
     return Path(os.environ.get("CAFFE_ROOT") or ROOT / "build/caffe").resolve()
 
 
-def program():
+def program() -> Path:
     """Path of the caffe program. Raises CaffeError if there is none."""
     path = caffe_root() / "build/tools/caffe"
     if not path.is_file():
@@ -31,7 +34,7 @@ def program():
     return path
 
 
-def environment():
+def environment() -> dict[str, str]:
     """Variables for a process of Caffe's: this Python's packages, pycaffe and the repository."""
     # purelib: the caffe program embeds a Python that knows nothing of a virtual environment.
     path = [str(ROOT), str(caffe_root() / "python"), sysconfig.get_paths()["purelib"]]
@@ -44,7 +47,7 @@ def environment():
     }
 
 
-def dry_run(net, save=None, seed=0):
+def dry_run(net: Path, save: Path | None = None, seed: int = 0) -> dict[str, list[list[int]]]:
     """Load a network for training in a process of its own, which Caffe may abort.
 
     save: path of a .caffemodel for the weights that its fillers give with a seed. Returns
@@ -60,13 +63,13 @@ def dry_run(net, save=None, seed=0):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def shown(path):
+def shown(path: Path) -> str:
     """A path as short as it can be: from the repository's root if it lies there."""
     path = Path(path)
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
-def last_error(log):
+def last_error(log: str) -> str:
     """Caffe's or Python's own last word about what went wrong, from a log's text."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     fatal = [line for line in lines if re.match(r"F\d{4,8} ", line)]
@@ -83,9 +86,10 @@ class Log:
     OUTPUT = re.compile(r"\] +Train net output #\d+: (\S+) = (\S+)")
     # What the data layer says of an image that it cannot use.
     LEFT_OUT = re.compile(r"^PoseDataLayer: (.*); .* \((\d+) left out so far\)$")
+    WEIGHTS = re.compile(r"\] Finetuning from (.+)")
     SNAPSHOT = re.compile(r"\] Snapshotting solver state to \w+ \w+ file (\S+)")
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         """path: of the log. Only what is added from now on counts."""
         self.file = open(path)
         self.file.seek(0, os.SEEK_END)
@@ -97,9 +101,10 @@ class Log:
     def __exit__(self, *_):
         self.file.close()
 
-    def events(self):
-        """What the new whole lines tell, of: ("iteration", int, loss), ("output", blob name,
-        loss), ("left out", reason, number so far) and ("snapshot", path)."""
+    def events(self) -> Iterator[tuple]:
+        """What the new whole lines tell, of: ("weights", path that it starts from), ("iteration",
+        int, loss), ("output", blob name, loss), ("left out", reason, number so far) and
+        ("snapshot", path)."""
         *lines, self.rest = (self.rest + self.file.read()).split("\n")
         for line in lines:
             if match := self.ITERATION.search(line):
@@ -110,6 +115,8 @@ class Log:
                 yield "left out", match[1], int(match[2])
             elif match := self.SNAPSHOT.search(line):
                 yield "snapshot", match[1]
+            elif match := self.WEIGHTS.search(line):
+                yield "weights", match[1]
 
 
 def _print_shapes(path, save=None, seed=None):

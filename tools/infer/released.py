@@ -228,7 +228,7 @@ def _meaning(deploy: Path, net: Any, landmarks: LandmarkSet | None) -> tuple[str
     }
     for known in KNOWN:
         top, maps = outputs.get(known.layer, ("", 0))
-        if maps == known.maps:
+        if maps == known.maps and (landmarks is None or len(landmarks.names) <= maps):
             return known.name, top, landmarks or known.landmarks
     ends = _ends(net)
     if landmarks is not None:

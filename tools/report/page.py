@@ -3,13 +3,14 @@
 import base64
 import html
 import io
-import re
 
 import matplotlib
 
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+
+from tools import markdown
 
 HEAD = """<!doctype html>
 <html lang="en">
@@ -46,34 +47,18 @@ def image(figure, text):
     return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
 
 
-def words(value):
-    """A cell of a table: numbers to one decimal, nothing for None."""
-    if isinstance(value, float):
-        return f"{value:.1f}"
-    return "" if value is None else str(value)
-
-
 def table(head, rows):
     """An HTML table; numbers to one decimal."""
 
     def row(values, tag):
         cells = []
-        for column, text in enumerate(map(words, values)):
-            number = column and re.fullmatch(r"[+-]?\d+(\.\d+)?", text)
-            cells.append(f"<{tag}{' class=number' * bool(number)}>{html.escape(text)}</{tag}>")
+        for column, text in enumerate(map(markdown.words, values)):
+            number = column > 0 and markdown.is_number(text)
+            cells.append(f"<{tag}{' class=number' * number}>{html.escape(text)}</{tag}>")
         return "<tr>" + "".join(cells) + "</tr>"
 
     lines = [row(head, "th"), *(row(values, "td") for values in rows)]
     return '<div class="wide"><table>' + "\n".join(lines) + "</table></div>"
-
-
-def markdown_table(head, rows):
-    """The same as a Markdown table."""
-
-    def line(cells):
-        return "| " + " | ".join(words(value).replace("|", "\\|") for value in cells) + " |"
-
-    return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)])
 
 
 # A page of blocks, for both formats: (kind, content, ...) ---------------------------------------
@@ -107,7 +92,7 @@ def as_markdown(title, blocks):
     parts = [f"# {title}"]
     for kind, *content in blocks:
         if kind == "table":
-            parts.append(markdown_table(*content))
+            parts.append(markdown.table(*content))
         elif kind == "list":
             parts.append("\n".join(f"- {text}" for text in content[0]))
         elif kind != "figure":

@@ -16,12 +16,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from caffe.proto import caffe_pb2
 
 from prior.files import replacing, write
 from python_layers.data import annotations
 from tools.caffe_io import process as caffe_process
-from tools.caffe_io.files import CaffeFileError, read_state, read_text, read_weights
+from tools.caffe_io.files import (
+    CaffeFileError,
+    read_net,
+    read_solver,
+    read_state,
+    read_weights,
+)
 from tools.caffe_io.process import ROOT, CaffeError, shown
 from tools.train import snapshots
 from tools.train.watch import Run, TrainingError
@@ -62,7 +67,7 @@ def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
     """
     program = caffe_process.program()
     out = out.resolve()
-    settings = read_text(solver, caffe_pb2.SolverParameter())
+    settings = read_solver(solver)
     net = check_settings(solver, settings, iterations)
     inputs = check_inputs(net)
     if weights:
@@ -83,10 +88,12 @@ def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
     if state:
         print(f"goes on from iteration {start}: {shown(state)}")
         command.append(f"--snapshot={state}")
+        weights = None  # the snapshot's count
     elif weights:
-        command.append(f"--snapshot={snapshots.state_before(weights, out, settings, shapes)}")
+        weights = snapshots.fitting_weights(weights, out, shapes)
+        command.append(f"--weights={weights}")
     if start < settings.max_iter:
-        stopped = Run(out, settings.max_iter, start, shapes).run(command)
+        stopped = Run(out, settings.max_iter, start, shapes, weights).run(command)
         if stopped:
             return INTERRUPTED
     final = out / f"snapshot_iter_{settings.max_iter}.caffemodel"
@@ -118,7 +125,7 @@ def check_settings(solver, settings, iterations):
 def check_inputs(net):
     """{path: SHA-256} of the files that the layers read. Says what makes a missing one."""
     inputs = {}
-    for layer in read_text(net, caffe_pb2.NetParameter()).layer:
+    for layer in read_net(net).layer:
         if layer.type != "Python":
             continue
         try:
@@ -154,7 +161,7 @@ def write_run(out, settings, net, inputs, resume):
     settings.snapshot_prefix = shown(out / "snapshot")
     texts = {"train.prototxt": net.read_text(), "inputs.json": json.dumps(inputs, indent=1)}
     if (out / "solver.prototxt").is_file():
-        old = read_text(out / "solver.prototxt", caffe_pb2.SolverParameter())
+        old = read_solver(out / "solver.prototxt")
         for field in ("max_iter", "net", "snapshot_prefix"):
             setattr(old, field, getattr(settings, field))
         found = {name: (out / name).read_text() for name in texts if (out / name).is_file()}

@@ -1,4 +1,4 @@
-"""Snapshots of a training: read back, found, or made from weights alone."""
+"""Snapshots of a training, and the weights that one starts from."""
 
 import re
 import sys
@@ -7,15 +7,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tools.caffe_io.files import (
-    CaffeFileError,
-    State,
-    copy_weights,
-    read_state,
-    read_weights,
-    write_state,
-)
-from tools.caffe_io.process import ROOT, shown
+from tools.caffe_io.files import CaffeFileError, copy_weights, read_state, read_weights
+from tools.caffe_io.process import ROOT
 
 DATA = "pose_data"  # its blob is a training's place in its data, no weight
 # Arrays that a solver keeps for each one of weights; others keep one.
@@ -27,27 +20,21 @@ def histories(settings):
     return HISTORIES.get(settings.type, 1)
 
 
-def state_before(weights, out, settings, shapes):
-    """A .solverstate of iteration 0 with the layers of a .caffemodel that fit the network.
+def fitting_weights(weights, out, shapes):
+    """A .caffemodel in the folder `out` with the layers of another that fit the network; its path.
 
-    The paper: CPM's weights for all layers that exist there too, the others random (5.2). Not
-    caffe's --weights: it aborts where a name is the same and the shape another, and the Caffe
-    that the set-up compiles ignores it.
+    The paper: CPM's weights for all layers that exist there too, the others random (5.2). Caffe's
+    own --weights aborts where a name is the same and the shape another.
     """
-    found = {name: [list(b.shape) for b in blobs] for name, blobs in read_weights(weights).items()}
-    fitting = {name for name, blobs in found.items() if shapes.get(name) == blobs}
-    fitting -= {DATA}
+    theirs = {name: [list(b.shape) for b in blobs] for name, blobs in read_weights(weights).items()}
+    fitting = {name for name, blobs in theirs.items() if shapes.get(name) == blobs} - {DATA}
     learned = set(shapes) - {DATA}
     if not fitting:
         raise CaffeFileError(f"{weights}: none of its layers fits the network, by name and shape")
     print(f"{weights}: {len(fitting)} of the network's {len(learned)} layers start from it", end="")
     print(f"; new: {', '.join(sorted(learned - fitting))}" if learned - fitting else "")
     copy_weights(out / "weights.caffemodel", (weights, fitting))
-    arrays = [np.zeros(shape, np.float32) for blobs in shapes.values() for shape in blobs]
-    history = arrays * histories(settings)
-    state = State(0, shown(out / "weights.caffemodel"), history)
-    write_state(out / "weights.solverstate", state)
-    return out / "weights.solverstate"
+    return out / "weights.caffemodel"
 
 
 def find_state(out, resume, shapes):

@@ -1,9 +1,9 @@
-"""Start our network from a released one: tools.train.transfer_weights SOURCE NET --out FILE.
+"""The weights to start one of our networks from: a released one's, where they fit.
 
     python -m tools.train.transfer_weights pose_iter_985000_addLEEDS.caffemodel \\
         prototxt/lifting/train_finetune.prototxt --out build/cpm-start.caffemodel
-    python -m tools.train prototxt/lifting/solver_finetune.prototxt \\
-        --weights build/cpm-start.caffemodel --out build/train/lifting
+    caffe train --solver=prototxt/lifting/solver_finetune.prototxt \\
+        --weights=build/cpm-start.caffemodel
 
 As the paper (5.2): a layer that is in both by name and shape is copied; one of another shape, since
 it reads or writes the maps of other landmarks, and one that is new, get what the network's own
@@ -16,16 +16,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from caffe.proto import caffe_pb2
-
+from prior import program
+from prior.errors import InputError
 from tools.caffe_io import process as caffe_process
-from tools.caffe_io.files import CaffeFileError, copy_weights, read_text, read_weights
-from tools.caffe_io.process import CaffeError
+from tools.caffe_io.files import copy_weights, read_net, read_weights
 from tools.train.snapshots import DATA
-
-
-class TransferError(Exception):
-    """Weights that are of no use to the network, in one line."""
 
 
 class Row(NamedTuple):
@@ -33,30 +28,30 @@ class Row(NamedTuple):
 
     layer: str
     fate: str
-    shape: list | None  # of the weights in the network
-    source: list | None  # in the source
+    shape: list[int] | None  # of the weights in the network
+    source: list[int] | None  # in the source
     rate: float | None  # the network's learning-rate multiplier
 
 
-def compare(shapes, found, rates):
-    """Rows of all layers. shapes, found: {layer: [shape of each blob]} of network and source."""
+def compare(shapes: dict[str, list], theirs: dict[str, list], rates: dict[str, float]) -> list[Row]:
+    """Rows of all layers. shapes, theirs: {layer: [shape of each blob]} of network and source."""
     rows = []
     for layer, blobs in shapes.items():
-        theirs = found.get(layer)
-        fate = "new" if theirs is None else "copied" if theirs == blobs else "resized"
-        rows.append(Row(layer, fate, blobs[0], theirs and theirs[0], rates.get(layer)))
-    left = [Row(layer, "left", None, found[layer][0], None) for layer in found.keys() - shapes]
+        source = theirs.get(layer)
+        fate = "new" if source is None else "copied" if source == blobs else "resized"
+        rows.append(Row(layer, fate, blobs[0], source and source[0], rates.get(layer)))
+    left = [Row(layer, "left", None, theirs[layer][0], None) for layer in theirs.keys() - shapes]
     return rows + sorted(left)
 
 
-def out_of_step(rows):
+def out_of_step(rows: list[Row]) -> list[str]:
     """The copied layers that learn as fast as one that starts at random, or faster."""
     fresh = [r.rate for r in rows if r.fate in ("resized", "new") and r.rate is not None]
     slowest = min(fresh, default=float("inf"))
     return [r.layer for r in rows if r.fate == "copied" and r.rate and r.rate >= slowest]
 
 
-def table(rows):
+def table(rows: list[Row]) -> str:
     """The rows as text."""
 
     def size(shape):
@@ -75,45 +70,34 @@ def table(rows):
     return "\n".join(lines)
 
 
-def transfer(source, net, out, seed=0):
+def transfer(source: Path, net: Path, out: Path, seed: int = 0) -> list[Row]:
     """Write the .caffemodel `out` for the training network `net`; returns the rows.
 
-    Raises TransferError, CaffeError or CaffeFileError.
+    seed: of the layers that start at random. Raises InputError, a CaffeError or CaffeFileError
+    among them.
     """
-    found = {name: [list(b.shape) for b in blobs] for name, blobs in read_weights(source).items()}
-    layers = read_text(net, caffe_pb2.NetParameter()).layer
-    rates = {layer.name: layer.param[0].lr_mult for layer in layers if layer.param}
+    theirs = {name: [list(b.shape) for b in blobs] for name, blobs in read_weights(source).items()}
+    rates = {layer.name: layer.param[0].lr_mult for layer in read_net(net).layer if layer.param}
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         fresh = Path(folder) / "fresh.caffemodel"
         shapes = caffe_process.dry_run(net, save=fresh, seed=seed)
         shapes.pop(DATA, None)
-        found.pop(DATA, None)
-        rows = compare(shapes, found, rates)
+        theirs.pop(DATA, None)
+        rows = compare(shapes, theirs, rates)
         copied = {row.layer for row in rows if row.fate == "copied"}
         if not copied:
-            raise TransferError(
-                f"{source}: expected layers of {net} by name and shape, found none; its first is "
-                f"{next(iter(found), 'none')}"
+            raise InputError(
+                f"{source}: expected layers of {net} by name and shape, got none; its first is "
+                f"{next(iter(theirs), 'none')}"
             )
         copy_weights(out, (source, copied), (fresh, shapes.keys() - copied))
     return rows
 
 
-def main(arguments=None):
-    """Run from the command line; returns the exit code."""
-    parser = argparse.ArgumentParser("python -m tools.train.transfer_weights", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("source", type=Path, help="a .caffemodel, of MPII's 14 landmarks say")
-    parser.add_argument("net", type=Path, help="our train.prototxt or train_finetune.prototxt")
-    parser.add_argument("--out", type=Path, required=True, help="the .caffemodel to write")
-    parser.add_argument("--seed", type=int, default=0, help="of what is random (default: 0)")
-    given = parser.parse_args(arguments)
-    try:
-        rows = transfer(given.source, given.net, given.out, given.seed)
-    except (TransferError, CaffeError, CaffeFileError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+def report(options: argparse.Namespace) -> None:
+    """Write the weights, and print what became of each layer."""
+    rows = transfer(options.source, options.net, options.out, options.seed)
     print(table(rows))
     fates = [row.fate for row in rows]
     print(", ".join(f"{fates.count(f)} {f}" for f in ("copied", "resized", "new", "left")))
@@ -123,7 +107,30 @@ def main(arguments=None):
             "train_finetune.prototxt keeps them slow, as the paper",
             file=sys.stderr,
         )
-    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.train.transfer_weights",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "source", type=Path, help="a .caffemodel, as released for MPII's 14 landmarks say"
+    )
+    parser.add_argument(
+        "net", type=Path, help="the network to start: our train.prototxt or train_finetune.prototxt"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the .caffemodel to write")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the layers that start at random (default: 0)"
+    )
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line; returns the exit status."""
+    return program.run(_parser(), report, arguments)
 
 
 if __name__ == "__main__":

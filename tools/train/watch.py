@@ -27,8 +27,9 @@ class TrainingError(Exception):
 class Run:
     """One run of the caffe program, watched through its log."""
 
-    def __init__(self, out, iterations, start, shapes):
+    def __init__(self, out, iterations, start, shapes, weights=None):
         self.out, self.iterations, self.start, self.shapes = out, iterations, start, shapes
+        self.weights = weights  # to start from, not read so far; or None
         self.losses = LossTable(out / "loss.csv", start)
         self.stops = 0  # signals that came
         self.snapshots = []  # written, and not read back yet
@@ -116,6 +117,9 @@ class Run:
         if kind == "snapshot":
             self.snapshots.append(ROOT / values[0])
             return
+        if kind == "weights":
+            self.weights = None
+            return
         if kind == "left out":
             reason, self.left_out = values
             if self.left_out <= NAMED:
@@ -125,6 +129,11 @@ class Run:
             self.losses.add_output(*values)
         if kind == "iteration":
             iteration, loss = values
+            if self.weights:
+                raise TrainingError(
+                    f"{caffe_process.program()} ignores --weights: expected to start from "
+                    f"{shown(self.weights)}; take BVLC's Caffe, or that of make caffe"
+                )
             self.read_back()  # Caffe goes on only when a snapshot is written
             self.losses.add(iteration, loss)
             self.losses.write()
