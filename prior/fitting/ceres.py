@@ -4,7 +4,7 @@ There are two forms, with the same minima. `JointMinimiser` is the published one
 rotation and the coefficients of each pose together, with the residuals of equation 1 as they stand.
 pyceres has no such cost built in, so Ceres calls back to Python for it. `YawMinimiser` eliminates
 the coefficients. What is left is a quadratic form in the direction (cos, sin) of the yaw; pyceres
-has that built in (NormalPrior), and a pose takes about a tenth of the time. In both forms the
+has that built in (NormalPrior), and a pose takes about an eighth of the time. In both forms the
 direction is a point on Ceres' SphereManifold, so that a rotation stays a rotation.
 
 Ceres runs in processes of its own: pyceres keeps the interpreter's lock while it solves, so threads
