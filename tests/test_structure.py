@@ -15,7 +15,7 @@ ROOMS = (
     "prior",
     "python_layers",
     "prototxt",
-    "tools.measured tools.pictures tools.pages tools.setup tools.caffe_io",
+    "tools.markdown tools.measured tools.pictures tools.pages tools.setup tools.caffe_io",
     "tools.infer tools.train tools.evaluate tools.convert tools.rendered",
     "tools.lift tools.report",
     "tools.bench",
