@@ -92,6 +92,8 @@ def snapshots(tree):
 
 
 def test_the_shipped_solver_trains_stops_and_goes_on(tree):
+    readme = (tree / "README.md").read_text()
+    assert f"    caffe train --solver={SOLVER}\n" in readme and "source build/env.sh" in readme
     with running(tree, f"caffe train --solver={SOLVER}") as process:
         wait_for("Iteration 20", tree, process)
         os.killpg(process.pid, signal.SIGINT)  # Ctrl-C: a snapshot, and the end

@@ -1,8 +1,14 @@
-"""Train a network with the caffe program: python -m tools.train SOLVER --out FOLDER.
+"""`caffe train`, checked before it starts, watched, and resumed by itself.
 
-FOLDER gets: train.prototxt, solver.prototxt and inputs.json (what is run, on what), caffe.log (all
-that Caffe says), loss.csv (iteration, seconds, loss, and each stage's), loss.png (its curves),
-snapshots, and at the end final.caffemodel.
+    python -m tools.train prototxt/lite/lifting/solver.prototxt --out build/train/lite-lifting
+
+The same network, solver and program as in
+
+    caffe train --solver=prototxt/lite/lifting/solver.prototxt
+
+(in make shell), with FOLDER for what comes out: train.prototxt, solver.prototxt and inputs.json
+(what is run, on what), caffe.log (all that Caffe says), loss.csv (iteration, seconds, loss, and
+each stage's), loss.png (its curves), snapshots, each read back, and at the end final.caffemodel.
 Run it again after a stop, and it goes on from the last good snapshot. Ctrl-C makes one first. A
 run of another network, on other data or from other weights, that FOLDER holds is moved to
 FOLDER/before-1, -2, ...
@@ -39,8 +45,12 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m tools.train", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("solver", type=Path, help="a solver.prototxt")
-    parser.add_argument("--out", type=Path, required=True, help="folder for what comes out")
-    parser.add_argument("--iterations", type=int, help="instead of the solver's max_iter")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="folder for what comes out"
+    )
+    parser.add_argument(
+        "--iterations", type=int, help="train for so many (default: the solver's max_iter)"
+    )
     parser.add_argument(
         "--resume",
         default="auto",
@@ -48,9 +58,18 @@ def main(argv=None):
         help="auto: from FOLDER's last good snapshot, if it is of the same solver, network, data, "
         "prior and weights to start from (default); none: from the start; a .solverstate",
     )
-    parser.add_argument("--weights", type=Path, help="a .caffemodel to start from, where it fits")
     parser.add_argument(
-        "--gpu", type=int, metavar="ID", help="train on this GPU, by a Caffe built for it"
+        "--weights",
+        type=Path,
+        metavar="CAFFEMODEL",
+        help="start from these weights, from the layers that fit the network by name and shape, "
+        "where caffe train aborts at one of another shape (default: random ones)",
+    )
+    parser.add_argument(
+        "--gpu",
+        type=int,
+        metavar="ID",
+        help="train on this GPU, by a Caffe built for it (default: the solver's mode, the CPU)",
     )
     arguments = parser.parse_args(argv)
     try:
