@@ -11,16 +11,18 @@ An .npz, or JSON of the same names, with one entry for each of M frames:
                 points are, lies in it; may be left out
 
 `points`, `poses` or both; both may have a first axis of stages, of which the last is compared and
-the others are shown. `tools.evaluate` writes such files. Whatever does not fit is named and
-counted, and gives no numbers.
+the others are shown. `tools.evaluate` writes such files, with `beliefs` (T, M, 17, 2), the
+landmarks of the maps before fusion, and `fusion` (T,), the weights w_t, of a network that has them.
+Whatever does not fit is named and counted, and gives no numbers.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from prior.files import replacing
 from prior.normalise import PoseError, check_poses
 from prior.skeleton import LANDMARKS, L
 from tools.evaluate.truth import camera_name
@@ -35,13 +37,16 @@ class PredictionError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """points (T, M, 17, 2), poses (T', M, 17, 3), one of them maybe None; confidence (M, 17) or
-    None; rows: {(subject, sequence, camera, frame): row of M}."""
+    """points (T, M, 17, 2), px, poses (T', M, 17, 3), mm, one of them maybe None; confidence
+    (M, 17) or None; rows: {(subject, sequence, camera, frame): row of M}, empty where the data does
+    not say; beliefs (T, M, 17, 2), px, before fusion, and fusion (T,), w_t, of a network."""
 
     points: np.ndarray | None
-    poses: np.ndarray | None
-    confidence: np.ndarray | None
-    rows: dict
+    poses: np.ndarray | None = None
+    confidence: np.ndarray | None = None
+    rows: dict = field(default_factory=dict)
+    beliefs: np.ndarray | None = None
+    fusion: np.ndarray | None = None
 
     def take(self, index):
         """Those of the frames of a protocols.Index, in its order.
@@ -58,6 +63,29 @@ class Predictions:
             _check_3d(poses[-1], keys)
         confidence = None if self.confidence is None else self.confidence[rows]
         return Predictions(points, poses, confidence, {key: i for i, key in enumerate(keys)})
+
+
+def save(path, predictions, which):
+    """Write Predictions as .npz. which: the arrays that say of what they are, `frames_of`."""
+    names = ("points", "poses", "confidence", "beliefs", "fusion")
+    arrays = {name: getattr(predictions, name) for name in names}
+    arrays = {name: array for name, array in arrays.items() if array is not None}
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays, **which)
+
+
+def frames_of(people):
+    """Which frame each annotation is, as arrays of the file; {} where the data is silent."""
+    columns = {
+        "subject": people.subjects,
+        "action": people.actions,
+        "camera": people.camera_names,
+        "frame": people.frames,
+    }
+    if any(None in column for column in columns.values()):
+        return {}
+    named = {name: np.array(column) for name, column in columns.items()}
+    return named | {"landmarks": np.array(LANDMARKS), "offset": people.offsets}
 
 
 def _name(key):

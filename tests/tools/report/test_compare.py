@@ -12,7 +12,6 @@ from prior.camera import look_at, perspective
 from prior.skeleton import LANDMARKS, L, limb_scale
 from python_layers.data import annotations
 from tests.poses import random_poses
-from tools.evaluate import __main__ as evaluate
 from tools.evaluate import predictions, protocols, scoring, truth
 from tools.evaluate.predictions import PredictionError
 from tools.evaluate.protocols import CAMERAS, PROTOCOLS
@@ -139,7 +138,7 @@ def test_cropped_images_are_compared_in_px_of_the_original(data, tmp_path):
     np.testing.assert_allclose(cropped.points, whole.points)
     np.testing.assert_allclose(cropped.intrinsics, whole.intrinsics)
     people = annotations.load(data, check_images=False)
-    arrays = evaluate.frames_of(people) | {"points": people.points[None]}
+    arrays = predictions.frames_of(people) | {"points": people.points[None]}
     found = predictions.load(save(tmp_path / "p.npz", arrays)).take(whole.index)
     np.testing.assert_allclose(found.points[0], whole.points)
 
@@ -439,13 +438,13 @@ def test_wrong_data_is_one_line_and_writes_nothing(tmp_path, model, capsys):
 
 def test_evaluate_says_which_frames_its_predictions_are_of(data):
     people = annotations.load(data, check_images=False)
-    arrays = evaluate.frames_of(people)
+    arrays = predictions.frames_of(people)
     assert all(a.dtype.kind in "Uif" for a in arrays.values())
     np.testing.assert_array_equal(arrays["frame"], people.frames)
     changed = json.loads(data.read_text())
     del changed["images"][0]["frame"]
     data.write_text(json.dumps(changed))
-    assert evaluate.frames_of(annotations.load(data, check_images=False)) == {}
+    assert predictions.frames_of(annotations.load(data, check_images=False)) == {}
 
 
 def test_text_in_pages_is_escaped():
