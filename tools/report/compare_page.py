@@ -177,8 +177,8 @@ def _table_2d(found):
         (
             "text",
             "Protocol 1's frames, mean over the 17 landmarks that the truth has. "
-            "Human3.6M's images are 1000 px wide. The paper's text gives its gain over the CPM as 0.59 px; "
-            "its table, here, has 0.57.",
+            "Human3.6M's images are 1000 px wide. The paper's text gives its gain over the "
+            "CPM as 0.59 px; its table, here, has 0.57.",
         )
     )
     pckh = {r["method"]: r["mean"] for r in _results(found, "1", "PCKh@0.5")}
