@@ -2,68 +2,74 @@
 
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import caffe
 import numpy as np
+from jaxtyping import Float32
 
 from prior import skeleton
+from prior.errors import InputError
 from python_layers import belief_maps, params
 from python_layers.data import annotations, crop
 from python_layers.data.prefetch import Prefetcher
 from python_layers.data.samples import Samples
+from python_layers.params import Blobs, Flags
 
 NAME = "PoseDataLayer"
 # The position in the data is kept as two float32 numbers, each exact below 2^24.
 RADIX = 2**20
-# A block of mixed sources is laid out anew for each sample: it must stay short.
+# The most shares that a source may have. A block of mixed sources is as long as all shares
+# together, and is laid out anew for each sample: it must stay short.
 MOST_SHARES = 1000
 
 
 @dataclass(frozen=True)
 class Params:
-    # File of annotations, from the directory where Caffe runs; or several, with their shares of
-    # the samples: {"a.pack": 3, "b.pack": 1}
+    # The path of a file of annotations, from the directory where Caffe runs; or several, with their
+    # shares of the samples: {"a.pack": 3, "b.pack": 1}
     source: str | dict
     batch_size: int
     input_size: int = belief_maps.LABEL_INPUT  # px, side of the square input
     stride: int = 8  # input px in a map px
     sigma: float | None = None  # of the label's Gaussian, input px; None: CPM's 7 at 368, scaled
-    # Random scale, rotation, shift and flip: true for CPM's ranges, or some of crop.Ranges
+    # Random scale, rotation, shift and flip: true for CPM's ranges, or those of crop.Ranges that
+    # are to be others
     augment: bool | dict = False
-    shuffle: bool | None = None  # a new order in each epoch; None: as `augment`
+    shuffle: bool | None = None  # a new order in each epoch; None: if `augment`
     seed: int = 0
     workers: int = 1  # processes that make batches ahead; 0: none, made when needed
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         shares = self.shares
         if not shares or not all(type(n) is int and 0 < n <= MOST_SHARES for n in shares.values()):
-            raise ValueError(
+            raise InputError(
                 f"source: expected a file, or files with whole shares of 1 to {MOST_SHARES}, "
                 f"got {self.source}"
             )
         for key in "batch_size", "input_size", "stride":
             if getattr(self, key) < 1:
-                raise ValueError(f"{key}: expected at least 1, got {getattr(self, key)}")
+                raise InputError(f"{key}: expected at least 1, got {getattr(self, key)}")
         for key in "seed", "workers":
             if getattr(self, key) < 0:
-                raise ValueError(f"{key}: expected 0 or more, got {getattr(self, key)}")
+                raise InputError(f"{key}: expected 0 or more, got {getattr(self, key)}")
         if self.input_size % self.stride:
-            raise ValueError(
+            raise InputError(
                 f"input_size: expected a multiple of the stride {self.stride}, "
                 f"got {self.input_size}"
             )
         crop.ranges(self.augment)
         if self.sigma is not None and not self.sigma > 0:
-            raise ValueError(f"sigma: expected > 0 input px, got {self.sigma}")
+            raise InputError(f"sigma: expected > 0 input px, got {self.sigma}")
 
     @property
-    def shares(self):
-        """{file: its part of the samples}."""
+    def shares(self) -> dict[str, Any]:
+        """{file: its share of the samples}."""
         return self.source if isinstance(self.source, dict) else {self.source: 1}
 
     @property
-    def shapes(self):
-        """Of the tops."""
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of the seven tops."""
         n, size, cells = self.batch_size, self.input_size, self.input_size // self.stride
         label, mask = (n, skeleton.L + 1, cells, cells), (n, skeleton.L + 1)
         image = (n, 3, size, size), (n, 1, size, size)
@@ -71,46 +77,47 @@ class Params:
 
 
 class PoseDataLayer(caffe.Layer):
-    """Images of people, cropped around one each, with the belief maps to learn.
+    """Images of people, each cropped around one of them, with the belief maps to learn.
 
-    Tops, of which the last may be left out, but not the first four: data (N, 3, S, S), BGR,
-    (x - 128) / 256; center_map (N, 1, S, S), a Gaussian at the person's centre; label (N, L + 1,
-    S / stride, S / stride), of that person, and mask (N, L + 1), 1 for the maps that the loss may
-    judge, see belief_maps.labels; label_stage1 and mask_stage1, the same of everyone in sight, for
-    a stage that does not know yet who is meant; camera (N, 3, 3), world to camera, of the camera
-    that sees the crop, level where the source knows none.
+    Tops: data (N, 3, S, S), BGR, (x - 128) / 256; center_map (N, 1, S, S), a Gaussian at the
+    person's centre; label (N, L + 1, S / stride, S / stride), of that person, and mask (N, L + 1),
+    1 for the maps that the loss may judge, see belief_maps.labels; label_stage1 and mask_stage1,
+    the same for everyone in sight, for a stage that does not know yet who is meant; camera
+    (N, 3, 3), world to camera, of the camera that sees the crop, level where the source knows none.
+    All from label_stage1 on, or the camera alone, may be left out.
 
-    Blob (2,): the position in the data, so that a snapshot has it and a resumed training goes on
-    with the next sample. Give it `param { lr_mult: 0 decay_mult: 0 }`. In the TEST phase the
-    layer keeps a position of its own: Caffe shares the blobs of layers of one name between the
-    training and the test net. For the same reason do not name the layer "data": Caffe aborts when
-    weights with a layer of that name and another number of blobs, CPM's or a deploy net's, meet it.
+    Blob (2,): the position in the data. So a snapshot has it, and a resumed training goes on with
+    the next sample. Give it `param { lr_mult: 0 decay_mult: 0 }`. In the TEST phase the layer keeps
+    a position of its own, because Caffe shares the blobs of layers of one name between the training
+    and the test net. For the same reason do not name the layer "data": Caffe aborts when it meets
+    weights with a layer of that name and another number of blobs, as CPM's or a deploy net's.
 
-    Order and augmentations depend on the seed and the position only, not on the workers.
+    Order and augmentations depend on the seed and the position alone, not on the workers.
     """
 
-    def setup(self, bottom, top):
+    def setup(self, bottom: Blobs, top: Blobs) -> None:
         params.check_count(NAME, "bottoms", bottom, [0])
         params.check_count(NAME, "tops", top, [4, 6, 7])
-        self.given = given = params.read(NAME, self.param_str, Params)
+        self.parameters = chosen = params.read(NAME, self.param_str, Params)
         try:
-            sources = [(annotations.load(path), n) for path, n in given.shares.items()]
+            sources = [(annotations.load(path), share) for path, share in chosen.shares.items()]
         except annotations.AnnotationError as error:
-            raise ValueError(f"{NAME}: source: {error}") from None
+            raise InputError(f"{NAME}: source: {error}") from None
         self.blobs.add_blob(2)
         self.own_position = np.zeros(2, np.float32)
-        self.damaged = set()
-        self.spare = [np.empty(shape, np.float32) for shape in given.shapes[len(top) :]]
-        # The workers start now, while the process is small, and get their work at the first
-        # forward: a snapshot is read between the two.
-        samples = Samples(sources, given)
-        self.batches = Prefetcher(samples.batch, given.shapes, given.batch_size, given.workers)
+        self.damaged: set[str] = set()
+        # For the tops that are left out.
+        self.spare = [np.empty(shape, np.float32) for shape in chosen.shapes[len(top) :]]
+        # The workers start now, while the process is small. They get their work at the first
+        # forward, since a snapshot is read between the two.
+        samples = Samples(sources, chosen)
+        self.batches = Prefetcher(samples.batch, chosen.shapes, chosen.batch_size, chosen.workers)
 
-    def reshape(self, bottom, top):
+    def reshape(self, bottom: Blobs, top: Blobs) -> None:
         for i in range(len(top)):  # Caffe's vectors of blobs know indices only
-            top[i].reshape(*self.given.shapes[i])
+            top[i].reshape(*self.parameters.shapes[i])
 
-    def forward(self, bottom, top):
+    def forward(self, bottom: Blobs, top: Blobs) -> None:
         kept = self.own_position if self.phase == caffe.TEST else self.blobs[0].data
         position = _unpacked(kept)
         try:
@@ -128,20 +135,21 @@ class PoseDataLayer(caffe.Layer):
                     file=sys.stderr,
                     flush=True,
                 )
-        kept[...] = divmod(position + self.given.batch_size, RADIX)
+        kept[...] = divmod(position + self.parameters.batch_size, RADIX)
 
-    def backward(self, top, propagate_down, bottom):
+    def backward(self, top: Blobs, propagate_down: Flags, bottom: Blobs) -> None:
         pass
 
-    def stop(self):
-        """End the worker processes; they end with the program anyway."""
+    def stop(self) -> None:
+        """End the worker processes, which otherwise end with the program."""
         self.batches.stop()
 
 
-def _unpacked(kept):
+def _unpacked(kept: Float32[np.ndarray, "2"]) -> int:
+    """The position that is kept as two numbers. Raises InputError if the solver changed them."""
     high, low = kept.tolist()
     if not (high >= 0 and 0 <= low < RADIX and high.is_integer() and low.is_integer()):
-        raise ValueError(
+        raise InputError(
             f"{NAME}: expected a position in its blob, got {high}, {low}; the solver must leave it "
             "alone: give the layer param { lr_mult: 0 decay_mult: 0 }"
         )

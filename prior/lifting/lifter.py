@@ -221,7 +221,7 @@ class Lifter:
         by_projection = None if projection is None else np.asarray(projection, dtype=float)
         by_pose = None if pose is None else np.asarray(pose, dtype=float)
 
-        def chunk_vjp(chunk: slice) -> Float[np.ndarray, "n L 2"]:
+        def chunk_vjp(chunk: slice) -> np.ndarray:
             return gradient.to_points(
                 self.search,
                 self.full,

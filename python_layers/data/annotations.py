@@ -10,78 +10,92 @@
                 "pose_mm" 17x3 world, y up, "context"}]
 
 A keypoint with v = 0 is missing: it is left out of the loss. Others lie inside the image. Data
-without 3D (Leeds, MPII, COCO) leaves out "camera" and "pose_mm"; "subject", "action" and "frame"
+without 3D (Leeds, MPII, COCO) leave out "camera" and "pose_mm"; "subject", "action" and "frame"
 are for evaluation and may be left out too. "offset" is where the top-left pixel of the image lies
-in the camera's whole picture, [0, 0] unless it was cropped. A person with "context": true is
-never in the centre of a sample, only one of the others in it.
+in the camera's whole picture, [0, 0] unless the image was cropped. A person with "context": true
+is never the one in the centre of a sample, only one of the others in it.
 
-The same in one file, for millions of images, is `packed`; `load` reads both.
+`packed` has the same in one file, for millions of images; `load` reads both.
 """
 
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
+from jaxtyping import Float, Int, UInt8
+from numpy.typing import ArrayLike
 
 from prior import camera as cameras
 from prior import skeleton
+from prior.files import FilePath
 from python_layers.data import columns, images, packed
-from python_layers.data.columns import AnnotationError, Builder, short
+from python_layers.data.columns import AnnotationError, Builder, Record, Table, short
 
 __all__ = ["AnnotationError", "Annotations", "digest", "load"]
+
+# The number of a record.
+Index: TypeAlias = int | np.integer
 
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """One record for each annotated person, M of them; arrays are float64 unless said."""
+    """M records, one for each annotated person."""
 
     path: str
-    files: tuple  # (M,) paths of the images, or their names in a packed file
-    image_sizes: np.ndarray  # (M, 2) int, width and height
-    points: np.ndarray  # (M, 17, 2) image px, NaN where missing
-    visible: np.ndarray  # (M, 17) int, COCO's v: 0 missing, 1 hidden, 2 visible
-    boxes: np.ndarray  # (M, 4) x, y, width, height, image px
-    poses_mm: np.ndarray  # (M, 17, 3) world, NaN without 3D
-    camera_names: tuple  # (M,) str, None without a camera
-    rotations: np.ndarray  # (M, 3, 3) world to camera, level without a camera
-    positions_mm: np.ndarray  # (M, 3) world, NaN without a camera
-    intrinsics: np.ndarray  # (M, 3, 3) px of the image, NaN without a camera
-    offsets: np.ndarray  # (M, 2) px, of the image in the camera's whole picture
-    subjects: tuple  # (M,) str or None
-    actions: tuple  # (M,) str or None
-    frames: tuple  # (M,) int or None
+    files: tuple[str, ...]  # paths of the images, or their names in a packed file
+    image_sizes: Int[np.ndarray, "M 2"]  # width and height
+    points: Float[np.ndarray, "M 17 2"]  # image px, NaN where missing
+    visible: Int[np.ndarray, "M 17"]  # COCO's v: 0 missing, 1 hidden, 2 visible
+    boxes: Float[np.ndarray, "M 4"]  # x, y, width, height, image px
+    poses_mm: Float[np.ndarray, "M 17 3"]  # world, NaN without 3D
+    camera_names: tuple[str | None, ...]  # None without a camera
+    rotations: Float[np.ndarray, "M 3 3"]  # world to camera, level without a camera
+    positions_mm: Float[np.ndarray, "M 3"]  # world, NaN without a camera
+    intrinsics: Float[np.ndarray, "M 3 3"]  # px of the image, NaN without a camera
+    offsets: Float[np.ndarray, "M 2"]  # px, of the image in the camera's whole picture
+    subjects: tuple[str | None, ...]
+    actions: tuple[str | None, ...]
+    frames: tuple[int | None, ...]
     crowd: "Crowd"
-    store: object  # reads the bytes of an image by its number
+    store: images.Files | packed.Store  # reads the bytes of an image by its number
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.files)
 
-    def has_camera(self, index):
+    def has_camera(self, index: Index) -> bool:
         """Whether record `index` names the camera that took its image."""
         return self.camera_names[index] is not None
 
-    def image(self, index):
-        """The image of a record, (H, W, 3) uint8 BGR. Raises images.ImageError."""
+    def image(self, index: Index) -> UInt8[np.ndarray, "H W 3"]:
+        """The image of a record, BGR. Raises images.ImageError."""
         data = self.store.read(self.crowd.image[index])
-        return images.decode(data, self.files[index], tuple(self.image_sizes[index]))
+        width, height = self.image_sizes[index].tolist()
+        return images.decode(data, self.files[index], (width, height))
 
-    def others(self, index):
-        """Landmarks (K, 17, 2) of the other people in a record's image, NaN where missing."""
+    def others(self, index: Index) -> Float[np.ndarray, "K 17 2"]:
+        """The landmarks of the other people in a record's image, NaN where missing."""
         return self.crowd.others(index)
 
 
 class Crowd:
     """Who else is in the image of each record."""
 
-    def __init__(self, points, image_of, record):
-        """points (P, 17, 2) and image_of (P,) of all people; record (M,): which have a record."""
+    def __init__(
+        self,
+        points: Float[np.ndarray, "P 17 2"],
+        image_of: Int[np.ndarray, "P"],
+        record: Int[np.ndarray, "M"],
+    ) -> None:
+        """points, image_of: landmarks of all people, and their images; record: who has a record."""
         self._points, self._record, self.image = points, record, image_of[record]
         self._order = np.argsort(image_of, kind="stable")
         self._sorted = image_of[self._order]
 
-    def others(self, index):
+    def others(self, index: Index) -> Float[np.ndarray, "K 17 2"]:
         """As Annotations.others."""
         image = self.image[index]
         first, end = (np.searchsorted(self._sorted, image, side) for side in ("left", "right"))
@@ -89,17 +103,18 @@ class Crowd:
         return self._points[people[people != self._record[index]]]
 
 
-def load(path, check_images=True):
+def load(path: FilePath, check_images: bool = True) -> Annotations:
     """Read and check a file of annotations, JSON or packed.
 
-    `check_images` also looks for every image file of a JSON. Returns Annotations. Raises
-    AnnotationError, never anything else, whatever is in the file.
+    check_images: whether to look for the image files of a JSON. Raises AnnotationError, and nothing
+    else, whatever is in the file.
     """
     path = os.fspath(path)
+    store: images.Files | packed.Store
     try:
         if packed.is_packed(path):
             table, store = packed.open_(path)
-            files = table["image_name"]
+            files = table["image_name"].tolist()
         else:
             table = _table(_read(path))
             folder = os.path.dirname(path)
@@ -112,16 +127,19 @@ def load(path, check_images=True):
         raise AnnotationError(f"{path}: {wrong}") from None
 
 
-def digest(path):
-    """SHA-256 of a file of annotations; of a packed one that of its index, which has the
-    checksums of the images. Raises OSError or AnnotationError."""
+def digest(path: FilePath) -> str:
+    """The SHA-256 of a file of annotations. Raises OSError or AnnotationError.
+
+    Of a packed file it is that of its index, which has the checksums of the images.
+    """
     if packed.is_packed(path):
         return hashlib.sha256(packed.index_of(path)).hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(path):
+def _read(path: str) -> Any:
+    """What a JSON file holds."""
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
@@ -136,7 +154,7 @@ def _read(path):
         ) from None
 
 
-def _table(document):
+def _table(document: Any) -> Table:
     """The columns of a JSON document."""
     names = _list(document, "categories")[0].get("keypoints")
     if names != list(skeleton.LANDMARKS):
@@ -145,7 +163,7 @@ def _table(document):
             "the landmarks with prior.skeleton"
         )
     builder = Builder(document.get("cameras", {}))
-    numbers = {}
+    numbers: dict[int | str, int] = {}
     for image in _list(document, "images"):
         identity = image.get("id")
         if not isinstance(identity, int | str) or identity in numbers:
@@ -165,7 +183,8 @@ def _table(document):
     return builder.table()
 
 
-def _list(document, key):
+def _list(document: Any, key: str) -> list[Record]:
+    """A list of objects in the document."""
     value = document.get(key) if isinstance(document, dict) else None
     if not isinstance(value, list) or not value or not all(isinstance(v, dict) for v in value):
         raise AnnotationError(
@@ -174,7 +193,8 @@ def _list(document, key):
     return value
 
 
-def _check_files(files):
+def _check_files(files: Iterable[str]) -> None:
+    files = list(files)
     missing = sorted(file for file in files if not os.path.isfile(file))
     if missing:
         raise AnnotationError(
@@ -183,19 +203,21 @@ def _check_files(files):
         )
 
 
-def _join(path, table, files, store):
-    """Annotations, of the people that are no mere context, from checked columns."""
+def _join(
+    path: str, table: Table, files: Sequence[str], store: images.Files | packed.Store
+) -> Annotations:
+    """The Annotations of checked columns: of all people that are not only context."""
     people = np.flatnonzero(~table["person_context"])
     if not len(people):
         raise AnnotationError('expected a person without "context": true, got none')
     image = table["person_image"][people]
     camera = table["image_camera"][image]
 
-    def seen(column, nowhere):
-        # One more row, the last, for those with camera -1.
-        return np.concatenate([table[column], np.asarray(nowhere)[None]])[camera]
+    def of_camera(column: str, without: ArrayLike) -> np.ndarray:
+        # People without a camera, whose camera is -1, get the last row.
+        return np.concatenate([table[column], np.asarray(without)[None]])[camera]
 
-    intrinsics = seen("camera_intrinsics", np.full((3, 3), np.nan))
+    intrinsics = of_camera("camera_intrinsics", np.full((3, 3), np.nan))
     intrinsics[:, :2, 2] -= table["image_offset"][image]
     keypoints = table["person_keypoints"]
     points = np.where(keypoints[..., 2:] > 0, keypoints[..., :2], np.nan)
@@ -208,8 +230,8 @@ def _join(path, table, files, store):
         boxes=table["person_box"][people],
         poses_mm=table["person_pose"][people],
         camera_names=columns.named(table["camera_name"], camera),
-        rotations=seen("camera_rotation", cameras.LEVEL),
-        positions_mm=seen("camera_position", np.full(3, np.nan)),
+        rotations=of_camera("camera_rotation", cameras.LEVEL),
+        positions_mm=of_camera("camera_position", np.full(3, np.nan)),
         intrinsics=intrinsics,
         offsets=table["image_offset"][image].astype(float),
         subjects=columns.named(table["label"], table["image_subject"][image]),

@@ -1,7 +1,7 @@
-"""Annotations as a table of columns: each image and person checked as it comes.
+"""Annotations as a table of columns, built from images and people that are checked one by one.
 
-Both storages of annotations, JSON and packed, go through it. The columns, with I images, P people,
-C cameras and the strings of a list `label` (subjects and actions), -1 standing for none:
+Both kinds of files, JSON and packed, become such a table. Its columns, for I images, P people, C
+cameras and the strings of `label` (subjects and actions); -1 stands for none:
 
     image_name (I,) str, image_size (I, 2) width and height, image_offset (I, 2) px,
     image_camera, image_subject, image_action, image_frame (I,) int
@@ -11,14 +11,25 @@ C cameras and the strings of a list `label` (subjects and actions), -1 standing 
     person_box (P, 4), person_pose (P, 17, 3) mm or NaN
 """
 
-import numpy as np
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
-from prior import camera as cameras
+import numpy as np
+from jaxtyping import Bool, Float, Int, Real
+from numpy.typing import ArrayLike
+
 from prior import skeleton
+from prior.camera import check_rotation
+from prior.errors import InputError
 
 L = skeleton.L
-# Name: (of whose number the first axis is, the other axes, kind of the type)
-COLUMNS = {
+
+Table: TypeAlias = dict[str, np.ndarray]
+# An object of the JSON format.
+Record: TypeAlias = Mapping[str, Any]
+
+# Of each column: what its rows are, its other axes, and the kind of its type.
+COLUMNS: dict[str, tuple[str, tuple[int, ...], str]] = {
     "image_name": ("image", (), "U"),
     "image_size": ("image", (2,), "i"),
     "image_offset": ("image", (2,), "f"),
@@ -37,30 +48,32 @@ COLUMNS = {
     "person_box": ("person", (4,), "f"),
     "person_pose": ("person", (L, 3), "f"),
 }
-KINDS = {"i": np.int64, "f": np.float64, "b": np.bool_, "U": np.str_}
+KINDS: dict[str, type[np.generic]] = {"i": np.int64, "f": np.float64, "b": np.bool_, "U": np.str_}
 
 
-class AnnotationError(ValueError):
-    """Annotations that cannot be used: what was expected, what came, what to try."""
+class AnnotationError(InputError):
+    """Annotations that cannot be used."""
 
 
 class Builder:
-    """Takes images and people, as objects of the JSON format, one by one; gives the table.
+    """Makes a table of images and people, which it takes one by one as objects of the JSON format.
 
     Every method raises AnnotationError on a value that is wrong; nothing is added then.
     """
 
-    def __init__(self, views):
-        """views: the "cameras" of the JSON format."""
-        if not isinstance(views, dict) or not all(isinstance(v, dict) for v in views.values()):
-            raise AnnotationError(f'expected "cameras", an object of objects, got {short(views)}')
-        self._cameras = {name: _camera(name, view) for name, view in views.items()}
-        self._camera_number = {name: i for i, name in enumerate(views)}
-        self._labels = {}
-        self._images, self._people = [], []
+    def __init__(self, cameras: Any) -> None:
+        """cameras: those of the JSON format, {name: object}."""
+        if not isinstance(cameras, dict) or not all(isinstance(c, dict) for c in cameras.values()):
+            raise AnnotationError(f'expected "cameras", an object of objects, got {short(cameras)}')
+        self._cameras = {name: _camera(name, camera) for name, camera in cameras.items()}
+        self._camera_number = {name: i for i, name in enumerate(cameras)}
+        self._labels: dict[str, int] = {}
+        # A tuple of columns for each image and for each person.
+        self._images: list[tuple[Any, ...]] = []
+        self._people: list[tuple[Any, ...]] = []
 
-    def add_image(self, image):
-        """Returns the image's number, from 0 on."""
+    def add_image(self, image: Record) -> int:
+        """Add an image. Returns its number, from 0 on."""
         name = image.get("file_name")
         if not isinstance(name, str) or not name:
             raise AnnotationError(f"image {short(image.get('id'))}: file_name: got {short(name)}")
@@ -79,17 +92,17 @@ class Builder:
         frame = image.get("frame")
         if frame is not None and (type(frame) is not int or frame < 0):
             raise AnnotationError(f"image {name}: expected a frame >= 0, got {short(frame)}")
-        camera = -1 if camera is None else self._camera_number[camera]
+        number = -1 if camera is None else self._camera_number[camera]
         labels = [self._label(name, image.get(key)) for key in ("subject", "action")]
-        self._images.append((name, size, offset, camera, *labels, -1 if frame is None else frame))
+        self._images.append((name, size, offset, number, *labels, -1 if frame is None else frame))
         return len(self._images) - 1
 
-    def drop_image(self):
-        """Take the last image back; it has no people."""
+    def drop_image(self) -> None:
+        """Remove the last image, which must have no people."""
         del self._images[-1]
 
-    def add_person(self, number, person, what):
-        """A person in image `number`; `what` names the record in errors."""
+    def add_person(self, number: int, person: Record, what: str) -> None:
+        """Add a person in image `number`; `what` names the record in errors."""
         name, size = self._images[number][:2]
         what = f"{what} ({name})"
         keypoints = numbers(person.get("keypoints"), (3 * L,), f"{what}: keypoints").reshape(L, 3)
@@ -121,8 +134,8 @@ class Builder:
             pose = numbers(pose, (L, 3), f"{what}: pose_mm")
         self._people.append((number, context, keypoints, box, pose))
 
-    def table(self):
-        """{column: array}."""
+    def table(self) -> Table:
+        """The columns of all that was added."""
         names = ("name", "size", "offset", "camera", "subject", "action", "frame")
         table = _stacked("image", names, self._images)
         table |= _stacked("person", ("image", "context", "keypoints", "box", "pose"), self._people)
@@ -130,7 +143,8 @@ class Builder:
         table |= _stacked("camera", ("name", "rotation", "position", "intrinsics"), rows)
         return table | {"label": np.array(list(self._labels), dtype=np.str_)}
 
-    def _label(self, name, text):
+    def _label(self, name: str, text: Any) -> int:
+        """The number of a subject or an action of image `name`."""
         if text is None:
             return -1
         if not isinstance(text, str):
@@ -140,18 +154,19 @@ class Builder:
         return self._labels.setdefault(text, len(self._labels))
 
 
-def _stacked(whose, names, rows):
+def _stacked(whose: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Table:
+    """The columns `whose`_`names`; each row has a value for each of the names."""
     table = {}
     for i, name in enumerate(names):
         _, axes, kind = COLUMNS[f"{whose}_{name}"]
-        column = np.array([row[i] for row in rows], dtype=KINDS[kind])
+        column: np.ndarray = np.array([row[i] for row in rows], dtype=KINDS[kind])
         table[f"{whose}_{name}"] = column.reshape(len(rows), *axes)
     return table
 
 
-def check(table):
-    """AnnotationError unless `table`, from a file, has the columns, and they fit together."""
-    sizes = {}
+def check(table: Table) -> None:
+    """Raise AnnotationError unless a file's table has all columns, and they fit together."""
+    sizes: dict[str, int] = {}
     for name, (whose, axes, kind) in COLUMNS.items():
         column = table.get(name)
         if column is None or column.dtype.kind != kind or column.shape[1:] != axes:
@@ -172,19 +187,22 @@ def check(table):
             raise AnnotationError(f"{name}: expected {low} to {sizes[whose] - 1}")
 
 
-def named(names, numbers):
-    """Tuple of the strings with these numbers, None for -1."""
-    names = [*names.tolist(), None]
-    return tuple(names[i] for i in numbers)
+def named(names: np.ndarray, numbers: Int[np.ndarray, "M"]) -> tuple[str | None, ...]:
+    """Of the names, text, those with these numbers; None for -1."""
+    known = [*names.tolist(), None]
+    return tuple(known[i] for i in numbers)
 
 
-def inside(points, size):
-    """Which points (..., 2) lie on a pixel of an image of `size` (width, height)."""
-    return ((points >= -0.5) & (points <= np.asarray(size) - 0.5)).all(axis=-1)
+def inside(
+    points: Real[np.ndarray, "*batch 2"], size: ArrayLike | Sequence[float]
+) -> Bool[np.ndarray, "*batch"]:
+    """Which points lie on a pixel of an image of `size` (width, height)."""
+    return np.all((points >= -0.5) & (points <= np.asarray(size) - 0.5), axis=-1)
 
 
-def numbers(value, shape, what):
-    """`value` as a finite float64 array of `shape`. Raises AnnotationError."""
+def numbers(value: Any, shape: tuple[int, ...], what: str) -> Float[np.ndarray, "..."]:
+    """`value` as a finite float64 array of `shape`. Raises AnnotationError, which begins with
+    `what`."""
     try:
         array = np.array(value, dtype=float)
     except (TypeError, ValueError):
@@ -198,20 +216,23 @@ def numbers(value, shape, what):
     return array
 
 
-def short(value):
-    """A value as text for an error, not too long."""
+def short(value: Any) -> str:
+    """A value as text for an error message, not too long."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _camera(name, view):
-    rotation = numbers(view.get("rotation"), (3, 3), f"camera {name}: rotation")
+def _camera(
+    name: str, camera: Record
+) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"], Float[np.ndarray, "3 3"]]:
+    """The rotation, position and intrinsics of a camera of the JSON format."""
+    rotation = numbers(camera.get("rotation"), (3, 3), f"camera {name}: rotation")
     try:
-        cameras.check_rotation(rotation, f"camera {name}: rotation")
-    except ValueError as error:
+        check_rotation(rotation, f"camera {name}: rotation")
+    except InputError as error:
         raise AnnotationError(f"{error}; is it transposed, or left-handed?") from None
-    position = numbers(view.get("position_mm"), (3,), f"camera {name}: position_mm")
-    intrinsics = numbers(view.get("intrinsics"), (3, 3), f"camera {name}: intrinsics")
+    position = numbers(camera.get("position_mm"), (3,), f"camera {name}: position_mm")
+    intrinsics = numbers(camera.get("intrinsics"), (3, 3), f"camera {name}: intrinsics")
     if not (np.diag(intrinsics) > 0).all() or (intrinsics[2] != [0, 0, 1]).any():
         raise AnnotationError(
             f"camera {name}: intrinsics: expected focal lengths > 0 and the last row 0 0 1, "

@@ -1,29 +1,35 @@
 """A person's box in an image -> the square input of a network, as CPM makes it.
 
-Used alike by the data layer, by evaluation and by prediction. Image and input coordinates are in
-pixels, the centre of the top-left one at (0, 0).
+The data layer, evaluation and prediction all use it. Image and input coordinates are in pixels, the
+centre of the top-left one at (0, 0).
 """
 
 import json
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32, Real, UInt8
+from numpy.typing import ArrayLike
 
 from prior import camera as cameras
 from prior import skeleton
+from prior.errors import InputError
 from python_layers import belief_maps
 
-# CPM scales a person to 200 px (MPII's unit) times its target size 41/35, of a 368 px input.
+# The part of the input that a person fills. CPM scales a person to 200 px (MPII's unit) times its
+# target size 41/35, in a 368 px input.
 CPM_FRACTION = 200 * 41 / 35 / belief_maps.LABEL_INPUT
-# Our choice: a smaller input has no pixels to spare for CPM's margin. What is left holds a tenth
-# of enlargement.
+# The same in a smaller input, which has no pixels to spare for CPM's margin. Our choice: the margin
+# that is left takes an enlargement by a tenth.
 TIGHT_FRACTION = 0.9
 # Standard deviation of CPM's centre map, as a part of its 368 px input.
 CENTRE_SIGMA = 21 / 368
-# CPM's grey: the border of a warp, and what the network's input subtracts.
+# CPM's grey: it fills a crop beyond the image's border, and is subtracted in the network's input.
 GREY = 128
 
+# Mirrors left and right.
 FLIP = np.diag([-1.0, 1.0, 1.0])
 
 
@@ -33,7 +39,7 @@ class Augmentation(NamedTuple):
     scale: float = 1.0  # the person becomes this much larger
     angle: float = 0.0  # radians; positive turns the picture's x axis towards its y axis
     flip: bool = False  # mirrored, left and right, after the rotation
-    shift: tuple = (0.0, 0.0)  # of the person's centre, parts of the input's size
+    shift: tuple[float, float] = (0.0, 0.0)  # of the person's centre, parts of the input's size
 
 
 PLAIN = Augmentation()
@@ -46,7 +52,7 @@ class Ranges(NamedTuple):
     368 that are often called CPM's are those of its successor for several people (Cao et al.).
     """
 
-    scale: tuple = (0.7, 1.3)
+    scale: tuple[float, float] = (0.7, 1.3)
     degrees: float = 40.0  # to either side
     shift: float = 0.0  # of the centre, along each axis to either side, parts of the input
 
@@ -55,58 +61,60 @@ class Crop(NamedTuple):
     """Where a square input lies in an image."""
 
     size: int  # of the input, px
-    matrix: np.ndarray  # (2, 3), image px -> input px: a similarity, or a mirrored one
-    pivot: np.ndarray  # (2,) image px: the person's centre
+    matrix: Float[np.ndarray, "2 3"]  # image px -> input px: a similarity, or a mirrored one
+    pivot: Float[np.ndarray, "2"]  # the person's centre, image px
     augmentation: Augmentation
 
 
 CPM_RANGES = Ranges()
 
 
-def ranges(augment):
-    """Ranges of the data layer's `augment`: None of False, CPM's of True, or those that a dict
-    names and CPM's for the others. Raises ValueError on what they cannot be."""
+def ranges(augment: bool | dict[str, Any]) -> Ranges | None:
+    """The Ranges of the data layer's `augment`.
+
+    None for False, CPM's for True; a dict names those that are to be others than CPM's. Raises
+    InputError on ranges that cannot be.
+    """
     if augment is False:
         return None
     try:
-        found = CPM_RANGES if augment is True else Ranges(**augment)
-        low, high = found.scale
-        good = 0 < low <= high and 0 <= found.degrees <= 180 and 0 <= found.shift <= 1
+        chosen = CPM_RANGES if augment is True else Ranges(**augment)
+        low, high = chosen.scale
+        good = 0 < low <= high and 0 <= chosen.degrees <= 180 and 0 <= chosen.shift <= 1
     except (TypeError, ValueError):
         good = False
     if not good:
-        raise ValueError(
+        raise InputError(
             'augment: expected true, false or some of {"scale": [0.7, 1.3], "degrees": 40, '
             f'"shift": 0.1}}, got {json.dumps(augment)}'
         )
-    return found
+    return chosen
 
 
-def draw(rng, within=CPM_RANGES):
-    """A random Augmentation within Ranges from a numpy Generator; half of them flips."""
-    return Augmentation(
-        scale=rng.uniform(*within.scale),
-        angle=np.deg2rad(rng.uniform(-within.degrees, within.degrees)),
-        flip=bool(rng.random() < 0.5),
-        shift=tuple(rng.uniform(-within.shift, within.shift, size=2)),
-    )
+def draw(rng: np.random.Generator, within: Ranges = CPM_RANGES) -> Augmentation:
+    """A random Augmentation within Ranges; one half of them flips."""
+    scale = rng.uniform(*within.scale)
+    angle = np.deg2rad(rng.uniform(-within.degrees, within.degrees))
+    flip = bool(rng.random() < 0.5)
+    x, y = rng.uniform(-within.shift, within.shift, size=2)
+    return Augmentation(scale, angle, flip, (x, y))
 
 
-def person_fraction(size):
+def person_fraction(size: int) -> float:
     """The part of an input of `size` px that a person fills."""
     return CPM_FRACTION if size >= belief_maps.LABEL_INPUT else TIGHT_FRACTION
 
 
-def frame(box, size, augmentation=PLAIN):
+def frame(box: ArrayLike | Sequence[float], size: int, augmentation: Augmentation = PLAIN) -> Crop:
     """The Crop of `size` px around a person's box (x, y, width, height), image px.
 
-    The longer side of the box comes to `person_fraction` of the input. Our choice: CPM takes the
-    height, which for a lying person or spread arms leaves hands or feet outside.
-    Raises ValueError on a box that is not finite or has no extent.
+    The longer side of the box becomes `person_fraction` of the input. Our choice: CPM takes the
+    height, which leaves hands or feet outside when a person lies or spreads the arms. Raises
+    InputError on a box that is not finite or has no extent.
     """
     box = np.asarray(box, dtype=float)
     if box.shape != (4,) or not np.isfinite(box).all() or not (box[2:] > 0).all():
-        raise ValueError(f"box: expected x, y, width > 0, height > 0, got {box.tolist()}")
+        raise InputError(f"box: expected x, y, width > 0, height > 0, got {box.tolist()}")
     pivot = box[:2] + box[2:] / 2
     scale = person_fraction(size) * size / box[2:].max() * augmentation.scale
     cos, sin = scale * np.cos(augmentation.angle), scale * np.sin(augmentation.angle)
@@ -118,34 +126,38 @@ def frame(box, size, augmentation=PLAIN):
     return Crop(size, matrix, pivot, augmentation)
 
 
-def to_input(points, crop):
-    """Image px -> input px: (..., 2). Landmarks keep their order, see `landmarks`."""
+def to_input(points: ArrayLike | Sequence[float], crop: Crop) -> Float[np.ndarray, "*points 2"]:
+    """Image px -> input px. A flip leaves landmarks in their order: see `landmarks`."""
     return np.asarray(points) @ crop.matrix[:, :2].T + crop.matrix[:, 2]
 
 
-def to_image(points, crop):
-    """Input px -> image px: (..., 2), the inverse of `to_input`."""
+def to_image(points: ArrayLike, crop: Crop) -> Float[np.ndarray, "*points 2"]:
+    """Input px -> image px, the inverse of `to_input`."""
     return (np.asarray(points) - crop.matrix[:, 2]) @ np.linalg.inv(crop.matrix[:, :2]).T
 
 
-def landmarks(points, crop):
-    """A person's landmarks (17, 2) image px -> input px; a flip swaps left and right."""
-    points = to_input(points, crop)
-    return points[skeleton.MIRROR] if crop.augmentation.flip else points
+def landmarks(points: Real[np.ndarray, "17 2"], crop: Crop) -> Float[np.ndarray, "17 2"]:
+    """A person's landmarks, image px -> input px; a flip swaps left and right."""
+    moved = to_input(points, crop)
+    return moved[skeleton.MIRROR] if crop.augmentation.flip else moved
 
 
-def pose(pose_mm, crop):
-    """The pose (17, 3), world, that the input shows: mirrored in a flipped one."""
-    return skeleton.mirrored(pose_mm) if crop.augmentation.flip else np.asarray(pose_mm)
+def pose(pose_mm: Real[np.ndarray, "17 3"], crop: Crop) -> Real[np.ndarray, "17 3"]:
+    """The pose, world, that the input shows: mirrored if the crop is flipped."""
+    return skeleton.mirrored(pose_mm) if crop.augmentation.flip else pose_mm
 
 
-def camera(rotation, crop, intrinsics=None):
-    """The rotation (3, 3), world to camera, of the camera that sees the input.
+def camera(
+    rotation: Float[np.ndarray, "3 3"],
+    crop: Crop,
+    intrinsics: Float[np.ndarray, "3 3"] | None = None,
+) -> Float[np.ndarray, "3 3"]:
+    """The rotation, world to camera, of the camera that sees the input.
 
-    `rotation` is that of the camera that took the image. With its intrinsics (3, 3) px it is
-    first turned toward the person, since weak perspective holds about that ray; then about its
-    axis, as the picture was. A flipped picture is one of the mirrored person in the mirrored
-    world, F E F with F = diag(-1, 1, 1): so it goes with `pose`, and remains a rotation.
+    rotation: of the camera that took the image. With its intrinsics, px, it is first turned toward
+    the person, since weak perspective holds about that ray; then about its axis, as the crop is. A
+    flipped crop shows the mirrored person in the mirrored world, where the camera is F E F with
+    F = diag(-1, 1, 1). That is a rotation too, and it goes with `pose`.
     """
     if intrinsics is not None:
         rotation = cameras.toward(rotation, intrinsics, crop.pivot)
@@ -154,11 +166,13 @@ def camera(rotation, crop, intrinsics=None):
     return FLIP @ rotation @ FLIP if crop.augmentation.flip else rotation
 
 
-def warp(image, crop):
-    """The input (size, size, 3) uint8 of an image (H, W, 3) uint8, grey beyond its border.
+def warp(
+    image: UInt8[np.ndarray, "H W 3"], crop: Crop
+) -> UInt8[np.ndarray, "{crop.size} {crop.size} 3"]:
+    """The crop's part of an image, as an input; grey beyond the image's border.
 
-    Bilinear, as CPM's. An image that shrinks to less than a half is averaged over whole blocks of
-    pixels first, so that a small input has no aliasing (our choice).
+    Bilinear, as CPM's. An image that shrinks to less than a half is first averaged over whole
+    blocks of pixels, so that a small input has no aliasing (our choice).
     """
     matrix = crop.matrix
     block = int(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
@@ -176,12 +190,12 @@ def warp(image, crop):
     )
 
 
-def input_blob(image):
-    """An input (size, size, 3) uint8 BGR -> what the network sees: (3, size, size) float32."""
+def input_blob(image: UInt8[np.ndarray, "size size 3"]) -> Float32[np.ndarray, "3 size size"]:
+    """An input, BGR -> what the network sees."""
     return (image.transpose(2, 0, 1).astype(np.float32) - GREY) / 256
 
 
-def centre_map(crop):
-    """CPM's Gaussian at the person's centre, which is told to the network: (size, size) float32."""
+def centre_map(crop: Crop) -> Float32[np.ndarray, "{crop.size} {crop.size}"]:
+    """CPM's Gaussian at the person's centre, by which the network knows who is meant."""
     centre = to_input(crop.pivot, crop)
     return belief_maps.gaussians(centre, crop.size, crop.size, CENTRE_SIGMA * crop.size)

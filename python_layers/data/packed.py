@@ -2,13 +2,13 @@
 
     header   MAGIC, format version, CRC-32 of the index, its offset and length (HEADER)
     images   one after another, as they were encoded (JPEG mostly)
-    index    .npz without pickle: the table of `columns`, and of each image its offset, length and
-             CRC-32
+    index    .npz without pickle: the table of `columns`, and the offset, length and CRC-32 of each
+             image
 
-Not LMDB: data that never changes needs neither its transactions nor its tree. The index is read
-once, and shared by the processes that prefetch; an image is one read at an offset, with no lock
-and no place in the file to share; it needs no package, and the file is written in one go and is
-whole, or is not there. A damaged image is known by its checksum, and costs that image alone.
+It is not LMDB because data that never change need neither its transactions nor its tree. The index
+is read once, and the processes that prefetch share it. An image is one read at an offset, without a
+lock or a shared place in the file. No package is needed. The file is written in one go, so it is
+whole, or is not there. A checksum shows a damaged image, and only that image is lost.
 """
 
 import io
@@ -17,11 +17,15 @@ import struct
 import weakref
 import zipfile
 import zlib
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 
+from prior.files import FilePath
 from python_layers.data import columns
-from python_layers.data.columns import AnnotationError
+from python_layers.data.columns import AnnotationError, Record, Table
 from python_layers.data.images import ImageError
 
 MAGIC = b"POSEPACK"
@@ -33,28 +37,28 @@ STORED = ("stored_offset", "stored_length", "stored_crc32")
 class Writer:
     """Writes a packed file; a context manager.
 
-    Under a temporary name until it is left without an error: then it gets its own name, or, with
-    an error, is removed. Images may be many; their annotations are kept in memory until the end.
+    The file has a temporary name at first. At the end of the block it gets its own name, or is
+    removed if there was an error. Annotations, but not images, are kept in memory until then.
     """
 
-    def __init__(self, path, views):
-        """views: the "cameras" of the JSON format. Raises AnnotationError."""
+    def __init__(self, path: FilePath, cameras: Any) -> None:
+        """cameras: those of the JSON format, {name: object}. Raises AnnotationError."""
         self.path, self._temporary = os.fspath(path), f"{os.fspath(path)}.new"
-        self._builder = columns.Builder(views)
-        self._stored = []
+        self._builder = columns.Builder(cameras)
+        self._stored: list[tuple[int, int, int]] = []
 
-    def __enter__(self):
+    def __enter__(self) -> "Writer":
         self._file = open(self._temporary, "wb")
         self._file.write(bytes(HEADER.size))
         return self
 
-    def add(self, image, people, data):
-        """One image: its object of the JSON format (no id), those of its people, its bytes.
+    def add(self, image: Record, people: Sequence[Record], data: bytes) -> list[str]:
+        """Add an image: its object of the JSON format (without id), those of its people, its bytes.
 
-        Returns the reasons why people were left out: those that are wrong, and all of an image
-        that is wrong itself. An image without a person is not kept.
+        Returns the reasons why people were left out: because their object is wrong, or that of the
+        image. An image without people is left out too.
         """
-        refused = []
+        refused: list[str] = []
         try:
             number = self._builder.add_image(image)
         except AnnotationError as error:
@@ -71,7 +75,12 @@ class Writer:
             self._file.write(data)
         return refused
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
             if kind is None:
                 self._finish()
@@ -81,12 +90,13 @@ class Writer:
             if os.path.exists(self._temporary):
                 os.remove(self._temporary)
 
-    def _finish(self):
-        table = self._builder.table()
+    def _finish(self) -> None:
+        """Write the index and the header."""
         stored = np.array(self._stored, dtype=np.int64).reshape(-1, 3)
-        index = io.BytesIO()
-        np.savez(index, **table, **dict(zip(STORED, stored.T, strict=True)))
-        index = index.getvalue()
+        arrays: dict[str, Any] = self._builder.table() | dict(zip(STORED, stored.T, strict=True))
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        index = buffer.getvalue()
         at = self._file.tell()
         self._file.write(index)
         self._file.seek(0)
@@ -98,17 +108,17 @@ class Writer:
 class Store:
     """The images of a packed file, by their number."""
 
-    def __init__(self, path, table):
+    def __init__(self, path: str, table: Table) -> None:
         self._path, self._names = path, table["image_name"]
         self._offset, self._length, self._crc32 = (table[name] for name in STORED)
-        # Shared by forked processes: os.pread leaves the place in the file alone.
+        # Forked processes share it: os.pread does not move the place in the file.
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._offset)
 
-    def read(self, number):
+    def read(self, number: int | np.integer) -> bytes:
         """The bytes of an image. Raises ImageError when they are not those that were written."""
         length = int(self._length[number])
         name = f"{self._path}: image {number} ({self._names[number]})"
@@ -121,8 +131,8 @@ class Store:
         return data
 
 
-def is_packed(path):
-    """Whether a file begins as a packed one; False too when it cannot be read."""
+def is_packed(path: FilePath) -> bool:
+    """Whether a file begins as a packed one. Also False when it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read(len(MAGIC)) == MAGIC
@@ -130,10 +140,10 @@ def is_packed(path):
         return False
 
 
-def index_of(path):
-    """The header and index of a packed file, bytes that tell its whole content by checksums.
+def index_of(path: FilePath) -> bytes:
+    """The header and index of a packed file; with the checksums they stand for the whole content.
 
-    Raises AnnotationError on another version, or when they are damaged or cut short.
+    Raises OSError, and AnnotationError when they are damaged, cut short, or of another version.
     """
     with open(path, "rb") as file:
         header = file.read(HEADER.size)
@@ -154,8 +164,8 @@ def index_of(path):
     return header + index
 
 
-def open_(path):
-    """(table of columns, Store) of a packed file. Raises AnnotationError."""
+def open_(path: str) -> tuple[Table, Store]:
+    """The table of a packed file and the Store of its images. Raises AnnotationError."""
     try:
         with np.load(io.BytesIO(index_of(path)[HEADER.size :]), allow_pickle=False) as arrays:
             table = dict(arrays)

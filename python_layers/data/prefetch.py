@@ -1,7 +1,7 @@
-"""Batches made ahead of their use by other processes.
+"""Batches that other processes make ahead of their use.
 
-Processes, not threads: in the `caffe` program the interpreter's lock is held while C++ runs.
-They are forked: started from an embedding program, Python has no interpreter to spawn.
+They are processes and not threads, because in the `caffe` program the interpreter's lock is held
+while C++ runs. They are forked, because in an embedding program Python has no interpreter to spawn.
 """
 
 import collections
@@ -10,30 +10,40 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 
 # Batches that each worker keeps ready: it makes one while the other waits to be fetched.
 SLOTS = 2
-# A worker looks this often, in seconds, whether the process that started it is still there.
+# Seconds after which an idle worker checks that the process that started it is still there.
 PATIENCE = 1.0
+
+# Fills the arrays with the batch at a position; what it returns is handed on.
+Make: TypeAlias = Callable[[int, Sequence[np.ndarray]], Any]
 
 
 class Prefetcher:
-    """Calls `make(position, arrays)`, which fills arrays of `shapes`, ahead of `get`.
+    """Calls `make` for arrays of `shapes`, ahead of `get`.
 
-    Positions are expected to go up by `step` from one `get` to the next; at a jump everything
-    made ahead is thrown away. With `workers` = 0 nothing is ahead, and the batches are the same.
+    Positions are expected to grow by `step` from one `get` to the next; at a jump everything that
+    was made ahead is thrown away. With `workers` = 0 nothing is made ahead, and the batches are the
+    same.
     """
 
-    def __init__(self, make, shapes, step, workers):
+    def __init__(
+        self, make: Make, shapes: Sequence[tuple[int, ...]], step: int, workers: int
+    ) -> None:
         self._make, self._step = make, step
-        self._pending = collections.deque()  # (worker, slot, position), in order of position
+        # (worker, slot, position), in order of position.
+        self._pending: collections.deque[tuple[_Worker, int, int]] = collections.deque()
         self._workers = [_Worker(make, shapes) for _ in range(workers)]
 
-    def get(self, position, arrays):
+    def get(self, position: int, arrays: Sequence[np.ndarray]) -> Any:
         """Fill `arrays` with the batch at `position`; returns what `make` returned.
 
         Raises RuntimeError when a worker died, or when `make` raised.
@@ -49,14 +59,15 @@ class Prefetcher:
         self._request(worker, slot, position + self._step * SLOTS * len(self._workers))
         return result
 
-    def stop(self):
+    def stop(self) -> None:
         """End the workers."""
         for worker in self._workers:
             worker.process.terminate()
             worker.process.join()
         self._workers, self._pending = [], collections.deque()
 
-    def _restart(self, position):
+    def _restart(self, position: int) -> None:
+        """Throw away what was made ahead, and begin at `position`."""
         for worker, _, _ in self._pending:
             worker.receive()
         self._pending.clear()
@@ -65,13 +76,13 @@ class Prefetcher:
                 self._request(worker, slot, position)
                 position += self._step
 
-    def _request(self, worker, slot, position):
+    def _request(self, worker: "_Worker", slot: int, position: int) -> None:
         worker.send(slot, position)
         self._pending.append((worker, slot, position))
 
 
 class _Failure(NamedTuple):
-    """Sent by a worker in the place of a result: what `make` raised."""
+    """What a worker sends in place of a result when `make` raised an error."""
 
     message: str
 
@@ -79,7 +90,7 @@ class _Failure(NamedTuple):
 class _Worker:
     """One process, and the slots of memory that it fills. It answers requests in their order."""
 
-    def __init__(self, make, shapes):
+    def __init__(self, make: Make, shapes: Sequence[tuple[int, ...]]) -> None:
         self.slots = [[_shared(shape) for shape in shapes] for _ in range(SLOTS)]
         context = multiprocessing.get_context("fork")
         self._pipe, theirs = context.Pipe()
@@ -89,13 +100,15 @@ class _Worker:
         self.process.start()
         theirs.close()
 
-    def send(self, slot, position):
+    def send(self, slot: int, position: int) -> None:
+        """Ask for the batch at a position, in a slot."""
         try:
             self._pipe.send((slot, position))
         except OSError:
             raise self._death() from None
 
-    def receive(self):
+    def receive(self) -> Any:
+        """The result for the oldest request. Raises RuntimeError."""
         # Whichever comes first: the answer, or the end of the process.
         ready = multiprocessing.connection.wait([self._pipe, self.process.sentinel])
         try:
@@ -108,7 +121,7 @@ class _Worker:
             raise RuntimeError(result.message)
         return result
 
-    def _death(self):
+    def _death(self) -> RuntimeError:
         self.process.join(PATIENCE)
         code = self.process.exitcode
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
@@ -118,18 +131,19 @@ class _Worker:
         )
 
 
-def _shared(shape):
-    """A float32 array in memory that is shared with the processes forked from this one."""
+def _shared(shape: tuple[int, ...]) -> Float32[np.ndarray, "..."]:
+    """An array in memory that is shared with the processes forked from this one."""
     size = int(np.prod(shape))
     return np.frombuffer(mmap.mmap(-1, 4 * size), np.float32, size).reshape(shape)
 
 
-def _work(make, slots, pipe, parent):
-    # The terminal sends these to all; they are for `caffe` to answer, by a snapshot.
+def _work(make: Make, slots: Sequence[Sequence[np.ndarray]], pipe: Connection, parent: int) -> None:
+    """What a worker does: answers requests as long as its parent is there."""
+    # The terminal sends these to all processes; `caffe` is to answer them, with a snapshot.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Caffe's logging would print its stack
-    cv2.setNumThreads(0)  # its threads did not survive the fork, and the workers are parallel
+    cv2.setNumThreads(0)  # its threads are gone after the fork, and the workers are parallel
     while os.getppid() == parent:
         if not pipe.poll(PATIENCE):
             continue

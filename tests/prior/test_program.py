@@ -1,7 +1,10 @@
 import argparse
+import subprocess
+import sys
 
 import pytest
 
+import prior
 from prior import program
 from prior.errors import InputError
 
@@ -50,3 +53,16 @@ def test_wrong_usage_is_argparse_s_status_2(capsys):
 def test_other_exceptions_are_bugs_and_keep_their_traceback(bug):
     with pytest.raises(type(bug)):
         _run(_raises(bug))
+
+
+def test_programs_need_no_package_for_their_arguments_and_errors():
+    # As in MediaPipe's environment, which has neither scipy nor jaxtyping.
+    code = "import sys, prior.errors, prior.files, prior.program; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_public_names_are_there():
+    assert all(getattr(prior, name).__name__ == name for name in prior.__all__)
+    assert set(prior.__all__) <= set(dir(prior))
+    with pytest.raises(AttributeError, match="has no attribute 'prior'"):
+        prior.prior  # noqa: B018

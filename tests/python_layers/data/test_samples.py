@@ -51,10 +51,19 @@ def given(**more):
     )
 
 
+def batch(samples, position=0):
+    """What `samples` gives from a position on: its arrays, and the damaged images."""
+    count, cells = samples.parameters.batch_size, SIZE // STRIDE
+    maps, mask = (L + 1, cells, cells), (L + 1,)
+    shapes = [(3, SIZE, SIZE), (1, SIZE, SIZE), maps, mask, maps, mask, (3, 3)]
+    arrays = [np.empty((count, *shape), np.float32) for shape in shapes]
+    return arrays, samples.batch(position, arrays)
+
+
 def sample(people, position=0, **more):
-    samples = Samples([(people, 1)], given(**more))
-    people, index, image = samples._readable(*samples.place(position), [])
-    return samples._sample(people, index, image, samples._augmentation(position))
+    arrays, damaged = batch(Samples([(people, 1)], given(**more)), position)
+    assert not damaged
+    return [array[0] for array in arrays]
 
 
 # Mixed sources --------------------------------------------------------------------------------
@@ -89,12 +98,11 @@ def test_a_place_is_a_function_of_the_position_and_the_seed(mixed):
 
 
 def test_each_epoch_of_each_source_has_each_image_once(mixed):
-    samples = mixed(shuffle=True)
-    arrays = [np.empty((6, *np.shape(value))) for value in sample(samples.sources[0])]
+    samples = mixed(shuffle=True, batch_size=6)
     seen = []
-    samples.given.batch_size = 6
     for position in range(0, 60, 6):
-        assert samples.batch(position, arrays) == []
+        arrays, damaged = batch(samples, position)
+        assert damaged == []
         middle = arrays[DATA][:, 0, SIZE // 2, SIZE // 2] * 256 + 128
         seen += np.rint(middle).astype(int).tolist()
     first = [grey - 10 for grey in seen if grey < 100]
@@ -105,10 +113,8 @@ def test_each_epoch_of_each_source_has_each_image_once(mixed):
 
 def test_a_damaged_image_gives_its_place_to_the_next_of_its_own_source(mixed, tmp_path):
     (tmp_path / "b/0.png").write_bytes(b"")
-    samples = mixed()
-    arrays = [np.empty((12, *np.shape(value))) for value in sample(samples.sources[0])]
-    samples.given.batch_size = 12
-    ((file, reason),) = samples.batch(0, arrays)
+    arrays, damaged = batch(mixed(batch_size=12))
+    ((file, reason),) = damaged
     assert file.endswith("b/0.png") and "expected an image" in reason
     middle = np.rint(arrays[DATA][:, 0, SIZE // 2, SIZE // 2] * 256 + 128)
     assert np.count_nonzero(middle == 111) == 2  # once in each of two blocks
