@@ -9,7 +9,7 @@ from prior.camera import vertical_rotation
 from prior.fitting import alignment
 from prior.fitting.alignment import Method
 from prior.fitting.distances import Distances, distances, minimise_closed_form
-from prior.fitting.factorisation import factorise
+from prior.fitting.factorisation import factorise, factorise_real
 from prior.normalise import NormalisedPoses, from_rows, to_rows, turned_back
 from prior.skeleton import mirrored
 from tests.poses import random_poses
@@ -175,3 +175,12 @@ def test_fitting_does_not_load_ceres():
         "sys.exit('pyceres' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("form", [factorise, factorise_real])
+def test_alignment_starts_at_the_factorisation_that_it_is_told(poses, form):
+    name = {factorise: "complex", factorise_real: "real"}[form]
+    aligned = alignment.align(poses, 2, Method("closed-form", factorisation=name))
+    rows, yaw = _with_mirror_images(poses[:], form(poses).yaw)
+    expected = ppca.nll(ppca.fit(ppca.moments(turned_back(rows, yaw)), 1))
+    assert aligned.history[0].nll == pytest.approx(expected)
