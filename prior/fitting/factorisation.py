@@ -12,8 +12,9 @@ numbers times the mean, of rank 1.
 They are not the same factorisation. A complex number turns and scales, where a 2 x 2 block may also
 shear and reflect. So the real form fits M more closely: of the sum of squares of DeepMimic's 1,810
 poses and their mirror images it leaves 0.196, the complex form 0.408. But what it gains is what no
-turn can do, and it has an ambiguity to settle, which the complex form has not. Where the poses are
-turns of one rigid shape both are exact.
+turn can do, such as the swing of the arms against the legs, which may take the place of depth; and
+it has an ambiguity to settle, which the complex form has not. Where the poses are turns of one
+rigid shape both are exact.
 """
 
 from functools import partial
@@ -107,6 +108,8 @@ def factorise_real(poses: Poses) -> Start:
     rotations fit better is taken; the turn is the one that makes the mean face forward.
     """
     gram = sum(each_chunk(partial(_real_gram, poses), len(poses)))
+    # In a mirror x becomes -x, and left and right landmarks change places.
+    gram = gram + gram[np.ix_(MIRROR, MIRROR)]
     with one_thread():
         _, vectors = np.linalg.eigh(gram)
     plane = vectors[:, :-3:-1].T
@@ -115,12 +118,13 @@ def factorise_real(poses: Poses) -> Start:
         for part in zip(*each_chunk(partial(_metric, poses, plane), len(poses)), strict=True)
     )
     corrected = _upgrade(normal, right) @ plane
+    # The mirror images would fit both alike where the plane has no front and back.
     fits = sum(each_chunk(partial(_fits, poses, corrected), len(poses)))
     if fits[1] > fits[0]:
         corrected = corrected * [[1], [-1]]
     parts = each_chunk(partial(_rotate_to, poses, corrected), len(poses))
     yaws, totals = zip(*parts, strict=True)
-    mean = sum(totals)[None] / (2 * len(poses))
+    mean = sum(totals)[None] / len(poses)
     heading = _heading(_ground(mean)[0])
     forward = from_rows(turned_back(mean, np.array([-heading]))[0])
     yaw = np.angle(np.exp(1j * (np.concatenate(yaws) - heading)))
@@ -139,7 +143,7 @@ def _pairs(rows: Float[np.ndarray, "n 51"]) -> Float[np.ndarray, "n 2 17"]:
 
 
 def _real_gram(poses: Poses, where: slice) -> Float[np.ndarray, "17 17"]:
-    stacked = _pairs(_with_mirror_images(poses, where)).reshape(-1, L)
+    stacked = _pairs(poses[where]).reshape(-1, L)
     return stacked.T @ stacked
 
 
@@ -183,7 +187,7 @@ def _fits(
 ) -> Float[np.ndarray, "2"]:
     """How well rotations, and reflections, fit a chunk's blocks: the sums of the inner products of
     the blocks with the closest rotations, and with the closest reflections."""
-    (a, b), (c, d) = np.moveaxis(_blocks(_with_mirror_images(poses, where), corrected), 0, -1)
+    (a, b), (c, d) = np.moveaxis(_blocks(poses[where], corrected), 0, -1)
     return np.array([np.hypot(a + d, b - c).sum(), np.hypot(a - d, b + c).sum()])
 
 
@@ -191,9 +195,9 @@ def _rotate_to(
     poses: Poses, corrected: Float[np.ndarray, "2 17"], where: slice
 ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "51"]]:
     """Yaws of a chunk's poses, by the rotations closest to their blocks, and the sum of the poses
-    and their mirror images turned back by theirs."""
+    turned back by them."""
     # The mean is pinv(A-bar) M; pinv of N stacked rotations is their transposes over N.
-    rows = _with_mirror_images(poses, where)
+    rows = poses[where]
     (a, b), (c, d) = np.moveaxis(_blocks(rows, corrected), 0, -1)
     yaw = np.arctan2(b - c, a + d)
-    return yaw[: len(yaw) // 2], turned_back(rows, yaw).sum(axis=0)
+    return yaw, turned_back(rows, yaw).sum(axis=0)

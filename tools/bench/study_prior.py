@@ -22,7 +22,7 @@ from tqdm import tqdm
 from prior import mocap, program
 from prior.files import replacing, write
 from prior.fitting import alignment
-from prior.fitting.alignment import AS_PUBLISHED, Alignment, Method
+from prior.fitting.alignment import AS_PUBLISHED, FACTORISATIONS, Alignment, Method
 from prior.fitting.fit import BASIS
 from prior.mocap import deepmimic, sampling
 from prior.normalise import NormalisedPoses
@@ -73,14 +73,20 @@ def ways() -> dict[str, Way]:
     return result
 
 
-def align(poses: NormalisedPoses, basis: int, way: Way) -> tuple[Alignment, float]:
-    """The alignment of the poses in this way, and the seconds that it took."""
-    yaw = None
+def start(poses: NormalisedPoses, way: Way) -> Float[np.ndarray, "N"]:
+    """The yaws from which this way starts."""
     if way.seed is not None:
-        yaw = np.random.default_rng(way.seed).uniform(-np.pi, np.pi, len(poses))
-    start = time.perf_counter()
-    aligned = alignment.align(poses, basis, way.method, yaw=yaw)
-    return aligned, time.perf_counter() - start
+        return np.random.default_rng(way.seed).uniform(-np.pi, np.pi, len(poses))
+    return FACTORISATIONS[way.method.factorisation](poses).yaw
+
+
+def other_valley(yaw: Float[np.ndarray, "N"], best: Float[np.ndarray, "N"]) -> int:
+    """How many of the yaws are in another valley than the best ones."""
+    return int(np.count_nonzero(_apart(yaw, best) > SAME_VALLEY))
+
+
+def _apart(a: Float[np.ndarray, "N"], b: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
+    return np.abs(np.angle(np.exp(1j * (a - b))))
 
 
 def study(
@@ -91,9 +97,12 @@ def study(
     rows: list[dict[str, Any]] = []
     alignments: dict[str, Alignment] = {}
     for name in tqdm(names, desc="align", unit="way"):
-        aligned, seconds = align(poses, basis, ways()[name])
+        way, before = ways()[name], time.perf_counter()
+        yaw = start(poses, way)
+        aligned = alignment.align(poses, basis, way.method, yaw=yaw)
+        seconds = time.perf_counter() - before
         alignments[name] = aligned
-        apart = np.abs(np.angle(np.exp(1j * (aligned.yaw - alignments[names[0]].yaw))))
+        best = alignments[names[0]].yaw
         worse = [step.worse for step in aligned.history if step.worse is not None]
         nll = aligned.history[-1].nll
         rows.append(
@@ -103,8 +112,11 @@ def study(
                 "above_first": nll - alignments[names[0]].history[-1].nll,
                 "converged": aligned.converged,
                 "half_steps": sum(step.half_step == "rotation" for step in aligned.history),
-                "other_yaw": float(np.mean(apart > SAME_YAW)),
-                "other_valley": int(np.count_nonzero(apart > SAME_VALLEY)),
+                "other_yaw": float(np.mean(_apart(aligned.yaw, best) > SAME_YAW)),
+                "other_valley": {
+                    "start": other_valley(yaw, best),
+                    "end": other_valley(aligned.yaw, best),
+                },
                 "worse_minima": {"most": max(worse), "last": worse[-1]} if worse else None,
                 "seconds": seconds,
             }
@@ -132,14 +144,15 @@ def draw(alignments: dict[str, Alignment]) -> "Figure":
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as text, a line for each way."""
     lines = [
-        f"{'':26s} NLL per pose  above the first  half-steps  other yaw  other valley  "
-        "worse minima  seconds"
+        f"{'':26s} NLL per pose  above the first  half-steps  other yaw  other valley "
+        "  worse minima  seconds"
     ]
     for row in rows:
         worse = "{most} to {last}".format_map(row["worse_minima"]) if row["worse_minima"] else ""
+        valley = "{start} to {end}".format_map(row["other_valley"])
         lines.append(
             f"{row['way']:26s} {row['nll']:12.4f} {row['above_first']:16.4f} "
-            f"{row['half_steps']:11d} {row['other_yaw']:10.1%} {row['other_valley']:13,d} "
+            f"{row['half_steps']:11d} {row['other_yaw']:10.1%} {valley:>13s} "
             f"{worse:>13s} {row['seconds']:8.1f}"
         )
     return "\n".join(lines)
