@@ -15,7 +15,7 @@ from tests.caffe import tiny_world
 from tests.poses import random_poses
 from tools.caffe_io import process as caffe_process
 from tools.evaluate import __main__ as evaluate
-from tools.evaluate import images, predictions
+from tools.evaluate import predictions
 from tools.report import __main__ as report
 from tools.report import figures
 
@@ -120,8 +120,12 @@ def test_the_baselines_landmarks_are_lifted_afterwards(build):
     with np.load(build / "eval/lite-cpm/predictions.npz") as file:
         points = file["points"]
         assert "poses" not in file and "fusion" not in file
-    cameras = images.cameras_of(people, 128)
-    lifted = prior.lift(points[-1], prior.load(build / "prior.npz"), camera=cameras)
+    lifted = prior.lift(
+        points[-1],
+        prior.load(build / "prior.npz"),
+        camera=people.rotations,
+        intrinsics=people.intrinsics,
+    )
     expected = metrics.root_aligned(lifted.pose, people.poses_mm).mean()
     assert errors["mpjpe_mm"] == pytest.approx(expected)
     assert "fusion_weight_by_stage" not in errors

@@ -23,6 +23,7 @@ from prior.lifting import lifter as lifting
 from prior.program import one_line_errors
 from prior.skeleton import PROTOCOL_14
 from tools.evaluate import predictions, protocols, truth
+from tools.evaluate.lifting import cameras_toward
 from tools.evaluate.truth import TruthError
 from tools.report import page
 from tools.report.compare import finite, named_file
@@ -129,7 +130,7 @@ def settings(frames, few, model, fit, detected):
 def _cameras(setting):
     rotations = setting.frames.rotations
     if setting.camera == "toward":
-        return truth.cameras_toward(setting.points, rotations, setting.frames.intrinsics)
+        return cameras_toward(setting.points, rotations, setting.frames.intrinsics)
     return rotations if setting.camera == "known" else None
 
 

@@ -22,6 +22,7 @@ from tools import measured
 from tools.caffe_io.files import CaffeFileError
 from tools.caffe_io.process import CaffeError
 from tools.evaluate import images
+from tools.evaluate.lifting import LandmarkLifter
 from tools.evaluate.predictions import Predictions, frames_of, save
 from tools.infer.estimator import Estimator, Network, Person, add_options
 
@@ -73,20 +74,21 @@ def evaluate(options):
         subpixel=options.subpixel,
         model=model,
     )
-    size = network.size
-    errors = images.score(predictions, people, model, size)
+    lifter = LandmarkLifter(model, options.as_published)
+    errors = images.score(predictions, people, lifter)
     errors |= {
         "measured": measured.stamp(),
         "network": str(options.deploy),
         "weights": str(options.weights),
         "data": str(options.data),
+        "lifted_as_published": options.as_published,
         "subpixel": options.subpixel,
         "scales": options.scales,
         "flip": options.flip,
     }
     if options.training_data:
         training = annotations.load(options.training_data, check_images=False)
-        errors |= images.baselines(people, training, model, size)
+        errors |= images.baselines(people, training, lifter, network.size)
     save(options.out / "predictions.npz", predictions, frames_of(people))
     write(options.out / "errors.json", json.dumps(errors, indent=1) + "\n")
     print(
@@ -108,6 +110,12 @@ def main(arguments=None):
     )
     parser.add_argument("--prior", type=Path, required=True, help="pose model (.npz)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
+    parser.add_argument(
+        "--as-published",
+        action="store_true",
+        help="lift landmarks that the network does not lift itself as section 5.3 has it: weak "
+        "perspective, no noise but the model's, the rotation of least cost",
+    )
     add_options(parser)
     options = parser.parse_args(arguments)
     evaluate(options)

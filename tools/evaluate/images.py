@@ -7,7 +7,6 @@ truth is used.
 
 import numpy as np
 
-import prior
 from prior import metrics
 from prior.skeleton import LANDMARKS, MIRROR, PROTOCOL_14, L
 from python_layers.data import crop
@@ -83,28 +82,30 @@ def best_single_pose(poses):
     return best
 
 
-def baselines(people, training, model, size):
+def baselines(people, training, lifter, size):
     """3D errors that no network is needed for: always the best single pose of the training set
     (in the camera's axes), and lifting of the true landmarks."""
     cameras = cameras_of(people, size)
     views = cameras_of(training, size)
     single = best_single_pose(np.einsum("nab,nlb->nla", views, training.poses_mm))
     answer = np.einsum("nba,lb->nla", cameras, single)
-    lifted = prior.lift(people.points, model, camera=cameras)
+    lifted = lifter.lift(people.points, people.rotations, people.intrinsics)
     return {
         "mean_pose_mpjpe_mm": float(metrics.root_aligned(answer, people.poses_mm).mean()),
         "true_2d_mpjpe_mm": errors_3d(lifted.pose, people.poses_mm)["root_aligned"],
     }
 
 
-def score(predictions, people, model, size):
-    """Everything that errors.json holds of a network."""
+def score(predictions, people, lifter):
+    """Everything that errors.json holds of a network. lifter: a LandmarkLifter."""
     stages = [errors_2d(points, people) for points in predictions.points]
     final = metrics.landmark_error(predictions.points[-1], people.points)
     poses = predictions.poses
     if poses is None:  # the baseline's landmarks, lifted afterwards
-        cameras = cameras_of(people, size)
-        poses = [prior.lift(points, model, camera=cameras).pose for points in predictions.points]
+        poses = [
+            lifter.lift(points, people.rotations, people.intrinsics).pose
+            for points in predictions.points
+        ]
     errors = [errors_3d(pose, people.poses_mm) for pose in poses]
     result = {
         "images": len(people),

@@ -9,12 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-import prior
 from prior import metrics
 from prior.skeleton import LANDMARKS
 from tools.evaluate import protocols
 from tools.evaluate.predictions import PredictionError, Predictions
-from tools.evaluate.truth import cameras_toward
 
 PIXELS = "px of the original image"
 
@@ -62,10 +60,9 @@ def lifted(points, truth, lifter, confidence=None):
 
     Raises PredictionError where some cannot be lifted: their poses would be made up.
     """
-    cameras = cameras_toward(points, truth.rotations, truth.intrinsics)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of those that cannot be lifted: counted here
-        found = lifter.lift(points, camera=cameras, confidence=confidence)
+        found = lifter.lift(points, truth.rotations, truth.intrinsics, confidence)
     lost = np.flatnonzero(~found.ok)
     if len(lost):
         keys = truth.index.take(lost[:1]).keys()[0]
@@ -211,9 +208,8 @@ def _score_2d(method, protocol, truth, points):
     return results, []
 
 
-def score_all(methods, truth, model, progress=iter):
-    """Results and Withheld of all methods under all protocols."""
-    lifter = prior.Lifter(model)
+def score_all(methods, truth, lifter, progress=iter):
+    """Results and Withheld of all methods under all protocols. lifter: a LandmarkLifter."""
     results, withheld = [], []
     for method, protocol in progress([(m, p) for m in methods for p in protocols.PROTOCOLS]):
         more, reasons = score(method, protocol, truth, lifter)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from prior.camera import toward
 from prior.normalise import PoseError, check_poses
 from python_layers.data import annotations
 from tools.evaluate import protocols
@@ -189,18 +188,3 @@ def _sequences(path, subject, trials):
                 )
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise TruthError(f"{path}: expected positions, got {error}; run make h36m again") from None
-
-
-def cameras_toward(points, rotations, intrinsics):
-    """The cameras turned toward people at landmarks (M, 17, 2) px, NaN where missing: (M, 3, 3).
-
-    Weak perspective holds about the ray to the person (prior.camera.toward). Nothing of the truth
-    is used when the landmarks are predicted.
-    """
-    seen = np.isfinite(points).all(axis=2, keepdims=True)
-    count = np.maximum(seen.sum(axis=1), 1)
-    centres = np.where(seen, points, 0).sum(axis=1) / count
-    found = rotations.copy()
-    for i in np.flatnonzero(seen.any(axis=(1, 2))):
-        found[i] = toward(rotations[i], intrinsics[i], centres[i])
-    return found

@@ -13,6 +13,7 @@ from prior.skeleton import LANDMARKS, L, limb_scale
 from python_layers.data import annotations
 from tests.poses import random_poses
 from tools.evaluate import predictions, protocols, scoring, truth
+from tools.evaluate.lifting import LandmarkLifter, cameras_toward
 from tools.evaluate.predictions import PredictionError
 from tools.evaluate.protocols import CAMERAS, PROTOCOLS
 from tools.evaluate.truth import TruthError
@@ -167,7 +168,7 @@ def test_cameras_look_at_the_landmarks_found(data):
     points = frames.points.copy()
     points[0, 3:] = np.nan
     points[1] = np.nan
-    found = truth.cameras_toward(points, frames.rotations, frames.intrinsics)
+    found = cameras_toward(points, frames.rotations, frames.intrinsics)
     np.testing.assert_array_equal(found[1], frames.rotations[1])
     # A point on the ray to the middle of what is seen has no x and y in the turned camera.
     ray = np.linalg.inv(INTRINSICS) @ [*points[0, :3].mean(axis=0), 1]
@@ -265,7 +266,7 @@ def test_scores_against_loops(data, model, tmp_path):
     poses = 1.1 * frames.poses_mm + noise
     path = save(tmp_path / "p.npz", entries(frames, poses=poses))
     method = scoring.Method("noisy", predictions.load(path))
-    results, withheld = scoring.score_all([method], frames, prior.load(model))
+    results, withheld = scoring.score_all([method], frames, LandmarkLifter(prior.load(model)))
     assert not withheld and len(results) == 4 + 1 + 1
 
     def error(i, alignment, landmarks):
@@ -310,7 +311,7 @@ def test_true_landmarks_as_predictions_are_the_true_2d_row(data, model, tmp_path
         scoring.Method("same", predictions.load(path)),
         scoring.Method("shifted", shifted),
     ]
-    results, withheld = scoring.score_all(methods, frames, prior.load(model))
+    results, withheld = scoring.score_all(methods, frames, LandmarkLifter(prior.load(model)))
     assert not withheld
     for protocol in PROTOCOLS:
         for alignment in protocol.alignments:
@@ -328,14 +329,16 @@ def test_landmarks_not_found_withhold_the_2d_error_not_the_lifting(data, model, 
     points[:10, 3] = np.nan
     found = predictions.load(save(tmp_path / "p.npz", entries(frames, points=points)))
     method = scoring.Method("gaps", found)
-    results, withheld = scoring.score_all([method], frames, prior.load(model))
+    results, withheld = scoring.score_all([method], frames, LandmarkLifter(prior.load(model)))
     assert _by(results, what="3D error, mm", protocol="1") and not _by(results, what="2D error, px")
     assert [w.reason for w in withheld] == [
         "10 of 2448 landmarks were not found, in 10 of 144 frames"
     ]
     points[0, 1:] = np.nan
     found = predictions.load(save(tmp_path / "p.npz", entries(frames, points=points)))
-    results, withheld = scoring.score_all([scoring.Method("x", found)], frames, prior.load(model))
+    results, withheld = scoring.score_all(
+        [scoring.Method("x", found)], frames, LandmarkLifter(prior.load(model))
+    )
     assert not _by(results, what="3D error, mm", protocol="1")
     assert "1 of 144 poses could not be lifted" in withheld[0].reason
     assert "S9/punch.54138969 frame 0" in withheld[0].reason

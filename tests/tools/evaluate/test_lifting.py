@@ -1,0 +1,58 @@
+"""How landmarks of known cameras are lifted for comparison."""
+
+import numpy as np
+import pytest
+
+import prior
+from prior import metrics
+from prior.camera import look_at, perspective, toward
+from tests.poses import random_poses
+from tools.evaluate.lifting import LandmarkLifter
+
+INTRINSICS = np.array([[1145.0, 0, 512], [0, 1145, 512], [0, 0, 1]])
+
+
+@pytest.fixture(scope="module")
+def model():
+    return prior.fit(random_poses(200), components=2, basis=10, solver="closed-form")
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """Poses (12, 17, 3) off the axis of one camera, their points, rotations and intrinsics."""
+    truth = random_poses(12, seed=4) + [700, 0, 0]
+    place = np.array([0, 1500.0, 3500])
+    camera = look_at(place, np.zeros(3))
+    points = perspective(truth, camera, place, INTRINSICS)
+    return truth, points, np.tile(camera, (12, 1, 1)), np.tile(INTRINSICS, (12, 1, 1))
+
+
+def test_as_published_is_weak_perspective_toward_the_person(model, scene):
+    _, points, rotations, intrinsics = scene
+    lifted = LandmarkLifter(model, as_published=True).lift(points, rotations, intrinsics)
+    cameras = np.stack(
+        [
+            toward(r, k, p.mean(axis=0))
+            for r, k, p in zip(rotations, intrinsics, points, strict=True)
+        ]
+    )
+    assert np.abs(cameras - rotations).max() > 0.05
+    expected = prior.lift(points, model, camera=cameras, rotations=80, noise_mm=0, criterion="cost")
+    np.testing.assert_allclose(lifted.pose, expected.pose, atol=1e-6)
+
+
+def test_by_default_it_is_in_full_perspective_and_nearer_the_truth(model, scene):
+    truth, points, rotations, intrinsics = scene
+    full = LandmarkLifter(model).lift(points, rotations, intrinsics)
+    expected = prior.lift(points, model, camera=rotations, intrinsics=intrinsics)
+    np.testing.assert_allclose(full.pose, expected.pose, atol=1e-6)
+    plain = prior.lift(points, model, camera=rotations)
+    error = [metrics.procrustes_aligned(a.pose, truth).mean() for a in (full, plain)]
+    assert error[0] < error[1]
+
+
+def test_without_intrinsics_it_is_weak_perspective_in_the_cameras_as_they_stand(model, scene):
+    _, points, rotations, intrinsics = scene
+    lifted = LandmarkLifter(model).lift(points, rotations, intrinsics * np.nan)
+    expected = prior.lift(points, model, camera=rotations)
+    np.testing.assert_allclose(lifted.pose, expected.pose, atol=1e-6)

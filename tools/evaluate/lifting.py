@@ -1,0 +1,46 @@
+"""Lifts landmarks of images whose cameras are known, for all that is compared with a truth."""
+
+import numpy as np
+
+import prior
+from prior.camera import toward
+from prior.lifting.lifter import AS_PUBLISHED
+
+
+class LandmarkLifter:
+    """Lifts with a model, in full perspective; as_published: by weak perspective in cameras turned
+    toward the people, and otherwise to the letter of section 5.3."""
+
+    def __init__(self, model, as_published=False):
+        self.model, self.as_published = model, as_published
+        self.lifter = prior.Lifter(model, **AS_PUBLISHED if as_published else {})
+
+    def lift(self, points, rotations, intrinsics, confidence=None):
+        """The Lifted of landmarks (M, 17, 2), px of the original images, NaN where missing.
+
+        rotations (M, 3, 3), world to camera; intrinsics (M, 3, 3), px, NaN where they are not
+        known: without all of them, weak perspective is taken. Nothing of the truth is used when
+        the landmarks are predicted.
+        """
+        if self.as_published or not np.isfinite(intrinsics).all():
+            cameras = cameras_toward(points, rotations, intrinsics)
+            return self.lifter.lift(points, camera=cameras, confidence=confidence)
+        return self.lifter.lift(
+            points, camera=rotations, intrinsics=intrinsics, confidence=confidence
+        )
+
+
+def cameras_toward(points, rotations, intrinsics):
+    """The cameras (M, 3, 3) turned toward people at landmarks (M, 17, 2) px, NaN where missing; as
+    they are where the intrinsics are NaN, not known.
+
+    Weak perspective holds about the ray to the person (prior.camera.toward).
+    """
+    there = np.isfinite(points).all(axis=2, keepdims=True)
+    count = np.maximum(there.sum(axis=1), 1)
+    centres = np.where(there, points, 0).sum(axis=1) / count
+    cameras = rotations.copy()
+    known = np.isfinite(intrinsics).all(axis=(1, 2))
+    for i in np.flatnonzero(there.any(axis=(1, 2)) & known):
+        cameras[i] = toward(rotations[i], intrinsics[i], centres[i])
+    return cameras
