@@ -25,7 +25,7 @@ import prior
 from prior import landmark_sets
 from prior.camera import compose
 from prior.lifting.candidates import ELEVATIONS, ROLLS
-from prior.lifting.lifter import NOISE_MM
+from prior.lifting.lifter import AS_PUBLISHED, NOISE_MM
 from tools.lift import bvh, calibration, drawing, keypoints, lifted, smoothing, tracks, viewer
 
 # Less of a person is left out: our choice, more than a head and shoulders.
@@ -61,6 +61,7 @@ def lift(
     least=LEAST_CONFIDENCE,
     weigh=False,
     noise_mm=NOISE_MM,
+    as_published=False,
     refine=False,
     deviation=True,
 ):
@@ -69,6 +70,8 @@ def lift(
     camera: a Calibration; elevation, roll: of a camera without rotation, radians; None: the tilt is
     searched, for all poses together, or for `each`. least: confidence below which a landmark is
     missing; weigh: confidences weigh the landmarks (slow), else those that are there count alike.
+    Where the intrinsics are known it is by full perspective; as_published: always by weak
+    perspective, and to the letter of section 5.3.
     """
     confidence = np.where(found.confidence >= max(least, 1e-9), found.confidence, 0)
     points = np.where(confidence[..., None] > 0, found.points, np.nan)
@@ -83,7 +86,7 @@ def lift(
         )
     rows = np.flatnonzero(enough)
     points, confidence, weight = points[rows], confidence[rows], weight[rows]
-    lifter = prior.Lifter(model, noise_mm=noise_mm)
+    lifter = prior.Lifter(model, **AS_PUBLISHED if as_published else {"noise_mm": noise_mm})
     # Small products: more threads than one hinder each other, and others.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the poses that are not ok are counted below
@@ -92,11 +95,17 @@ def lift(
             if elevation is None and not each and len(rows):
                 roll, elevation = _common_tilt(lifter, camera, points, weight)
             rotation = compose(roll, elevation or 0.0, 0.0)
-        straight, cameras = camera.straighten(points, rotation)
+        if as_published or camera.intrinsics is None:
+            straight, cameras = camera.straighten(points, rotation)
+            lens = None
+        else:
+            straight, cameras, lens = camera.undistorted(points), rotation, camera.intrinsics
         tilt = each and camera.rotation is None
         # A single row means the same for all, whose tables are then found at once.
         shared = weight[0] if len(weight) and (weight == weight[0]).all() else weight
-        result = lifter.lift(straight, camera=cameras, confidence=shared, refine=refine, tilt=tilt)
+        result = lifter.lift(
+            straight, camera=cameras, intrinsics=lens, confidence=shared, refine=refine, tilt=tilt
+        )
         spread = np.full(points.shape[:2], np.nan)
         if deviation:
             spread = lifter.deviation(result)
@@ -111,7 +120,7 @@ def lift(
         {
             "frames": list(found.frames),
             "rate": found.rate,
-            "noise_mm": noise_mm,
+            "noise_mm": AS_PUBLISHED["noise_mm"] if as_published else noise_mm,
             "model": str(model.meta.get("source", "unknown")),
         },
         pose_mm=result.pose[ok],
@@ -123,6 +132,7 @@ def lift(
         component=result.component[ok],
         component_probability=result.component_probability[ok],
         log_likelihood=result.log_likelihood[ok],
+        translation_mm=result.translation[ok],
         frame=found.frame[rows][ok],
         person=person[ok],
     )
@@ -192,7 +202,8 @@ def _parser():
         type=Path,
         metavar="FILE",
         help="camera_matrix (K), distortion_coefficients, R or rvec (world to "
-        "camera), as OpenCV's YAML, XML, JSON, or .npz",
+        "camera), as OpenCV's YAML, XML, JSON, or .npz; with K the lifting is by full perspective, "
+        "and says where the person is",
     )
     where.add_argument(
         "--up",
@@ -234,6 +245,12 @@ def _parser():
         default=NOISE_MM,
         metavar="MM",
         help="error of the 2D landmarks at the body (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--as-published",
+        action="store_true",
+        help="lift to the letter of the paper's section 5.3: weak perspective even where the lens "
+        "is known, no noise but the model's, the rotation of least cost",
     )
     parser.add_argument("--refine", action="store_true", help="turns between the enumerated ones")
     parser.add_argument(
@@ -286,6 +303,7 @@ def poses_of(given):
         least=given.min_confidence,
         weigh=given.weigh,
         noise_mm=given.noise_mm,
+        as_published=given.as_published,
         refine=given.refine,
         deviation=given.deviation,
     )

@@ -35,15 +35,31 @@ class Calibration(NamedTuple):
     intrinsics: np.ndarray | None
     distortion: np.ndarray | None
 
-    def straighten(self, points, rotation):
-        """What the lifting wants of points (N, 17, 2), px, seen by a camera of `rotation` (3, 3).
+    def undistorted(self, points):
+        """Points (N, 17, 2), px, as a camera of these intrinsics without distortion sees them."""
+        rays = self._rays(points)
+        return rays @ self.intrinsics[:2, :2].T + self.intrinsics[:2, 2]
 
-        Without intrinsics: both as they are. With them the lens's distortion is taken out, and each
+    def straighten(self, points, rotation):
+        """What lifting by weak perspective wants of points (N, 17, 2), px, seen by a camera of
+        `rotation` (3, 3).
+
+        Without intrinsics: both as they are. With them the lens's distortion is removed, and each
         person is seen by the camera turned towards them (prior.camera.toward), in whose images weak
         perspective holds. Returns points (N, 17, 2) and rotations (N, 3, 3) or (3, 3).
         """
         if self.intrinsics is None or not len(points):
             return points, rotation
+        rays = self._rays(points)
+        middle = np.nanmean(rays, axis=1)
+        turns = np.stack([toward(np.eye(3), np.eye(3), centre) for centre in middle])
+        rays = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=2) @ turns.swapaxes(1, 2)
+        focal = np.sqrt(self.intrinsics[0, 0] * self.intrinsics[1, 1])
+        return focal * rays[..., :2] / rays[..., 2:], turns @ rotation
+
+    def _rays(self, points):
+        """Where the rays through points (N, 17, 2), px, meet the plane one unit before the camera:
+        (N, 17, 2), without the lens's distortion."""
         flat = points.reshape(-1, 1, 2)
         there = np.isfinite(flat).all(axis=(1, 2))
         rays = np.full((len(flat), 2), np.nan)
@@ -51,12 +67,7 @@ class Calibration(NamedTuple):
             rays[there] = cv2.undistortPoints(
                 np.ascontiguousarray(flat[there]), self.intrinsics, self.distortion
             )[:, 0]
-        rays = rays.reshape(points.shape)
-        middle = np.nanmean(rays, axis=1)
-        turns = np.stack([toward(np.eye(3), np.eye(3), centre) for centre in middle])
-        rays = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=2) @ turns.swapaxes(1, 2)
-        focal = np.sqrt(self.intrinsics[0, 0] * self.intrinsics[1, 1])
-        return focal * rays[..., :2] / rays[..., 2:], turns @ rotation
+        return rays.reshape(points.shape)
 
 
 def read(path, up="y"):

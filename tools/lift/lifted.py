@@ -23,6 +23,7 @@ UNITS = {
     "points": "px, x right, y down, centre of the top-left pixel at (0, 0)",
     "camera": "rotation from world to camera (x right, y down, z forward)",
     "scale": "px per mm",
+    "translation_mm": "mm, of the mean landmark in the camera's axes, at the typical limb scale",
 }
 # What is kept of each number: far below any error, and short in text.
 _DECIMALS = {
@@ -34,6 +35,7 @@ _DECIMALS = {
     "component_probability": 5,
     "log_likelihood": 4,
     "scale": 7,
+    "translation_mm": 2,
 }
 
 
@@ -43,7 +45,8 @@ class Poses(NamedTuple):
     pose_mm (N, 17, 3), world, centred on the mean landmark; deviation_mm (N, 17), NaN if it was not
     asked for; points (N, 17, 2), px, and confidence (N, 17), what was lifted; camera (N, 3, 3),
     world to camera; scale (N,), px per mm; component (N,), from 0; component_probability (N, K);
-    log_likelihood (N,); frame, person (N,) int; meta: a dict with "frames" (names), "rate" (frames
+    log_likelihood (N,); translation_mm (N, 3), in the camera's axes, NaN where the intrinsics are
+    not known; frame, person (N,) int; meta: a dict with "frames" (names), "rate" (frames
     a second, or None), "landmarks", "parents", "units", "model".
     """
 
@@ -56,6 +59,7 @@ class Poses(NamedTuple):
     component: np.ndarray
     component_probability: np.ndarray
     log_likelihood: np.ndarray
+    translation_mm: np.ndarray
     frame: np.ndarray
     person: np.ndarray
     meta: dict
@@ -148,16 +152,23 @@ def read(path):
     try:
         if path.suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in Poses._fields}
+                arrays = {name: file[name] for name in Poses._fields if name in file}
             meta = json.loads(str(arrays.pop("meta")))
         else:
             meta = json.loads(path.read_text())
             records = meta.pop("poses")
-            arrays = {name: [record[name] for record in records] for name in Poses._fields[:-1]}
+            first = records[0] if records else {}
+            arrays = {
+                name: [record[name] for record in records]
+                for name in Poses._fields[:-1]
+                if name in first or not records
+            }
             integers = ("component", "frame", "person")
             arrays = {
                 k: np.array(v, dtype=int if k in integers else float) for k, v in arrays.items()
             }
+        # Files of before there was a translation have none.
+        arrays.setdefault("translation_mm", np.full((len(arrays["frame"]), 3), np.nan))
         poses = Poses(**arrays, meta=meta)
         count = len(poses.frame)
         if poses.pose_mm.shape != (count, L, 3) or poses.deviation_mm.shape != (count, L):

@@ -132,8 +132,23 @@ def test_a_calibrated_camera_off_its_axis(tmp_path, kind):
         run(files.arrays(tmp_path / "p.npz", points), "--camera", path, "--up", "z", "--out", out)
         == 0
     )
-    expected = prior.lift(ideal, prior.load(), camera=turned)
+    poses, ready = lifted.read(out), prior.load()
+    ideal = perspective(pose, rotation, position, K)
+    np.testing.assert_allclose(camera.undistorted(points), ideal, atol=0.2)
+    expected = prior.lift(ideal, ready, camera=rotation, intrinsics=K)
+    np.testing.assert_allclose(poses.pose_mm, expected.pose, atol=3)
+    np.testing.assert_allclose(poses.translation_mm, expected.translation, atol=10)
+    # The size is the typical one, not the person's: the direction is right, and about the distance.
+    place = rotation @ (pose.mean(axis=1)[0] - position)
+    cosine = poses.translation_mm[0] @ place / np.linalg.norm(place)
+    assert cosine / np.linalg.norm(poses.translation_mm[0]) > 0.9999
+    assert abs(cosine / np.linalg.norm(place) - 1) < 0.15
+    # As published: weak perspective in the camera that is turned towards the person.
+    arguments = ("--camera", path, "--up", "z", "--as-published", "--out", out)
+    assert run(tmp_path / "p.npz", *arguments) == 0
+    expected = prior.lift(straight, ready, camera=turned, noise_mm=0, criterion="cost")
     np.testing.assert_allclose(lifted.read(out).pose_mm, expected.pose, atol=3)
+    assert np.isnan(lifted.read(out).translation_mm).all()
 
 
 def test_confidence_counts(tmp_path):

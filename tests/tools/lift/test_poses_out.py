@@ -124,3 +124,17 @@ def test_pictures_show_the_photo_and_the_pose(tmp_path):
         assert gif.n_frames == 3 and gif.info["duration"] == 100
     video = cv2.VideoCapture(str(outs[2]))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 3 and video.get(cv2.CAP_PROP_FPS) == 10
+
+
+def test_files_without_a_translation_are_read(tmp_path):
+    """As they were written before there was one."""
+    path = tmp_path / "a.npz"
+    points = files.seen(files.walk(3))
+    assert run(files.arrays(tmp_path / "p.npz", points), "--out", path) == 0
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays.pop("translation_mm")
+    np.savez(path, **arrays)
+    poses = lifted.read(path)
+    assert poses.translation_mm.shape == (len(poses.frame), 3)
+    assert np.isnan(poses.translation_mm).all()

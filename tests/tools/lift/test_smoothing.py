@@ -25,6 +25,7 @@ def made(pose_mm, deviation=None, frame=None, person=None):
         component=np.zeros(count, int),
         component_probability=np.ones((count, 1)),
         log_likelihood=np.zeros(count),
+        translation_mm=np.full((count, 3), np.nan),
         frame=frame,
         person=np.zeros(count, int) if person is None else np.asarray(person),
     )
