@@ -38,7 +38,12 @@ def test_it_measures_both_networks_and_opencv(world, tmp_path, capsys):
     assert found["lite/cpm"]["opencv"]["largest_difference"] < 1e-3
     assert "opencv" not in found["lite/lifting"]
     printed = capsys.readouterr().out
-    assert "times the pose machine without our layers" in printed and "OpenCV's dnn" in printed
+    assert bench_network.markdown(content) in printed
+    ratio = (
+        found["lite/lifting"]["train"]["iteration_ms"] / found["lite/cpm"]["train"]["iteration_ms"]
+    )
+    assert f"{ratio:.3f}" in printed and "OpenCV's dnn" in printed
+    assert {"command", "date", "commit", "machine"} <= content["measured"].keys()
 
 
 def test_rounds_are_merged_by_their_medians():

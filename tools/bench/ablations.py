@@ -22,6 +22,7 @@ from prior import files, metrics, mocap
 from prior.lifting import lifter as lifting
 from prior.program import one_line_errors
 from prior.skeleton import PROTOCOL_14
+from tools import measured
 from tools.evaluate import predictions, protocols, truth
 from tools.evaluate.lifting import cameras_toward
 from tools.evaluate.truth import TruthError
@@ -205,6 +206,11 @@ def blocks(found):
         )
 
 
+def markdown(record):
+    """The content of ablations.json as tables."""
+    return page.in_markdown(blocks(record), "###")
+
+
 def _fewer(row):
     """Where fewer seeds were found than components asked for."""
     fewer = row["group"].startswith("components") and str(row["components"]) != row["setting"]
@@ -277,10 +283,11 @@ def main(arguments=None):
     rows = settings(frames, few, prior.load(options.prior), fitter(options.mocap), detected)
     bar = tqdm(rows, "ablations", unit="setting", disable=None)
     found = {
-        "data": frames.source,
+        "measured": measured.stamp(),
+        "data": ", ".join(map(measured.portable, frames.source.split(", "))),
         "human36m": frames.human36m,
-        "prior": str(options.prior),
-        "mocap": list(map(str, options.mocap)),
+        "prior": measured.portable(str(options.prior)),
+        "mocap": [measured.portable(str(path)) for path in options.mocap],
         "rows": [measure(setting) for setting in bar],
     }
     write(options.out, finite(found))

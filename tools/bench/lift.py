@@ -26,7 +26,9 @@ from prior.lifting.reference import lift_slowly
 from prior.program import one_line_errors
 from prior.simulation import tilted
 from prior.skeleton import L
+from tools import measured
 from tools.bench.lift_accuracy import read
+from tools.markdown import table
 
 PRODUCTS = L * (2 * L + 1)
 FLOOR_SHAPES = (256, 512, 1024, 2048, 8192)
@@ -96,17 +98,27 @@ def measure(model, images, rounds):
     }
 
 
-def show(name, speed):
-    """One model's speeds in words."""
-    batch, floor, one = (
-        speed[k] for k in ("poses_per_second", "floor_poses_per_second", "one_pose_ms")
+def markdown(record):
+    """The content of lift.json as a table, a column for each model."""
+    speeds = record["models"].values()
+
+    def row(title, of):
+        return (title, *map(of, speeds))
+
+    rows = (
+        row("poses a second, at best", lambda s: round(s["poses_per_second"]["best"])),
+        row("poses a second, median", lambda s: round(s["poses_per_second"]["median"])),
+        row("floor, poses a second, at best", lambda s: round(s["floor_poses_per_second"]["best"])),
+        row("time of lifting / floor", lambda s: s["times_the_floor"]),
+        row("one pose alone, ms, median", lambda s: f"{s['one_pose_ms']['p50']:.2f}"),
+        row("one pose alone, ms, 99th percentile", lambda s: f"{s['one_pose_ms']['p99']:.2f}"),
+        row("time of the gradient / lifting", lambda s: f"{s['vjp_times_lift']:.2f}"),
+        row("slow twin, poses a second", lambda s: s["twin_poses_per_second"]),
     )
-    print(
-        f"{name}: {batch['best']:,.0f} poses a second at best, {batch['median']:,.0f} at the "
-        f"median; floor {floor['best']:,.0f}, {floor['median']:,.0f}; "
-        f"{speed['times_the_floor']:.1f} times the floor; one pose p50 {one['p50']:.2f} ms, "
-        f"p99 {one['p99']:.2f} ms; gradient {speed['vjp_times_lift']:.2f} of lifting; twin "
-        f"{speed['twin_poses_per_second']:.1f} poses a second"
+    return (
+        f"{record['poses']:,} poses in a batch, {record['threads']} threads, "
+        f"{record['rotations']} rotations, J = {record['basis']}\n\n"
+        + table(("", *record["models"]), rows)
     )
 
 
@@ -126,14 +138,21 @@ def main(arguments=None):
         raise ValueError("--poses, --rounds: expected 1 or more")
     poses = np.concatenate([clip.poses for clip in read(None)])
     images = tilted(np.resize(poses, (options.poses, L, 3)), 0.13, 0)
-    result = {"threads": cores(), "rotations": lifting.ROTATIONS, "basis": BASIS}
+    models = {}
     for components in (1, 3):
         model = prior.fit(poses, components=components, basis=BASIS, solver="closed-form")
-        name = f"K = {model.components}"
-        result[name] = measure(model, images, options.rounds)
-        show(name, result[name])
+        models[f"K = {model.components}"] = measure(model, images, options.rounds)
+    result = {
+        "measured": measured.stamp(),
+        "threads": cores(),
+        "rotations": lifting.ROTATIONS,
+        "basis": BASIS,
+        "poses": options.poses,
+        "models": models,
+    }
+    print(markdown(result))
     write(options.out, json.dumps(result, indent=1) + "\n")
-    print(f"wrote {options.out}")
+    print(f"\nwrote {options.out}")
 
 
 if __name__ == "__main__":

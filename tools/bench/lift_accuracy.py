@@ -34,6 +34,8 @@ from prior.mocap import deepmimic
 from prior.program import one_line_errors
 from prior.simulation import Simulation, room, tilted
 from prior.skeleton import L, limb_scale, mirrored
+from tools import measured
+from tools.markdown import table
 
 # One px at the body: 4.5 m away.
 MM_PER_PX = 4500 / 1145
@@ -214,10 +216,10 @@ def measure(clips, seed, count, views):
 
     model = prior.fit(inner, components=3, **basis)
     inside = room(validation, seed)
-    table = result["noise_mm_on_training_clips"] = {}
+    by_noise_mm = result["noise_mm_on_training_clips"] = {}
     for mm in tqdm(NOISES_MM, desc="noise_mm"):
         lifter = prior.Lifter(model, noise_mm=mm)
-        table[str(mm)] = {
+        by_noise_mm[str(mm)] = {
             f"{px} px": errors(
                 lifter.lift(inside.noisy_points(px), camera=inside.cameras).pose, inside.truth
             )
@@ -226,45 +228,69 @@ def measure(clips, seed, count, views):
     return result
 
 
-def show(result):
-    """The result as tables."""
-    columns = ["root", "root, known scale", "mean", "mean, known scale", "Procrustes"]
+ALIGNED = ("root", "root, known scale", "mean", "mean, known scale", "Procrustes")
 
-    def table(title, rows):
-        print(f"\n{title}\n{'':30}" + "".join(f"{c:>19}" for c in columns))
-        for name, values in rows.items():
-            print(f"{name:30}" + "".join(f"{values[c]:19.1f}" for c in columns))
 
-    print(
-        f"{result['training_poses']} poses to learn from, {result['held_out_poses']} held out, "
-        "errors in mm"
+def markdown(record):
+    """The content of lift-accuracy.json as tables."""
+    low, high = record["camera_elevation_deg"]
+    parts = [
+        f"{record['training_poses']:,} poses to learn from, {record['held_out_poses']:,} held out, "
+        f"of {record['clips']} clips. Cameras look {low:.0f} to {high:.0f} degrees down. Errors "
+        "are in mm, by what is aligned with the truth."
+    ]
+
+    def errors_table(title, first, rows):
+        lines = [(name, *(values[key] for key in ALIGNED)) for name, values in rows.items()]
+        return [title, table((first, *ALIGNED), lines)]
+
+    for noise, rows in record["errors_mm"].items():
+        parts += errors_table(f"2D noise of {noise}:", "method", rows)
+    parts += errors_table(
+        "Number of rotations, K = 3, 2D noise of 5 px:", "rotations", record["rotations_5px_mm"]
     )
-    for noise, rows in result["errors_mm"].items():
-        table(f"2D noise {noise}", rows)
-    table("Rotations, K = 3, 5 px", result["rotations_5px_mm"])
-    for name, rows in result["tilt_5px_mm"].items():
-        off = rows["median error of the elevation found, degrees"]
-        table(
-            f"Camera tilted by {name} (found within {off:.1f} at the median), 5 px",
-            {key: rows[key] for key in ("known", "taken as level", "searched")},
-        )
-    print("\nShares of truths in the 50 % and 90 % regions, K = 3")
-    for noise, rows in result["calibration"].items():
-        print(
-            f"{noise:>21}: "
-            + "; ".join(
-                f"{name} {rows[name]['in 50 %']:.2f} {rows[name]['in 90 %']:.2f}, rms "
-                f"{rows[name]['rms deviation mm']:.0f} mm"
-                for name in ("given", "spread")
-            )
-            + f"; error {rows['rms error mm']:.0f} mm"
-        )
-    print("\nnoise_mm on training clips: root-aligned error with known scale, mm")
-    for mm, rows in result["noise_mm_on_training_clips"].items():
-        print(
-            f"{mm:>4} mm: "
-            + "  ".join(f"{px} {values['root, known scale']:6.1f}" for px, values in rows.items())
-        )
+    tilts = {
+        f"{tilt}, {camera}": rows[camera]
+        for tilt, rows in record["tilt_5px_mm"].items()
+        for camera in ("known", "taken as level", "searched")
+    }
+    parts += errors_table("The camera's tilt, K = 3, 2D noise of 5 px:", "tilt, camera", tilts)
+    off = "median error of the elevation found, degrees"
+    parts += [
+        "The tilt searched for:",
+        table(("tilt", off), [(tilt, rows[off]) for tilt, rows in record["tilt_5px_mm"].items()]),
+    ]
+    return "\n\n".join([*parts, *_calibration_tables(record), *_noise_tables(record)])
+
+
+def _calibration_tables(record):
+    """Shares of true landmarks in the posterior's regions."""
+    head = ("2D noise, noise_mm", "given: in 50 %", "in 90 %", "rms, mm")
+    head += ("spread: in 50 %", "in 90 %", "rms, mm", "rms error, mm")
+    rows = []
+    for name, values in record["calibration"].items():
+        cells = []
+        for kind in ("given", "spread"):
+            shares = (f"{100 * values[kind][region]:.0f} %" for region in ("in 50 %", "in 90 %"))
+            cells += [*shares, round(values[kind]["rms deviation mm"])]
+        rows.append((name, *cells, round(values["rms error mm"])))
+    title = (
+        "Shares of true landmarks inside the posterior's 50 % and 90 % regions, K = 3, given the "
+        "best (component, rotation) and with their spread:"
+    )
+    return [title, table(head, rows)]
+
+
+def _noise_tables(record):
+    """The error by noise_mm, on training clips."""
+    errors_by_noise = record["noise_mm_on_training_clips"]
+    noises = next(iter(errors_by_noise.values()))
+    rows = [
+        (f"{mm} mm", *(values[noise]["root, known scale"] for noise in noises))
+        for mm, values in errors_by_noise.items()
+    ]
+    title = "noise_mm on training clips: error with root aligned and known scale, by 2D noise:"
+    return [title, table(("noise_mm", *noises), rows)]
 
 
 @one_line_errors(ValueError, OSError)
@@ -289,8 +315,9 @@ def main(arguments=None):
     )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    result = measure(read(options.mocap), options.seed, options.poses, options.views)
-    show(result)
+    result = {"measured": measured.stamp()}
+    result |= measure(read(options.mocap), options.seed, options.poses, options.views)
+    print(markdown(result))
     write(options.out, json.dumps(result, indent=1) + "\n")
     print(f"\nwrote {options.out}")
 

@@ -10,7 +10,6 @@ each round: a machine's speed drifts, and so baseline and network meet it alike.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -25,9 +24,11 @@ from tqdm import tqdm
 
 from prior.files import write
 from prior.program import one_line_errors
+from tools import measured
 from tools.caffe_io import process as caffe_process
 from tools.caffe_io.files import CaffeFileError, read_text
 from tools.caffe_io.process import ROOT, CaffeError
+from tools.markdown import table
 
 NETWORKS = ("cpm", "lifting", "vgg/cpm", "vgg/lifting", "lite/cpm", "lite/lifting")
 # What the project aims at, as shares of an iteration: the Python layers, waiting for data.
@@ -189,31 +190,43 @@ def medians(rounds):
     return merged
 
 
-def machine(cores):
-    """What the times are of."""
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").is_file():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((x.split(": ")[1] for x in lines if x.startswith("model name")), model)
-    return {"processor": model, "cores_used": cores}
-
-
-def lines(results):
-    """The results in words, beside the aims."""
-    for network, found in results.items():
-        train, aims = found["train"], AIMS[kind(network)]
-        yield (
-            f"{network}: an iteration of {train['batch']} takes {train['iteration_ms']:.0f} ms "
-            f"({train['forward_ms']:.0f} forward, {train['backward_ms']:.0f} backward); Python "
-            f"layers {100 * train['python_share']:.2f} % (aim: under {100 * aims[0]:.0f} %), "
-            f"data {100 * train['data_share']:.2f} % (under {100 * aims[1]:.0f} %); deployed "
-            f"{found['deploy']['forward_ms']:.0f} ms"
+def markdown(record):
+    """The content of network.json as a table, beside the aims."""
+    head = (
+        "network",
+        "batch",
+        "iteration, ms",
+        "forward, ms",
+        "backward, ms",
+        "times its pose machine",
+        "Python layers (aim)",
+        "data (aim)",
+        "deployed, ms",
+        "OpenCV's dnn, ms",
+    )
+    rows = []
+    for network, result in record["networks"].items():
+        train, aims = result["train"], AIMS[kind(network)]
+        plain = record["networks"].get(network.removesuffix("lifting") + "cpm", {"train": train})
+        ratio = train["iteration_ms"] / plain["train"]["iteration_ms"]
+        rows.append(
+            (
+                network,
+                train["batch"],
+                round(train["iteration_ms"]),
+                round(train["forward_ms"]),
+                round(train["backward_ms"]),
+                f"{ratio:.3f}" if plain["train"] is not train else None,
+                f"{100 * train['python_share']:.2f} % (under {100 * aims[0]:.0f} %)",
+                f"{100 * train['data_share']:.2f} % (under {100 * aims[1]:.0f} %)",
+                round(result["deploy"]["forward_ms"]),
+                round(result["opencv"]["forward_ms"]) if "opencv" in result else None,
+            )
         )
-        if network.endswith("lifting") and (plain := results.get(network[:-7] + "cpm")):
-            ratio = train["iteration_ms"] / plain["train"]["iteration_ms"]
-            yield f"  {ratio:.3f} times the pose machine without our layers"
-        if "opencv" in found:
-            yield f"  OpenCV's dnn, deployed: {found['opencv']['forward_ms']:.0f} ms"
+    return (
+        f"Medians of {record['rounds']} rounds, on {record['cores_used']} cores; the pose machine "
+        "is the same network without the project's layers.\n\n" + table(head, rows)
+    )
 
 
 @one_line_errors(BenchError, CaffeError, CaffeFileError, OSError)
@@ -257,10 +270,15 @@ def main(arguments=None):
         network: medians([found for name, found in rounds if name == network])
         for network in given.networks
     }
-    content = {"machine": machine(given.cores), "rounds": given.rounds, "networks": results}
+    content = {
+        "measured": measured.stamp(),
+        "cores_used": given.cores,
+        "rounds": given.rounds,
+        "networks": results,
+    }
     given.out.parent.mkdir(parents=True, exist_ok=True)
     write(given.out, json.dumps(content, indent=1) + "\n")
-    print("\n".join(lines(results)))
+    print(markdown(content))
 
 
 if __name__ == "__main__":

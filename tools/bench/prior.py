@@ -31,6 +31,7 @@ from prior.fitting.alignment import SOLVERS, Step
 from prior.mocap import deepmimic
 from prior.skeleton import L
 from tools import measured
+from tools.markdown import table
 
 # How poses are aligned, by name: the paper's way, and the default with each solver.
 AS_PUBLISHED = "as-published"
@@ -130,45 +131,43 @@ def products(passes: Sequence[tuple[int | None, float]], projections: Sequence[i
     return sum(each[size] * count for size, count in passes)
 
 
-def table(results: Sequence[dict[str, Any]]) -> str:
-    """The results as text, a line for each fit."""
+def markdown(record: dict[str, Any]) -> str:
+    """The content of prior.json as a table, a row for each fit."""
     columns = (
         "solver",
         "poses",
         "total, s",
         "alignment, s",
         "EM, s",
-        "half-steps (all)",
-        "EM iterations (all)",
-        "us/pose/half-step",
-        "x floor",
+        "half-steps (of all poses)",
+        "EM iterations (of all)",
+        "µs a pose and half-step",
+        "times the floor",
         "memory, MB",
         "NLL",
         "worse minima",
     )
     rows = [
         (
-            r["solver"],
-            f"{r['poses']:,d}",
-            f"{r['seconds']:.1f}",
-            f"{r['alignment_seconds']:.1f}",
-            f"{r['em_seconds']:.1f}",
-            f"{r['rotation_half_steps']} ({r['rotation_half_steps_of_all']})",
-            f"{r['em_iterations']} ({r['em_iterations_of_all']})",
-            f"{r['us_per_pose_and_half_step']:.2f}",
-            f"{r['ratio_to_floor']:.1f}",
-            f"{r['peak_memory_mb']:.0f}",
-            f"{r['nll']:.2f}",
-            "" if r["worse_minima_last"] is None else f"{r['worse_minima_last']:,d}",
+            fit["solver"],
+            fit["poses"],
+            fit["seconds"],
+            fit["alignment_seconds"],
+            fit["em_seconds"],
+            f"{fit['rotation_half_steps']} ({fit['rotation_half_steps_of_all']})",
+            f"{fit['em_iterations']} ({fit['em_iterations_of_all']})",
+            f"{fit['us_per_pose_and_half_step']:.2f}",
+            fit["ratio_to_floor"],
+            round(fit["peak_memory_mb"]),
+            f"{fit['nll']:.2f}",
+            fit["worse_minima_last"],
         )
-        for r in results
+        for fit in record["fits"]
     ]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(len(name) if name != "solver" else 15)
-            for cell, name in zip(row, columns, strict=True)
-        )
-        for row in [columns, *rows]
+    first = record["fits"][0]
+    return (
+        f"K = {first['components']}, J = {first['basis']}; tiled from {record['tiled_from']}\n\n"
+        + table(columns, rows)
     )
 
 
@@ -248,8 +247,8 @@ def bench(options: argparse.Namespace) -> None:
         "fits": results,
     }
     write(options.out, json.dumps(report, indent=1) + "\n")
-    print(table(results))
-    print(f"wrote {options.out}")
+    print(markdown(report))
+    print(f"\nwrote {options.out}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,6 +27,7 @@ from prior.fitting.fit import BASIS
 from prior.mocap import deepmimic, sampling
 from prior.normalise import NormalisedPoses
 from tools import measured
+from tools.markdown import table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -141,21 +142,41 @@ def draw(alignments: dict[str, Alignment]) -> "Figure":
     return figure
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as text, a line for each way."""
-    lines = [
-        f"{'':26s} NLL per pose  above the first  half-steps  other yaw  other valley "
-        "  worse minima  seconds"
-    ]
-    for row in rows:
-        worse = "{most} to {last}".format_map(row["worse_minima"]) if row["worse_minima"] else ""
-        valley = "{start} to {end}".format_map(row["other_valley"])
-        lines.append(
-            f"{row['way']:26s} {row['nll']:12.4f} {row['above_first']:16.4f} "
-            f"{row['half_steps']:11d} {row['other_yaw']:10.1%} {valley:>13s} "
-            f"{worse:>13s} {row['seconds']:8.1f}"
+def markdown(record: dict[str, Any]) -> str:
+    """The content of alignment.json as tables, one for each set."""
+    head = (
+        "",
+        "NLL per pose",
+        "above the first",
+        "half-steps",
+        "other yaw",
+        "other valley",
+        "worse minima, most to last",
+        "seconds",
+    )
+    parts = []
+    for study_set in record["sets"]:
+        rows = []
+        for way in study_set["ways"]:
+            worse = way["worse_minima"]
+            rows.append(
+                (
+                    way["way"],
+                    f"{way['nll']:.4f}",
+                    f"{way['above_first']:.4f}",
+                    way["half_steps"],
+                    f"{100 * way['other_yaw']:.1f} %",
+                    way["other_valley"],
+                    f"{worse['most']} to {worse['last']}" if worse else None,
+                    way["seconds"],
+                )
+            )
+        parts.append(
+            f"{study_set['set']}: {study_set['poses']:,} poses of {study_set['clips']} clips, "
+            f"J = {record['basis']}"
         )
-    return "\n".join(lines)
+        parts.append(table(head, rows))
+    return "\n\n".join(parts)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -190,21 +211,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def study_sets(options: argparse.Namespace) -> None:
-    """Compare the ways on each set; print tables, write them and a figure for each set."""
+    """Compare the ways on each set; write and print tables, and draw a figure for each set."""
     results = []
     for number, paths in enumerate([deepmimic.find_clips(), *([path] for path in options.clips)]):
         clips = [sampling.to_rate(c, options.rate) for path in paths for c in mocap.read(path)]
         poses = np.concatenate([clip.poses for clip in clips])
         name = paths[0].stem if number else "DeepMimic's clips"
-        print(f"{name}: {len(poses)} poses of {len(clips)} clips, J = {options.basis}")
+        tqdm.write(f"{name}: {len(poses)} poses of {len(clips)} clips")
         rows, alignments = study(poses, options.basis, options.ways)
-        print(table(rows))
         results.append({"set": name, "poses": len(poses), "clips": len(clips), "ways": rows})
         with replacing(options.out / f"alignment-{number + 1}.png") as temporary:
             draw(alignments).savefig(temporary, dpi=120)
     report = {"measured": measured.stamp(), "basis": options.basis, "sets": results}
     write(options.out / "alignment.json", json.dumps(report, indent=1) + "\n")
-    print(f"wrote {options.out}/alignment.json and a figure for each set")
+    print(markdown(report))
+    print(f"\nwrote {options.out}/alignment.json and a figure for each set")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -88,13 +88,18 @@ def as_html(title, blocks):
 
 
 def as_markdown(title, blocks):
-    """The same as Markdown, without the figures."""
-    parts = [f"# {title}"]
+    """A Markdown page of blocks, without the figures."""
+    return f"# {title}\n\n{in_markdown(blocks, '##')}\n"
+
+
+def in_markdown(blocks, heading):
+    """Blocks as Markdown, without the figures; heading: how one begins, such as "##"."""
+    parts = []
     for kind, *content in blocks:
         if kind == "table":
             parts.append(markdown.table(*content))
         elif kind == "list":
             parts.append("\n".join(f"- {text}" for text in content[0]))
         elif kind != "figure":
-            parts.append({"heading": "## ", "note": "> "}.get(kind, "") + content[0])
-    return "\n\n".join(parts) + "\n"
+            parts.append({"heading": f"{heading} ", "note": "> "}.get(kind, "") + content[0])
+    return "\n\n".join(parts)
