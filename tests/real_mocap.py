@@ -1,29 +1,14 @@
-"""Real motion capture for tests, where there is some, and what is true of any person."""
+"""Excerpts of real motion capture for tests, and what is true of any person."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from prior.skeleton import LANDMARKS
 
-FOLDER = Path(__file__).parents[2] / "shared" / "mocap"
+# See its README.md.
+CLIPS = Path("tests/data/cmu")
 INDEX = {name: i for i, name in enumerate(LANDMARKS)}
-
-
-def shared(name):
-    """A file of real motion capture; skips the test when it is absent."""
-    if not (FOLDER / name).exists():
-        pytest.skip(f"{FOLDER / name} is absent")
-    return FOLDER / name
-
-
-def unzip(name, members, folder):
-    """Some files of an archive of real motion capture, below `folder`."""
-    with zipfile.ZipFile(shared(name)) as archive:
-        archive.extractall(folder, members)
-    return [folder / member for member in members]
 
 
 def landmark(poses, name):

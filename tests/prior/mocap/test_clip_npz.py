@@ -7,7 +7,6 @@ from prior import mocap
 from prior.mocap import Clip, MocapError, clip_npz
 from prior.skeleton import LANDMARKS
 from tests.poses import random_poses
-from tests.real_mocap import shared
 
 # The names that Human3.6M's users write, in an order of their own.
 SHORT = ["Head", "Neck/Nose", "Thorax", "Spine", "Hip"] + [
@@ -91,11 +90,3 @@ def test_several_clips_with_landmarks_in_another_order(tmp_path):
         (2, 12.0, "cmu", "walk"),
     ]
     np.testing.assert_allclose(np.concatenate([c.poses for c in clips]), poses, atol=1e-3)
-
-
-def test_real_file_of_many_clips():
-    clips = mocap.read(shared("cmu_actions_17.npz"))
-    with np.load(shared("cmu_actions_17.npz")) as file:
-        assert sum(len(c.poses) for c in clips) == len(file["poses_mm"])
-        assert {c.action for c in clips} == set(file["clip"])
-    assert {c.rate for c in clips} == {12.0}
