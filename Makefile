@@ -245,9 +245,10 @@ test-fast: venv venv-demo ## what takes seconds and needs no Caffe
 CLIPS ?=
 
 .PHONY: lint
-lint: venv ## ruff: rules and format
+lint: venv ## ruff: rules and format; mypy: the types of prior and python_layers
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 .PHONY: clean
 clean: ## removes build/, which holds all that the jobs above made
