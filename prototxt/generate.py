@@ -26,13 +26,9 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from prior.errors import InputError
-from prototxt.machines import CPM, GAUSSIAN, LIFTINGS, LITE, MAPS, VGG, Conv, Machine, Pool
+from prototxt.machines import GAUSSIAN, LIFTINGS, MACHINES, MAPS, Conv, Machine, Pool
 from prototxt.solvers import (
-    FINE_TUNING,
-    FROM_SCRATCH,
-    LITE_FINE_TUNING,
-    LITE_SOLVER,
-    LONG,
+    SCHEDULES,
     SEED,
     solver,
 )
@@ -272,28 +268,25 @@ def files(base: str | Path = "prototxt", **choices: Any) -> dict[str, str]:
     tuned = dict(kept_rate=1e-3, batch=8)  # as the paper's authors fine-tuned
     seed = Choices(**choices).seed
     written = {}
-    for size, m in (("", CPM), ("vgg/", VGG), ("lite/", LITE)):
+    for size, m in MACHINES.items():
+        schedules = SCHEDULES[size]
         for kind in ("cpm", "lifting"):
             folder = size + kind
 
             def net(machine: Machine, train: bool, lifting: bool = kind == "lifting") -> str:
                 return text(network(machine, lifting=lifting, train=train, **choices))
 
+            def schedule(suffix: str, lines: str, net: str, folder: str = folder) -> None:
+                path = f"{folder}/solver{suffix}.prototxt"
+                written[path] = solver(base, folder, suffix, lines, seed, net)
+
             written[f"{folder}/deploy.prototxt"] = net(m, False)
             written[f"{folder}/train.prototxt"] = net(m, True)
-            if m is LITE:
-                written[f"{folder}/solver.prototxt"] = solver(base, folder, "", LITE_SOLVER, seed)
-                written[f"{folder}/solver_finetune.prototxt"] = solver(
-                    base, folder, "_finetune", LITE_FINE_TUNING, seed, net="train"
-                )
-                continue
-            written[f"{folder}/solver.prototxt"] = solver(
-                base, folder, "", FROM_SCRATCH + LONG, seed
-            )
-            written[f"{folder}/train_finetune.prototxt"] = net(m._replace(**tuned), True)
-            written[f"{folder}/solver_finetune.prototxt"] = solver(
-                base, folder, "_finetune", FINE_TUNING + LONG, seed
-            )
+            schedule("", schedules.scratch, "train")
+            if schedules.tuned:
+                written[f"{folder}/train_finetune.prototxt"] = net(m._replace(**tuned), True)
+            fine_tuned = "train_finetune" if schedules.tuned else "train"
+            schedule("_finetune", schedules.fine_tuning, fine_tuned)
     for content in written.values():
         kind = caffe_pb2.SolverParameter if "net:" in content[:5] else caffe_pb2.NetParameter
         text_format.Parse(content, kind())

@@ -164,3 +164,7 @@ LITE = VGG._replace(
     label_sigma=10,  # 1.25 cells of the maps; a narrower Gaussian gives too few cells to learn from
     lift="probable",  # a cell is a sixteenth of the input: its middle is too coarse a landmark
 )
+
+# By the folder, below prototxt/, of the networks: the pose machine in cpm/, with the paper's layers
+# in lifting/.
+MACHINES = {"": CPM, "vgg/": VGG, "lite/": LITE}

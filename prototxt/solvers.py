@@ -1,6 +1,7 @@
 """The schedules, as Caffe's SolverParameter in text."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 # Our choice; one for all networks, so that the baseline and the paper's see the same images.
 SEED = 2017
@@ -43,15 +44,28 @@ LITE_SOLVER = f"{ADAM}base_lr: 3e-3\nmax_iter: 5000\nsnapshot: 1000\n"
 LITE_FINE_TUNING = f"{ADAM}base_lr: 5e-4\nmax_iter: 800\nsnapshot: 200\n"
 
 
-def solver(
-    base: str | Path, folder: str, suffix: str, schedule: str, seed: int, net: str | None = None
-) -> str:
+class Schedules(NamedTuple):
+    """How a network is trained: from scratch, and from the weights of a pose machine; tuned: the
+    latter has rates and a batch of its own, in train_finetune.prototxt."""
+
+    scratch: str
+    fine_tuning: str
+    tuned: bool
+
+
+LONG_TRAINING = Schedules(FROM_SCRATCH + LONG, FINE_TUNING + LONG, tuned=True)
+SHORT_TRAINING = Schedules(LITE_SOLVER, LITE_FINE_TUNING, tuned=False)
+
+# By the folder of the networks, as machines.MACHINES.
+SCHEDULES = {"": LONG_TRAINING, "vgg/": LONG_TRAINING, "lite/": SHORT_TRAINING}
+
+
+def solver(base: str | Path, folder: str, suffix: str, schedule: str, seed: int, net: str) -> str:
     """The text of a solver.
 
     base, folder: where its network is; suffix: of the solver's name; schedule: lines of
-    SolverParameter; net: the name of the network's file, by default "train" and the suffix.
+    SolverParameter; net: the name of the network's file.
     """
-    net = net or f"train{suffix}"
     # For a plain `caffe train`, which wants the folder to be there (build/env.sh makes it);
     # tools.train has a folder of its own for each training.
     snapshots = "build/snapshots/" + folder.replace("/", "-") + suffix
