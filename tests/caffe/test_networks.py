@@ -334,7 +334,7 @@ def test_fine_tuning_keeps_what_fits_released_weights():
 
 def test_other_choices():
     def net(**choices):
-        found = generate.network(generate.CPM, lifting=True, train=True, **choices)
+        found = generate.network(machines.CPM, lifting=True, train=True, **choices)
         return {layer.name: layer for layer in found.layer}
 
     found = net(loss="beliefs", last_fusion=False, backward="exact")

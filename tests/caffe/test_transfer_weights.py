@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from prototxt import generate
+from prototxt import generate, machines
 from tests.caffe import tiny_world
 from tests.caffe.test_networks import ORIGINAL, rows
 from tests.caffe.training import STILL, caffe_train, write_solver
@@ -54,7 +54,7 @@ def world(tmp_path_factory):
             return row
         return row._replace(channels=thinner(row.channels))
 
-    m = generate.CPM
+    m = machines.CPM
     small = m._replace(
         input=64,
         batch=1,
