@@ -23,6 +23,14 @@ def is_number(text: str) -> bool:
     return _NUMBER.fullmatch(text) is not None
 
 
+def numeric(table: Sequence[Sequence[str]]) -> list[bool]:
+    """Which columns of a table, its head first, hold only numbers; the first column names rows."""
+    return [
+        i > 0 and any(cells[1:]) and all(is_number(text) or not text for text in cells[1:])
+        for i, cells in enumerate(zip(*table, strict=True))
+    ]
+
+
 def escaped(text: str) -> str:
     """The text as Markdown shows it, on one line: neither a cell's end nor an element of HTML."""
     return re.sub(r"[\\|<]", r"\\\g<0>", " ".join(text.split()))
@@ -34,12 +42,8 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]], digits: int 
     Raises ValueError for a row that is not as long as the head.
     """
     lines = [[escaped(words(value, digits)) for value in row] for row in (head, *rows)]
-    columns = list(zip(*lines, strict=True))
-    right = [
-        i > 0 and any(cells[1:]) and all(is_number(text) or not text for text in cells[1:])
-        for i, cells in enumerate(columns)
-    ]
-    widths = [max(3, *map(len, cells)) for cells in columns]
+    right = numeric(lines)
+    widths = [max(3, *map(len, cells)) for cells in zip(*lines, strict=True)]
     rule = ["-" * (width - 1) + ("-:"[r]) for width, r in zip(widths, right, strict=True)]
     return "\n".join(
         "| "

@@ -155,9 +155,10 @@ def test_weights_of_another_network_are_refused(build, capfd):
 def test_report(build, tmp_path, capsys):
     assert report.main(["--build", str(build), "--out", str(tmp_path)]) == 0
     values = json.loads((tmp_path / "report.json").read_text())
-    for name in ("mean_pose_mpjpe_mm", "test_images", "seconds"):
+    for name in ("mean_pose_mpjpe_mm", "test_images", "subjects", "actions"):
         assert values[name]
-    assert values["seconds"] == {"data": 2.0} and values["cpm"]["error_2d_px"] > 0
+    assert values["steps"] == [{"name": "data", "seconds": 2.0, "peak_memory_mb": 3}]
+    assert values["cpm"]["error_2d_px"] > 0
     assert len(values["lifting"]["mpjpe_mm_by_stage"]) == 4
     page = (tmp_path / "report.html").read_text()
     assert "not Human3.6M" in page and "88.39" in page and page.count("<img") == 5

@@ -1,7 +1,6 @@
 """A page that shows poses in 3D, turned with the mouse and played: one HTML file, no network."""
 
 import base64
-import json
 from pathlib import Path
 
 import cv2
@@ -11,11 +10,12 @@ from prior.camera import decompose
 from prior.files import replacing
 from prior.show import LIMB_COLOURS
 from prior.skeleton import LANDMARKS, LIMBS
+from tools import pages
 from tools.lift import bvh
 from tools.lift.drawing import TILE_MM, Photos, evenly
 from tools.lift.lifted import on_ground
 
-TEMPLATE = Path(__file__).with_name("viewer.html")
+TEMPLATE = Path(__file__).with_name("viewer.html.j2")
 # Photos in a page: the longer side, px, and how many; more are left out evenly.
 PHOTO_SIDE = 800
 MOST_PHOTOS = 150
@@ -23,9 +23,7 @@ MOST_PHOTOS = 150
 
 def write(path, poses, photos=None):
     """Write the page of lifted.Poses. photos: drawing.Photos, shown beside the poses."""
-    # In a script element only "<" could end it.
-    text = json.dumps(content(path.stem, poses, photos or Photos()), allow_nan=False)
-    page = TEMPLATE.read_text().replace(">DATA<", f">{text.replace('<', chr(92) + 'u003c')}<", 1)
+    page = pages.render(TEMPLATE, data=content(path.stem, poses, photos or Photos()))
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 

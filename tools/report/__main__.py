@@ -8,7 +8,6 @@ evaluations and the time that each step took.
 
 import argparse
 import csv
-import html
 import json
 import sys
 from pathlib import Path
@@ -19,23 +18,14 @@ import numpy as np
 import prior
 from prior import metrics, show
 from prior.files import write
-from prior.skeleton import LANDMARKS
 from python_layers.data import annotations
-from tools.evaluate import protocols
 from tools.measured import stamp
-from tools.report import figures
-from tools.report.page import document, image, table
+from tools.report import demo_page, figures, page
 
+TITLE = "Lifting from the Deep, in half an hour"
 NETWORKS = {"cpm": "CPM baseline", "lifting": "with lifting and fusion"}
 COLOUR = {"cpm": "#8172b3", "lifting": "#dd8452"}
 EXAMPLES = 4  # images in each row of pictures
-
-NOT_HUMAN36M = (
-    "This is not Human3.6M. The images are rendered, the networks are a small fraction of the "
-    "paper's size and trained for minutes, and the motion is acrobatic where Human3.6M's is "
-    "everyday. The paper's figures stand here to show what is measured, not to be compared with "
-    "ours."
-)
 
 
 class ReportError(Exception):
@@ -60,7 +50,6 @@ class Run:
             self.losses[name] = _losses(build / f"train/lite-{name}", f"make train NET=lite/{name}")
         steps = [json.loads(p.read_text()) for p in (build / "steps").glob("*.json")]
         self.steps = sorted(steps, key=lambda step: step["started"])
-        self.published = json.loads(protocols.PUBLISHED.read_text())
 
 
 def _losses(folder, job):
@@ -88,12 +77,15 @@ def summary(run):
         "measured": stamp(),
         "data": "rendered, not Human3.6M",
         "test_images": len(run.people),
+        "subjects": sorted(set(map(str, run.people.subjects))),
+        "actions": sorted(set(map(str, run.people.actions))),
         "alignment": "3D: root-aligned MPJPE over 17 landmarks, typical limb scale",
         "mean_pose_mpjpe_mm": baseline["mean_pose_mpjpe_mm"],
         "true_2d_mpjpe_mm": baseline["true_2d_mpjpe_mm"],
         **run.errors,
-        "seconds": {step["name"]: step["seconds"] for step in run.steps},
-        "peak_memory_mb": max((step["peak_memory_mb"] for step in run.steps), default=None),
+        "steps": [
+            {key: step[key] for key in ("name", "seconds", "peak_memory_mb")} for step in run.steps
+        ],
     }
 
 
@@ -193,128 +185,24 @@ def examples(run):
 # The page ----------------------------------------------------------------------------------------
 
 
-def measured(run):
-    """Ours, the paper's, and what is measured."""
-    cpm, lifting = run.errors["cpm"], run.errors["lifting"]
-    published = {row["method"]: row["average"] for row in run.published["error_2d_px"]}
-    protocol = run.published["protocol_1_mm"][-1]["average"]
-    return table(
-        ("", "CPM baseline", "lifting and fusion", "paper: CPM", "paper: theirs", "measured as"),
-        (
-            (
-                "2D error",
-                f"{cpm['error_2d_px']:.1f} px",
-                f"{lifting['error_2d_px']:.1f} px",
-                f"{published['Trained CPM [44]']} px",
-                f"{published['Tome et al., with 3D refinement']} px",
-                "mean over landmarks, px of the image (ours 400 px wide, Human3.6M's 1000)",
-            ),
-            (
-                "PCKh@0.5",
-                f"{100 * cpm['pckh']:.1f} %",
-                f"{100 * lifting['pckh']:.1f} %",
-                "",
-                "",
-                "share of landmarks within half of neck to head top",
-            ),
-            (
-                "PCKh@0.2",
-                f"{100 * cpm['pckh_0.2_by_stage'][-1]:.1f} %",
-                f"{100 * lifting['pckh_0.2_by_stage'][-1]:.1f} %",
-                "",
-                "",
-                "within a fifth of it",
-            ),
-            (
-                "3D error",
-                f"{cpm['mpjpe_mm']:.1f} mm",
-                f"{lifting['mpjpe_mm']:.1f} mm",
-                "",
-                f"{protocol} mm",
-                "MPJPE, hips aligned, 17 landmarks, typical limb scale; baseline: "
-                "its landmarks lifted afterwards; the paper's: its protocol 1",
-            ),
-            (
-                "3D error, Procrustes",
-                f"{cpm['errors_3d_mm']['procrustes']:.1f} mm",
-                f"{lifting['errors_3d_mm']['procrustes']:.1f} mm",
-                "",
-                "",
-                "similarity fitted to each pose, 17 landmarks",
-            ),
-        ),
-    )
-
-
-def page(run, report):
-    """report.html."""
-    lifting, cpm = run.errors["lifting"], run.errors["cpm"]
-    weights = ", ".join(f"{w:.2f}" for w in lifting["fusion_weight_by_stage"])
-    share = report["lifting"]["mpjpe_mm"] / report["mean_pose_mpjpe_mm"]
-    sections = [
-        f"<p class=note>{NOT_HUMAN36M}</p>",
-        f"<p>{len(run.people)} test images of subjects {_names(run.people.subjects)} doing "
-        f"{_names(run.people.actions)}: none of these people, and none of these motions, was seen "
-        "in training, neither by the networks nor by the prior. Both networks go on from one pose "
-        "machine, with the same images, iterations, schedule and seed.</p>",
-        "<h2>Results</h2>",
-        measured(run),
-        f"<p>Always answering the best single pose: {report['mean_pose_mpjpe_mm']:.0f} mm. "
-        f"Lifting the true 2D landmarks: {report['true_2d_mpjpe_mm']:.0f} mm; what is above that "
-        f"is the detector's. The network reaches {100 * share:.0f} % of the single pose's error. "
-        f"Left and right of a pair of landmarks are {lifting['side_distance_px']:.0f} px apart as "
-        f"predicted, {lifting['true_side_distance_px']:.0f} px in truth: where the first is much "
-        "less, the sides are not told apart, and a pose's turn about the vertical is lost. "
-        f"Learned weights of the CNN's maps in the fusion, by stage: {weights}.</p>",
-        "<h2>Training</h2>",
-        image(losses(run), "loss curves"),
-        "<h2>By stage</h2>",
-        image(stages(run), "errors by stage"),
-        "<h2>The 3D prior</h2>",
-        f"<pre>{html.escape(show.describe(run.model))}</pre>",
-        image(aligned_poses(run), "aligned poses and components"),
-    ]
+def blocks(run, report):
+    """The blocks of report.html: what report.json holds, and the figures."""
+    yield from demo_page.results(report)
+    yield ("heading", "Training")
+    yield ("figure", losses(run), "loss curves")
+    yield ("heading", "By stage")
+    yield ("figure", stages(run), "errors by stage")
+    yield ("heading", "The 3D prior")
+    yield ("code", show.describe(run.model))
+    yield ("figure", aligned_poses(run), "aligned poses and components")
     for title, chosen in examples(run):
-        sections += [f"<h2>{title}</h2>", image(pictures(run, chosen), title)]
-    sections += [
-        "<p>Bold: predicted; pale and wide: true. Red is the person's left, blue the right.</p>",
-        "<h2>By landmark and by action</h2>",
-        table(
-            ("landmark", "CPM, px", "lifting, px"),
-            [
-                (
-                    name,
-                    cpm["error_2d_px_by_landmark"][name],
-                    lifting["error_2d_px_by_landmark"][name],
-                )
-                for name in LANDMARKS
-            ],
-        ),
-        table(
-            ("action", "CPM, px", "lifting, px", "CPM, mm", "lifting, mm"),
-            [
-                (
-                    action,
-                    *(
-                        errors[key][action]
-                        for key in ("error_2d_px_by_action", "mpjpe_mm_by_action")
-                        for errors in (cpm, lifting)
-                    ),
-                )
-                for action in lifting["mpjpe_mm_by_action"]
-            ],
-        ),
-        "<h2>Time</h2>",
-        table(
-            ("step", "seconds", "largest process, MB"),
-            [(s["name"], s["seconds"], s["peak_memory_mb"]) for s in run.steps],
-        ),
-    ]
-    return document("Lifting from the Deep, in half an hour", sections)
-
-
-def _names(values):
-    return ", ".join(sorted({str(value) for value in values}))
+        yield ("heading", title)
+        yield ("figure", pictures(run, chosen), title)
+    yield (
+        "text",
+        "Bold: predicted; pale and wide: true. Red is the person's left, blue the right.",
+    )
+    yield from demo_page.details(report)
 
 
 def main(arguments=None):
@@ -328,7 +216,7 @@ def main(arguments=None):
         report = summary(run)
         options.out.mkdir(parents=True, exist_ok=True)
         write(options.out / "report.json", json.dumps(report, indent=1) + "\n")
-        write(options.out / "report.html", page(run, report))
+        write(options.out / "report.html", page.as_html(TITLE, blocks(run, report)))
     except (ReportError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

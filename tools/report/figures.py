@@ -357,7 +357,7 @@ def main(arguments=None):
         for suffix in FORMATS:
             with replacing(options.out / f"{name}.{suffix}") as temporary:
                 figure.savefig(temporary, dpi=150)
-        blocks += [("figure", page.image(figure, text), text), ("text", text)]
+        blocks += [("figure", page.image(figure), text), ("text", text)]
     write(options.out / "index.html", page.as_html(TITLE, blocks))
     print(f"wrote {options.out / 'index.html'} and figures 2 to 5 as {', '.join(FORMATS)}")
 

@@ -357,7 +357,7 @@ def test_page_of_other_data_keeps_the_papers_numbers_apart(data, model, tmp_path
     text = (tmp_path / "out/compare.md").read_text()
     html = (tmp_path / "out/index.html").read_text()
     assert text.split("\n\n")[1].startswith("> This is not Human3.6M.")
-    assert html.index("class=note>This is not Human3.6M") < html.index("<table>")
+    assert html.index('class="note">This is not Human3.6M') < html.index("<table>")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "compare.json",
         "compare.md",
