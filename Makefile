@@ -201,6 +201,13 @@ endif
 
 ##@ Measurements
 
+# Records to put into results/ first: files that the jobs below wrote.
+TAKE ?=
+
+.PHONY: results
+results: venv ## RESULTS.md, from the records in results/; TAKE="FILE.json ..." puts new ones there
+	@$(PYTHON) -m tools.report.results $(if $(TAKE),--take $(TAKE))
+
 .PHONY: bench-prior
 bench-prior: venv $(VENV)/.installed-clips ## time and memory of fitting the prior to up to a million poses, into build/bench
 	@$(PYTHON) -m tools.bench.prior

@@ -19,6 +19,7 @@ ROOMS = (
     "tools.infer tools.train tools.evaluate tools.convert tools.rendered",
     "tools.lift tools.report",
     "tools.bench",
+    "tools.report.results",
 )
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms.split()}
 FILES = sorted(

@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 from tqdm import tqdm
 
@@ -26,7 +25,7 @@ from prior.files import write
 from prior.program import one_line_errors
 from tools import measured
 from tools.caffe_io import process as caffe_process
-from tools.caffe_io.files import CaffeFileError, read_text
+from tools.caffe_io.files import CaffeFileError, read_net
 from tools.caffe_io.process import ROOT, CaffeError
 from tools.markdown import table
 
@@ -53,7 +52,7 @@ def kind(network):
 
 def adapted(path, batch, data, model):
     """A network's text on other data, with another prior and, in training, another batch."""
-    net = read_text(path, caffe_pb2.NetParameter())
+    net = read_net(path)
     for layer in net.layer:
         if layer.type == "Python":
             given = json.loads(layer.python_param.param_str)

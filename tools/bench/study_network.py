@@ -26,7 +26,6 @@ from tqdm import tqdm
 
 from prior.files import replacing, write
 from prior.program import one_line_errors
-from prototxt import generate
 from tools import measured
 from tools.caffe_io import process as caffe_process
 from tools.caffe_io.process import ROOT, CaffeError, shown
@@ -91,6 +90,8 @@ def runs(given):
 
 def prototxts(run, data):
     """{path: content} of the run's solver, training and deploy network."""
+    from prototxt import generate  # needs Caffe
+
     base, kind = run.folder / "prototxt", run.variant.kind
     choices = run.variant.choices | {"prior": shown(run.prior), "data": shown(data)}
     files = generate.files(shown(base), seed=run.seed, **choices)
