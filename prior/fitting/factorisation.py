@@ -17,7 +17,7 @@ it has an ambiguity to settle, which the complex form has not. Where the poses a
 rigid shape both are exact.
 """
 
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -49,7 +49,7 @@ def factorise(poses: Poses) -> Start:
 
     poses: rows; their mirror images are counted in, not made.
     """
-    gram = sum(each_chunk(lambda where: _gram(poses[where]), len(poses)))
+    gram = reduce(np.add, each_chunk(lambda where: _gram(poses[where]), len(poses)))
     # In a mirror w becomes -conj(w), and left and right landmarks change places.
     gram = gram + gram.conj()[np.ix_(MIRROR, MIRROR)]
     # The leading right singular vector, from the L x L Gram matrix: one pass over the poses.
@@ -107,24 +107,23 @@ def factorise_real(poses: Poses) -> Start:
     turn and a reflection that all poses have in common. Of A Q and its reflection, the one to which
     rotations fit better is taken; the turn is the one that makes the mean face forward.
     """
-    gram = sum(each_chunk(partial(_real_gram, poses), len(poses)))
+    gram = reduce(np.add, each_chunk(partial(_real_gram, poses), len(poses)))
     # In a mirror x becomes -x, and left and right landmarks change places.
     gram = gram + gram[np.ix_(MIRROR, MIRROR)]
     with one_thread():
         _, vectors = np.linalg.eigh(gram)
     plane = vectors[:, :-3:-1].T
-    normal, right = (
-        sum(part)
-        for part in zip(*each_chunk(partial(_metric, poses, plane), len(poses)), strict=True)
-    )
-    corrected = _upgrade(normal, right) @ plane
+    normals, rights = zip(*each_chunk(partial(_metric, poses, plane), len(poses)), strict=True)
+    corrected = _upgrade(reduce(np.add, normals), reduce(np.add, rights)) @ plane
     # The mirror images would fit both alike where the plane has no front and back.
-    fits = sum(each_chunk(partial(_fits, poses, corrected), len(poses)))
-    if fits[1] > fits[0]:
+    rotations, reflections = reduce(
+        np.add, each_chunk(partial(_fits, poses, corrected), len(poses))
+    )
+    if reflections > rotations:
         corrected = corrected * [[1], [-1]]
     parts = each_chunk(partial(_rotate_to, poses, corrected), len(poses))
     yaws, totals = zip(*parts, strict=True)
-    mean = sum(totals)[None] / len(poses)
+    mean = reduce(np.add, totals)[None] / len(poses)
     heading = _heading(_ground(mean)[0])
     forward = from_rows(turned_back(mean, np.array([-heading]))[0])
     yaw = np.angle(np.exp(1j * (np.concatenate(yaws) - heading)))
