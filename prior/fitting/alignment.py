@@ -68,7 +68,7 @@ class Method:
         published one.
     annealed: whether the basis grows from 1, or has J vectors at once.
     alternations: for each basis size below J. Our choice is 2; the authors' released code makes 10.
-        On real motion capture the end is the same from 1 to 100 of them: prior/README.md.
+        On real motion capture the end is the same: prior/README.md.
     tolerance: at J, the alternation has converged when it gains less than so many nats a pose. Our
         choice: for any set below a million poses, the sampling error of the likelihood is larger.
     limit: of alternations at J. 300 is three times the most that was needed.
