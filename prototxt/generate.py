@@ -26,6 +26,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from prior.errors import InputError
+from prior.lifting.lifter import ROTATIONS
 from prototxt.machines import GAUSSIAN, LIFTINGS, MACHINES, MAPS, Conv, Machine, Pool
 from prototxt.solvers import (
     SCHEDULES,
@@ -36,7 +37,6 @@ from prototxt.solvers import (
 Top: TypeAlias = Any  # a blob of a NetSpec
 
 HERE = Path(__file__).resolve().parent
-ROTATIONS = 80  # about the vertical, tried by each lifting (section 5.3)
 DROP = 0.5  # CPM's training/genProto.py
 # A deployed network normalises with running means and variances. This is what each batch leaves of
 # them, so that they are of the last hundred batches or so: our choice.

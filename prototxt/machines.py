@@ -4,8 +4,10 @@
 
 from typing import NamedTuple
 
-LANDMARKS = 17  # Human3.6M's, as in prior/skeleton.py
-MAPS = LANDMARKS + 1  # a belief map for each landmark; the background is the last
+from prior.skeleton import L
+from python_layers.belief_maps import LABEL_INPUT, LABEL_SIGMA
+
+MAPS = L + 1  # a belief map for each landmark; the background is the last
 
 
 class Conv(NamedTuple):
@@ -68,7 +70,7 @@ LIFTINGS = {
 # Wei et al., "Convolutional Pose Machines", CVPR 2016, which the paper extends (5.1), as their
 # training/genProto.py writes it: github.com/shihenw/convolutional-pose-machines-release.
 CPM = Machine(
-    input=368,
+    input=LABEL_INPUT,
     stride=8,
     stages=6,
     batch=16,
@@ -97,7 +99,7 @@ CPM = Machine(
     filler=GAUSSIAN,
     normalise=False,
     augment=True,
-    label_sigma=7,
+    label_sigma=LABEL_SIGMA,
     lift="published",
 )
 

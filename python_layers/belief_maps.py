@@ -19,7 +19,7 @@ CUT = 4.6052
 FLOOR = np.exp(-CUT)
 # CPM's label: the Gaussian's standard deviation, in pixels of its 368 px input (the defaults of the
 # data layer in the Caffe of CPM's authors, and training/genProto.py of their release).
-LABEL_SIGMA = 7.0
+LABEL_SIGMA = 7
 LABEL_INPUT = 368
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import prior
 from prior import skeleton
 from prior.errors import InputError
+from prior.lifting.lifter import ROTATIONS
 from python_layers import belief_maps, params
 from python_layers.params import Blobs, Flags
 
@@ -21,7 +22,7 @@ NAME = "LiftingLayer"
 @dataclass(frozen=True)
 class Params:
     model: str  # path of the prior, from the directory where Caffe runs
-    rotations: int = 80  # how many about the vertical are tried, section 5.3
+    rotations: int = ROTATIONS  # how many about the vertical are tried, section 5.3
     noise_mm: float | None = None  # of the detector, at the body's scale; None: prior.Lifter's
     # What makes a rotation the best. Equation 4 has "cost", with noise_mm 0.
     criterion: Literal["density", "cost"] = "density"

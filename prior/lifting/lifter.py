@@ -26,14 +26,15 @@ from prior.lifting.lifted import RESULTS, Described, Full, Lifted
 from prior.model import PriorModel
 from prior.skeleton import L
 
-# Section 5.3.
+# How many rotations about the vertical are tried (section 5.3). Its home: layers and networks take
+# it from here.
 ROTATIONS = 80
 
 # The detector's noise at the scale of the body. Our choice: 20 mm, 5 px in Human3.6M's images.
 NOISE_MM = 20.0
 
 # The lifting to the letter of section 5.3: no noise but the model's, the R of equation 4.
-AS_PUBLISHED: dict[str, Any] = {"rotations": 80, "noise_mm": 0.0, "criterion": "cost"}
+AS_PUBLISHED: dict[str, Any] = {"rotations": ROTATIONS, "noise_mm": 0.0, "criterion": "cost"}
 
 # Poses handled at once by one thread: bounds the memory, and is enough for large products.
 CHUNK = 4096

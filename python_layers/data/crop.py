@@ -25,7 +25,7 @@ CPM_FRACTION = 200 * 41 / 35 / belief_maps.LABEL_INPUT
 # that is left takes an enlargement by a tenth.
 TIGHT_FRACTION = 0.9
 # Standard deviation of CPM's centre map, as a part of its 368 px input.
-CENTRE_SIGMA = 21 / 368
+CENTRE_SIGMA = 21 / belief_maps.LABEL_INPUT
 # CPM's grey: it fills a crop beyond the image's border, and is subtracted in the network's input.
 GREY = 128
 

@@ -12,6 +12,7 @@ from google.protobuf import text_format
 
 from prior import skeleton
 from prototxt import generate, machines
+from python_layers import lifting
 from tests.caffe import tiny_world
 from tools.caffe_io import process as caffe_process
 
@@ -362,5 +363,15 @@ def test_other_choices():
         net(loss="beliefs")
 
 
-def test_the_constants_of_other_modules():
-    assert machines.LANDMARKS == skeleton.L
+def test_the_papers_constants_reach_layers_and_networks():
+    """80 rotations (5.3), 17 landmarks and the background, CPM's label of 7 px of 368: typed in a
+    second time, since layers and networks take them from one place each."""
+    network = generate.network(machines.CPM, lifting=True, train=True)
+    layers = {layer.name: layer for layer in network.layer}
+    lifting_, projection, data = (
+        json.loads(layers[name].python_param.param_str)
+        for name in ("lifting_stage1", "projection_stage1", "pose_data")
+    )
+    assert lifting_["rotations"] == lifting.Params("a.npz").rotations == 80
+    assert lifting_["sigma"] == lifting.Params("a.npz").sigma == projection["sigma"] == 7 / 8
+    assert data["sigma"] == 7 and machines.CPM.input == 368 and machines.MAPS == 18
