@@ -373,5 +373,5 @@ def test_the_papers_constants_reach_layers_and_networks():
         for name in ("lifting_stage1", "projection_stage1", "pose_data")
     )
     assert lifting_["rotations"] == lifting.Params("a.npz").rotations == 80
-    assert lifting_["sigma"] == lifting.Params("a.npz").sigma == projection["sigma"] == 7 / 8
+    assert lifting.Params("a.npz").sigma == projection["sigma"] == 7 / 8
     assert data["sigma"] == 7 and machines.CPM.input == 368 and machines.MAPS == 18
