@@ -77,7 +77,8 @@ def entries(frames, **more):
 
 def save(path, arrays):
     if path.suffix == ".json":
-        path.write_text(json.dumps({k: v.tolist() for k, v in arrays.items()}))
+        lists = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in arrays.items()}
+        path.write_text(json.dumps(lists))
     else:
         np.savez(path, **arrays)
     return path

@@ -12,6 +12,7 @@ from prior import metrics
 from python_layers import belief_maps
 from python_layers.data import annotations, crop
 from tests.caffe import tiny_world
+from tests.markup import MARKUP, assert_escaped
 from tests.poses import random_poses
 from tools.caffe_io import process as caffe_process
 from tools.evaluate import __main__ as evaluate
@@ -220,3 +221,25 @@ def test_predictions_can_be_compared(build):
     assert found.points.shape[1:] == (11, 17, 2) and found.poses.shape[1:] == (11, 17, 3)
     keys = zip(people.subjects, people.actions, people.camera_names, people.frames, strict=True)
     assert list(found.rows) == [(s, a, c.split("/")[-1], f) for s, a, c, f in keys]
+
+
+def test_names_with_markup_are_text_on_both_pages(build, tmp_path):
+    """Of the people, the actions and the steps, on the report's and the figures' page."""
+    shutil.copytree(build, tmp_path / "build")
+    for file in ("data/test.json", "eval/lite-cpm/errors.json", "eval/lite-lifting/errors.json"):
+        path = tmp_path / "build" / file
+        text = path.read_text().replace('"stand"', json.dumps(MARKUP))
+        path.write_text(text.replace('"S1"', json.dumps(f"S1 {MARKUP}")))
+    step = {"name": MARKUP, "started": 1.0, "seconds": 2.0, "peak_memory_mb": 3}
+    (tmp_path / "build/steps/data.json").write_text(json.dumps(step))
+    assert report.main(["--build", str(tmp_path / "build"), "--out", str(tmp_path)]) == 0
+    # The subject and the action in the text, the action in a table, the step.
+    assert_escaped((tmp_path / "report.html").read_text(), times=4)
+    options = {
+        "--eval": tmp_path / "build/eval/lite-lifting",
+        "--data": tmp_path / "build/data/test.json",
+        "--prior": tmp_path / "build/prior.npz",
+        "--out": tmp_path / "out",
+    }
+    assert figures.main([str(word) for pair in options.items() for word in pair]) == 0
+    assert_escaped((tmp_path / "out/index.html").read_text(), times=2)

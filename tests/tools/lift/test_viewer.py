@@ -11,6 +11,7 @@ import pytest
 
 from tests import landmark_files as files
 from tests.browser import CHROMIUM, Browser
+from tests.markup import MARKUP, assert_escaped
 from tools.lift import __main__ as tool
 from tools.lift import lifted, viewer
 
@@ -226,3 +227,17 @@ def test_names_cannot_end_the_script(page):
     viewer.write(page / "odd.html", poses)
     text = (page / "odd.html").read_text()
     assert "<script>alert" not in text and "alert(1)" in text
+
+
+def test_names_are_text(browser, page):
+    poses = lifted.read(page / "out.npz")
+    poses.meta["frames"][0] = MARKUP
+    odd = page / f"{MARKUP} page.html"
+    viewer.write(odd, poses)
+    assert_escaped(odd.read_text())
+    browser.errors.clear()
+    browser.open(odd.as_uri(), 800, 600)
+    browser.frame()
+    assert text(browser, "title") == f"{MARKUP} page: frame {MARKUP}"
+    assert browser.value("document.querySelectorAll('img').length") == 0
+    assert browser.errors == []
