@@ -249,7 +249,7 @@ def show_model(options: argparse.Namespace) -> None:
 
 
 def noise(argument: str) -> float | str:
-    """A number, or "auto", of the command line."""
+    """The value of --noise-mm: a number, or "auto"."""
     return argument if argument == "auto" else float(argument)
 
 
@@ -312,13 +312,13 @@ def add_lift(commands: Commands) -> None:
 def lift(options: argparse.Namespace) -> None:
     """Lift the 2D landmarks in a file."""
     model = prior.load(options.model)
-    given: dict[str, Any] = dict(points_file.read(options.points))
-    points = given.pop("points")
-    given |= {"refine": options.refine, "tilt": options.tilt}
+    arguments: dict[str, Any] = dict(points_file.read(options.points))
+    points = arguments.pop("points")
+    arguments |= {"refine": options.refine, "tilt": options.tilt}
     how = {name: getattr(options, name) for name in ("rotations", "noise_mm", "criterion")}
     how = lifting.AS_PUBLISHED if options.as_published else how
-    lifter = lifter_for(model, points, given, **how)
-    lifted = lifter.lift(points, **given)
+    lifter = lifter_for(model, points, arguments, **how)
+    lifted = lifter.lift(points, **arguments)
     arrays: dict[str, Any] = {"landmarks": np.array(LANDMARKS)} | lifted.arrays()
     if options.deviation:
         arrays["deviation_mm"] = lifter.deviation(lifted)

@@ -14,7 +14,8 @@ from prior.errors import InputError
 # A level camera that looks along -z of the world.
 LEVEL = np.diag([1.0, -1.0, -1.0])
 
-# How far a camera rotation may be from orthonormal: what is printed with four digits is not.
+# How far a camera rotation may be from orthonormal. Our choice: rounding to four digits stays below
+# it, and a matrix of another kind does not.
 ROTATION_TOLERANCE = 1e-3
 
 
@@ -71,7 +72,7 @@ def perspective(
 def check_rotation(camera: ArrayLike, what: str = "camera") -> Float[np.ndarray, "*batch 3 3"]:
     """Camera rotations (..., 3, 3) as float64. Raises InputError unless they are rotations.
 
-    what: they are called in the error.
+    what: how the error names them.
     """
     camera = np.asarray(camera, dtype=float)
     if camera.shape[-2:] != (3, 3):

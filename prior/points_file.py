@@ -2,7 +2,7 @@
 
 points: (N, 17, 2), px. Optional are camera: (3, 3) or (N, 3, 3), world to camera; confidence:
 (N, 17); intrinsics: (3, 3) or (N, 3, 3), px; covariance: (N, 17, 2, 2), px^2; landmarks: their
-names, to be sure of the order.
+names, which are compared with ours.
 """
 
 import json
