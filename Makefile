@@ -224,6 +224,10 @@ bench-lift: venv venv-demo ## speed of the lifting, beside its floor, into build
 accuracy-lift: venv venv-demo ## accuracy of the lifting on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
 	$(PYTHON) -m tools.bench.lift_accuracy $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-accuracy.json
 
+.PHONY: ways-lift
+ways-lift: venv venv-demo ## what lens, covariance and its own noise are worth to the lifting, and the paper's way, on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
+	$(PYTHON) -m tools.bench.lift_ways $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-ways.json
+
 .PHONY: study-network
 study-network: $(START) build/prior.npz build/prior-1.npz ## what lifting, gradients, K and w_t are worth in training, into build/study
 	@$(PYTHON) -m tools.bench.study_network --out build/study/network

@@ -65,7 +65,7 @@ class Lifter:
             raise InputError(f"noise_mm: expected 0 or more, got {noise_mm}")
         if criterion not in ("density", "cost"):
             raise InputError(f"criterion: expected 'density' or 'cost', got {criterion!r}")
-        self.model = model
+        self.model, self.noise_mm = model, noise_mm
         self.search = CandidateSearch(
             model, rotations, noise_mm / model.scale_mm, by_cost=criterion == "cost"
         )
