@@ -21,6 +21,7 @@ from tools.bench import (
     ablations,
     lift,
     lift_accuracy,
+    lift_ways,
     network,
     prior,
     study_network,
@@ -55,6 +56,11 @@ KINDS = {
     "ablations": Kind("Ablations of the lifting", "tools.bench.ablations", ablations.markdown),
     "lift-accuracy": Kind(
         "Accuracy of the lifting", "tools.bench.lift_accuracy", lift_accuracy.markdown
+    ),
+    "lift-ways": Kind(
+        "The lens, the detector's doubt, and the paper's way",
+        "tools.bench.lift_ways",
+        lift_ways.markdown,
     ),
     "lift": Kind("Speed of the lifting", "tools.bench.lift", lift.markdown),
     "prior": Kind("Time and memory of fitting the prior", "tools.bench.prior", prior.markdown),

@@ -9,7 +9,7 @@ from prior.mocap import Clip, clip_npz
 from prior.simulation import room
 from tests.poses import random_poses
 from tools.bench import lift as bench_lift
-from tools.bench import lift_accuracy
+from tools.bench import lift_accuracy, lift_ways
 
 
 def test_a_regressor_answers_in_the_world():
@@ -41,3 +41,21 @@ def test_the_programs_write_their_results(tmp_path, capsys):
     assert bench_lift.main(["--poses", "300", "--rounds", "1", "--out", str(out)]) == 0
     speed = json.loads(out.read_text())["models"]["K = 1"]
     assert speed["poses_per_second"]["best"] > 100 * speed["twin_poses_per_second"]
+
+
+@pytest.mark.slow
+def test_every_way_of_lifting_is_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(lift_ways, "COMPONENTS", (1,))
+    monkeypatch.setattr(lift_ways, "NOISES_PX", (0, 5))
+    monkeypatch.setattr(lift_ways, "BASIS", 5)
+    for i in range(8):
+        clip = Clip(random_poses(40, seed=i), 25, "S1", str(i))
+        clip_npz.write(tmp_path / "clips" / f"{i}.npz", clip)
+    out = tmp_path / "ways.json"
+    arguments = ["--mocap", str(tmp_path / "clips"), "--poses", "20", "--out", str(out)]
+    assert lift_ways.main(arguments) == 0
+    record = json.loads(out.read_text())
+    assert [row["way"] for row in record["rows"]] == list(lift_ways.WAYS) * 2
+    assert record["rows"][0]["noise_mm"] == 0 and record["rows"][1]["noise_mm"] == 20
+    printed = capsys.readouterr().out
+    assert lift_ways.markdown(record) in printed and printed.count("as published") == 1
