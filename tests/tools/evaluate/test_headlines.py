@@ -107,10 +107,12 @@ def test_pckh_at_the_top_is_the_last_stages_at_half_a_head(annotated):
 
 def test_hidden_landmarks_count_and_missing_ones_do_not(annotated):
     points = annotated.points + [6.0, 0]
-    points[:, 5] += [600, 0]
-    annotated.visible[:, 5] = 0
-    annotated.visible[:, 6] = 1
-    assert images.errors_2d(points, annotated)["error_px"] == pytest.approx(6)
+    points[:, 5:7] += [600, 0]
+    annotated.visible[:, 5] = 0  # missing
+    annotated.visible[:, 6] = 1  # hidden
+    errors = images.errors_2d(points, annotated)
+    assert errors["error_px"] == pytest.approx(6 + 600 / 16)
+    assert errors["pckh_0.5"] == pytest.approx(15 / 16)
 
 
 class Straight:
@@ -173,6 +175,13 @@ def test_side_distance_is_of_left_and_right(annotated):
     assert len(pairs) == 12
     expected = np.mean([np.linalg.norm(p[i] - p[j]) for p in annotated.points for i, j in pairs])
     assert images.side_distance(annotated.points) == pytest.approx(expected)
+    # The last stage has the sides half as far apart, the first one in one place.
+    middle = (annotated.points + annotated.points[:, MIRROR]) / 2
+    points = np.stack([middle, annotated.points, (middle + annotated.points) / 2])
+    staged = Predictions(points=points, poses=annotated.poses_mm[None])
+    errors = images.score(staged, annotated, lifter=None)
+    assert errors["true_side_distance_px"] == pytest.approx(expected)
+    assert errors["side_distance_px"] == pytest.approx(expected / 2)
 
 
 # The compare page -------------------------------------------------------------------------------
