@@ -123,6 +123,22 @@ RECORDS = {
         "calibration": {"0 px, noise_mm 20": _calibration()},
         "noise_mm_on_training_clips": {"20": {"0 px": _errors(80.0), "5 px": _errors(90.0)}},
     },
+    "lift-ways": {
+        "measured": stamp("tools.bench.lift_ways"),
+        "training_poses": 5000,
+        "held_out_poses": 1000,
+        "rows": [
+            {
+                "components": 3,
+                "noise_px": px,
+                "way": "as published",
+                "noise_mm": 0.0,
+                "errors_mm": _errors(30.0 + px),
+                "poses_per_second": 1234.5,
+            }
+            for px in (0, 5)
+        ],
+    },
     "lift": {
         "measured": stamp("tools.bench.lift"),
         "threads": 2,
