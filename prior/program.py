@@ -1,5 +1,11 @@
 """The one way in which a program of the project runs: arguments, bad input, Ctrl-C, exit status.
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m tools.example", description=__doc__, formatter_class=program.HelpFormatter
+    )
+    ...
+
 def main(arguments=None) -> int:
     return program.run(_parser(), work, arguments)
 
@@ -10,7 +16,6 @@ if __name__ == "__main__":
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from prior.errors import InputError
 
@@ -46,20 +51,18 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def one_line_errors(*errors: type[Exception], interrupted: str = "nothing was written") -> Any:
-    """The former way, until every program is on `run`."""
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Prints the description as it is written, and after each option's help the default.
 
-    def decorate(main: Any) -> Any:
-        def wrapped(arguments: Any = None) -> int:
-            try:
-                return main(arguments) or 0
-            except errors as error:
-                print(f"error: {error}", file=sys.stderr)
-                return 1
-            except KeyboardInterrupt:
-                print(f"interrupted; {interrupted}", file=sys.stderr)
-                return 130
+    A help text that names the default itself is left as it is, and so is an option without one.
+    """
 
-        return wrapped
-
-    return decorate
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text, default = action.help or "", action.default
+        if not action.option_strings or "default" in text:
+            return text
+        if default is None or default is argparse.SUPPRESS or isinstance(default, bool):
+            return text
+        values = default if isinstance(default, list | tuple) else [default]
+        shown = " ".join(map(str, values)).replace("%", "%%")
+        return f"{text} (default: {shown})" if shown else text

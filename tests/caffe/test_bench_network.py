@@ -72,7 +72,11 @@ def test_bad_input_is_one_line(world, tmp_path, capsys, more, message):
     out = tmp_path / "network.json"
     assert bench_network.main([*world, *more, "--out", str(out)]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+    assert (
+        error.startswith("python -m tools.bench.network: ")
+        and message in error
+        and error.count("\n") == 1
+    )
     assert not out.exists()
 
 
@@ -81,5 +85,8 @@ def test_what_caffe_says_of_bad_data_is_one_line(world, tmp_path, capsys):
     given = ["--data", str(tmp_path / "train.json"), *world[2:], "--networks", "lite/cpm"]
     assert bench_network.main([*given, "--out", str(tmp_path / "network.json")]) == 1
     errors = capsys.readouterr().err.splitlines()
-    (error,) = [line for line in errors if line.startswith("error: ")]
-    assert error.startswith("error: lite/cpm: ") and 'expected "categories"' in error
+    (error,) = [line for line in errors if line.startswith("python -m tools.bench.network: ")]
+    assert (
+        error.startswith("python -m tools.bench.network: lite/cpm: ")
+        and 'expected "categories"' in error
+    )

@@ -144,7 +144,7 @@ def test_the_baselines_landmarks_are_lifted_afterwards(build):
 def test_missing_files_are_one_line(build, capfd, wrong, message):
     assert run(build, "lifting", **wrong) == 1
     error = capfd.readouterr().err.strip()
-    assert message in error and error.startswith("error: ") and "\n" not in error
+    assert message in error and error.startswith("python -m tools.evaluate: ") and "\n" not in error
 
 
 def test_weights_of_another_network_are_refused(build, capfd):

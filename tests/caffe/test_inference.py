@@ -251,6 +251,8 @@ def test_bad_input_is_one_line(world, capsys, more, message):
     (world / "out.json").unlink(missing_ok=True)
     assert run(world, *more) == 1
     error = capsys.readouterr().err
-    line = [line for line in error.splitlines() if line.startswith("error: ")]
+    line = [
+        line for line in error.splitlines() if line.startswith("python -m tools.infer.predict: ")
+    ]
     assert len(line) == 1 and message in line[0] and "Traceback" not in error
     assert not (world / "out.json").exists()

@@ -52,7 +52,7 @@ def run(*arguments):
 
 def assert_one_line(capsys, *parts):
     printed = capsys.readouterr().err
-    lines = [line for line in printed.splitlines() if line.startswith("error: ")]
+    lines = [line for line in printed.splitlines() if line.startswith("python -m tools.train")]
     assert len(lines) == 1, printed
     assert "Traceback" not in printed
     for part in parts:

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +19,8 @@ import numpy as np
 from tqdm import tqdm
 
 import prior
-from prior import files, metrics, mocap
+from prior import files, metrics, mocap, program
 from prior.lifting import lifter as lifting
-from prior.program import one_line_errors
 from prior.skeleton import PROTOCOL_14
 from tools import measured
 from tools.evaluate import predictions, protocols, truth
@@ -235,66 +235,6 @@ def fitter(paths):
     return fit
 
 
-@one_line_errors(ValueError, OSError)
-def main(arguments=None):
-    """Run from the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        "python -m tools.bench.ablations", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        nargs="+",
-        default=[Path("build/data/test.json")],
-        help="annotations with 3D truth, or the folder of make h36m",
-    )
-    parser.add_argument("--prior", type=Path, default=Path("build/prior.npz"), help="pose model")
-    parser.add_argument(
-        "--mocap",
-        type=Path,
-        nargs="*",
-        default=[],
-        metavar="CLIP_OR_FOLDER",
-        help="to fit models of other K and J to; never the test subjects'",
-    )
-    parser.add_argument(
-        "--predictions",
-        type=named_file,
-        nargs="*",
-        default=[],
-        metavar="NAME=FILE",
-        help="detected landmarks",
-    )
-    parser.add_argument("--frames", type=int, default=300, help="at most (default: 300)")
-    parser.add_argument(
-        "--rotation-frames",
-        type=int,
-        default=20,
-        help="for the rotations, of which 10,000 take long (default: 20)",
-    )
-    parser.add_argument("--out", type=Path, default=Path("build/ablations"), help="folder")
-    options = parser.parse_args(arguments)
-    all_frames = truth.load(options.data).select(protocols.PROTOCOLS[0])
-    if not len(all_frames):
-        raise TruthError(f"{options.data[0]}: expected frames of protocol 1's S9 and S11")
-    frames = evenly(all_frames, options.frames)
-    few = evenly(all_frames, options.rotation_frames)
-    detected = {name: predictions.load(path) for name, path in options.predictions}
-    rows = settings(frames, few, prior.load(options.prior), fitter(options.mocap), detected)
-    bar = tqdm(rows, "ablations", unit="setting", disable=None)
-    found = {
-        "measured": measured.stamp(),
-        "data": ", ".join(map(measured.portable, frames.source.split(", "))),
-        "human36m": frames.human36m,
-        "prior": measured.portable(str(options.prior)),
-        "mocap": [measured.portable(str(path)) for path in options.mocap],
-        "rows": [measure(setting) for setting in bar],
-    }
-    write(options.out, finite(found))
-    print(f"{len(found['rows'])} settings; wrote {options.out / 'ablations.html'}")
-    return 0
-
-
 def write(out, found):
     """The three files."""
     for name, text in (
@@ -303,6 +243,90 @@ def write(out, found):
         ("ablations.html", page.as_html(TITLE, blocks(found))),
     ):
         files.write(out / name, text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m tools.bench.ablations",
+        description=__doc__,
+        formatter_class=program.HelpFormatter,
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[Path("build/data/test.json")],
+        metavar="PATH",
+        help="annotations with 3D truth, or the folder that make h36m wrote",
+    )
+    parser.add_argument(
+        "--prior",
+        type=Path,
+        default=Path("build/prior.npz"),
+        metavar="FILE",
+        help="the pose model",
+    )
+    parser.add_argument(
+        "--mocap",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="CLIP_OR_FOLDER",
+        help="motion capture to fit models of other K and J to; never the test subjects'",
+    )
+    parser.add_argument(
+        "--predictions",
+        type=named_file,
+        nargs="*",
+        default=[],
+        metavar="NAME=FILE",
+        help="detected landmarks to lift beside the true ones",
+    )
+    parser.add_argument(
+        "--frames", type=int, default=300, metavar="N", help="the number of frames, at most"
+    )
+    parser.add_argument(
+        "--rotation-frames",
+        type=int,
+        default=20,
+        metavar="N",
+        help="the number of frames for the rotations, of which 10,000 take long",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/ablations"),
+        metavar="FOLDER",
+        help="the folder to write into",
+    )
+    return parser
+
+
+def compare_settings(options):
+    """Measure every setting, and write the three files."""
+    all_frames = truth.load(options.data).select(protocols.PROTOCOLS[0])
+    if not len(all_frames):
+        raise TruthError(f"{options.data[0]}: expected frames of protocol 1's S9 and S11")
+    frames = evenly(all_frames, options.frames)
+    few = evenly(all_frames, options.rotation_frames)
+    detected = {name: predictions.load(path) for name, path in options.predictions}
+    rows = settings(frames, few, prior.load(options.prior), fitter(options.mocap), detected)
+    bar = tqdm(rows, "ablations", unit="setting", disable=None)
+    results = {
+        "measured": measured.stamp(),
+        "data": ", ".join(map(measured.portable, frames.source.split(", "))),
+        "human36m": frames.human36m,
+        "prior": measured.portable(str(options.prior)),
+        "mocap": [measured.portable(str(path)) for path in options.mocap],
+        "rows": [measure(setting) for setting in bar],
+    }
+    write(options.out, finite(results))
+    print(f"{len(results['rows'])} settings; wrote {options.out / 'ablations.html'}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), compare_settings, arguments)
 
 
 if __name__ == "__main__":

@@ -12,18 +12,20 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 import prior
+from prior import program
 from prior.chunks import cores
+from prior.errors import InputError
 from prior.files import write
 from prior.fitting.fit import BASIS
 from prior.lifting import lifter as lifting
 from prior.lifting.reference import lift_slowly
-from prior.program import one_line_errors
 from prior.simulation import tilted
 from prior.skeleton import L
 from tools import measured
@@ -122,20 +124,32 @@ def markdown(record):
     )
 
 
-@one_line_errors(ValueError, OSError)
-def main(arguments=None):
-    """Run from the command line; returns the exit status."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m tools.bench.lift",
-        description=__doc__.split("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description=__doc__,
+        formatter_class=program.HelpFormatter,
     )
-    parser.add_argument("--out", type=Path, default=Path("build/bench/lift.json"))
-    parser.add_argument("--poses", type=int, default=65536, help="in a batch")
-    parser.add_argument("--rounds", type=int, default=10, help="of each measurement")
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/bench/lift.json"),
+        metavar="FILE",
+        help="the JSON to write",
+    )
+    parser.add_argument(
+        "--poses", type=int, default=65536, metavar="N", help="the number of poses in a batch"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=10, metavar="N", help="how often each is measured"
+    )
+    return parser
+
+
+def bench(options):
+    """Measure with one and with three components, and write the file."""
     if options.poses < 1 or options.rounds < 1:
-        raise ValueError("--poses, --rounds: expected 1 or more")
+        raise InputError("--poses, --rounds: expected 1 or more")
     poses = np.concatenate([clip.poses for clip in read(None)])
     images = tilted(np.resize(poses, (options.poses, L, 3)), 0.13, 0)
     models = {}
@@ -153,6 +167,11 @@ def main(arguments=None):
     print(markdown(result))
     write(options.out, json.dumps(result, indent=1) + "\n")
     print(f"\nwrote {options.out}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), bench, arguments)
 
 
 if __name__ == "__main__":

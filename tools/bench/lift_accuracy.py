@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +25,13 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from tqdm import tqdm
 
 import prior
-from prior import metrics, mocap, selection
+from prior import metrics, mocap, program, selection
 from prior.camera import decompose, turned
 from prior.files import write
 from prior.fitting.fit import BASIS
 from prior.lifting import lifter as lifting
 from prior.lifting import posterior
 from prior.mocap import deepmimic
-from prior.program import one_line_errors
 from prior.simulation import Simulation, room, tilted
 from prior.skeleton import L, limb_scale, mirrored
 from tools import measured
@@ -293,33 +293,58 @@ def _noise_tables(record):
     return [title, table(("noise_mm", *noises), rows)]
 
 
-@one_line_errors(ValueError, OSError)
-def main(arguments=None):
-    """Run from the command line; returns the exit status."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m tools.bench.lift_accuracy",
-        description=__doc__.split("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description=__doc__,
+        formatter_class=program.HelpFormatter,
     )
     parser.add_argument(
         "--mocap",
         nargs="+",
         type=Path,
         metavar="CLIP_OR_FOLDER",
-        help="motion capture; if none, the clips that come with pybullet",
+        help="motion capture (default: the clips that come with pybullet)",
     )
-    parser.add_argument("--out", type=Path, default=Path("build/bench/lift-accuracy.json"))
-    parser.add_argument("--poses", type=int, default=2000, help="held out, at most")
     parser.add_argument(
-        "--views", type=int, default=4, help="rooms of each training pose, for the regressors"
+        "--out",
+        type=Path,
+        default=Path("build/bench/lift-accuracy.json"),
+        metavar="FILE",
+        help="the JSON to write",
     )
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "--poses",
+        type=int,
+        default=2000,
+        metavar="N",
+        help="the number of held-out poses, at most",
+    )
+    parser.add_argument(
+        "--views",
+        type=int,
+        default=4,
+        metavar="N",
+        help="the number of rooms in which the regressors see each training pose",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="the seed of all that is random"
+    )
+    return parser
+
+
+def bench(options):
+    """Measure, print the tables, and write the file."""
     result = {"measured": measured.stamp()}
     result |= measure(read(options.mocap), options.seed, options.poses, options.views)
     print(markdown(result))
     write(options.out, json.dumps(result, indent=1) + "\n")
     print(f"\nwrote {options.out}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), bench, arguments)
 
 
 if __name__ == "__main__":

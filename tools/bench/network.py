@@ -15,18 +15,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from google.protobuf import text_format
 from tqdm import tqdm
 
+from prior import program
+from prior.errors import InputError
 from prior.files import write
-from prior.program import one_line_errors
 from tools import measured
 from tools.caffe_io import process as caffe_process
-from tools.caffe_io.files import CaffeFileError, read_net
-from tools.caffe_io.process import ROOT, CaffeError
+from tools.caffe_io.files import read_net
+from tools.caffe_io.process import ROOT
 from tools.markdown import table
 
 NETWORKS = ("cpm", "lifting", "vgg/cpm", "vgg/lifting", "lite/cpm", "lite/lifting")
@@ -41,7 +43,7 @@ BATCH = {"368 px": 1, "lite": 8}
 WARM = {"368 px": 1, "lite": 15}
 
 
-class BenchError(Exception):
+class BenchError(InputError):
     """What stops the measurement, in one line."""
 
 
@@ -64,7 +66,7 @@ def adapted(path, batch, data, model):
 
 
 def measure(network, folder, data, model, iterations):
-    """The times of one network, in this process, which Caffe may abort: see `main`."""
+    """The times of one network, in this process, which Caffe may abort: see `alone`."""
     import caffe
 
     warm = WARM[kind(network)]
@@ -228,56 +230,86 @@ def markdown(record):
     )
 
 
-@one_line_errors(BenchError, CaffeError, CaffeFileError, OSError)
-def main(arguments=None):
-    """Run from the command line; returns the exit code."""
-    parser = argparse.ArgumentParser("python -m tools.bench.network", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--data", default="build/data/train.json", help="annotations to train on")
-    parser.add_argument("--prior", default="build/prior.npz", help="pose model")
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m tools.bench.network",
+        description=__doc__,
+        formatter_class=program.HelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the JSON to write")
+    parser.add_argument(
+        "--data",
+        default="build/data/train.json",
+        metavar="FILE",
+        help="the annotations to train on, from the repository's root",
+    )
+    parser.add_argument(
+        "--prior",
+        default="build/prior.npz",
+        metavar="FILE",
+        help="the pose model, from the repository's root",
+    )
     parser.add_argument(
         "--networks",
         nargs="+",
         choices=NETWORKS,
         default=NETWORKS,
         metavar="NET",
-        help=f"of {', '.join(NETWORKS)} (default: all)",
+        help=f"the networks to time: {', '.join(NETWORKS)} (default: all)",
     )
     parser.add_argument(
-        "--iterations", type=int, help=f"counted in each round (default: {ITERATIONS})"
+        "--iterations",
+        type=int,
+        metavar="N",
+        help="how many iterations count in each round (default: "
+        f"{', '.join(f'{count} of a {name} network' for name, count in ITERATIONS.items())})",
     )
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default: {ROUNDS}")
-    parser.add_argument("--cores", type=int, default=2, help="threads of the products (default: 2)")
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, metavar="N", help="how often each is timed"
+    )
+    parser.add_argument(
+        "--cores", type=int, default=2, metavar="N", help="the threads of the matrix products"
+    )
+    # The times of one network, in the process that `alone` starts for it.
     parser.add_argument("--one", choices=NETWORKS, help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
-    if given.one:
+    return parser
+
+
+def bench(options):
+    """Time the networks, print and write the medians."""
+    if options.one:
         with tempfile.TemporaryDirectory() as folder:
-            found = measure(given.one, Path(folder), given.data, given.prior, given.iterations)
-        print(json.dumps(found))
-        return 0
-    for path in given.data, given.prior:
+            times = measure(
+                options.one, Path(folder), options.data, options.prior, options.iterations
+            )
+        print(json.dumps(times))
+        return
+    for path in options.data, options.prior:
         if not (ROOT / path).is_file():
             raise BenchError(f"{path}: no such file; run make data and make prior")
     for name in "iterations", "rounds":
-        if (value := getattr(given, name)) is not None and value < 1:
+        if (value := getattr(options, name)) is not None and value < 1:
             raise BenchError(f"--{name}: expected 1 or more, got {value}")
-    given.out = given.out.resolve()
-    bar = tqdm(given.rounds * list(given.networks), "bench", unit="network", disable=None)
-    rounds = [(network, alone(network, given)) for network in bar]
+    bar = tqdm(options.rounds * list(options.networks), "bench", unit="network", disable=None)
+    rounds = [(network, alone(network, options)) for network in bar]
     results = {
-        network: medians([found for name, found in rounds if name == network])
-        for network in given.networks
+        network: medians([times for name, times in rounds if name == network])
+        for network in options.networks
     }
     content = {
         "measured": measured.stamp(),
-        "cores_used": given.cores,
-        "rounds": given.rounds,
+        "cores_used": options.cores,
+        "rounds": options.rounds,
         "networks": results,
     }
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    write(given.out, json.dumps(content, indent=1) + "\n")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    write(options.out, json.dumps(content, indent=1) + "\n")
     print(markdown(content))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), bench, arguments)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
@@ -24,19 +25,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 from tqdm import tqdm
 
+from prior import program
+from prior.errors import InputError
 from prior.files import replacing, write
-from prior.program import one_line_errors
 from tools import measured
 from tools.caffe_io import process as caffe_process
-from tools.caffe_io.process import ROOT, CaffeError, shown
+from tools.caffe_io.process import ROOT, shown
 from tools.markdown import table
 from tools.train.__main__ import digest
-from tools.train.watch import TrainingError
 
 PAPERS = "the paper's"
 
 
-class StudyError(Exception):
+class StudyError(InputError):
     """What stops the study, in one line."""
 
 
@@ -258,59 +259,72 @@ def figure(found):
     return drawn
 
 
-@one_line_errors(
-    StudyError,
-    TrainingError,
-    CaffeError,
-    OSError,
-    ValueError,
-    interrupted="the same command goes on",
-)
-def main(arguments=None):
-    """Run from the command line; returns the exit code."""
-    parser = argparse.ArgumentParser("python -m tools.bench.study_network", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    build = ROOT / "build"
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m tools.bench.study_network",
+        description=__doc__,
+        formatter_class=program.HelpFormatter,
+    )
 
-    def path(flag, default, text):
+    def add_path(flag, default, text):
         parser.add_argument(
             flag,
-            type=lambda p: Path(p).resolve(),
-            default=build / default,
+            type=lambda path: Path(path).resolve(),
+            default=ROOT / "build" / default,
+            metavar="PATH",
             help=f"{text} (default: build/{default})",
         )
 
-    path("--start", "train/lite-start/final.caffemodel", "pose machine that all go on from")
-    path("--data", "data/train.json", "annotations to train on")
-    path("--test-data", "data/test.json", "annotations to evaluate on")
-    path("--prior", "prior.npz", "pose model")
-    path("--prior-single", "prior-1.npz", "pose model of one component")
-    path("--out", "study/network", "folder to write into")
-    parser.add_argument("--iterations", type=int, default=800, help="of each (default: 800)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="default: 1 2 3")
+    add_path("--start", "train/lite-start/final.caffemodel", "the pose machine that all go on from")
+    add_path("--data", "data/train.json", "the annotations to train on")
+    add_path("--test-data", "data/test.json", "the annotations to evaluate on")
+    add_path("--prior", "prior.npz", "the pose model")
+    add_path("--prior-single", "prior-1.npz", "the pose model of one component")
+    add_path("--out", "study/network", "the folder to write into")
+    parser.add_argument(
+        "--iterations", type=int, default=800, metavar="N", help="the iterations of each training"
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[1, 2, 3],
+        metavar="N",
+        help="every variant is trained once with each of these seeds",
+    )
     parser.add_argument(
         "--jobs",
         type=int,
         default=os.cpu_count(),
-        help="at a time, on one core each (default: the cores)",
+        metavar="N",
+        help="how many train at a time, on one core each (default: the number of cores)",
     )
-    given = parser.parse_args(arguments)
-    if given.iterations < 1 or given.jobs < 1:
+    return parser
+
+
+def write_study(options):
+    """Carry the study out, and write its tables and figure."""
+    if options.iterations < 1 or options.jobs < 1:
         raise StudyError("--iterations and --jobs: expected 1 or more")
-    if min(given.seeds) < 0 or len(set(given.seeds)) < len(given.seeds):
-        raise StudyError(f"--seeds: expected different ones from 0 on, got {given.seeds}")
-    found = study(given)
+    if min(options.seeds) < 0 or len(set(options.seeds)) < len(options.seeds):
+        raise StudyError(f"--seeds: expected different ones from 0 on, got {options.seeds}")
+    errors = study(options)
     results = {
         "measured": measured.stamp(),
-        "iterations": given.iterations,
-        "seeds": given.seeds,
-        "variants": values(found),
+        "iterations": options.iterations,
+        "seeds": options.seeds,
+        "variants": values(errors),
     }
-    write(given.out / "results.json", json.dumps(results, indent=1) + "\n")
-    write(given.out / "table.md", markdown(results) + "\n")
-    with replacing(given.out / "errors.png") as temporary:
-        figure(found).savefig(temporary, format="png", dpi=110)
-    print(f"{markdown(results)}\n\nwrote {shown(given.out)}")
+    write(options.out / "results.json", json.dumps(results, indent=1) + "\n")
+    write(options.out / "table.md", markdown(results) + "\n")
+    with replacing(options.out / "errors.png") as temporary:
+        figure(errors).savefig(temporary, format="png", dpi=110)
+    print(f"{markdown(results)}\n\nwrote {shown(options.out)}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), write_study, arguments, interrupted="the same command goes on")
 
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ What cannot be used is left out, counted and named. The file is written whole or
 import argparse
 import itertools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from prior.program import one_line_errors
+from prior import program
 from python_layers.data import annotations, images, packed
 from tools.convert import coco, entries, human36m, leeds, mpii, native
 from tools.convert.entries import ConversionError
@@ -83,8 +84,9 @@ def _positive(text):
 
 
 def _parser():
-    parser = argparse.ArgumentParser("python -m tools.convert", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        "python -m tools.convert", description=__doc__, formatter_class=program.HelpFormatter
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name, run, about, *paths, out=True):
@@ -145,12 +147,15 @@ def _parser():
     return parser
 
 
-@one_line_errors(ConversionError, annotations.AnnotationError, OSError)
-def main(arguments=None):
-    """Run from the command line; returns the exit code."""
-    given = _parser().parse_args(arguments)
-    for line in given.run(given).lines():
+def convert(options):
+    """Run the command that the options name, and print what it did."""
+    for line in options.run(options).lines():
         print(line)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), convert, arguments)
 
 
 if __name__ == "__main__":

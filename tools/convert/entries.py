@@ -7,6 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from prior import skeleton
+from prior.errors import InputError
 from python_layers.data import columns, images, packed
 
 # A person with less to see is context only, never a sample, as in the later work of CPM's
@@ -17,7 +18,7 @@ LEAST_SIDE = 32
 MARGIN = 0.1
 
 
-class ConversionError(Exception):
+class ConversionError(InputError):
     """A data set that cannot be converted: what was expected, what came, what to try."""
 
 

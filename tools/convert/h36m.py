@@ -19,14 +19,16 @@ import re
 import sys
 import tarfile
 import xml.etree.ElementTree
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from prior import program
+from prior.errors import InputError
 from prior.files import replacing, write
 from prior.mocap import human36m as reader
-from prior.program import one_line_errors
 from tools.convert import entries, human36m
 from tools.convert.entries import ConversionError
 from tools.evaluate import protocols, truth
@@ -41,8 +43,12 @@ ARCHIVES = (".tgz", ".tar.gz", ".tar")
 SHOWN = 5  # files of each kind that are named where more are missing
 
 
-class MissingError(Exception):
-    """Parts of the dataset that are not there: a line for each."""
+class MissingError(InputError):
+    """Parts of the dataset that are not there; `parts` has a line for each."""
+
+    def __init__(self, folder, parts):
+        super().__init__(f"{folder}: {len(parts)} parts of Human3.6M are missing, listed above")
+        self.parts = parts
 
 
 def recordings(metadata):
@@ -53,7 +59,7 @@ def recordings(metadata):
     try:
         rows = xml.etree.ElementTree.parse(metadata).getroot().findall("mapping/tr")
     except (OSError, xml.etree.ElementTree.ParseError) as error:
-        raise MissingError(f"{metadata}: expected Human3.6M's metadata.xml, got {error}") from None
+        raise InputError(f"{metadata}: expected Human3.6M's metadata.xml, got {error}") from None
     if not rows:
         return {}
     subjects = [cell.text for cell in rows[0]][2:]
@@ -111,7 +117,7 @@ class Source:
                         while block := source.read(1 << 20):
                             file.write(block)
         except (tarfile.TarError, EOFError, OSError) as error:
-            raise MissingError(f"{archive}: expected an archive, got {error}; copy it") from None
+            raise InputError(f"{archive}: expected an archive, got {error}; copy it") from None
 
     def missing(self, subject, kind, sequences):
         """Lines on what is not there of a subject's files of a kind."""
@@ -141,10 +147,10 @@ def _files(kind, sequences):
 def check(source, kinds):
     """{subject: {sequence: (action, trial)}} when all is there. Extracts archives.
 
-    Raises MissingError, which lists all that is not.
+    Raises MissingError, which lists all that is not, or InputError.
     """
     if source.metadata is None:
-        raise MissingError(
+        raise InputError(
             f"{source.folder}: no metadata.xml (cameras and trials): it is in the code release of "
             "the dataset, Release-v1.2; put it into this folder"
         )
@@ -163,7 +169,7 @@ def check(source, kinds):
             known[subject] = protocols.trials_of(sorted(names))
         lines += source.missing(subject, kind, known.get(subject, {}))
     if lines:
-        raise MissingError("\n".join(lines))
+        raise MissingError(source.folder, lines)
     return known
 
 
@@ -248,38 +254,53 @@ def prepare(folder, out, videos=True):
     return left_out
 
 
-@one_line_errors(
-    ConversionError,
-    OSError,
-    ValueError,
-    interrupted="what is written is whole: run it again to go on",
-)
-def main(arguments=None):
-    """Run from the command line; returns the exit status."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m tools.convert.h36m",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=program.HelpFormatter,
     )
-    parser.add_argument("folder", type=Path, help="of the dataset")
-    parser.add_argument("--out", type=Path, default=Path("build/h36m"), help="folder to write")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of the dataset")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/h36m"),
+        metavar="FOLDER",
+        help="the folder to write into",
+    )
     parser.add_argument(
         "--videos",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="without, only positions: enough to lift and score landmarks",
+        help="convert the videos too; without them, the positions are enough to lift and score "
+        "landmarks",
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def prepare_release(options):
+    """Prepare the dataset in a folder, and print what was left out. Raises InputError."""
+    if not options.folder.is_dir():
+        raise InputError(f"{options.folder}: expected the folder of Human3.6M, got none")
     try:
-        if not options.folder.is_dir():
-            raise MissingError(f"{options.folder}: expected the folder of Human3.6M, got none")
-        for line in prepare(options.folder, options.out, options.videos):
-            print(line)
+        left_out = prepare(options.folder, options.out, options.videos)
     except MissingError as error:
-        lines = str(error).split("\n")
-        print("\n".join(f"missing: {line}" for line in lines), file=sys.stderr)
-        return 1
+        for line in error.parts:
+            print(f"missing: {line}", file=sys.stderr)
+        raise
+    for line in left_out:
+        print(line)
     print(f"wrote {options.out}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(
+        _parser(),
+        prepare_release,
+        arguments,
+        interrupted="what is written is whole: the same command goes on",
+    )
 
 
 if __name__ == "__main__":

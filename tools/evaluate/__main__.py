@@ -9,25 +9,25 @@ frames they are of: tools.evaluate.predictions) and errors.json (tools.evaluate.
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 import prior
+from prior import program
+from prior.errors import InputError
 from prior.files import write
-from prior.program import one_line_errors
 from python_layers.data import annotations
 from tools import measured
-from tools.caffe_io.files import CaffeFileError
-from tools.caffe_io.process import CaffeError
 from tools.evaluate import images
 from tools.evaluate.lifting import LandmarkLifter
 from tools.evaluate.predictions import Predictions, frames_of, save
 from tools.infer.estimator import Estimator, Network, Person, add_options
 
 
-class EvaluationError(Exception):
+class EvaluationError(InputError):
     """Files that do not fit together: what was expected, what came, what to try."""
 
 
@@ -98,18 +98,31 @@ def evaluate(options):
     )
 
 
-@one_line_errors(EvaluationError, CaffeError, CaffeFileError, ValueError, OSError)
-def main(arguments=None):
-    """Run from the command line; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m tools.evaluate", description=__doc__.split("\n")[0])
-    parser.add_argument("deploy", type=Path, help="deploy.prototxt of the network")
-    parser.add_argument("weights", type=Path, help="trained .caffemodel")
-    parser.add_argument("--data", type=Path, required=True, help="annotations with 3D truth")
-    parser.add_argument(
-        "--training-data", type=Path, help="annotations the best single pose is taken from"
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m tools.evaluate",
+        description=__doc__,
+        formatter_class=program.HelpFormatter,
     )
-    parser.add_argument("--prior", type=Path, required=True, help="pose model (.npz)")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
+    parser.add_argument("deploy", type=Path, metavar="DEPLOY", help="the network's deploy.prototxt")
+    parser.add_argument(
+        "weights", type=Path, metavar="CAFFEMODEL", help="the weights that it was trained to"
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="FILE", help="annotations with 3D truth"
+    )
+    parser.add_argument(
+        "--training-data",
+        type=Path,
+        metavar="FILE",
+        help="annotations of the training set: their best single pose is scored for comparison",
+    )
+    parser.add_argument(
+        "--prior", type=Path, required=True, metavar="FILE", help="the pose model, .npz"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="the folder to write into"
+    )
     parser.add_argument(
         "--as-published",
         action="store_true",
@@ -117,8 +130,12 @@ def main(arguments=None):
         "perspective, no noise but the model's, the rotation of least cost",
     )
     add_options(parser)
-    options = parser.parse_args(arguments)
-    evaluate(options)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), evaluate, arguments)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from prior.errors import InputError
 from prior.files import replacing
 from prior.normalise import PoseError, check_poses
 from prior.skeleton import LANDMARKS, L
@@ -31,7 +32,7 @@ KEYS = ("subject", "action", "camera", "frame")
 SHOWN = 3  # examples of what is wrong
 
 
-class PredictionError(ValueError):
+class PredictionError(InputError):
     """Predictions that cannot be compared: what was expected, what came, how many."""
 
 

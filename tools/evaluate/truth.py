@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from prior.errors import InputError
 from prior.normalise import PoseError, check_poses
 from python_layers.data import annotations
 from tools.evaluate import protocols
@@ -21,7 +22,7 @@ MARKER = "human36m.json"
 POSITIONS = "positions"  # folder of S9.npz beside it
 
 
-class TruthError(ValueError):
+class TruthError(InputError):
     """Data that cannot be compared with: what was expected, what came, what to try."""
 
 

@@ -14,8 +14,12 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from prior import program
+from prior.errors import InputError
+from prior.files import write
 from tools.pictures import Source
 
 
@@ -25,7 +29,7 @@ def mediapipe_pose():
     try:
         import mediapipe
     except ImportError:
-        raise ValueError(
+        raise InputError(
             "expected MediaPipe; run make venv-mediapipe, and build/venv-mediapipe/bin/python"
         ) from None
     # Each image by itself: the same answers whatever was before, so a run can be resumed.
@@ -87,41 +91,51 @@ def document(found, rate=None):
     }
 
 
-def main(arguments=None, make=mediapipe_pose):
-    """Run from the command line; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m tools.infer.detect", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("input", type=Path, nargs="+", metavar="IMAGE_FOLDER_OR_VIDEO")
-    parser.add_argument("--out", type=Path, required=True, help="JSON to write")
-    given = parser.parse_args(arguments)
-    kept = given.out.with_name(f".{given.out.name}.partial")
-    try:
-        detector = make()
-        source = Source(given.input)
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        found = run(source, detector, kept)
-        people = sum(rows is not None for rows in found.values())
-        for line in source.problems:
-            print(line, file=sys.stderr)
-        print(f"a person in {people} of {len(found)} frames; not readable: {len(source.problems)}")
-        if not found:
-            kept.unlink()
-            return 1
-        temporary = given.out.with_name(f".{os.getpid()}.{given.out.name}")
-        temporary.write_text(json.dumps(document(found, source.rate)))
-        os.replace(temporary, given.out)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m tools.infer.detect",
+        description=__doc__,
+        formatter_class=program.HelpFormatter,
+    )
+    parser.add_argument(
+        "input",
+        type=Path,
+        nargs="+",
+        metavar="IMAGE_FOLDER_OR_VIDEO",
+        help="an image, a folder of images, or a video",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="the JSON to write")
+    return parser
+
+
+def detect_in(options, make):
+    """Write the landmarks that the detector `make()` sees; returns the exit status."""
+    kept = options.out.with_name(f".{options.out.name}.partial")
+    detector = make()
+    source = Source(options.input)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    frames = run(source, detector, kept)
+    people = sum(rows is not None for rows in frames.values())
+    for line in source.problems:
+        print(line, file=sys.stderr)
+    print(f"a person in {people} of {len(frames)} frames; not readable: {len(source.problems)}")
+    if not frames:
         kept.unlink()
-    except (ValueError, OSError) as error:
-        print(f"python -m tools.infer.detect: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(
-            f"interrupted; what was found is kept in {kept}: run the same command again",
-            file=sys.stderr,
-        )
-        return 130
-    print(f"wrote {given.out}")
+    write(options.out, json.dumps(document(frames, source.rate)))
+    kept.unlink()
+    print(f"wrote {options.out}")
     return 0 if people and not source.problems else 3
+
+
+def main(arguments: Sequence[str] | None = None, make=mediapipe_pose) -> int:
+    """Run the program; returns its exit status. make: gives the detector, as mediapipe_pose."""
+    return program.run(
+        _parser(),
+        lambda options: detect_in(options, make),
+        arguments,
+        interrupted="what was detected is kept beside OUT: the same command goes on",
+    )
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ class Estimator:
         self.lifter = None
         if self.averages and network.lifts:
             if model is None:
-                raise ValueError("model: expected a prior, to lift averaged maps with, got none")
+                raise InputError("model: expected a prior, to lift averaged maps with, got none")
             given = {
                 k: v
                 for k, v in network.lifting.items()

@@ -15,21 +15,20 @@ person in its middle, or at --centre. Without --elevation the camera is taken to
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 import prior
+from prior import program
 from prior.camera import level_camera
 from prior.errors import InputError
 from prior.files import write
 from prior.landmark_sets import LANDMARK_SETS
-from prior.program import one_line_errors
 from prior.skeleton import LANDMARKS
 from tools import pictures
-from tools.caffe_io.files import CaffeFileError
-from tools.caffe_io.process import CaffeError
 from tools.infer.estimator import Estimator, Network, Person, add_options, whole_image
 from tools.infer.released import (
     LEAST_CONFIDENCE,
@@ -41,8 +40,8 @@ from tools.infer.released import (
 
 
 def predict(given):
-    """What is written, see the top, and a line for each input that was left out. Raises ValueError,
-    CaffeError, CaffeFileError or OSError."""
+    """What is written, see the top, and a line for each input that was left out. Raises InputError
+    or OSError."""
     source, names = pictures.Source(given.images), []
     estimator, lifts = open_network(given)
     network = estimator.network
@@ -75,7 +74,7 @@ def predict(given):
             count = np.isfinite(found.points[-1]).all(axis=-1).sum()
             problems.append(f"{name}: not lifted: only {count} landmarks are there")
     if not names:
-        raise ValueError(source.problems[0])
+        raise InputError(source.problems[0])
     return result, source.problems + problems
 
 
@@ -101,13 +100,16 @@ def open_network(given):
     return estimator, True
 
 
-@one_line_errors(CaffeError, CaffeFileError, ValueError, OSError)
-def main(arguments=None):
-    """Run from the command line; returns the exit code."""
-    parser = argparse.ArgumentParser("python -m tools.infer.predict", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("deploy", type=Path, help="deploy.prototxt of the network")
-    parser.add_argument("weights", type=Path, help="trained .caffemodel")
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m tools.infer.predict",
+        description=__doc__,
+        formatter_class=program.HelpFormatter,
+    )
+    parser.add_argument("deploy", type=Path, metavar="DEPLOY", help="the network's deploy.prototxt")
+    parser.add_argument(
+        "weights", type=Path, metavar="CAFFEMODEL", help="the weights that it was trained to"
+    )
     parser.add_argument(
         "images",
         type=Path,
@@ -115,7 +117,7 @@ def main(arguments=None):
         metavar="IMAGE",
         help="an image, a folder of them, or a video",
     )
-    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--out", type=Path, required=True, metavar="F", help="the JSON to write")
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--box",
@@ -155,13 +157,22 @@ def main(arguments=None):
         help="of a released network: the height of a maximum from which it is a landmark (default: "
         "%(default)s)",
     )
-    given = parser.parse_args(arguments)
-    result, problems = predict(given)
-    write(given.out, json.dumps(result, indent=1) + "\n")
+    return parser
+
+
+def predict_images(options):
+    """Write the poses and print what was left out; returns 3 if anything was, else 0."""
+    result, problems = predict(options)
+    write(options.out, json.dumps(result, indent=1) + "\n")
     for line in problems:
         print(line, file=sys.stderr)
-    print(f"{given.out}: {len(result) - 1} images; left out: {len(problems)}")
+    print(f"{options.out}: {len(result) - 1} images; left out: {len(problems)}")
     return 3 if problems else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), predict_images, arguments)
 
 
 if __name__ == "__main__":

@@ -16,14 +16,16 @@ nothing was written, bad input; 3, something was left out (said in a line), or n
 import argparse
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 import prior
-from prior import landmark_sets
+from prior import landmark_sets, program
 from prior.camera import compose
+from prior.errors import InputError
 from prior.lifting.candidates import ELEVATIONS, ROLLS
 from prior.lifting.lifter import AS_PUBLISHED, NOISE_MM
 from tools.lift import bvh, calibration, drawing, keypoints, lifted, smoothing, tracks, viewer
@@ -279,13 +281,13 @@ def _parser():
 def poses_of(given):
     """(Poses, lines on what was left out) of the options. Raises ValueError or OSError."""
     if given.rate is not None and not 0 < given.rate < np.inf:
-        raise ValueError(f"--rate: expected a positive number, got {given.rate}")
+        raise InputError(f"--rate: expected a positive number, got {given.rate}")
     if lifted.is_lifted(given.input):
         poses = lifted.read(given.input)
         rate = poses.meta["rate"] if given.rate is None else given.rate
         return poses._replace(meta=poses.meta | {"rate": rate}), []
     if given.elevation is not None and not abs(given.elevation) < 90:
-        raise ValueError(f"--elevation: expected -90 to 90 degrees, got {given.elevation}")
+        raise InputError(f"--elevation: expected -90 to 90 degrees, got {given.elevation}")
     model = prior.load(given.prior) if given.prior else prior.load()
     camera = calibration.read(given.camera, given.up) if given.camera else calibration.NONE
     landmarks = given.landmarks and landmark_sets.LANDMARK_SETS[given.landmarks]
@@ -310,44 +312,40 @@ def poses_of(given):
     return poses, [*found.problems, *problems]
 
 
-def main(arguments=None):
-    """Run from the command line; returns the exit status."""
-    given = _parser().parse_args(arguments)
-    try:
-        for path in given.out:
-            if path.suffix.lower() not in SUFFIXES:
-                raise ValueError(f"--out {path}: expected a suffix of {' '.join(SUFFIXES)}")
-        poses, problems = poses_of(given)
-        if given.smooth is not None:
-            poses = smoothing.smooth(poses, given.smooth)
-            print(f"smoothed over {given.smooth:g} s, which is not in the paper")
-        for line in problems:
-            print(line, file=sys.stderr)
-        frames = len(poses.meta["frames"])
-        with_people = len(np.unique(poses.frame))
-        print(
-            f"{len(poses.frame)} poses of {len(np.unique(poses.person))} people in {with_people} "
-            f"of {frames} frames; left out: {len(problems) or 'nothing'}"
-        )
-        if not len(poses.frame):
-            print("nobody found: nothing to write")
-            return 3
-        photos = drawing.Photos(given.images)
-        for path in given.out:
-            for written in write(path, poses, photos):
-                print(f"wrote {written}")
-        for line in dict.fromkeys(photos.problems):
-            print(line, file=sys.stderr)
-    except (ValueError, OSError) as error:
-        print(f"python -m tools.lift: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(
-            "python -m tools.lift: interrupted; files not named as written are not there",
-            file=sys.stderr,
-        )
-        return 130
+def lift_file(options):
+    """Lift, print what was left out, and write every file; returns the exit status."""
+    for path in options.out:
+        if path.suffix.lower() not in SUFFIXES:
+            raise InputError(f"--out {path}: expected a suffix of {' '.join(SUFFIXES)}")
+    poses, problems = poses_of(options)
+    if options.smooth is not None:
+        poses = smoothing.smooth(poses, options.smooth)
+        print(f"smoothed over {options.smooth:g} s, which is not in the paper")
+    for line in problems:
+        print(line, file=sys.stderr)
+    frames = len(poses.meta["frames"])
+    with_people = len(np.unique(poses.frame))
+    print(
+        f"{len(poses.frame)} poses of {len(np.unique(poses.person))} people in {with_people} "
+        f"of {frames} frames; left out: {len(problems) or 'nothing'}"
+    )
+    if not len(poses.frame):
+        print("nobody found: nothing to write")
+        return 3
+    photos = drawing.Photos(options.images)
+    for path in options.out:
+        for written in write(path, poses, photos):
+            print(f"wrote {written}")
+    for line in dict.fromkeys(photos.problems):
+        print(line, file=sys.stderr)
     return 3 if problems or photos.problems else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(
+        _parser(), lift_file, arguments, interrupted="files not named as written are not there"
+    )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from prior.camera import check_rotation, toward
+from prior.errors import InputError
 
 # Keys that are in use for the same thing, in OpenCV's samples and elsewhere.
 KEYS = {
@@ -23,7 +24,7 @@ UP = {
 }
 
 
-class CalibrationError(ValueError):
+class CalibrationError(InputError):
     """A calibration file that cannot be used: which, what was expected, what came."""
 
 

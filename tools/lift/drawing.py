@@ -9,6 +9,7 @@ from PIL import Image, ImageColor
 from tqdm import tqdm
 
 from prior.camera import level_camera, vertical_rotation
+from prior.errors import InputError
 from prior.files import replacing
 from prior.show import LIMB_COLOURS
 from prior.skeleton import LIMBS
@@ -201,7 +202,7 @@ def write_mp4(path, poses, photos=None):
             (2 * SIDE, SIDE),
         )
         if not video.isOpened():
-            raise ValueError(f"{path}: this OpenCV has no encoder for MP4; write a .gif")
+            raise InputError(f"{path}: this OpenCV has no encoder for MP4; write a .gif")
         numbers = range(int(poses.frame[0]), int(poses.frame[-1]) + 1)
         for number in tqdm(numbers, "draw", unit="frame", disable=None, delay=1):
             video.write(scene.frame(number))

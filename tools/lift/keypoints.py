@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from prior import landmark_sets
+from prior.errors import InputError
 from prior.skeleton import L
 
 FORMATS = (
@@ -33,7 +34,7 @@ _BY_COUNT = {
 _COLUMN = re.compile(r"(.+?)[ _](x|y|confidence|c|score)", re.IGNORECASE)
 
 
-class KeypointError(ValueError):
+class KeypointError(InputError):
     """A file of landmarks that cannot be used: which, what was expected, what came."""
 
 

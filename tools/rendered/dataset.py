@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from prior.errors import InputError
 from prior.files import write
 from prior.mocap import Clip, clip_npz
 from tools.rendered import subjects
@@ -31,7 +32,7 @@ SHARP = 0.3
 ROOMS = 2  # of each camera and clip: a room takes longer to draw than a person
 
 
-class DataError(RuntimeError):
+class DataError(InputError):
     """The dataset cannot be made in that folder."""
 
 

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from prior.errors import InputError
+
 # MakeHuman's unit is the decimetre.
 UNIT_MM = 100.0
 # What is drawn: the body and the helper meshes that stand in for clothes, hair and eyes. The other
@@ -21,7 +23,7 @@ UNIT_MM = 100.0
 DRAWN = ("body", "helper-tights", "helper-skirt", "helper-hair", "helper-l-eye", "helper-r-eye")
 
 
-class NotInstalled(RuntimeError):
+class NotInstalled(InputError):
     """A package that the data come from is missing."""
 
 
@@ -139,6 +141,6 @@ def shape(*, male, old, muscle, weight, height, ethnicity, details=None):
     for target, value in (details or {}).items():
         path = base.folder / "targets" / f"{target}-{'incr' if value > 0 else 'decr'}.target.gz"
         if not path.is_file():
-            raise ValueError(f"{target}: expected a MakeHuman target, no file {path.name}")
+            raise InputError(f"{target}: expected a MakeHuman target, no file {path.name}")
         _add(vertices, path, abs(value))
     return vertices

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from prior.camera import perspective
+from prior.errors import InputError
 from prior.mocap import deepmimic
 from tools.rendered import cameras, subjects
 from tools.rendered.body import Body
@@ -19,7 +20,7 @@ MARGIN = 0.02
 CLOSEST_MM = 2200.0
 
 
-class PlanError(ValueError):
+class PlanError(InputError):
     """More images are asked for than there are frames."""
 
 

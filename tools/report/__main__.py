@@ -10,13 +10,15 @@ import argparse
 import csv
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 import prior
-from prior import metrics, show
+from prior import metrics, program, show
+from prior.errors import InputError
 from prior.files import write
 from python_layers.data import annotations
 from tools.measured import stamp
@@ -28,7 +30,7 @@ COLOUR = {"cpm": "#8172b3", "lifting": "#dd8452"}
 EXAMPLES = 4  # images in each row of pictures
 
 
-class ReportError(Exception):
+class ReportError(InputError):
     """Something that the report needs is missing: what, and what makes it."""
 
 
@@ -205,23 +207,38 @@ def blocks(run, report):
     yield from demo_page.details(report)
 
 
-def main(arguments=None):
-    """Run from the command line; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m tools.report", description=__doc__.split("\n")[0])
-    parser.add_argument("--build", type=Path, default=Path("build"), help="what make has built")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
-    options = parser.parse_args(arguments)
-    try:
-        run = Run(options.build)
-        report = summary(run)
-        options.out.mkdir(parents=True, exist_ok=True)
-        write(options.out / "report.json", json.dumps(report, indent=1) + "\n")
-        write(options.out / "report.html", page.as_html(TITLE, blocks(run, report)))
-    except (ReportError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m tools.report",
+        description=__doc__,
+        formatter_class=program.HelpFormatter,
+    )
+    parser.add_argument(
+        "--build",
+        type=Path,
+        default=Path("build"),
+        metavar="FOLDER",
+        help="the folder in which make built",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="the folder to write into"
+    )
+    return parser
+
+
+def write_report(options):
+    """Write report.json and report.html."""
+    run = Run(options.build)
+    report = summary(run)
+    options.out.mkdir(parents=True, exist_ok=True)
+    write(options.out / "report.json", json.dumps(report, indent=1) + "\n")
+    write(options.out / "report.html", page.as_html(TITLE, blocks(run, report)))
     print(f"wrote {options.out / 'report.html'} and report.json")
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), write_report, arguments)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 import prior
-from prior import files
-from prior.program import one_line_errors
+from prior import files, program
 from tools.evaluate import predictions, protocols, scoring, truth
 from tools.evaluate.lifting import LandmarkLifter
 from tools.evaluate.predictions import PredictionError
@@ -100,25 +100,26 @@ def named_file(text):
     return (name, Path(path)) if equals else (text, Path(text))
 
 
-@one_line_errors(ValueError, OSError)
-def main(arguments=None):
-    """Run from the command line; returns the exit status."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "python -m tools.report.compare", description=__doc__.split("\n")[0]
+        "python -m tools.report.compare",
+        description=__doc__,
+        formatter_class=program.HelpFormatter,
     )
     parser.add_argument(
         "--data",
         type=Path,
         nargs="+",
         default=[Path("build/data/test.json")],
-        help="annotations with 3D truth, or the folder of make h36m "
-        "(default: build/data/test.json)",
+        metavar="PATH",
+        help="annotations with 3D truth, or the folder that make h36m wrote",
     )
     parser.add_argument(
         "--prior",
         type=Path,
         default=Path("build/prior.npz"),
-        help="pose model (default: build/prior.npz)",
+        metavar="FILE",
+        help="the pose model",
     )
     parser.add_argument(
         "--predictions",
@@ -126,14 +127,15 @@ def main(arguments=None):
         nargs="*",
         default=[],
         metavar="NAME=FILE",
-        help="landmarks or poses, .npz or JSON: what is in "
-        "it says `pydoc tools.evaluate.predictions`",
+        help="landmarks or poses to compare, .npz or JSON; `pydoc tools.evaluate.predictions` says "
+        "what is in such a file",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("build/compare"),
-        help="folder to write into (default: build/compare)",
+        metavar="FOLDER",
+        help="the folder to write into",
     )
     parser.add_argument(
         "--as-published",
@@ -141,23 +143,32 @@ def main(arguments=None):
         help="lift landmarks as section 5.3 has it: weak perspective, no noise but the model's, "
         "the rotation of least cost",
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def compare(options):
+    """Score, write the three files, and print what was withheld; returns the exit status."""
     interval = 1 if sys.stderr.isatty() else 10
-    found = summary(
+    results = summary(
         options.data,
         options.prior,
         options.predictions,
         lambda items: tqdm(items, "compare", unit="protocol", mininterval=interval),
         options.as_published,
     )
-    write(options.out, found)
-    print(f"{len(found['results'])} results; wrote {options.out / 'index.html'}")
-    for reason in found["withheld"]:
+    write(options.out, results)
+    print(f"{len(results['results'])} results; wrote {options.out / 'index.html'}")
+    for reason in results["withheld"]:
         print(
             "withheld: {method}, protocol {protocol}, {what}: {reason}".format(**reason),
             file=sys.stderr,
         )
-    return 1 if found["withheld"] else 0
+    return 1 if results["withheld"] else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), compare, arguments)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ folder of build/eval, of a network with lifting.
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +19,9 @@ import numpy as np
 from tqdm import tqdm
 
 import prior
-from prior import metrics, show
+from prior import metrics, program, show
+from prior.errors import InputError
 from prior.files import replacing, write
-from prior.program import one_line_errors
 from prior.skeleton import LANDMARKS
 from python_layers import belief_maps
 from python_layers.data import annotations, crop
@@ -35,7 +36,7 @@ REFINED = 4  # images of figure 5
 TYPICAL = 0.25
 
 
-class FigureError(Exception):
+class FigureError(InputError):
     """Something that a figure needs is missing: what, and what makes it."""
 
 
@@ -323,34 +324,45 @@ def make(run, data):
     )
 
 
-@one_line_errors(
-    FigureError, ValueError, KeyError, OSError, interrupted="every file that is there is whole"
-)
-def main(arguments=None):
-    """Run from the command line; returns the exit status."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "python -m tools.report.figures", description=__doc__.split("\n")[0]
+        "python -m tools.report.figures",
+        description=__doc__,
+        formatter_class=program.HelpFormatter,
     )
     parser.add_argument(
         "--eval",
         type=Path,
         default=Path("build/eval/lite-lifting"),
-        help="folder that tools.evaluate wrote (default: build/eval/lite-lifting)",
+        metavar="FOLDER",
+        help="the folder that tools.evaluate wrote",
     )
     parser.add_argument(
         "--data",
         type=Path,
         default=Path("build/data/test.json"),
-        help="annotations that were evaluated (default: build/data/test.json)",
+        metavar="FILE",
+        help="the annotations that were evaluated",
     )
     parser.add_argument(
         "--prior",
         type=Path,
         default=Path("build/prior.npz"),
-        help="pose model (default: build/prior.npz)",
+        metavar="FILE",
+        help="the pose model",
     )
-    parser.add_argument("--out", type=Path, default=Path("build/figures"), help="folder")
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/figures"),
+        metavar="FOLDER",
+        help="the folder to write into",
+    )
+    return parser
+
+
+def draw(options):
+    """Draw the figures and write them with index.html."""
     run = load(options.eval, options.data, options.prior)
     blocks = []
     for name, figure, text in tqdm(make(run, options.data), "figures", 4, disable=None):
@@ -360,6 +372,11 @@ def main(arguments=None):
         blocks += [("figure", page.image(figure), text), ("text", text)]
     write(options.out / "index.html", page.as_html(TITLE, blocks))
     print(f"wrote {options.out / 'index.html'} and figures 2 to 5 as {', '.join(FORMATS)}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), draw, arguments, interrupted="every file that is there is whole")
 
 
 if __name__ == "__main__":

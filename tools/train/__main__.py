@@ -19,64 +19,26 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from prior import program
 from prior.files import replacing, write
 from python_layers.data import annotations
 from tools.caffe_io import process as caffe_process
 from tools.caffe_io.files import (
-    CaffeFileError,
     read_net,
     read_solver,
     read_state,
     read_weights,
 )
-from tools.caffe_io.process import ROOT, CaffeError, shown
+from tools.caffe_io.process import ROOT, shown
 from tools.train import snapshots
 from tools.train.watch import Run, TrainingError
 
-INTERRUPTED = 130  # exit code of a program ended by Ctrl-C: 128 + SIGINT
-
-
-def main(argv=None):
-    """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tools.train", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("solver", type=Path, help="a solver.prototxt")
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="folder for what comes out"
-    )
-    parser.add_argument(
-        "--iterations", type=int, help="train for so many (default: the solver's max_iter)"
-    )
-    parser.add_argument(
-        "--resume",
-        default="auto",
-        metavar="auto|none|FILE",
-        help="auto: from FOLDER's last good snapshot, if it is of the same solver, network, data, "
-        "prior and weights to start from (default); none: from the start; a .solverstate",
-    )
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        metavar="CAFFEMODEL",
-        help="start from these weights, from the layers that fit the network by name and shape, "
-        "where caffe train aborts at one of another shape (default: random ones)",
-    )
-    parser.add_argument(
-        "--gpu",
-        type=int,
-        metavar="ID",
-        help="train on this GPU, by a Caffe built for it (default: the solver's mode, the CPU)",
-    )
-    arguments = parser.parse_args(argv)
-    try:
-        return train(**vars(arguments))
-    except (TrainingError, CaffeError, CaffeFileError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+INTERRUPTED = 130  # exit status of a program ended by Ctrl-C: 128 + SIGINT
 
 
 def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
@@ -84,7 +46,7 @@ def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
 
     Raises TrainingError, CaffeError or CaffeFileError, with the reason in one line.
     """
-    program = caffe_process.program()
+    caffe_program = caffe_process.program()
     out = out.resolve()
     settings = read_solver(solver)
     net = check_settings(solver, settings, iterations)
@@ -102,7 +64,7 @@ def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
     start = read_state(state).iteration if state else 0
     check_disk(out, settings, shapes, start)
 
-    command = [program, "train", f"--solver={out / 'solver.prototxt'}"]
+    command = [caffe_program, "train", f"--solver={out / 'solver.prototxt'}"]
     command += [] if gpu is None else [f"--gpu={gpu}"]  # stronger than the solver's CPU
     if state:
         print(f"goes on from iteration {start}: {shown(state)}")
@@ -221,6 +183,52 @@ def print_fusion(weights):
         if match := re.fullmatch(r"fusion_stage(\d+)", name):
             mean = float(np.mean(blobs[0]))
             print(f"stage {match[1]}: fused = {mean:.3f} CNN maps + {1 - mean:.3f} projected maps")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m tools.train",
+        description=__doc__,
+        formatter_class=program.HelpFormatter,
+    )
+    parser.add_argument("solver", type=Path, metavar="SOLVER", help="a solver.prototxt")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="folder for what comes out"
+    )
+    parser.add_argument(
+        "--iterations", type=int, help="train for so many (default: the solver's max_iter)"
+    )
+    parser.add_argument(
+        "--resume",
+        default="auto",
+        metavar="auto|none|FILE",
+        help="auto: from FOLDER's last good snapshot, if it is of the same solver, network, data, "
+        "prior and weights to start from (default); none: from the start; a .solverstate",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="CAFFEMODEL",
+        help="start from these weights, from the layers that fit the network by name and shape, "
+        "where caffe train aborts at one of another shape (default: random ones)",
+    )
+    parser.add_argument(
+        "--gpu",
+        type=int,
+        metavar="ID",
+        help="train on this GPU, by a Caffe built for it (default: the solver's mode, the CPU)",
+    )
+    return parser
+
+
+def train_with(options):
+    """`train` with the options of the command line; returns the exit status."""
+    return train(**vars(options))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), train_with, arguments, interrupted="the same command goes on")
 
 
 if __name__ == "__main__":

@@ -6,10 +6,13 @@ From each FOLDER/loss.csv: the loss, and where one training is drawn the loss of
 import argparse
 import csv
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from prior import program
+from prior.errors import InputError
 from prior.files import replacing
 
 # Our choice: a stage's loss is that of one batch, so it is drawn as the mean of this many parts
@@ -17,7 +20,7 @@ from prior.files import replacing
 PARTS = 60
 
 
-class CurveError(Exception):
+class CurveError(InputError):
     """A table of losses that cannot be drawn, in one line."""
 
 
@@ -81,23 +84,31 @@ def _means(iterations, values):
     ]
 
 
-def main(arguments=None):
-    """Run from the command line; returns the exit code."""
-    parser = argparse.ArgumentParser("python -m tools.train.curves", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="of a training")
-    parser.add_argument("--out", type=Path, required=True, help="the .png to write")
-    given = parser.parse_args(arguments)
-    try:
-        runs = {str(folder): read(folder) for folder in given.folders}
-        if not any(runs.values()):
-            raise CurveError(f"{given.folders[0]}/loss.csv: expected losses, got none")
-        draw(runs, given.out)
-    except (CurveError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(given.out)
-    return 0
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m tools.train.curves",
+        description=__doc__,
+        formatter_class=program.HelpFormatter,
+    )
+    parser.add_argument(
+        "folders", type=Path, nargs="+", metavar="FOLDER", help="the folder of a training"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="PNG", help="the image to write")
+    return parser
+
+
+def draw_curves(options):
+    """Draw the curves of the folders into one image."""
+    runs = {str(folder): read(folder) for folder in options.folders}
+    if not any(runs.values()):
+        raise CurveError(f"{options.folders[0]}/loss.csv: expected losses, got none")
+    draw(runs, options.out)
+    print(options.out)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), draw_curves, arguments)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import time
 
 from tqdm import tqdm
 
+from prior.errors import InputError
 from prior.files import replacing
 from tools.caffe_io import process as caffe_process
 from tools.caffe_io.process import ROOT, shown
@@ -20,7 +21,7 @@ POLL_SECONDS = 0.2  # our choice: how often the log is read
 NAMED = 5  # images left out that are named; caffe.log has them all
 
 
-class TrainingError(Exception):
+class TrainingError(InputError):
     """What stops the training, in one line."""
 
 

@@ -466,5 +466,9 @@ def test_what_is_wrong_is_one_line_and_no_file(native, capsys, command, message)
     before = set(folder.rglob("*"))
     assert run(*command(folder), "--out", folder / "out.pack") == 1
     error = capsys.readouterr().err
-    assert message in error and error.startswith("error: ") and error.count("\n") == 1
+    assert (
+        message in error
+        and error.startswith("python -m tools.convert: ")
+        and error.count("\n") == 1
+    )
     assert set(folder.rglob("*")) == before

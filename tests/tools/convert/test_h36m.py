@@ -236,7 +236,11 @@ def test_what_is_missing_is_listed(release, tmp_path, capsys):
     for name in ("Directions 1", "Walking 1"):
         write_cdf(features / f"D3_Positions/{name}.cdf", np.zeros((3, 32, 3)))
     assert run(part, tmp_path / "out") == 1
-    lines = capsys.readouterr().err.splitlines()
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert (
+        last
+        == f"python -m tools.convert.h36m: {part}: 2 parts of Human3.6M are missing, listed above"
+    )
     assert len(lines) == 2 and all(line.startswith("missing: ") for line in lines)
     assert "S11: MyPoseFeatures/D2_Positions: no such folder, nor an archive" in lines[0]
     assert "4 of 6 files are missing: Directions.cdf, Walking.cdf" in lines[1]

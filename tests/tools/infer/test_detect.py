@@ -96,7 +96,7 @@ def test_a_frame_of_a_video_is_found_by_its_number(video):
 def test_it_goes_on_where_it_was_stopped(tmp_path, video, capsys):
     out = tmp_path / "keypoints.json"
     assert run(video, "--out", out, detector=Detector(stop=6)) == 130
-    assert not out.exists() and "run the same command again" in capsys.readouterr().err
+    assert not out.exists() and "the same command goes on" in capsys.readouterr().err
     (kept,) = tmp_path.glob(".*partial")
     with open(kept, "a") as file:
         file.write('{"cut o')

@@ -117,7 +117,7 @@ def test_only_its_own_folder(tmp_path, capsys):
     assert cli.main(["--out", str(tmp_path)]) == 1
     assert precious.exists()
     assert re.fullmatch(
-        r"tools.rendered: .*expected a new or empty folder.*\n", capsys.readouterr().err
+        r"python -m tools.rendered: .*expected a new or empty folder.*\n", capsys.readouterr().err
     )
 
 
@@ -138,7 +138,7 @@ def test_missing_package_is_one_line(tmp_path, capsys, monkeypatch, package):
         importlib.util, "find_spec", lambda name: None if name == package else find(name)
     )
     monkeypatch.setattr("tools.rendered.plan.body", lambda subject: makehuman.template())
-    assert cli.main(["--out", str(tmp_path / "x")]) == 2
+    assert cli.main(["--out", str(tmp_path / "x")]) == 1
     error = capsys.readouterr().err
     assert (
         error.count("\n") == 1 and f"{package}: not installed" in error and "pip install" in error
