@@ -22,7 +22,7 @@ from prior.skeleton import L
 # forms in between are interpolated.
 ELEVATION_STEP = np.deg2rad(0.5)
 
-# Combinations whose tables are kept: about 300 MB, 128 elevations for 3 components and 80
+# Combinations whose tables are kept: up to 370 MB, 128 elevations for 3 components and 80
 # rotations. At least one table is kept.
 KEPT = 128 * 240
 
