@@ -23,6 +23,8 @@ from tools.caffe_io import process as caffe_process
 from tools.caffe_io.files import CaffeFileError, read_text, read_weights
 
 BATCH = 8
+# Parameters of the lifting layer that are prior.Lifter's.
+LIFTER_OPTIONS = ("rotations", "noise_mm", "criterion")
 # CPM's range at test time; five of them are our choice.
 CPM_SCALES = (0.7, 0.85, 1.0, 1.15, 1.3)
 # For each of our maps, that of the other side of the body; the background is its own.
@@ -39,6 +41,12 @@ class Person(NamedTuple):
     intrinsics: np.ndarray | None = None
 
 
+def annotated(people, i):
+    """The Person of record i of annotations.Annotations."""
+    intrinsics = people.intrinsics[i] if people.has_camera(i) else None
+    return Person(people.image(i), people.boxes[i], people.rotations[i], intrinsics)
+
+
 class Estimate(NamedTuple):
     """Of one person, by T stages: points (T, 17, 2) px, of the maps that leave each stage; beliefs
     (T, 17, 2) px, of the CNN's maps before fusion; poses (T + 1, 17, 3) mm, world axes, of each
@@ -50,16 +58,27 @@ class Estimate(NamedTuple):
     peak: np.ndarray
 
 
+class StageMaps(NamedTuple):
+    """What the stages of a network with lifting make of one person, a list each: beliefs, the CNN's
+    maps (18, H, W), and fused, those after fusion; projected (17, 2), the 3D pose of the stage in
+    px of the image (equation 5), and poses (17, 3), mm, world axes."""
+
+    beliefs: list[np.ndarray]
+    fused: list[np.ndarray]
+    projected: list[np.ndarray]
+    poses: list[np.ndarray]
+
+
 def check_weights(deploy, weights):
     """That the weights are for this network. Raises CaffeError or CaffeFileError."""
     shapes = caffe_process.dry_run(deploy)
-    found = {name: [list(b.shape) for b in blobs] for name, blobs in read_weights(weights).items()}
+    kept = {name: [list(b.shape) for b in blobs] for name, blobs in read_weights(weights).items()}
     for name, expected in shapes.items():
         expected = [list(shape) for shape in expected]
-        if found.get(name) != expected:
+        if kept.get(name) != expected:
             raise CaffeFileError(
                 f"{weights}: layer {name}: expected blobs {expected} for {deploy}, "
-                f"found {found.get(name, 'no such layer')}"
+                f"found {kept.get(name, 'no such layer')}"
             )
 
 
@@ -119,9 +138,27 @@ class Network:
         """Name of stage t's pose; one without lifting of its own (an option) has the last."""
         return next(p for p in (f"pose_stage{t + 1}", "pose") if p in self.net.blobs)
 
+    def by_stage(self, kind):
+        """Names of the blobs of a kind, such as "fused", of the stages that have one, in order."""
+        stages = (f"{kind}_stage{t + 1}" for t in range(self.stages))
+        return [name for name in stages if name in self.net.blobs]
+
+    def stage_maps(self, person):
+        """The StageMaps of a Person."""
+        view = crop.frame(person.box, self.size)
+        kinds = {kind: self.by_stage(kind) for kind in ("beliefs", "fused", "landmarks", "pose")}
+        blobs = self.run([inputs_of(person, view)], itertools.chain(*kinds.values()))
+        beliefs, fused, landmarks, poses = (
+            [blobs[name][0] for name in names] for names in kinds.values()
+        )
+        projected = [
+            crop.to_image(belief_maps.to_input(points, self.stride), view) for points in landmarks
+        ]
+        return StageMaps(beliefs, fused, projected, poses)
+
     def run(self, inputs, names):
         """{name: array of that blob} of inputs [(data, center_map, camera)], in batches."""
-        found = {name: [] for name in names}
+        outputs = {name: [] for name in names}
         for chunk in _batched(inputs, BATCH):
             for i, name in enumerate(("data", "center_map", "camera")[: 3 if self.lifts else 2]):
                 blob = self.net.blobs[name]
@@ -129,9 +166,18 @@ class Network:
                 for place, values in enumerate(chunk):
                     blob.data[place] = values[i]
             self.net.forward()
-            for name in names:
-                found[name].append(self.net.blobs[name].data.copy())
-        return {name: np.concatenate(arrays) for name, arrays in found.items()}
+            for name, arrays in outputs.items():
+                arrays.append(self.net.blobs[name].data.copy())
+        return {name: np.concatenate(arrays) for name, arrays in outputs.items()}
+
+
+def inputs_of(person, view):
+    """(data, center_map, camera) with which a network is shown a Person in a Crop."""
+    return (
+        crop.input_blob(crop.warp(person.image, view)),
+        crop.centre_map(view),
+        crop.camera(person.rotation, view, person.intrinsics),
+    )
 
 
 class Estimator:
@@ -151,12 +197,9 @@ class Estimator:
         if self.averages and network.lifts:
             if model is None:
                 raise InputError("model: expected a prior, to lift averaged maps with, got none")
-            given = {
-                k: v
-                for k, v in network.lifting.items()
-                if k in ("rotations", "noise_mm", "criterion")
-            }
-            self.lifter = prior.Lifter(model, **{k: v for k, v in given.items() if v is not None})
+            options = {name: network.lifting.get(name) for name in LIFTER_OPTIONS}
+            options = {name: value for name, value in options.items() if value is not None}
+            self.lifter = prior.Lifter(model, **options)
 
     def estimates(self, people):
         """Yields the Estimate of each Person of an iterable."""
@@ -169,11 +212,7 @@ class Estimator:
             for person in people
         ]
         inputs = [
-            (
-                crop.input_blob(crop.warp(person.image, view)),
-                crop.centre_map(view),
-                crop.camera(person.rotation, view, person.intrinsics),
-            )
+            inputs_of(person, view)
             for person, own in zip(people, views, strict=True)
             for view in own
         ]
@@ -182,26 +221,26 @@ class Estimator:
         names |= {self.network.maps_after(t) for t in stages}
         if self.network.lifts and not self.averages:
             names |= {self.network.pose(t) for t in stages} | {"pose"}
-        found = self.network.run(inputs, names)
+        blobs = self.network.run(inputs, names)
         count = len(self.variants)
         for i, person in enumerate(people):
-            own = {name: array[i * count : (i + 1) * count] for name, array in found.items()}
+            own = {name: array[i * count : (i + 1) * count] for name, array in blobs.items()}
             if self.averages:
                 yield self._averaged(person, views[i], own)
             else:
                 yield self._single(views[i][0], own)
 
-    def _single(self, view, found):
+    def _single(self, view, blobs):
         """From the network's own maps and poses."""
         network, stages = self.network, range(self.network.stages)
 
         def landmarks(name):
-            points, peak = belief_maps.argmax(found[name], self.subpixel)
+            points, peak = belief_maps.argmax(blobs[name], self.subpixel)
             return crop.to_image(belief_maps.to_input(points[0], network.stride), view), peak[0]
 
         poses = None
         if network.lifts:
-            poses = np.stack([*(found[network.pose(t)][0] for t in stages), found["pose"][0]])
+            poses = np.stack([*(blobs[network.pose(t)][0] for t in stages), blobs["pose"][0]])
         return Estimate(
             np.stack([landmarks(network.maps_after(t))[0] for t in stages]),
             np.stack([landmarks(network.maps_before(t))[0] for t in stages]),
@@ -209,27 +248,27 @@ class Estimator:
             landmarks(network.maps_after(stages[-1]))[1],
         )
 
-    def _averaged(self, person, views, found):
+    def _averaged(self, person, views, blobs):
         """From the mean of the maps of all views, in the input px of the plain one."""
         network, stages = self.network, range(self.network.stages)
         target = crop.frame(person.box, network.size)
-        inputs = {}
-        for name, maps in found.items():
+        landmarks = {}
+        for name, maps in blobs.items():
             mean = mean_maps(maps, views, target, network.stride)
             points, peak = belief_maps.argmax(mean[None], self.subpixel)
-            inputs[name] = points[0], peak[0]
+            landmarks[name] = points[0], peak[0]
         poses = None
         if self.lifter is not None:
             names = [*map(network.maps_before, stages), network.maps_after(stages[-1])]
             camera = crop.camera(person.rotation, target, person.intrinsics)
-            points = np.stack([inputs[name][0] for name in names]).astype(float)
+            points = np.stack([landmarks[name][0] for name in names]).astype(float)
             poses = self.lifter.lift(points, camera=np.stack([camera] * len(points))).pose
         last = network.maps_after(stages[-1])
         return Estimate(
-            np.stack([crop.to_image(inputs[network.maps_after(t)][0], target) for t in stages]),
-            np.stack([crop.to_image(inputs[network.maps_before(t)][0], target) for t in stages]),
+            np.stack([crop.to_image(landmarks[network.maps_after(t)][0], target) for t in stages]),
+            np.stack([crop.to_image(landmarks[network.maps_before(t)][0], target) for t in stages]),
             poses,
-            inputs[last][1],
+            landmarks[last][1],
         )
 
 
