@@ -17,6 +17,7 @@ from tests.poses import random_poses
 from tools.caffe_io import process as caffe_process
 from tools.evaluate import __main__ as evaluate
 from tools.evaluate import predictions
+from tools.infer.estimator import Network, annotated
 from tools.report import __main__ as report
 from tools.report import figures
 
@@ -177,23 +178,24 @@ def test_figures(build, tmp_path):
     lifting of them has it; and every figure is written in every format."""
     run = figures.load(build / "eval/lite-lifting", build / "data/test.json", build / "prior.npz")
     people, lifter = run.people, prior.Lifter(run.model)
+    network = Network(run.network, run.weights)
     for i in (0, 7):
-        found = figures.maps_of(run, i)
+        staged = network.stage_maps(annotated(people, i))
         stages = len(run.predictions["points"])
-        assert {len(parts) for parts in found.values()} == {stages}
+        assert {len(parts) for parts in staged} == {stages}
         view = crop.frame(people.boxes[i], 128)
         camera = crop.camera(
             people.rotations[i], view, people.intrinsics[i] if people.has_camera(i) else None
         )
         for t in range(stages):
-            beliefs, _ = belief_maps.argmax(found["beliefs"][t][None], True)
+            beliefs, _ = belief_maps.argmax(staged.beliefs[t][None], True)
             points = crop.to_image(belief_maps.to_input(beliefs[0], 8), view)
             np.testing.assert_allclose(points, run.predictions["beliefs"][t, i], atol=0.1)
             expected = lifter.lift(points[None].astype(float), camera=camera[None]).projection[0]
             spread = np.linalg.norm(expected - points, axis=1).mean()
-            off = np.linalg.norm(found["landmarks"][t] - expected, axis=1).mean()
+            off = np.linalg.norm(staged.projected[t] - expected, axis=1).mean()
             assert off < 1 + 0.2 * spread
-            np.testing.assert_allclose(found["poses"][t], run.predictions["poses"][t, i], atol=0.1)
+            np.testing.assert_allclose(staged.poses[t], run.predictions["poses"][t, i], atol=0.1)
     assert (
         figures.main(
             [

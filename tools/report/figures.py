@@ -23,8 +23,8 @@ from prior import metrics, program, show
 from prior.errors import InputError
 from prior.files import replacing, write
 from prior.skeleton import LANDMARKS
-from python_layers import belief_maps
-from python_layers.data import annotations, crop
+from python_layers.data import annotations
+from tools.infer.estimator import Network, annotated
 from tools.report import page
 
 TITLE = "Figures as in the paper"
@@ -122,45 +122,6 @@ def name_of(people, i):
 # The figures ------------------------------------------------------------------------------------
 
 
-def maps_of(run, i):
-    """What the stages of the network say of one image, a list of T each: maps (18, H, W) `beliefs`
-    and `fused`; `landmarks` (17, 2) px of the image, equation 5; `poses` (17, 3) mm, world."""
-    import caffe  # found by the path that make sets
-
-    caffe.set_mode_cpu()
-    net = caffe.Net(str(run.network), str(run.weights), caffe.TEST)
-    size = net.blobs["data"].shape[2]
-    frame = crop.frame(run.people.boxes[i], size)
-    intrinsics = run.people.intrinsics[i] if run.people.has_camera(i) else None
-    image = np.ascontiguousarray(picture(run.people, i)[..., ::-1])
-    inputs = {
-        "data": crop.input_blob(crop.warp(image, frame)),
-        "center_map": crop.centre_map(frame),
-        "camera": crop.camera(run.people.rotations[i], frame, intrinsics),
-    }
-    for name, value in inputs.items():
-        net.blobs[name].reshape(1, *net.blobs[name].shape[1:])
-        net.blobs[name].data[0] = value
-    net.forward()
-
-    def stages(name):
-        found = []
-        while f"{name}_stage{len(found) + 1}" in net.blobs:
-            found.append(net.blobs[f"{name}_stage{len(found) + 1}"].data[0].copy())
-        return found
-
-    stride = size // net.blobs["beliefs_stage1"].shape[2]
-    return {
-        "beliefs": stages("beliefs"),
-        "fused": stages("fused"),
-        "landmarks": [
-            crop.to_image(belief_maps.to_input(points, stride), frame)
-            for points in stages("landmarks")
-        ],
-        "poses": stages("pose"),
-    }
-
-
 def figure_2(run):
     """The aligned training poses in 2D PCA, and the model."""
     return show.figure(run.model)
@@ -168,31 +129,31 @@ def figure_2(run):
 
 def by_stage(run, i):
     """Figure 3: the projected skeleton, the maps of one landmark, and the 3D pose, by stage."""
-    found = maps_of(run, i)
-    count = len(found["poses"])
+    stages = Network(run.network, run.weights).stage_maps(annotated(run.people, i))
+    poses = [pose - pose[metrics.ROOT] for pose in stages.poses]
+    count = len(poses)
     true = run.people.poses_mm[i] - run.people.poses_mm[i][metrics.ROOT]
     figure, axes = plt.subplots(
         4, count, figsize=(2.6 * count + 1, 11), layout="constrained", squeeze=False
     )
     landmark = LANDMARKS.index(LANDMARK)
-    top = max(maps[landmark].max() for maps in (*found["beliefs"], *found["fused"]))
-    errors = [metrics.landmark_error(p - p[metrics.ROOT], true) for p in found["poses"]]
+    top = max(maps[landmark].max() for maps in (*stages.beliefs, *stages.fused))
+    errors = [metrics.landmark_error(pose, true) for pose in poses]
     azimuth = facing(run.people, i)
-    reach = 1.1 * max(np.abs(p - p[metrics.ROOT]).max() for p in found["poses"])
+    reach = 1.1 * max(np.abs(pose).max() for pose in poses)
     for t, column in enumerate(axes.T):
-        draw_image(column[0], run.people, i, found["landmarks"][t])
+        draw_image(column[0], run.people, i, stages.projected[t])
         column[0].set_title(f"stage {t + 1}: 3D pose projected", fontsize=9)
-        for cell, name, title in (
-            (column[1], "beliefs", "CNN's map"),
-            (column[2], "fused", "fused map"),
+        for cell, maps, title in (
+            (column[1], stages.beliefs, "CNN's map"),
+            (column[2], stages.fused, "fused map"),
         ):
-            if t < len(found[name]):
-                cell.imshow(found[name][t][landmark], vmin=0, vmax=top, cmap="magma")
+            if t < len(maps):  # the last fusion may be left out
+                cell.imshow(maps[t][landmark], vmin=0, vmax=top, cmap="magma")
                 cell.set_title(f"{title}, {LANDMARK}", fontsize=9)
             cell.axis("off")
-        pose = found["poses"][t] - found["poses"][t][metrics.ROOT]
-        show.draw_pose(column[3], pose, azimuth)
-        place = show.flattened(pose, azimuth)
+        show.draw_pose(column[3], poses[t], azimuth)
+        place = show.flattened(poses[t], azimuth)
         dots = column[3].scatter(
             *place.T, c=errors[t], s=30, cmap="viridis_r", vmin=0, vmax=np.max(errors), zorder=3
         )
@@ -271,7 +232,7 @@ def figure_5(run):
 
 def make(run, data):
     """Yields (name, figure, what it shows) of each figure."""
-    seen = f"Images: {data}. Bold: predicted; pale and wide: true. Red: the person's left."
+    legend = f"Images: {data}. Bold: predicted; pale and wide: true. Red: the person's left."
     yield (
         "figure_2",
         figure_2(run),
@@ -288,7 +249,7 @@ def make(run, data):
             f"Figure 3. One image by stage ({name_of(run.people, i)}, the first decile of the "
             "final 3D error): the 3D pose projected into it, the maps of one landmark before and "
             "after fusion, and the 3D pose from the camera's side with the error of each "
-            "landmark, hip aligned. " + seen
+            "landmark, hip aligned. " + legend
         ),
     )
     yield (
@@ -296,7 +257,7 @@ def make(run, data):
         figure_4(run),
         (
             f"Figure 4. 2D landmarks and 3D pose: of each action the image at the {TYPICAL:.0%} "
-            "quantile of the 3D error (two upper rows), and the worst (two lower rows). " + seen
+            "quantile of the 3D error (two upper rows), and the worst (two lower rows). " + legend
         ),
     )
     share = np.mean(
@@ -319,7 +280,7 @@ def make(run, data):
         (
             "Figure 5. Landmarks as the last stage's CNN predicts them, and refined with the "
             "projected 3D pose. These are the images that gain most, of different actions; the 2D "
-            f"error falls in {share:.0%} of all images. " + seen
+            f"error falls in {share:.0%} of all images. " + legend
         ),
     )
 
