@@ -248,8 +248,8 @@ class FullSearch:
         own = inputs.take(row)
         # What cannot be lifted is solved as if all were in one place.
         lost = ~images.ok[row, None]
-        seen = lost | ~np.isnan(own.points).any(axis=2)
-        weight = np.where(seen, 1.0 if own.confidence is None else own.confidence, 0)
+        visible = lost | ~np.isnan(own.points).any(axis=2)
+        weight = np.where(visible, 1.0 if own.confidence is None else own.confidence, 0)
         points = np.where(lost[..., None], 0, own.points)
         # A covariance is in px: the scale of the most probable pose makes it one of the body.
         scale = np.ones(len(images.ok))

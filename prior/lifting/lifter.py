@@ -97,25 +97,8 @@ class Lifter:
         cannot be lifted is marked in `ok`, warned of, and leaves the others alone.
         """
         inputs = weak.validate(points, camera, confidence, intrinsics, covariance)
-        count, model = len(inputs.points), self.model
-        results: dict[str, np.ndarray] = {
-            "pose": np.empty((count, L, 3)),
-            "projection": np.empty((count, L, 2)),
-            "scale": np.empty(count),
-            "yaw": np.empty(count),
-            "coefficients": np.empty((count, model.basis_size)),
-            "component": np.empty(count, dtype=int),
-            "rotation": np.empty(count, dtype=int),
-            "log_likelihood": np.empty(count),
-            "component_probability": np.empty((count, model.components)),
-            "ok": np.empty(count, dtype=bool),
-        }
-        if inputs.full:
-            results |= {
-                "place": np.empty((count, 2)),
-                "whitening": np.empty((count, L, 2, 2)),
-                "translation": np.empty((count, 3)),
-            }
+        count = len(inputs.points)
+        results = self._unset(count, inputs.full)
         tilted = np.empty((count if tilt else 0, 3, 3))
 
         def lift_chunk(chunk: slice) -> None:
@@ -145,10 +128,33 @@ class Lifter:
         full = Full(*(results.pop(name) for name in Full._fields)) if inputs.full else None
         return Lifted(**results, inputs=inputs, full=full)
 
+    def _unset(self, count: int, full: bool) -> dict[str, np.ndarray]:
+        """Arrays for the results of so many poses, by the names of the fields of Lifted, and, if
+        they are lifted so, of Full."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "pose": (L, 3),
+            "projection": (L, 2),
+            "scale": (),
+            "yaw": (),
+            "coefficients": (self.model.basis_size,),
+            "component": (),
+            "rotation": (),
+            "log_likelihood": (),
+            "component_probability": (self.model.components,),
+            "ok": (),
+        }
+        if full:
+            shapes |= {"place": (2,), "whitening": (L, 2, 2), "translation": (3,)}
+        kinds = {"component": int, "rotation": int, "ok": bool}
+        return {
+            name: np.empty((count, *shape), kinds.get(name, float))
+            for name, shape in shapes.items()
+        }
+
     def _nothing(self, points: Float[np.ndarray, "n L 2"]) -> dict[str, Any]:
         """What is said of poses that cannot be lifted."""
-        seen = np.isfinite(points).all(axis=2, keepdims=True)
-        middle = np.where(seen, points, 0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+        visible = np.isfinite(points).all(axis=2, keepdims=True)
+        middle = np.where(visible, points, 0).sum(axis=1) / np.maximum(visible.sum(axis=1), 1)
         return dict.fromkeys(RESULTS, 0) | {
             "pose": self.model.scale_mm * self.model.mean[0],
             "projection": middle[:, None],

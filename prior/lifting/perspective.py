@@ -103,9 +103,9 @@ class Projections:
         self, columns: Float[np.ndarray, "P 3 L S"], unknowns: Float[np.ndarray, "P C"]
     ) -> Linearised:
         """The projections of these unknowns and their derivatives."""
-        seen = (columns @ unknowns[:, None, 2:, None])[..., 0]
-        denominator = _away_from_zero(1 + seen[:, 2])
-        projection = (seen[:, :2] + unknowns[:, :2, None]) / denominator[:, None]
+        linear = (columns @ unknowns[:, None, 2:, None])[..., 0]
+        denominator = _away_from_zero(1 + linear[:, 2])
+        projection = (linear[:, :2] + unknowns[:, :2, None]) / denominator[:, None]
         jacobian = np.empty((len(unknowns), 2, L, unknowns.shape[1]))
         np.multiply(projection[..., None], columns[:, 2:], out=jacobian[..., 2:])
         np.subtract(columns[:, :2], jacobian[..., 2:], out=jacobian[..., 2:])
@@ -137,8 +137,8 @@ class Projections:
         """One batch: steps by Gauss-Newton's matrix at the start, which is close to the minimum."""
         columns, ridge = self.columns(views, component, yaw), self._ridge[component]
         precision = precisions(views.whitening)
-        seen = np.asarray(precision.any(axis=(2, 3)))
-        points = np.where(seen[..., None], views.points, 0)
+        visible = np.asarray(precision.any(axis=(2, 3)))
+        points = np.where(visible[..., None], views.points, 0)
         normal = normal_matrix(self.linearise(columns, start), views)
         normal[:, np.arange(normal.shape[1]), np.arange(normal.shape[1])] += ridge
         inverse = np.linalg.inv(normal)
@@ -149,7 +149,7 @@ class Projections:
         for _ in range(STEPS):
             tried = best[active] + length[active, None] * step[active]
             value, slope = _descent(
-                columns[active], points[active], precision[active], seen[active], tried
+                columns[active], points[active], precision[active], visible[active], tried
             )
             value += (ridge[active] * tried**2).sum(axis=1)
             slope -= ridge[active] * tried
@@ -203,8 +203,8 @@ class Projections:
         columns = self.columns(views, component, yaw)
         at = self.linearise(columns, unknowns)
         precision = precisions(views.whitening)
-        seen = np.asarray(precision.any(axis=(2, 3)))
-        residual = np.where(seen[..., None], views.points, 0) - at.projection
+        visible = np.asarray(precision.any(axis=(2, 3)))
+        residual = np.where(visible[..., None], views.points, 0) - at.projection
         weighted = (precision @ residual[..., None])[..., 0]
         hessian = normal_matrix(at, views)
         size = hessian.shape[1]
@@ -231,7 +231,7 @@ def _descent(
     columns: Float[np.ndarray, "P 3 L S"],
     points: Float[np.ndarray, "P L 2"],
     precision: Float[np.ndarray, "P L 2 2"],
-    seen: Bool[np.ndarray, "P L"],
+    visible: Bool[np.ndarray, "P L"],
     unknowns: Float[np.ndarray, "P C"],
 ) -> tuple[Float[np.ndarray, "P"], Float[np.ndarray, "P C"]]:
     """The cost without its ridge, infinite where a landmark is behind the camera or a person upside
@@ -243,7 +243,7 @@ def _descent(
     projection = (at[:, :2] + unknowns[:, :2, None]) / denominator[:, None]
     residual = points - projection.swapaxes(1, 2)
     weighted = (precision @ residual[..., None])[..., 0]
-    ahead = ((denominator > 0) | ~seen).all(axis=1) & (unknowns[:, -1] > 0)
+    ahead = ((denominator > 0) | ~visible).all(axis=1) & (unknowns[:, -1] > 0)
     cost = np.where(ahead, (weighted * residual).sum(axis=(1, 2)), np.inf)
     back = np.empty((count, 3, L))
     np.divide(weighted.swapaxes(1, 2), denominator[:, None], out=back[:, :2])
@@ -263,11 +263,11 @@ def log_volume(whitening: Float[np.ndarray, "P L 2 2"]) -> Float[np.ndarray, "P"
     """Log of how much W stretches the centred landmarks: as Observations.log_volume has it."""
     precision = precisions(whitening)
     determinant = np.linalg.det(precision)
-    seen = determinant > 0
-    total = 0.5 * np.log(np.where(seen, determinant, 1)).sum(axis=1)
+    visible = determinant > 0
+    total = 0.5 * np.log(np.where(visible, determinant, 1)).sum(axis=1)
     # Of the numbers without their common place: the determinant of W on the contrasts is that of W
     # over that of its mean precision.
-    mean = precision.sum(axis=1) / np.count_nonzero(seen, axis=1)[:, None, None]
+    mean = precision.sum(axis=1) / np.count_nonzero(visible, axis=1)[:, None, None]
     return total - 0.5 * np.log(np.linalg.det(mean))
 
 
