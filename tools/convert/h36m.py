@@ -13,12 +13,8 @@ is not. What is already written stays: after an interruption, run it again.
 """
 
 import argparse
-import itertools
 import json
-import re
 import sys
-import tarfile
-import xml.etree.ElementTree
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,155 +25,26 @@ from prior import program
 from prior.errors import InputError
 from prior.files import replacing, write
 from prior.mocap import human36m as reader
-from tools.convert import entries, human36m
+from python_layers.data import annotations
+from tools.convert import entries, h36m_cameras, h36m_frames
 from tools.convert.entries import ConversionError
+from tools.convert.h36m_files import PLACES, POSITIONS, MissingError, Source, check
 from tools.evaluate import protocols, truth
 
 TRAINING, TEST = protocols.PROTOCOLS[0].training, protocols.PROTOCOLS[0].subjects
-PLACES = {  # kind: the folder of a subject
-    "D2_Positions": "MyPoseFeatures/D2_Positions",
-    "D3_Positions": "MyPoseFeatures/D3_Positions",
-    "Videos": "Videos",
-}
-ARCHIVES = (".tgz", ".tar.gz", ".tar")
-SHOWN = 5  # files of each kind that are named where more are missing
-
-
-class MissingError(InputError):
-    """Parts of the dataset that are not there; `parts` has a line for each."""
-
-    def __init__(self, folder, parts):
-        super().__init__(f"{folder}: {len(parts)} parts of Human3.6M are missing, listed above")
-        self.parts = parts
-
-
-def recordings(metadata):
-    """{subject: {sequence: (action, trial)}} of metadata.xml, {} where it does not say.
-
-    <mapping> is a table: number of the action, of the trial, and each subject's file name.
-    """
-    try:
-        rows = xml.etree.ElementTree.parse(metadata).getroot().findall("mapping/tr")
-    except (OSError, xml.etree.ElementTree.ParseError) as error:
-        raise InputError(f"{metadata}: expected Human3.6M's metadata.xml, got {error}") from None
-    if not rows:
-        return {}
-    subjects = [cell.text for cell in rows[0]][2:]
-    found = {subject: {} for subject in subjects}
-    for row in rows[1:]:
-        _, trial, *names = [cell.text or "" for cell in row]
-        for subject, name in zip(subjects, names, strict=False):
-            action, _ = protocols.action_of(name.strip() or "_")
-            if action in protocols.ACTIONS and trial.isdigit():
-                found[subject][name.strip()] = action, int(trial)
-    return found
-
-
-class Source:
-    """Where the parts of the dataset are: folders, and archives that are extracted to `raw`."""
-
-    def __init__(self, folder, raw):
-        self.folder, self.raw = Path(folder), Path(raw)
-        files = [path for path in sorted(self.folder.rglob("*")) if path.is_file()]
-        self.metadata = next((path for path in files if path.name == "metadata.xml"), None)
-        self.archives = [path for path in files if path.name.endswith(ARCHIVES)]
-
-    def place(self, subject, kind):
-        """The folder of a subject's files of a kind; None if there is none."""
-        for root in (self.folder, self.raw):
-            for path in (root / subject / PLACES[kind], *root.glob(f"*/{subject}/{PLACES[kind]}")):
-                if path.is_dir() and any(path.iterdir()):
-                    return path
-        return None
-
-    def archive(self, subject, kind):
-        """The archive of a subject's files of a kind; None if there is none."""
-        for path in self.archives:
-            name = path.relative_to(self.folder).as_posix()
-            subject_is = re.search(rf"(?<![A-Za-z0-9]){subject}(?!\d)", name)
-            if subject_is and re.search(rf"{kind}(?!_mono)", path.name):
-                return path
-        return None
-
-    def extract(self, subject, kind):
-        """Extract an archive's files of the kind to `raw`; each is whole or not there."""
-        archive = self.archive(subject, kind)
-        try:
-            with tarfile.open(archive, "r|*") as files:  # a stream: read once
-                for member in tqdm(files, f"extract {archive.name}", unit="file", disable=None):
-                    name = Path(member.name)
-                    fits = member.isfile() and f"/{PLACES[kind]}/" in f"/{name.parent}/"
-                    target = self.raw / subject / PLACES[kind] / name.name
-                    if not fits or name.name.startswith("_"):
-                        continue
-                    if target.is_file() and target.stat().st_size == member.size:
-                        continue
-                    with replacing(target) as temporary, open(temporary, "wb") as file:
-                        source = files.extractfile(member)
-                        while block := source.read(1 << 20):
-                            file.write(block)
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise InputError(f"{archive}: expected an archive, got {error}; copy it") from None
-
-    def missing(self, subject, kind, sequences):
-        """Lines on what is not there of a subject's files of a kind."""
-        place = self.place(subject, kind)
-        if place is None:
-            return [
-                f"{subject}: {PLACES[kind]}: no such folder, nor an archive of it such as "
-                f"Poses_{kind}_{subject}.tgz".replace("Poses_Videos", "Videos")
-            ]
-        lost = [name for name in _files(kind, sequences) if not (place / name).is_file()]
-        if not lost:
-            return []
-        more = f", ... and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
-        return [
-            f"{place}: {len(lost)} of {len(_files(kind, sequences))} files are missing: "
-            f"{', '.join(lost[:SHOWN])}{more}"
-        ]
-
-
-def _files(kind, sequences):
-    if kind == "D3_Positions":
-        return [f"{name}.cdf" for name in sequences]
-    suffix = "mp4" if kind == "Videos" else "cdf"
-    return [f"{name}.{camera}.{suffix}" for name in sequences for camera in protocols.CAMERAS]
-
-
-def check(source, kinds):
-    """{subject: {sequence: (action, trial)}} when all is there. Extracts archives.
-
-    Raises MissingError, which lists all that is not, or InputError.
-    """
-    if source.metadata is None:
-        raise InputError(
-            f"{source.folder}: no metadata.xml (cameras and trials): it is in the code release of "
-            "the dataset, Release-v1.2; put it into this folder"
-        )
-    known, lines = recordings(source.metadata), []
-    for subject, kind in itertools.product((*TRAINING, *TEST), kinds):
-        if (
-            source.place(subject, kind) is None
-            or known
-            and source.missing(subject, kind, known.get(subject, {}))
-        ):
-            if source.archive(subject, kind):
-                source.extract(subject, kind)
-        # Without the table of metadata.xml, what is expected is what has 3D positions.
-        if subject not in known and (place := source.place(subject, "D3_Positions")):
-            names = [p.stem for p in place.glob("*.cdf") if not p.stem.startswith("_")]
-            known[subject] = protocols.trials_of(sorted(names))
-        lines += source.missing(subject, kind, known.get(subject, {}))
-    if lines:
-        raise MissingError(source.folder, lines)
-    return known
+# Of the file with the most people. Our choice: the shares of the others are off by 5 % at most
+# where their files are half as large.
+LARGEST_SHARE = 20
 
 
 def write_positions(path, source, subject, sequences, views):
-    """2D and 3D truth of a subject's every frame, and cameras, into one .npz; names the videos
-    whose 3D positions do not project onto their 2D ones, which are left out."""
+    """Write the 2D and 3D truth of all frames of a subject, and its cameras, into one .npz.
+
+    Leaves out the videos whose 3D positions do not project onto their 2D ones, and returns a line
+    for each.
+    """
     arrays, left_out = {}, []
-    two, three = (source.place(subject, kind) for kind in ("D2_Positions", "D3_Positions"))
+    two, three = (source.place(subject, kind) for kind in POSITIONS)
     for camera in protocols.CAMERAS:
         arrays[f"rotation/{camera}"] = views[f"{subject}/{camera}"].rotation
         arrays[f"intrinsics/{camera}"] = views[f"{subject}/{camera}"].intrinsics
@@ -188,7 +55,7 @@ def write_positions(path, source, subject, sequences, views):
             path_2d = two / f"{name}.{camera}.cdf"
             points = reader.positions(path_2d, 2)
             try:
-                human36m.check(path_2d, points, poses, views[f"{subject}/{camera}"])
+                h36m_cameras.check(path_2d, points, poses, views[f"{subject}/{camera}"])
             except ConversionError as error:
                 left_out.append(f"left out: {error}")
             else:
@@ -199,7 +66,11 @@ def write_positions(path, source, subject, sequences, views):
 
 
 def frames(source, subjects, known, views, report):
-    """Entries of the subjects' frames: training's 10 a second, or those of the protocols."""
+    """Yields an Entry for each frame of the subjects' videos that is taken.
+
+    Of the training subjects 10 frames a second are taken, protocol 1's; of the others those that
+    some protocol tests on. What is left out is in the Report.
+    """
     for subject, name, camera in tqdm(
         [(s, name, camera) for s in subjects for name in known[s] for camera in protocols.CAMERAS],
         "videos",
@@ -217,17 +88,19 @@ def frames(source, subjects, known, views, report):
             return protocols.tested(index)
 
         path = source.place(subject, "Videos") / f"{name}.{camera}.mp4"
-        places = {kind: source.place(subject, kind) for kind in ("D2_Positions", "D3_Positions")}
-        yield from human36m.read(path, views, wanted, report, places)
+        places = {kind: source.place(subject, kind) for kind in POSITIONS}
+        yield from h36m_frames.read(path, places, views, wanted, report)
 
 
 def prepare(folder, out, videos=True):
-    """Do what the module says. Returns lines on what was left out. Raises MissingError,
-    MocapError, ConversionError."""
+    """Write all that the top of this module names into the folder `out`.
+
+    videos: False leaves the frames out. Returns lines that say what was left out of the dataset.
+    Raises MissingError, MocapError, ConversionError.
+    """
     source = Source(folder, out / "raw")
-    kinds = list(PLACES) if videos else ["D2_Positions", "D3_Positions"]
-    known = check(source, kinds)
-    views, left_out = human36m.cameras(source.metadata), []
+    known = check(source, (*TRAINING, *TEST), list(PLACES) if videos else POSITIONS)
+    views, left_out = h36m_cameras.cameras(source.metadata), []
     for subject in TEST:
         path = out / truth.POSITIONS / f"{subject}.npz"
         if not path.exists():
@@ -239,19 +112,21 @@ def prepare(folder, out, videos=True):
     for name, subjects in parts:
         if not (out / name).exists():
             report = entries.Report()
-            cameras = {
-                view: {
-                    "rotation": c.rotation,
-                    "position_mm": c.position,
-                    "intrinsics": c.intrinsics,
-                }
-                for view, c in views.items()
-                if view.split("/")[0] in subjects
-            }
-            found = frames(source, subjects, known, views, report)
-            entries.write(out / name, found, cameras, report=report)
+            cameras = h36m_cameras.as_json(views, subjects)
+            people = frames(source, subjects, known, views, report)
+            entries.write(out / name, people, cameras, report=report)
             left_out += [f"{name}: {line}" for line in report.lines()]
     return left_out
+
+
+def shares(paths):
+    """Packed files as `python -m prototxt.generate --data` takes them: "FILE=SHARE FILE=SHARE".
+
+    The shares are in proportion to the numbers of people, so that each is trained on as often.
+    """
+    counts = {path: len(annotations.load(path, check_images=False)) for path in paths}
+    unit = max(counts.values()) / LARGEST_SHARE
+    return " ".join(f"{path}={max(1, round(n / unit))}" for path, n in counts.items())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -291,6 +166,9 @@ def prepare_release(options):
     for line in left_out:
         print(line)
     print(f"wrote {options.out}")
+    if options.videos:
+        packs = [options.out / f"{subject}.pack" for subject in TRAINING]
+        print(f"to train on all of it: python -m prototxt.generate --data {shares(packs)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

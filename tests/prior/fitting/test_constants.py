@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from prior import ppca
 from prior.fitting import fit, mixture
 from tests.poses import random_poses
 
@@ -49,3 +50,21 @@ def test_seeds_within_a_fifth_of_the_limb_scale_are_too_close():
 
 def test_em_of_many_rows_begins_with_200_000():
     assert mixture.START == 200_000
+
+
+def test_em_gives_up_after_500_iterations():
+    rows = overlapping(60)
+    endless = mixture.fit(rows, rows[[0, 7]], 2, tolerance=-np.inf)
+    assert len(endless.log_likelihood) == 500 and not endless.converged
+
+
+def test_a_component_has_collapsed_below_a_thousandth_of_a_single_ones_noise():
+    random = np.random.default_rng(0)
+    rows, copies = random.normal(size=(600, 8)), random.normal(size=(50, 8))
+    far = np.full(8, 100.0)
+    single = ppca.fit(ppca.moments(np.concatenate([rows, np.tile(far, (50, 1))])), 2)
+    noise = np.sqrt(single.noise_variance)
+    for share, components in ((0.5e-3, 1), (2e-3, 2)):
+        near_equal = far + share * noise * copies
+        fitted = mixture.fit(np.concatenate([rows, near_equal]), np.stack([rows[0], far]), 2)
+        assert len(fitted.components) == components

@@ -12,7 +12,8 @@ from scipy.spatial.transform import Rotation
 import prior
 from prior.mocap import human36m as reader
 from tests.poses import random_poses
-from tools.convert import entries, h36m, human36m
+from tools.convert import entries, h36m, h36m_cameras
+from tools.convert.h36m_files import Source
 from tools.evaluate import protocols, truth
 from tools.report import compare
 
@@ -169,7 +170,7 @@ def run(folder, out, *more):
 def test_real_cameras(release):
     """World points projected by the reader land where the 2D truth says."""
     folder, poses = release
-    views = human36m.cameras(folder / "metadata.xml")
+    views = h36m_cameras.cameras(folder / "metadata.xml")
     for camera in protocols.CAMERAS:
         view = views[f"S11/{camera}"]
         path = folder / f"S1/MyPoseFeatures/D2_Positions/Walking 1.{camera}.cdf"
@@ -323,8 +324,8 @@ def test_frames_of_the_videos(release, tmp_path):
             for frame in range(FRAMES):
                 video.write(np.full((1000, 1000, 3), 3 * frame, np.uint8))
             video.release()
-    source = h36m.Source(part, tmp_path / "raw")
-    views = human36m.cameras(folder / "metadata.xml")
+    source = Source(part, tmp_path / "raw")
+    views = h36m_cameras.cameras(folder / "metadata.xml")
     report = entries.Report()
     found = list(h36m.frames(source, ["S1"], known, views, report))
     assert {e.image["frame"] for e in found} == set(range(0, FRAMES, 5)) and len(found) == 4 * 14

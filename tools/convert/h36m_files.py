@@ -1,0 +1,159 @@
+"""Where Human3.6M's files are: checks that all are there, and extracts its archives."""
+
+import itertools
+import re
+import tarfile
+import xml.etree.ElementTree
+from pathlib import Path
+
+from tqdm import tqdm
+
+from prior.errors import InputError
+from prior.files import replacing
+from tools.evaluate import protocols
+
+# Kind of file: its place in the folder of a subject.
+PLACES = {
+    "D2_Positions": "MyPoseFeatures/D2_Positions",
+    "D3_Positions": "MyPoseFeatures/D3_Positions",
+    "Videos": "Videos",
+}
+POSITIONS = ("D2_Positions", "D3_Positions")
+ARCHIVES = (".tgz", ".tar.gz", ".tar")
+SHOWN = 5  # missing files of each kind that are named; the rest are counted
+
+
+class MissingError(InputError):
+    """Parts of the dataset are not there; `parts` has a line for each."""
+
+    def __init__(self, folder, parts):
+        super().__init__(f"{folder}: {len(parts)} parts of Human3.6M are missing, listed above")
+        self.parts = parts
+
+
+def recordings(metadata):
+    """{subject: {sequence: (action, trial)}} of metadata.xml; {} where it does not say.
+
+    Its <mapping> is a table. A row has the number of the action, that of the trial, and the name
+    of each subject's file. Raises InputError.
+    """
+    try:
+        rows = xml.etree.ElementTree.parse(metadata).getroot().findall("mapping/tr")
+    except (OSError, xml.etree.ElementTree.ParseError) as error:
+        raise InputError(f"{metadata}: expected Human3.6M's metadata.xml, got {error}") from None
+    if not rows:
+        return {}
+    subjects = [cell.text for cell in rows[0]][2:]
+    sequences = {subject: {} for subject in subjects}
+    for row in rows[1:]:
+        _, trial, *names = [cell.text or "" for cell in row]
+        for subject, name in zip(subjects, names, strict=False):
+            action, _ = protocols.action_of(name.strip() or "_")
+            if action in protocols.ACTIONS and trial.isdigit():
+                sequences[subject][name.strip()] = action, int(trial)
+    return sequences
+
+
+class Source:
+    """Where the parts of the dataset are: in folders, and in archives, extracted to `raw`."""
+
+    def __init__(self, folder, raw):
+        self.folder, self.raw = Path(folder), Path(raw)
+        files = [path for path in sorted(self.folder.rglob("*")) if path.is_file()]
+        self.metadata = next((path for path in files if path.name == "metadata.xml"), None)
+        self.archives = [path for path in files if path.name.endswith(ARCHIVES)]
+
+    def place(self, subject, kind):
+        """The folder of a subject's files of a kind; None if there is none."""
+        for root in (self.folder, self.raw):
+            for path in (root / subject / PLACES[kind], *root.glob(f"*/{subject}/{PLACES[kind]}")):
+                if path.is_dir() and any(path.iterdir()):
+                    return path
+        return None
+
+    def archive(self, subject, kind):
+        """The archive of a subject's files of a kind; None if there is none."""
+        for path in self.archives:
+            name = path.relative_to(self.folder).as_posix()
+            of_subject = re.search(rf"(?<![A-Za-z0-9]){subject}(?!\d)", name)
+            if of_subject and re.search(rf"{kind}(?!_mono)", path.name):
+                return path
+        return None
+
+    def extract(self, subject, kind):
+        """Extract the archive of a subject's files of a kind to `raw`.
+
+        Each file is written whole or not at all; those that are there already stay. Raises
+        InputError when the archive is damaged.
+        """
+        archive = self.archive(subject, kind)
+        try:
+            with tarfile.open(archive, "r|*") as files:  # a stream: read once
+                for member in tqdm(files, f"extract {archive.name}", unit="file", disable=None):
+                    name = Path(member.name)
+                    wanted = member.isfile() and f"/{PLACES[kind]}/" in f"/{name.parent}/"
+                    target = self.raw / subject / PLACES[kind] / name.name
+                    if not wanted or name.name.startswith("_"):
+                        continue
+                    if target.is_file() and target.stat().st_size == member.size:
+                        continue
+                    with replacing(target) as temporary, open(temporary, "wb") as file:
+                        source = files.extractfile(member)
+                        while block := source.read(1 << 20):
+                            file.write(block)
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise InputError(f"{archive}: expected an archive, got {error}; copy it") from None
+
+    def missing(self, subject, kind, sequences):
+        """Lines that say which of a subject's files of a kind are not there."""
+        place = self.place(subject, kind)
+        if place is None:
+            return [
+                f"{subject}: {PLACES[kind]}: no such folder, nor an archive of it such as "
+                f"Poses_{kind}_{subject}.tgz".replace("Poses_Videos", "Videos")
+            ]
+        expected = _files(kind, sequences)
+        absent = [name for name in expected if not (place / name).is_file()]
+        if not absent:
+            return []
+        more = f", ... and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
+        return [
+            f"{place}: {len(absent)} of {len(expected)} files are missing: "
+            f"{', '.join(absent[:SHOWN])}{more}"
+        ]
+
+
+def _files(kind, sequences):
+    """The names of the files of a kind that a subject's sequences have."""
+    if kind == "D3_Positions":
+        return [f"{name}.cdf" for name in sequences]
+    suffix = "mp4" if kind == "Videos" else "cdf"
+    return [f"{name}.{camera}.{suffix}" for name in sequences for camera in protocols.CAMERAS]
+
+
+def check(source, subjects, kinds):
+    """{subject: {sequence: (action, trial)}} when all files of the subjects are there.
+
+    Extracts archives where a folder lacks files. Raises MissingError, which lists all that is not
+    there, or InputError.
+    """
+    if source.metadata is None:
+        raise InputError(
+            f"{source.folder}: no metadata.xml (cameras and trials): it is in the code release of "
+            "the dataset, Release-v1.2; put it into this folder"
+        )
+    known, lines = recordings(source.metadata), []
+    for subject, kind in itertools.product(subjects, kinds):
+        whole = source.place(subject, kind) is not None and not (
+            known and source.missing(subject, kind, known.get(subject, {}))
+        )
+        if not whole and source.archive(subject, kind):
+            source.extract(subject, kind)
+        # Where metadata.xml has no table, the sequences are those that have 3D positions.
+        if subject not in known and (place := source.place(subject, "D3_Positions")):
+            names = [p.stem for p in place.glob("*.cdf") if not p.stem.startswith("_")]
+            known[subject] = protocols.trials_of(sorted(names))
+        lines += source.missing(subject, kind, known.get(subject, {}))
+    if lines:
+        raise MissingError(source.folder, lines)
+    return known
