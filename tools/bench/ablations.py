@@ -1,9 +1,10 @@
 """What each choice of the lifting does to the 3D error: python -m tools.bench.ablations.
 
 One choice at a time is changed, on frames with 3D truth (drawn evenly from those of protocol 1):
-rotations, the refinement of the angle, K, J, the detector's noise, what is known of the camera, and
-true 2D landmarks against detected ones. Models for K and J are fitted to the motion capture named
-(closed form, seed 0), the others use the prior. Writes ablations.json, .md and .html.
+the number of rotations, the refinement of the angle, K, J, the detector's noise, what is known of
+the camera, and true 2D landmarks against detected ones. Models of other K and J are fitted to the
+motion capture of --mocap (closed form, seed 0); all other rows use the prior.
+Writes ablations.json, .md and .html.
 """
 
 import argparse
@@ -33,10 +34,10 @@ TITLE = "Ablations of the lifting"
 ROTATIONS = (20, 80, 100, 10_000)
 COMPONENTS = (1, 2, 3, 6)
 BASIS = (5, 10, 15, 25)
-NOISE_PX = (0.0, 2.0, 5.0, 10.0)  # of the landmarks given
-NOISE_MM = (0.0, 10.0, 20.0, 40.0, 80.0)  # that the lifting reckons with
-# Added to the true 2D landmarks where the lifting's own noise is varied: exact ones want none.
-NOISE_GIVEN_PX = 5.0
+NOISE_PX = (0.0, 2.0, 5.0, 10.0)  # added to the true landmarks
+NOISE_MM = (0.0, 10.0, 20.0, 40.0, 80.0)  # that the lifting assumes
+# Added to the true 2D landmarks where noise_mm is varied: exact landmarks are best without any.
+NOISE_ADDED_PX = 5.0
 
 
 class Setting(NamedTuple):
@@ -101,13 +102,13 @@ def settings(frames, few, model, fit, detected):
             noisy(frames.points, px),
             model,
         )
-    given = noisy(frames.points, NOISE_GIVEN_PX)
+    points = noisy(frames.points, NOISE_ADDED_PX)
     for mm in NOISE_MM:
         yield Setting(
-            f"noise reckoned with, at {NOISE_GIVEN_PX:g} px added",
+            f"noise that the lifting assumes, at {NOISE_ADDED_PX:g} px added",
             f"{mm:g} mm",
             frames,
-            given,
+            points,
             model,
             noise_mm=mm,
         )
@@ -122,8 +123,8 @@ def settings(frames, few, model, fit, detected):
             options={"tilt": True} if camera == "tilt" else {},
         )
     yield Setting("landmarks", "true 2D", frames, frames.points, model)
-    for name, found in detected.items():
-        points = found.take(frames.index).points
+    for name, predicted in detected.items():
+        points = predicted.take(frames.index).points
         if points is not None:
             yield Setting("landmarks", f"detected: {name}", frames, points[-1], model)
 
@@ -145,14 +146,14 @@ def measure(setting):
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of poses that cannot be lifted: counted
-        found = lifter.lift(setting.points, camera=_cameras(setting), **setting.options)
+        lifted = lifter.lift(setting.points, camera=_cameras(setting), **setting.options)
     seconds = time.perf_counter() - start
-    pose, true = found.pose[found.ok], setting.frames.poses_mm[found.ok]
+    pose, true = lifted.pose[lifted.ok], setting.frames.poses_mm[lifted.ok]
     result = {
         "group": setting.group,
         "setting": setting.name,
         "frames": len(setting.points),
-        "not_lifted": int(np.count_nonzero(~found.ok)),
+        "not_lifted": int(np.count_nonzero(~lifted.ok)),
         "components": setting.model.components,
         "root_aligned_mm": None,
         "procrustes_14_mm": None,
@@ -166,17 +167,17 @@ def measure(setting):
     return result
 
 
-def blocks(found):
+def blocks(record):
     """The page's blocks, for page.as_html and page.as_markdown."""
-    data = "Human3.6M" if found["human36m"] else f"{found['data']}, which is not Human3.6M"
+    data = "Human3.6M" if record["human36m"] else f"{record['data']}, which is not Human3.6M"
     yield (
         "note",
         f"On {data}. Each group changes one choice; the others are the defaults: "
         f"{lifting.ROTATIONS} rotations, noise {lifting.NOISE_MM:g} mm, the prior "
-        f"{found['prior']}, true 2D landmarks, camera known. Groups with other frames cannot be "
+        f"{record['prior']}, true 2D landmarks, camera known. Groups with other frames cannot be "
         "set against each other.",
     )
-    if not found["mocap"]:
+    if not record["mocap"]:
         yield ("text", "No motion capture was named (--mocap): no models of other K and J.")
     head = (
         "",
@@ -186,7 +187,7 @@ def blocks(found):
         "3D error, mm: Procrustes, 14 landmarks",
         "ms a pose, tables included",
     )
-    for group in dict.fromkeys(row["group"] for row in found["rows"]):
+    for group in dict.fromkeys(row["group"] for row in record["rows"]):
         yield ("heading", group[0].upper() + group[1:])
         yield (
             "table",
@@ -200,7 +201,7 @@ def blocks(found):
                     row["procrustes_14_mm"],
                     row["ms_per_pose"],
                 )
-                for row in found["rows"]
+                for row in record["rows"]
                 if row["group"] == group
             ],
         )
@@ -212,9 +213,9 @@ def markdown(record):
 
 
 def _fewer(row):
-    """Where fewer seeds were found than components asked for."""
+    """A note where the fit has fewer components than were asked for: it met fewer seeds."""
     fewer = row["group"].startswith("components") and str(row["components"]) != row["setting"]
-    return f" (found: {row['components']})" if fewer else ""
+    return f" (fitted: {row['components']})" if fewer else ""
 
 
 def fitter(paths):
@@ -235,12 +236,12 @@ def fitter(paths):
     return fit
 
 
-def write(out, found):
-    """The three files."""
+def write(out, record):
+    """Write ablations.json, .md and .html into the folder `out`."""
     for name, text in (
-        ("ablations.json", json.dumps(found, indent=1) + "\n"),
-        ("ablations.md", page.as_markdown(TITLE, blocks(found))),
-        ("ablations.html", page.as_html(TITLE, blocks(found))),
+        ("ablations.json", json.dumps(record, indent=1) + "\n"),
+        ("ablations.md", page.as_markdown(TITLE, blocks(record))),
+        ("ablations.html", page.as_html(TITLE, blocks(record))),
     ):
         files.write(out / name, text)
 

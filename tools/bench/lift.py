@@ -2,10 +2,11 @@
 
     python -m tools.bench.lift [--out build/bench/lift.json]
 
-Poses of DeepMimic's clips as tools.bench.lift_accuracy's cameras see them, 5 px noise, one camera
-rotation for all. The floor is the product (poses x 595) by (595 x K R) in float32 of the
-enumeration without its low rank, in the shape that the machine does fastest. Both are timed in
-turn, and the fastest and the median are kept: other programs on the machine only slow down.
+The poses are those of DeepMimic's clips, seen by one camera with 5 px of noise. The floor is the
+float32 product of (poses x 595) and (595 x K R) matrices that enumerates all K components and R
+rotations without any saving, in the shape in which this machine computes it fastest. Lifting and
+floor are timed in turn. The fastest time and the median are kept; the fastest is the one to
+compare, since other programs on the machine can only slow a measurement down.
 """
 
 import argparse
@@ -32,13 +33,16 @@ from tools import measured
 from tools.bench.lift_accuracy import read
 from tools.markdown import table
 
+# Products of two of the 2 L coordinates of a pose's landmarks: 595.
 PRODUCTS = L * (2 * L + 1)
+# Numbers of poses in a product of the floor; the fastest counts.
 FLOOR_SHAPES = (256, 512, 1024, 2048, 8192)
+# Poses that the slow twin lifts, each of which takes it a good part of a second.
 TWIN_POSES = 3
 
 
 def timed(work, repeats):
-    """Seconds of each of so many calls."""
+    """The seconds that each of `repeats` calls of work() took."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -48,20 +52,20 @@ def timed(work, repeats):
 
 
 def floor(combinations):
-    """The floor's products, by poses in each: functions without arguments."""
+    """{poses in a product: a function that computes it once}, for K R = `combinations`."""
     random = np.random.default_rng(0)
-    table = random.random((combinations, PRODUCTS), dtype=np.float32)
+    left = random.random((combinations, PRODUCTS), dtype=np.float32)
 
     def product(poses):
         right = random.random((PRODUCTS, poses), dtype=np.float32)
         out = np.empty((combinations, poses), dtype=np.float32)
-        return lambda: np.matmul(table, right, out=out)
+        return lambda: np.matmul(left, right, out=out)
 
     return {poses: product(poses) for poses in FLOOR_SHAPES}
 
 
 def measure(model, images, rounds):
-    """Speeds with one model."""
+    """The speeds with one model, as lift.json holds them; images: a Simulation."""
     lifter, camera, points = prior.Lifter(model), images.cameras[0], images.noisy_points(5)
     count = len(points)
     lifted = lifter.lift(points, camera=camera)

@@ -3,9 +3,10 @@
     python -m tools.bench.lift_accuracy [--mocap CLIP_OR_FOLDER ...] [--out FILE.json]
 
 A fifth of the clips, drawn at random, is held out; models and regressors learn from the others.
-Each pose stands within a metre of the middle of a room, any way round, before one of four
-cameras in its corners; the camera counts as turned towards the person, which known intrinsics
-allow. Nothing is tuned on held-out clips: noise_mm is looked at on the training clips alone.
+Each pose stands within a metre of the middle of a room, facing in any direction, before one of
+four cameras in the room's corners. The camera is taken as turned towards the person, which known
+intrinsics make possible. Nothing is tuned on held-out clips: values of noise_mm are compared on
+the training clips alone.
 """
 
 import argparse
@@ -37,10 +38,10 @@ from prior.skeleton import L, limb_scale, mirrored
 from tools import measured
 from tools.markdown import table
 
-# One px at the body: 4.5 m away.
+# What one px of the image is at the body: 4.5 m away, with a focal length of 1145 px.
 MM_PER_PX = 4500 / 1145
 
-# What is compared: a detector's noise, noise_mm, how far the camera looks down.
+# What is compared: the detector's noise, noise_mm, and how far the camera looks down.
 NOISES_PX = (0, 5, 10, 20)
 NOISES_MM = (0, 5, 10, 15, 20, 30, 40, 60)
 TILTS_DEG = (0, 10, 20, 30)
@@ -59,8 +60,8 @@ def errors(pose, truth):
 
 
 def features(points, cameras):
-    """What a regressor sees (N, 2L + 2): points turned upright, centred, of unit norm, and the
-    camera's elevation."""
+    """A regressor's inputs (N, 2L + 2): the points turned upright, centred and of unit norm, and
+    the cosine and sine of the camera's elevation."""
     roll, elevation, _ = decompose(cameras)
     cos, sin = np.cos(-roll)[:, None], np.sin(-roll)[:, None]
     x, y = np.moveaxis(metrics.centred(points), -1, 0)
@@ -70,16 +71,19 @@ def features(points, cameras):
 
 
 def noises_mm(noise_px):
-    """The default noise_mm, and, where it is another, the one that such a detector has."""
+    """The default noise_mm and, where that is clearly larger, the detector's noise at the body."""
     own = noise_px * MM_PER_PX
     return [lifting.NOISE_MM, *([own] if own > 1.1 * lifting.NOISE_MM else [])]
 
 
 class Regressor:
-    """Poses in the camera's axes, but upright, learned from points: the first thing to try."""
+    """The baseline that one would try first: it learns poses from their 2D points.
+
+    What it learns is the pose in the camera's axes, but upright.
+    """
 
     def __init__(self, pipeline, images, seed):
-        # Any of the noises of the test, each as often.
+        # Each training pose has one of the noises of the test, all of them equally often.
         random = np.random.default_rng(seed)
         noise = random.choice(NOISES_PX, size=(len(images.truth), 1, 1))
         points = images.points + noise * random.normal(size=images.points.shape)
@@ -146,12 +150,12 @@ def read(paths):
 
 
 def at_most(poses, count):
-    """Evenly spread `count` poses, or all."""
+    """`count` of the poses, evenly spread; all where there are fewer."""
     return poses[np.linspace(0, len(poses) - 1, min(count, len(poses))).astype(int)]
 
 
 def measure(clips, seed, count, views):
-    """Everything that the result file holds."""
+    """All that lift-accuracy.json holds besides the stamp."""
     training, held = selection.split(clips, "clip", seed)
     inner, validation = selection.split(training, "clip", seed + 1)
     training, held, inner, validation = (
@@ -161,73 +165,97 @@ def measure(clips, seed, count, views):
     held, validation = at_most(held, count), at_most(validation, count)
     basis = {"basis": BASIS, "solver": "closed-form", "seed": seed}
     models = {k: prior.fit(training, components=k, **basis) for k in (1, 3)}
-    lifters = {k: prior.Lifter(model) for k, model in models.items()}
     images = room(held, seed)
     elevation = np.rad2deg(decompose(images.cameras)[1])
-    result = {
+    learned = regressors(training, views, seed)
+    return {
         "clips": len(clips),
         "training_poses": len(training),
         "held_out_poses": len(held),
         "camera_elevation_deg": [float(elevation.min()), float(elevation.max())],
+        "errors_mm": by_method(models, learned, images),
+        "rotations_5px_mm": by_rotations(models[3], at_most(held, min(count, 500)), seed),
+        "tilt_5px_mm": by_tilt(models[3], at_most(held, min(count, 1000)), seed),
+        "calibration": calibrations(models[3], images, min(count, 500)),
+        "noise_mm_on_training_clips": by_noise_mm(
+            prior.fit(inner, components=3, **basis), room(validation, seed)
+        ),
     }
 
-    learned = regressors(training, views, seed)
-    accuracy = result["errors_mm"] = {}
+
+def by_method(models, learned, images):
+    """Errors of the models {K: model} and of the regressors, by the detector's noise."""
+    lifters = {k: prior.Lifter(model) for k, model in models.items()}
+    mean = np.repeat(models[1].mean, len(images.truth), axis=0) * models[1].scale_mm
+    result = {}
     for noise in tqdm(NOISES_PX, desc="accuracy"):
         points = images.noisy_points(noise)
         lifted = {k: lifter.lift(points, camera=images.cameras) for k, lifter in lifters.items()}
-        mean = models[1].mean[[0] * len(held)] * models[1].scale_mm
         poses = {"mean pose, turned as lifted": turned(mean, lifted[1].yaw)}
         poses |= {name: r.lift(points, images.cameras) for name, r in learned.items()}
-        poses |= {f"lifted, K = {k}": some.pose for k, some in lifted.items()}
+        poses |= {f"lifted, K = {k}": part.pose for k, part in lifted.items()}
         for mm in noises_mm(noise)[1:]:
             lifter = prior.Lifter(models[3], noise_mm=mm)
             poses[f"lifted, K = 3, {mm:.0f} mm"] = lifter.lift(points, camera=images.cameras).pose
-        accuracy[f"{noise} px"] = {name: errors(p, images.truth) for name, p in poses.items()}
+        result[f"{noise} px"] = {name: errors(p, images.truth) for name, p in poses.items()}
+    return result
 
-    rotations = result["rotations_5px_mm"] = {}
-    small = tilted(at_most(held, min(count, 500)), np.deg2rad(8), seed)
+
+def by_rotations(model, poses, seed):
+    """Errors by the number of rotations, and with the angle refined; 5 px of noise."""
+    images = tilted(poses, np.deg2rad(8), seed)
+    points, result = images.noisy_points(5), {}
     for number, refine in tqdm([(20, 0), (20, 1), (80, 0), (80, 1), (10_000, 0)], desc="rotations"):
-        lifter = prior.Lifter(models[3], number)
-        pose = lifter.lift(small.noisy_points(5), camera=small.cameras[0], refine=bool(refine)).pose
-        rotations[f"{number}{' refined' if refine else ''}"] = errors(pose, small.truth)
+        lifter = prior.Lifter(model, number)
+        pose = lifter.lift(points, camera=images.cameras[0], refine=bool(refine)).pose
+        result[f"{number}{' refined' if refine else ''}"] = errors(pose, images.truth)
+    return result
 
-    tilts = result["tilt_5px_mm"] = {}
+
+def by_tilt(model, poses, seed):
+    """Errors by how far the camera looks down, and what is known of it; 5 px of noise."""
+    lifter, result = prior.Lifter(model), {}
     for degrees in tqdm(TILTS_DEG, desc="tilt"):
-        tilt = tilted(at_most(held, min(count, 1000)), np.deg2rad(degrees), seed)
-        points = tilt.noisy_points(5)
-        found = lifters[3].lift(points, tilt=True)
-        off = np.rad2deg(decompose(found.camera)[1]) - degrees
-        tilts[f"{degrees} degrees"] = {
-            "known": errors(lifters[3].lift(points, camera=tilt.cameras).pose, tilt.truth),
-            "taken as level": errors(lifters[3].lift(points).pose, tilt.truth),
-            "searched": errors(found.pose, tilt.truth),
+        images = tilted(poses, np.deg2rad(degrees), seed)
+        points = images.noisy_points(5)
+        searched = lifter.lift(points, tilt=True)
+        off = np.rad2deg(decompose(searched.camera)[1]) - degrees
+        result[f"{degrees} degrees"] = {
+            "known": errors(lifter.lift(points, camera=images.cameras).pose, images.truth),
+            "taken as level": errors(lifter.lift(points).pose, images.truth),
+            "searched": errors(searched.pose, images.truth),
             "median error of the elevation found, degrees": float(np.median(np.abs(off))),
         }
+    return result
 
-    few = at_most(np.arange(len(held)), min(count, 500))
-    part = Simulation(*(a[few] for a in images))
-    result["calibration"] = {}
+
+def calibrations(model, images, count):
+    """`calibration` of `count` of the poses, by the detector's noise and noise_mm."""
+    few = at_most(np.arange(len(images.truth)), count)
+    part, result = Simulation(*(a[few] for a in images)), {}
     for noise in tqdm(NOISES_PX, desc="calibration"):
         for mm in noises_mm(noise):
-            lifter = prior.Lifter(models[3], noise_mm=mm)
             name = f"{noise} px, noise_mm {mm:.0f}"
-            result["calibration"][name] = calibration(lifter, part, part.noisy_points(noise))
+            lifter = prior.Lifter(model, noise_mm=mm)
+            result[name] = calibration(lifter, part, part.noisy_points(noise))
+    return result
 
-    model = prior.fit(inner, components=3, **basis)
-    inside = room(validation, seed)
-    by_noise_mm = result["noise_mm_on_training_clips"] = {}
+
+def by_noise_mm(model, images):
+    """Errors by noise_mm and the detector's noise."""
+    result = {}
     for mm in tqdm(NOISES_MM, desc="noise_mm"):
         lifter = prior.Lifter(model, noise_mm=mm)
-        by_noise_mm[str(mm)] = {
+        result[str(mm)] = {
             f"{px} px": errors(
-                lifter.lift(inside.noisy_points(px), camera=inside.cameras).pose, inside.truth
+                lifter.lift(images.noisy_points(px), camera=images.cameras).pose, images.truth
             )
             for px in NOISES_PX
         }
     return result
 
 
+# What is aligned with the truth before the error is measured: the keys of `errors`.
 ALIGNED = ("root", "root, known scale", "mean", "mean, known scale", "Procrustes")
 
 

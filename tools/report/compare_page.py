@@ -40,12 +40,12 @@ OURS = (
 )
 
 
-def blocks(found):
+def blocks(record):
     """What page.as_html and page.as_markdown take."""
-    human36m = found["human36m"]
+    human36m = record["human36m"]
     parts = [] if human36m else [("note", NOT_HUMAN36M)]
-    parts += _what(found)
-    if found["withheld"]:
+    parts += _what(record)
+    if record["withheld"]:
         parts += [
             ("heading", "Withheld"),
             ("text", "These numbers would be wrong, so there are none:"),
@@ -53,35 +53,36 @@ def blocks(found):
                 "list",
                 [
                     "{method}, protocol {protocol}, {what}: {reason}".format(**reason)
-                    for reason in found["withheld"]
+                    for reason in record["withheld"]
                 ],
             ),
         ]
     for protocol in protocols.PROTOCOLS:
-        parts += _protocol(found, protocol)
-    parts += _table_2d(found)
-    parts += _charts(found)
-    parts += _parts(found)
+        parts += _protocol(record, protocol)
+    parts += _table_2d(record)
+    parts += _charts(record)
+    parts += _parts(record)
     return parts
 
 
-def _what(found):
+def _what(record):
     text = (
-        f"Data: {found['data']}, {found['frames']} frames. 3D model: {found['prior']}. Errors are "
-        "mean distances, in mm or px of the original images. Every number says what was aligned "
-        'to the truth before, and which scale the poses have: "typical" is the model\'s, nothing '
-        'of the truth is used; "known" the truth\'s limb scale; "fitted" what Procrustes finds.'
+        f"Data: {record['data']}, {record['frames']} frames. 3D model: {record['prior']}. Errors "
+        "are mean distances, in mm or px of the original images. Every number says what was "
+        'aligned with the truth first, and which scale the poses have: "typical" is the model\'s, '
+        'which uses nothing of the truth; "known" is the truth\'s limb scale; "fitted" is what '
+        "Procrustes finds."
     )
     lines = [
         "true 2D landmarks, lifted: the landmarks of the truth, no detector. What is left is the "
         "error of the lifting"
     ]
-    lines += [f"{name}: {path}" for name, path in found["predictions"].items()]
+    lines += [f"{name}: {path}" for name, path in record["predictions"].items()]
     return [("text", text), ("list", lines)]
 
 
-def _results(found, protocol, what):
-    return [r for r in found["results"] if r["protocol"] == protocol and r["what"] == what]
+def _results(record, protocol, what):
+    return [r for r in record["results"] if r["protocol"] == protocol and r["what"] == what]
 
 
 def _row(result):
@@ -96,12 +97,12 @@ def _row(result):
     )
 
 
-def _protocol(found, protocol):
+def _protocol(record, protocol):
     """A protocol's tables: the paper's rows and ours in one on its own data, else apart."""
-    results = _results(found, protocol.name, "3D error, mm")
-    rows = found["published"][protocol.published]
-    actions = found["published"]["actions"] if "per_action" in rows[0] else []
-    selection = protocols.describe(protocol, video=found["human36m"])
+    results = _results(record, protocol.name, "3D error, mm")
+    rows = record["published"][protocol.published]
+    actions = record["published"]["actions"] if "per_action" in rows[0] else []
+    selection = protocols.describe(protocol, video=record["human36m"])
     parts = [
         ("heading", f"Protocol {protocol.name}: 3D error, mm"),
         ("text", f"{selection[0].upper()}{selection[1:]}; {PROTOCOL_TEXT[protocol.name]}."),
@@ -114,15 +115,15 @@ def _protocol(found, protocol):
         )
         for row in rows
     ]
-    if found["human36m"]:
+    if record["human36m"]:
         for result in results:
             paper += _beside(result, actions, rows[-1]["method"])
         parts += _halves(actions, paper)
     if results:
-        if not found["human36m"]:
+        if not record["human36m"]:
             parts.append(("text", f"Ours, on this data ({selection}):"))
         parts.append(("table", OURS, list(map(_row, results))))
-    if results and not found["human36m"] and actions:
+    if results and not record["human36m"] and actions:
         own = list(results[0]["by_action"])
         parts.append(
             (
@@ -132,14 +133,14 @@ def _protocol(found, protocol):
             )
         )
     table = "table 1" if actions else "table 2"
-    if not found["human36m"]:
+    if not record["human36m"]:
         parts.append(("text", f"The paper's {table}, on Human3.6M, not on this data:"))
         parts += _halves(actions, paper)
     return [
         *parts,
         (
             "text",
-            f"The paper's rows: {found['published']['source']}, here {table}; all "
+            f"The paper's rows: {record['published']['source']}, here {table}; all "
             "but its own are its authors' reports of other work.",
         ),
     ]
@@ -168,9 +169,9 @@ def _beside(result, actions, whose):
     yield (f"difference to {whose}", *(gap.get(a) for a in actions), result["difference"])
 
 
-def _table_2d(found):
-    results = _results(found, "1", "2D error, px")
-    head, rows = ("method", "2D error, px"), found["published"]["error_2d_px"]
+def _table_2d(record):
+    results = _results(record, "1", "2D error, px")
+    head, rows = ("method", "2D error, px"), record["published"]["error_2d_px"]
     paper = [(row["method"], _published(row["average"])) for row in rows]
     parts = [("heading", "2D error, px of the original image")]
     parts.append(
@@ -181,10 +182,10 @@ def _table_2d(found):
             "CPM as 0.59 px; its table, here, has 0.57.",
         )
     )
-    pckh = {r["method"]: r["mean"] for r in _results(found, "1", "PCKh@0.5")}
+    pckh = {r["method"]: r["mean"] for r in _results(record, "1", "PCKh@0.5")}
     own = ("method", "frames", "2D error, px", "PCKh@0.5, % (head: neck to head top)")
     ours = [(r["method"], r["frames"], r["mean"], 100 * pckh[r["method"]]) for r in results]
-    if found["human36m"]:
+    if record["human36m"]:
         for result in results:
             paper += [
                 (f"ours: {result['method']}", result["mean"]),
@@ -195,7 +196,7 @@ def _table_2d(found):
     parts += (
         [("text", "Ours, on this data:"), ("table", own, ours)]
         if ours
-        else [("text", "Ours: none, no predictions with 2D landmarks were given.")]
+        else [("text", "Ours: none, since no predictions with 2D landmarks were named.")]
     )
     return [
         *parts,
@@ -204,20 +205,20 @@ def _table_2d(found):
     ]
 
 
-def _charts(found):
-    """Bars by action: the first alignment of each protocol, all methods; the paper's only on its
-    own data."""
+def _charts(record):
+    """Bars by action: all methods, by the first alignment of each protocol. The paper's numbers
+    stand among them only on its own data."""
     parts = [("heading", "By action")]
-    methods = ["paper", *dict.fromkeys(r["method"] for r in found["results"])]
+    methods = ["paper", *dict.fromkeys(r["method"] for r in record["results"])]
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(methods)}
     for protocol in protocols.PROTOCOLS:
-        results = _results(found, protocol.name, "3D error, mm")
+        results = _results(record, protocol.name, "3D error, mm")
         first = protocol.alignments[0]
         results = [r for r in results if (r["aligned"], r["scale"]) == first]
         series = {r["method"]: r["by_action"] for r in results}
-        row = found["published"][protocol.published][-1]
-        if found["human36m"] and "per_action" in row:
-            paper = dict(zip(found["published"]["actions"], row["per_action"], strict=True))
+        row = record["published"][protocol.published][-1]
+        if record["human36m"] and "per_action" in row:
+            paper = dict(zip(record["published"]["actions"], row["per_action"], strict=True))
             series = {"paper": paper} | series
         if results:
             text = (
@@ -225,7 +226,7 @@ def _charts(found):
                 f"{first.scale} scale, {len(protocol.landmarks)} landmarks"
             )
             parts.append(("figure", bars(series, text, colours), text))
-    pixels = {r["method"]: r["by_action"] for r in _results(found, "1", "2D error, px")}
+    pixels = {r["method"]: r["by_action"] for r in _results(record, "1", "2D error, px")}
     if pixels:
         text = "2D error, px of the original image"
         parts.append(("figure", bars(pixels, text, colours), text))
@@ -253,15 +254,15 @@ def bars(series, title, colours):
     return figure
 
 
-def _parts(found):
+def _parts(record):
     """Protocol 1 by camera, landmark and stage."""
     parts = []
     results = [
         r
-        for r in _results(found, "1", "3D error, mm")
+        for r in _results(record, "1", "3D error, mm")
         if (r["aligned"], r["scale"]) == ("root", "typical")
     ]
-    results += _results(found, "1", "2D error, px")
+    results += _results(record, "1", "2D error, px")
     for title, key in (
         ("By camera", "by_camera"),
         ("By subject", "by_subject"),
