@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 
 from prior.errors import InputError
 
+NO_CAFFE = "expected Caffe on PYTHONPATH, got none: build it by make caffe, run this in make shell"
+
 
 def run(
     parser: argparse.ArgumentParser,
@@ -30,14 +32,20 @@ def run(
     """The exit status of work(options), the options parsed from `arguments` (the command line's).
 
     0 where `work` returns None. InputError and OSError become one line on stderr,
-    "program: message", and status 1; Ctrl-C a line that says `interrupted`, and 130. argparse ends
-    with 2 by itself. Any other exception is a bug and keeps its traceback.
+    "program: message", and status 1, and so does a missing Caffe; Ctrl-C a line that says
+    `interrupted`, and 130. argparse ends with 2 by itself. Any other exception is a bug and keeps
+    its traceback.
     """
     options = parser.parse_args(arguments)
     try:
         return work(options) or 0
     except (InputError, OSError) as error:
         print(f"{parser.prog}: {_line(error)}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "caffe":
+            raise
+        print(f"{parser.prog}: {NO_CAFFE}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{parser.prog}: interrupted; {interrupted}", file=sys.stderr)

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from prototxt import generate
+from prototxt import networks
 from prototxt.machines import CPM, MAPS, Conv
 from tests.caffe import tiny_world
 
@@ -42,7 +42,7 @@ def make(world, tmp_path):
     data, prior = world
 
     def make(**choices):
-        text = generate.text(generate.network(SMALL, lifting=True, train=True, **choices))
+        text = networks.text(networks.network(SMALL, lifting=True, train=True, **choices))
         path = tmp_path / "net.prototxt"
         path.write_text(text)
         path.write_text(tiny_world.adapt(path, data, prior, workers=0))

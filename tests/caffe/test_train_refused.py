@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from prototxt import generate
+from prototxt import networks
 from prototxt.machines import LITE
 from tests.caffe import tiny_world
 from tests.caffe.training import SGD, assert_one_line, packed_twin, run, write_solver
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def plain(folder, world, lifting):
     """A solver, as write_solver's, with far too high a rate; the lite network without its
     normalisation, which would keep the maps finite."""
-    net = generate.network(LITE._replace(normalise=False), lifting=lifting, train=True)
+    net = networks.network(LITE._replace(normalise=False), lifting=lifting, train=True)
     path = folder / "plain.prototxt"
-    path.write_text(generate.text(net))
+    path.write_text(networks.text(net))
     data, prior = world / "data/train.json", world / "prior.npz"
     text = tiny_world.adapt(path, data, prior, batch_size=1)
     return write_solver(folder, world, rates=SGD.replace("1e-5", "1e9"), iterations=50, text=text)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from prototxt import generate, machines
+from prototxt import machines, networks
 from tests.caffe import tiny_world
 from tests.caffe.test_networks import ORIGINAL, rows
 from tests.caffe.training import STILL, caffe_train, write_solver
@@ -50,7 +50,7 @@ def world(tmp_path_factory):
     prior = tiny_world.write_prior(folder / "prior.npz")
 
     def thin(row):
-        if not isinstance(row, generate.Conv):
+        if not isinstance(row, machines.Conv):
             return row
         return row._replace(channels=thinner(row.channels))
 
@@ -65,7 +65,7 @@ def world(tmp_path_factory):
     paths = {}
     for name, machine in (("finetune", small), ("scratch", small._replace(kept_rate=None))):
         paths[name] = folder / f"{name}.prototxt"
-        paths[name].write_text(generate.text(generate.network(machine, lifting=True, train=True)))
+        paths[name].write_text(networks.text(networks.network(machine, lifting=True, train=True)))
         paths[name].write_text(tiny_world.adapt(paths[name], data, prior))
     return folder, paths
 

@@ -38,6 +38,12 @@ def test_a_file_that_is_not_there_is_named_first(capsys, tmp_path):
     assert capsys.readouterr().err == line
 
 
+def test_a_missing_caffe_is_one_line(capsys):
+    assert _run(_raises(ModuleNotFoundError("No module named 'caffe'", name="caffe"))) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("python -m tools.example: expected Caffe on PYTHONPATH, got none")
+
+
 def test_ctrl_c_is_one_line_and_status_130(capsys):
     assert _run(_raises(KeyboardInterrupt()), interrupted="half is there") == 130
     assert capsys.readouterr().err == "python -m tools.example: interrupted; half is there\n"
@@ -49,7 +55,10 @@ def test_wrong_usage_is_argparse_s_status_2(capsys):
     assert exit_.value.code == 2
 
 
-@pytest.mark.parametrize("bug", [ZeroDivisionError(), ValueError("not ours")])
+@pytest.mark.parametrize(
+    "bug",
+    [ZeroDivisionError(), ValueError("not ours"), ModuleNotFoundError("no numpi", name="numpi")],
+)
 def test_other_exceptions_are_bugs_and_keep_their_traceback(bug):
     with pytest.raises(type(bug)):
         _run(_raises(bug))
@@ -66,3 +75,17 @@ def test_the_public_names_are_there():
     assert set(prior.__all__) <= set(dir(prior))
     with pytest.raises(AttributeError, match="has no attribute 'prior'"):
         prior.prior  # noqa: B018
+
+
+def test_help_shows_each_default_once(capsys):
+    parser = argparse.ArgumentParser("example", formatter_class=program.HelpFormatter)
+    parser.add_argument("--count", type=int, default=4, help="how many")
+    parser.add_argument("--sizes", nargs="+", default=[1, 2], help="px, at 100 %% zoom")
+    parser.add_argument("--prior", help="the model (default: the ready one)")
+    parser.add_argument("--name", help="of the person")
+    parser.add_argument("--flip", action="store_true", help="mirror it")
+    lines = [" ".join(line.split()) for line in parser.format_help().splitlines()]
+    assert "--count COUNT how many (default: 4)" in lines
+    assert "px, at 100 % zoom (default: 1 2)" in lines
+    assert "--prior PRIOR the model (default: the ready one)" in lines
+    assert "--name NAME of the person" in lines and "--flip mirror it" in lines

@@ -139,24 +139,31 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m tools.bench.lift_ways",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=program.HelpFormatter,
     )
     parser.add_argument(
         "--mocap",
         type=Path,
         nargs="+",
         metavar="CLIP_OR_FOLDER",
-        help="motion capture; DeepMimic's clips if none is named",
+        help="motion capture (default: DeepMimic's clips)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument(
-        "--poses", type=int, default=1000, metavar="N", help="held out; default: %(default)s"
+        "--seed", type=int, default=0, metavar="N", help="the seed of all that is random"
+    )
+    parser.add_argument(
+        "--poses",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="the number of held-out poses, at most",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("build/bench/lift-ways.json"),
-        help="JSON file to write; default: %(default)s",
+        metavar="FILE",
+        help="the JSON to write",
     )
     return parser
 

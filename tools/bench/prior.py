@@ -175,17 +175,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m tools.bench.prior",
         description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=program.HelpFormatter,
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("build/bench/prior.json"), help="JSON file to write"
+        "--out",
+        type=Path,
+        default=Path("build/bench/prior.json"),
+        metavar="FILE",
+        help="the JSON to write",
     )
     parser.add_argument(
         "--mocap",
         type=Path,
         nargs="+",
         metavar="CLIP_OR_FOLDER",
-        help="motion capture to tile; DeepMimic's clips if none is named",
+        help="motion capture to tile (default: DeepMimic's clips)",
     )
     parser.add_argument(
         "--poses",
@@ -193,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[10_000, 100_000, 1_000_000],
         metavar="N",
-        help="numbers of poses to fit to",
+        help="the numbers of poses to fit to",
     )
     parser.add_argument(
         "--solvers",
@@ -205,10 +209,14 @@ def _parser() -> argparse.ArgumentParser:
         f"{', '.join(WAYS)}",
     )
     parser.add_argument(
-        "--components", type=int, default=fit.COMPONENTS, metavar="K", help="of the mixture"
+        "--components",
+        type=int,
+        default=fit.COMPONENTS,
+        metavar="K",
+        help="the components of the mixture",
     )
     parser.add_argument(
-        "--basis", type=int, default=fit.BASIS, metavar="J", help="size of the basis"
+        "--basis", type=int, default=fit.BASIS, metavar="J", help="the size of the basis"
     )
     # One fit, in the process that `bench` starts for it.
     parser.add_argument("--fit", nargs=3, metavar=("NPY", "SOLVER", "JSON"), help=argparse.SUPPRESS)

@@ -28,6 +28,7 @@ from tqdm import tqdm
 from prior import program
 from prior.errors import InputError
 from prior.files import replacing, write
+from prototxt import generate
 from tools import measured
 from tools.caffe_io import process as caffe_process
 from tools.caffe_io.process import ROOT, shown
@@ -42,7 +43,7 @@ class StudyError(InputError):
 
 
 class Variant(NamedTuple):
-    """name: of its runs' folders; kind: folder of prototxt/lite; choices: of generate.Choices;
+    """name: of its runs' folders; kind: folder of prototxt/lite; choices: of prototxt.choices;
     single: with the prior of one component."""
 
     name: str
@@ -91,8 +92,6 @@ def runs(given):
 
 def prototxts(run, data):
     """{path: content} of the run's solver, training and deploy network."""
-    from prototxt import generate  # needs Caffe
-
     base, kind = run.folder / "prototxt", run.variant.kind
     choices = run.variant.choices | {"prior": shown(run.prior), "data": shown(data)}
     files = generate.files(shown(base), seed=run.seed, **choices)

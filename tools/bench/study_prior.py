@@ -183,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m tools.bench.study_prior",
         description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=program.HelpFormatter,
     )
     parser.add_argument(
         "clips",
@@ -193,30 +193,42 @@ def _parser() -> argparse.ArgumentParser:
         help="motion capture; each argument is a set of its own, after DeepMimic's clips",
     )
     parser.add_argument(
-        "--rate", type=float, default=10.0, metavar="HZ", help="frames a second that are kept"
+        "--rate", type=float, default=10.0, metavar="HZ", help="how many frames a second are kept"
     )
-    parser.add_argument("--basis", type=int, default=BASIS, metavar="J", help="size of the basis")
+    parser.add_argument(
+        "--basis", type=int, default=BASIS, metavar="J", help="the size of the basis"
+    )
     parser.add_argument(
         "--ways",
         nargs="+",
         choices=list(ways()),
         default=list(ways()),
         metavar="WAY",
-        help="ways to compare, the first of which the others are compared with",
+        help="the ways to compare, of which the first is what the others are compared with "
+        f"(default: all of {', '.join(ways())})",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("build/study"), help="folder for alignment.json and .png"
+        "--out",
+        type=Path,
+        default=Path("build/study"),
+        metavar="FOLDER",
+        help="the folder for alignment.json and the figures",
     )
     return parser
 
 
 def study_sets(options: argparse.Namespace) -> None:
     """Compare the ways on each set; write and print tables, and draw a figure for each set."""
+    sets = [("DeepMimic's clips", deepmimic.find_clips())]
+    sets += [(path.stem, [path]) for path in options.clips]
+    # All are read first, so that one that cannot be read is known before hours of work.
+    named_clips = [
+        (name, [sampling.to_rate(c, options.rate) for path in paths for c in mocap.read(path)])
+        for name, paths in sets
+    ]
     results = []
-    for number, paths in enumerate([deepmimic.find_clips(), *([path] for path in options.clips)]):
-        clips = [sampling.to_rate(c, options.rate) for path in paths for c in mocap.read(path)]
+    for number, (name, clips) in enumerate(named_clips):
         poses = np.concatenate([clip.poses for clip in clips])
-        name = paths[0].stem if number else "DeepMimic's clips"
         tqdm.write(f"{name}: {len(poses)} poses of {len(clips)} clips")
         rows, alignments = study(poses, options.basis, options.ways)
         results.append({"set": name, "poses": len(poses), "clips": len(clips), "ways": rows})

@@ -188,8 +188,9 @@ def write(path, poses, photos=None):
 
 
 def _parser():
-    parser = argparse.ArgumentParser("python -m tools.lift", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        "python -m tools.lift", description=__doc__, formatter_class=program.HelpFormatter
+    )
     parser.add_argument("input", type=Path, metavar="INPUT")
     parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE")
     parser.add_argument(

@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tools.train.transfer_weights",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=program.HelpFormatter,
     )
     parser.add_argument(
         "source", type=Path, help="a .caffemodel, as released for MPII's 14 landmarks say"

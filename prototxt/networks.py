@@ -1,0 +1,240 @@
+"""Figure 1 of the paper as Caffe's NetSpec: a network of any Machine, with any Choices.
+
+Read `network` first: a stage is predict, lift, project, fuse, and in training judge. README.md
+names the blobs and the layers; machines.py has the convolutions. Needs pycaffe on PYTHONPATH.
+"""
+
+# ruff: noqa: C408 (dict(lr_mult=1) reads like the prototxt that it becomes)
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+from caffe import NetSpec
+from caffe import layers as L
+from caffe import params as P
+from google.protobuf import text_format
+
+from prior.errors import InputError
+from prior.lifting.lifter import ROTATIONS
+from prototxt.choices import Choices
+from prototxt.machines import GAUSSIAN, LIFTINGS, MAPS, Conv, Machine, Pool
+
+Top: TypeAlias = Any  # a blob of a NetSpec
+
+DROP = 0.5  # CPM's training/genProto.py
+# A deployed network normalises with running means and variances. This is what each batch leaves of
+# them, so that they are of the last hundred batches or so: our choice.
+AVERAGED = 0.99
+
+
+def network(m: Machine, *, lifting: bool, train: bool, **choices: Any) -> Any:
+    """Figure 1: the stages one after another, as a NetParameter.
+
+    lifting: the paper's network; False gives the pose machine alone. train: with data and losses;
+    False gives the deploy network, for one image at a time. choices: of Choices.
+    Raises InputError where a fusion could not learn.
+    """
+    c = Choices(**choices)
+    if lifting and c.last_fusion and c.loss == "beliefs":
+        raise InputError("the last fusion learns nothing from a loss on beliefs: leave it out")
+    n = NetSpec()
+    inputs(n, m, lifting, train, c)
+    n.pool_center_lower = L.Pooling(
+        n.center_map, pool=P.Pooling.AVE, kernel_size=m.stride + 1, stride=m.stride
+    )
+    maps = None
+    for t in range(1, m.stages + 1):
+        beliefs = maps = n[f"beliefs_stage{t}"] = predict(n, m, t, maps)
+        if lifting and (t < m.stages or c.last_fusion):
+            landmarks = lift(n, m, beliefs, f"_stage{t}", train, c)
+            projected = n[f"projected_stage{t}"] = project(m, t, landmarks, beliefs, c.backward)
+            maps = n[f"fused_stage{t}"] = fuse(m, t, beliefs, projected, c.fusion)
+        if train:
+            judge(n, t, maps if c.loss == "fused" else beliefs)
+    if lifting and not train:
+        lift(n, m, maps, "", train, c)  # the final estimate: landmarks and pose
+    return n.to_proto()
+
+
+def inputs(n: NetSpec, m: Machine, lifting: bool, train: bool, c: Choices) -> None:
+    """data (N, 3, S, S), center_map (N, 1, S, S) and camera (N, 3, 3); in training label
+    (N, 18, S / stride, S / stride) and mask (N, 18).
+
+    As CPM's, the labels of stage 1 are of everyone in sight, the others of the person in the
+    centre.
+    """
+    if not train:
+        n.data = L.Input(shape=dict(dim=[1, 3, m.input, m.input]))
+        n.center_map = L.Input(shape=dict(dim=[1, 1, m.input, m.input]))
+        if lifting:
+            n.camera = L.Input(shape=dict(dim=[1, 3, 3]))
+        return
+    names = ["data", "center_map", "label", "mask", "label_stage1", "mask_stage1", "camera"]
+    names = names if lifting else names[:-1]
+    tops = python(
+        "pose_data",
+        "PoseDataLayer",
+        dict(
+            source=c.data,
+            batch_size=m.batch,
+            input_size=m.input,
+            stride=m.stride,
+            sigma=m.label_sigma,
+            augment=m.augment,
+            shuffle=True,
+            seed=c.seed,
+            workers=1,
+        ),
+        # Not "data": the deploy network has a layer of that name, without a blob.
+        name="pose_data",
+        ntop=len(names),
+        param=dict(lr_mult=0, decay_mult=0),  # its position in the data, which is not learned
+    )
+    for name, top in zip(names, tops, strict=True):
+        n[name] = top
+
+
+def predict(n: NetSpec, m: Machine, t: int, maps: Top | None) -> Top:
+    """The CNN's belief maps b_t (N, 18, H, W), from the image and from the maps of stage t - 1."""
+    own = min(t, m.trunks)
+    if t == own:
+        chain(n, m, t, n.data, m.trunk)
+    features = n[m.trunk[-1].name.format(t=own)]
+    if m.view:  # CPM numbers a stage's convolutions: after the trunk's three this is the fourth
+        view = Conv("conv4_stage{t}" if t == own else "conv1_stage{t}", 5, m.view)
+        features = chain(n, m, t, features, [view])
+    if t > 1:
+        parts = (maps, features) if m.maps_first else (features, maps)
+        features = n[f"concat_stage{t}"] = L.Concat(*parts, n.pool_center_lower)
+    *hidden, last = m.head if t == 1 else m.refine
+    return convolve(m, t, chain(n, m, t, features, hidden), last)
+
+
+def judge(n: NetSpec, t: int, maps: Top) -> None:
+    """Equation 8, without the maps of landmarks that are not annotated."""
+    suffix = "_stage1" if t == 1 else ""
+    known = n[f"known_stage{t}"] = L.Scale(maps, n[f"mask{suffix}"], axis=0)  # times 0 or 1
+    n[f"loss_stage{t}"] = L.EuclideanLoss(known, n[f"label{suffix}"])
+
+
+def lift(n: NetSpec, m: Machine, maps: Top, suffix: str, train: bool, c: Choices) -> Top:
+    """Equation 4: maps to landmarks (N, 17, 2), map px, and in a deploy network pose (N, 17, 3),
+    mm. Returns the landmarks."""
+    parameters = dict(model=c.prior, rotations=ROTATIONS)
+    parameters |= LIFTINGS[c.lift or m.lift] | dict(backward=c.backward)
+    if c.backward != "none":
+        parameters["sigma"] = m.label_sigma / m.stride
+    tops = python(
+        "lifting",
+        "LiftingLayer",
+        parameters,
+        maps,
+        n.camera,
+        name=f"lifting{suffix}",
+        ntop=1 if train else 2,  # Caffe would print an unused pose at every display
+        propagate_down=[c.backward != "none", False],
+    )
+    tops = (tops,) if train else tops
+    for name, top in zip(("landmarks", "pose"), tops, strict=False):
+        n[name + suffix] = top
+    return tops[0]
+
+
+def project(m: Machine, t: int, landmarks: Top, maps: Top, backward: str) -> Top:
+    """Equations 5 and 6: a Gaussian of the label's width at each landmark, and the background."""
+    gradient = "none" if backward == "none" else "central-difference"
+    parameters = dict(sigma=m.label_sigma / m.stride, backward=gradient)
+    return python(
+        "projection",
+        "ProjectionLayer",
+        parameters,
+        landmarks,
+        maps,
+        name=f"projection_stage{t}",
+    )
+
+
+def fuse(m: Machine, t: int, beliefs: Top, projected: Top, fusion: str) -> Top:
+    """Equation 7: f_t = w_t b_t + (1 - w_t) bhat_t. w_t is learned, from one half on."""
+    parameters = dict(initial=0.5)
+    if fusion == "landmark":
+        parameters["per_landmark"] = True
+    return python(
+        "fusion",
+        "FusionLayer",
+        parameters,
+        beliefs,
+        projected,
+        name=f"fusion_stage{t}",
+        param=dict(
+            name=f"fusion_weight_stage{t}",
+            lr_mult=0 if fusion == "fixed" else m.fusion_rate,
+            decay_mult=0,  # our choice: decay would pull w_t to 0
+        ),
+    )
+
+
+def python(module: str, layer: str, parameters: dict, *bottoms: Top, **keywords: Any) -> Any:
+    """A layer of python_layers/, with its parameters as JSON. Returns its top, or its tops."""
+    where = dict(module=f"python_layers.{module}", layer=layer, param_str=json.dumps(parameters))
+    return L.Python(*bottoms, python_param=where, **keywords)
+
+
+def chain(n: NetSpec, m: Machine, t: int, top: Top, rows: Iterable[Conv | Pool]) -> Top:
+    """Poolings, and convolutions with their normalisation, ReLU and dropout, in this order."""
+    for row in rows:
+        name = row.name.format(t=t)
+        if isinstance(row, Pool):
+            top = n[name] = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=row.kernel, stride=2)
+            continue
+        top = n[name] = convolve(m, t, top, row)
+        if m.normalise:
+            top = n[name.replace("conv", "norm")] = L.BatchNorm(
+                top, in_place=True, moving_average_fraction=AVERAGED
+            )
+            top = n[name.replace("conv", "scale")] = L.Scale(top, in_place=True, bias_term=True)
+        top = n[name.replace("conv", "relu")] = L.ReLU(top, in_place=True)
+        if row.drop:
+            top = n[name.replace("conv", "drop")] = L.Dropout(
+                top, dropout_ratio=DROP, in_place=True
+            )
+    return top
+
+
+def convolve(m: Machine, t: int, bottom: Top, row: Conv) -> Top:
+    """One convolution. As CPM's, biases learn twice as fast and do not decay."""
+    rate = m.first_rate if t == 1 else m.later_rate
+    if m.kept_rate is not None:
+        # The paper replaces the layers that read or write maps, since its landmarks are not CPM's
+        # (5.2).
+        replaced = row.channels == MAPS or row.name.startswith("Mconv1_")
+        rate = 1 if replaced else m.kept_rate
+    more = {} if row.dilation == 1 else dict(dilation=row.dilation)
+    param = [dict(lr_mult=rate, decay_mult=1)]
+    if m.normalise and row.channels != MAPS:
+        more["bias_term"] = False  # normalisation would remove it; the Scale layer has one
+    else:
+        more["bias_filler"] = dict(type="constant")
+        param.append(dict(lr_mult=2 * rate, decay_mult=0))
+    return L.Convolution(
+        bottom,
+        name=row.name.format(t=t),
+        num_output=row.channels,
+        kernel_size=row.kernel,
+        pad=row.dilation * (row.kernel // 2),
+        stride=row.stride,
+        weight_filler=GAUSSIAN if row.channels == MAPS else m.filler,
+        param=param,
+        **more,
+    )
+
+
+def text(message: Any) -> str:
+    """A NetParameter as text, with its JSON in single quotes, which keeps it readable."""
+
+    def unescape(match: re.Match) -> str:
+        return "param_str: '" + match[1].replace('\\"', '"') + "'"
+
+    return re.sub(r'param_str: "((?:[^"\\]|\\.)*)"', unescape, text_format.MessageToString(message))
