@@ -1,7 +1,7 @@
 """COCO's person_keypoints_*.json and its images.
 
-Its 17 keypoints are others than ours: eyes and ears have no counterpart; spine, neck and head top
-are missing here, and the hip is put between the two. Groups ("iscrowd") have no landmarks.
+Its 17 keypoints are not ours. Eyes and ears have no counterpart here; spine, neck and head top are
+missing there. Our hip is put in the middle of its two hips. Groups ("iscrowd") have no landmarks.
 """
 
 import json
@@ -11,12 +11,12 @@ import numpy as np
 from prior.landmark_sets import COCO
 from tools.convert.entries import ConversionError, Entry, person
 
-# Our landmark: COCO's name for it.
+# Our name of a landmark: COCO's.
 JOINTS = COCO.direct
 
 
 def read(annotations, folder):
-    """List of Entry from the JSON file and the folder of images. Raises ConversionError."""
+    """The Entries of the JSON file and the folder of its images. Raises ConversionError."""
     try:
         with open(annotations, encoding="utf-8") as file:
             document = json.load(file)
@@ -25,21 +25,22 @@ def read(annotations, folder):
         names = {image["id"]: str(image["file_name"]) for image in document["images"]}
         people = {}
         for record in document["annotations"]:
-            found = _person(record, order)
-            if found:
-                people.setdefault(names[record["image_id"]], []).append(found)
+            annotated = _person(record, order)
+            if annotated:
+                people.setdefault(names[record["image_id"]], []).append(annotated)
     except OSError as error:
         raise ConversionError(f"{annotations}: cannot be read: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise ConversionError(
             f"{annotations}: expected COCO's person keypoints: {type(error).__name__}: {error}"
         ) from None
-    return [Entry({"file_name": name}, found, folder / name) for name, found in people.items()]
+    return [Entry({"file_name": name}, group, folder / name) for name, group in people.items()]
 
 
 def _person(record, order):
+    """The `person` of an annotation, or None. order: {COCO's name: its place in `keypoints`}."""
     if record.get("iscrowd") or not record.get("num_keypoints", 1):
         return None
     keypoints = np.array(record["keypoints"], dtype=float).reshape(-1, 3)
-    found = {name: keypoints[order[theirs]] for name, theirs in JOINTS.items()}
-    return person({name: row for name, row in found.items() if row[2]}, record["bbox"])
+    landmarks = {name: keypoints[order[theirs]] for name, theirs in JOINTS.items()}
+    return person({name: row for name, row in landmarks.items() if row[2]}, record["bbox"])

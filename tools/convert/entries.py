@@ -1,4 +1,4 @@
-"""What every reader of a data set gives, and how it is written into a packed file."""
+"""What the reader of a data set returns, an Entry for each image, and how it is packed."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,11 +10,12 @@ from prior import skeleton
 from prior.errors import InputError
 from python_layers.data import columns, images, packed
 
-# A person with less to see is context only, never a sample, as in the later work of CPM's
-# authors (Cao et al. 2017): landmarks; px of the longer side of the box.
+# A person with fewer landmarks, or a box whose longer side has fewer px, is context for others and
+# never a sample: as in the later work of CPM's authors (Cao et al. 2017).
 LEAST_LANDMARKS = 5
 LEAST_SIDE = 32
-# Our choice: how far a body reaches beyond its landmarks, in parts of the longer side.
+# How far a body reaches beyond its landmarks, in parts of the longer side. Our choice: about what a
+# hand or the sole of a foot adds to a standing person.
 MARGIN = 0.1
 
 
@@ -23,22 +24,22 @@ class ConversionError(InputError):
 
 
 class Entry(NamedTuple):
-    """One image: its object of the JSON format, its people's, and its file or encoded bytes."""
+    """One image of a data set."""
 
-    image: dict  # without "width" and "height" if it is a file
-    people: list  # of what `person` gives
-    content: Path | bytes
+    image: dict  # its object of the JSON format; without "width" and "height" if it is a file
+    people: list  # their objects of the JSON format, by `person`
+    content: Path | bytes  # the file, or its encoded bytes
 
 
-def person(found, box=None, **more):
-    """A person's object of the JSON format, or None for one of whom nothing is known.
+def person(landmarks, box=None, **more):
+    """A person's object of the JSON format, or None for one without landmarks.
 
-    found: {landmark: (x, y, v)}, px; a "hip" that is not there is put in the middle of the two
-    others, as Human3.6M's skeleton has it. box: (x, y, width, height), px; None: round the
-    landmarks.
+    landmarks: {name: (x, y, v)}, px, v as in COCO: 2 visible, 1 hidden. A "hip" that is missing is
+    put in the middle of the right and the left hip, where Human3.6M's skeleton has it. box: (x, y,
+    width, height), px; None: round the landmarks. more: other keys of the object.
     """
     keypoints = np.zeros((skeleton.L, 3))
-    for name, point in found.items():
+    for name, point in landmarks.items():
         keypoints[skeleton.LANDMARKS.index(name)] = point
     hip, right, left = (skeleton.LANDMARKS.index(n) for n in ("hip", "right hip", "left hip"))
     if not keypoints[hip, 2] and keypoints[right, 2] and keypoints[left, 2]:
@@ -53,14 +54,14 @@ def person(found, box=None, **more):
 
 
 def box_round(points):
-    """The box (4,) x, y, width, height of a body with landmarks (n, 2)."""
+    """The box (4,) x, y, width, height, px, round a body with landmarks (n, 2), px."""
     low, high = points.min(axis=0), points.max(axis=0)
     margin = MARGIN * max((high - low).max(), 1.0)
     return np.concatenate([low - margin, high - low + 2 * margin])
 
 
 class Report:
-    """Counts what was converted and what was left out, with the first reasons."""
+    """Counts what is converted and what is left out, and keeps the reasons."""
 
     SHOWN = 5
 
@@ -69,11 +70,11 @@ class Report:
         self.left_out = []
 
     def leave_out(self, reason):
-        """One image or person that is not converted."""
+        """Count an image or a person that is not converted."""
         self.left_out.append(reason)
 
     def lines(self):
-        """The report."""
+        """Yields the lines of the report, with the first SHOWN reasons."""
         yield f"{self.images} images, {self.people} people"
         if self.outside:
             yield f"{self.outside} landmarks outside their image: marked as missing"
@@ -85,10 +86,11 @@ class Report:
 
 
 def write(path, entries, cameras=None, total=None, report=None):
-    """Write entries into a packed file; returns a Report. All of the file, or nothing.
+    """Write Entries into a packed file, whole or not at all; returns a Report.
 
-    Images that cannot be read and people that are wrong are left out and counted. Raises
-    ConversionError when nothing is left.
+    cameras: {name: camera} of the JSON format. total: how many entries there are, for the progress
+    bar. report: one to go on with. Images that cannot be read and people that are wrong are left
+    out and counted. Raises ConversionError when nobody is left.
     """
     report = report or Report()
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -108,13 +110,13 @@ def write(path, entries, cameras=None, total=None, report=None):
             report.images += len(refused) < len(people)
             report.people += len(people) - len(refused)
         if not report.people:
-            reason = report.left_out[0] if report.left_out else "no annotated person was found"
+            reason = report.left_out[0] if report.left_out else "there is no annotated person"
             raise ConversionError(f"nothing to convert: {reason}")
     return report
 
 
 def _content(entry):
-    """(image with its size, encoded bytes)."""
+    """(the image's object with its size, its encoded bytes). Raises ImageError."""
     if isinstance(entry.content, bytes):
         return entry.image, entry.content
     path = str(entry.content)
@@ -124,7 +126,7 @@ def _content(entry):
 
 
 def _inside(person, size, report):
-    """The person with the landmarks outside the image marked as missing, as plain lists."""
+    """The person's object, with the landmarks outside the image marked as missing."""
     keypoints = person["keypoints"].copy()
     outside = (keypoints[:, 2] > 0) & ~columns.inside(keypoints[:, :2], size)
     keypoints[outside] = 0

@@ -72,7 +72,7 @@ def cameras(path):
 
 
 def as_json(views, subjects):
-    """The cameras of some subjects, of those that `cameras` gives, as the JSON format has them."""
+    """Of the Cameras that `cameras` returns, those of the subjects, as in the JSON format."""
     return {
         name: {"rotation": c.rotation, "position_mm": c.position, "intrinsics": c.intrinsics}
         for name, c in views.items()

@@ -3,7 +3,7 @@
     joints (3, 14, N) for images/im0001.jpg ...: x, y and 1 for a hidden joint; all are annotated
     joints (14, 3, N) for images/im00001.jpg ... (extended): x, y and 0 for a missing joint
 
-Pixels count from 1 there. Missing here: spine and nose; the hip is put between the two.
+Pixels count from 1 there. It has no spine and no nose; our hip is put in the middle of its hips.
 """
 
 import numpy as np
@@ -31,9 +31,9 @@ JOINTS = (
 
 
 def read(folder, part="all"):
-    """List of Entry. part: "all", or of the original set its first half, "train", or "test".
+    """The Entries of the set in a folder. Raises ConversionError.
 
-    Raises ConversionError.
+    part: "all"; or, of the original set, "train", its first half, or "test", its second half.
     """
     path = folder / "joints.mat"
     joints = np.asarray(load(path, "joints"))
@@ -56,8 +56,9 @@ def read(folder, part="all"):
     entries = []
     for i in range(len(points))[chosen]:
         rows = np.column_stack([points[i] - 1, visible[i]])
-        found = {name: row for name, row in zip(JOINTS, rows, strict=True) if row[2]}
+        landmarks = {joint: row for joint, row in zip(JOINTS, rows, strict=True) if row[2]}
         name = f"im{i + 1:0{digits}}.jpg"
-        if found:
-            entries.append(Entry({"file_name": name}, [person(found)], folder / "images" / name))
+        if landmarks:
+            people = [person(landmarks)]
+            entries.append(Entry({"file_name": name}, people, folder / "images" / name))
     return entries

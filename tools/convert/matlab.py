@@ -1,4 +1,4 @@
-"""MATLAB's .mat files, whose arrays of one element look like the element."""
+"""MATLAB's .mat files, in which an array of one element is read as the element."""
 
 import numpy as np
 import scipy.io
@@ -7,7 +7,7 @@ from tools.convert.entries import ConversionError
 
 
 def load(path, name):
-    """A variable of a .mat file, structures as objects. Raises ConversionError."""
+    """A variable of a .mat file; structures become objects. Raises ConversionError."""
     try:
         return scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False)[name]
     except KeyError:
@@ -27,6 +27,6 @@ def items(value):
 
 
 def number(value, default=None):
-    """A scalar as float, whether number or text; `default` for an empty one."""
+    """A scalar, number or text, as float; `default` where it is empty."""
     value = np.atleast_1d(value if value is not None else [])
     return float(value[0]) if value.size else default

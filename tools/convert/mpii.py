@@ -5,8 +5,8 @@
         annopoints.point(p): x, y, id, is_visible
     RELEASE.img_train(i): 1 where the annotation is public
 
-Pixels count from 1 there. Of the 16 joints "upper neck" has no counterpart here: "neck" is the
-thorax, which lies between the shoulders as Human3.6M's. Spine and nose are missing.
+Pixels count from 1 there. Of the 16 joints, "upper neck" has no counterpart here: our "neck" is its
+thorax, which lies between the shoulders as Human3.6M's neck does. It has no spine and no nose.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ from prior.landmark_sets import MPII
 from tools.convert.entries import Entry, person
 from tools.convert.matlab import items, load, number
 
-# Our landmark: MPII's joint id.
+# Our name of a landmark: the id of MPII's joint.
 JOINTS = {ours: MPII.names.index(theirs) for ours, theirs in MPII.direct.items()}
-UNIT = 200  # px of a person's height for a scale of 1
+UNIT = 200  # px, the height of a person of scale 1
 
 
 def read(annotations, folder):
-    """(list of Entry, of the training images) from the .mat file and the folder of images.
+    """The Entries of the training images, from the .mat file and the folder of images.
 
     Raises ConversionError.
     """
@@ -32,7 +32,7 @@ def read(annotations, folder):
         if not train:
             continue
         people = [_person(rect) for rect in items(getattr(image, "annorect", None))]
-        people = [found for found in people if found]
+        people = [annotated for annotated in people if annotated]
         if people:
             name = str(image.image.name)
             entries.append(Entry({"file_name": name}, people, folder / name))
@@ -40,17 +40,18 @@ def read(annotations, folder):
 
 
 def _person(rect):
+    """The `person` of an annorect, or None where it has no landmarks."""
     joints = {}
     for points in items(getattr(rect, "annopoints", None)):
         for point in items(getattr(points, "point", None)):
-            # Left empty for the head, whose visibility was not asked for.
+            # Empty for the head's joints: the annotators were not asked whether they are visible.
             hidden = number(getattr(point, "is_visible", None), 1) == 0
             joints[int(point.id)] = (number(point.x) - 1, number(point.y) - 1, 1 if hidden else 2)
-    found = {name: joints[i] for name, i in JOINTS.items() if i in joints}
+    landmarks = {name: joints[i] for name, i in JOINTS.items() if i in joints}
     side = UNIT * number(getattr(rect, "scale", None), 0)
     centre = items(getattr(rect, "objpos", None))
     if not side or not centre:
-        return person(found)
+        return person(landmarks)
     x, y = number(centre[0].x) - 1, number(centre[0].y) - 1
     # CPM's person: centred at objpos, 200 px high at scale 1.
-    return person(found, (x - side / 2, y - side / 2, side, side))
+    return person(landmarks, (x - side / 2, y - side / 2, side, side))

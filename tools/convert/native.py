@@ -10,7 +10,7 @@ from tools.convert.entries import Entry
 
 
 def read(path):
-    """(cameras of the JSON format, list of Entry). Raises annotations.AnnotationError."""
+    """(the cameras of the JSON format, the Entries). Raises AnnotationError."""
     annotations.load(path)  # checks all of it
     document = json.loads(path.read_text(encoding="utf-8"))
     people = {}
@@ -18,9 +18,9 @@ def read(path):
         record = record | {"keypoints": np.reshape(record["keypoints"], (-1, 3))}
         people.setdefault(record["image_id"], []).append(record)
     folder = Path(path).parent
-    found = [
+    listed = [
         Entry(image, people[image["id"]], folder / image["file_name"])
         for image in document["images"]
         if image["id"] in people
     ]
-    return document.get("cameras", {}), found
+    return document.get("cameras", {}), listed

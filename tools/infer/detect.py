@@ -3,11 +3,11 @@
     build/venv-mediapipe/bin/python -m tools.infer.detect IMAGE... --out keypoints.json
     python -m tools.lift keypoints.json --out page.html --images FOLDER
 
-`make venv-mediapipe` installs it, in an environment of its own, since it wants an older NumPy. Code
-and weights (BlazePose, in the wheel) are under the Apache licence 2.0. It finds one person in an
-image. Stopped halfway, it keeps what it has found beside OUT and goes on from there next time.
+`make venv-mediapipe` installs it, in an environment of its own, since it needs an older NumPy. Code
+and weights (BlazePose, in the wheel) are under the Apache licence 2.0. It detects one person in an
+image. Stopped halfway, it keeps what it has detected beside OUT and goes on from there next time.
 
-Exit status: 0; 1, nothing was written; 3, something could not be read, or nobody was found.
+Exit status: 0; 1, nothing was written; 3, something could not be read, or nobody was detected.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from tools.pictures import Source
 
 
 def mediapipe_pose():
-    """A function: image (H, W, 3) uint8 BGR to 33 x [x, y, visibility], px, or None."""
+    """A function from an image (H, W, 3), uint8, BGR, to 33 x [x, y, visibility], px, or None."""
     os.environ.setdefault("GLOG_minloglevel", "2")
     try:
         import mediapipe
@@ -32,23 +32,26 @@ def mediapipe_pose():
         raise InputError(
             "expected MediaPipe; run make venv-mediapipe, and build/venv-mediapipe/bin/python"
         ) from None
-    # Each image by itself: the same answers whatever was before, so a run can be resumed.
+    # Each image by itself: the answer does not depend on those before, so a run can be resumed.
     pose = mediapipe.solutions.pose.Pose(static_image_mode=True, model_complexity=1)
 
     def detect(image):
-        found = pose.process(image[..., ::-1].copy()).pose_landmarks
-        if found is None:
+        landmarks = pose.process(image[..., ::-1].copy()).pose_landmarks
+        if landmarks is None:
             return None
         height, width = image.shape[:2]
         # Its (0, 0) is the corner of the top-left pixel, ours the centre.
-        return [[m.x * width - 0.5, m.y * height - 0.5, m.visibility] for m in found.landmark]
+        return [[m.x * width - 0.5, m.y * height - 0.5, m.visibility] for m in landmarks.landmark]
 
     return detect
 
 
 def run(source, detector, kept):
-    """{frame name: rows or None} of a Source; `kept`: a path with what an earlier run found, to
-    which each frame is added as it is done."""
+    """{frame name: rows or None} of a Source.
+
+    detector: as mediapipe_pose gives it. kept: a file with the frames that an earlier run has done,
+    to which each frame is added.
+    """
     known = {}
     if kept.exists():
         # The last line may be cut off.
@@ -63,15 +66,15 @@ def run(source, detector, kept):
             if name in known:
                 result[name] = known[name]
                 continue
-            found = None if image is None else detector(image)
-            if found is not None:
-                found = [
-                    [round(factor * x, 2), round(factor * y, 2), round(v, 4)] for x, y, v in found
+            rows = None if image is None else detector(image)
+            if rows is not None:
+                rows = [
+                    [round(factor * x, 2), round(factor * y, 2), round(v, 4)] for x, y, v in rows
                 ]
             if image is not None:
-                file.write(json.dumps({name: found}) + "\n")
+                file.write(json.dumps({name: rows}) + "\n")
                 file.flush()
-            result[name] = found
+            result[name] = rows
             if shown:
                 print(f"\rdetect: {len(result)} of {len(source)}", end="", file=sys.stderr)
     if shown:
@@ -79,14 +82,14 @@ def run(source, detector, kept):
     return result
 
 
-def document(found, rate=None):
+def document(rows_by_frame, rate=None):
     """The JSON of {frame name: rows or None}: points, confidence, frame, frames, rate."""
-    people = [(i, rows) for i, rows in enumerate(found.values()) if rows is not None]
+    people = [(i, rows) for i, rows in enumerate(rows_by_frame.values()) if rows is not None]
     return {
         "points": [[row[:2] for row in rows] for _, rows in people],
         "confidence": [[row[2] for row in rows] for _, rows in people],
         "frame": [i for i, _ in people],
-        "frames": list(found),
+        "frames": list(rows_by_frame),
         "rate": rate,
     }
 

@@ -1,8 +1,8 @@
-"""A trained network on people in images, as CPM is tested: by box, at one or more scales.
+"""Runs a trained network on people in images, as CPM is tested: by box, at one or more scales.
 
-With more than one view of a person (scales, flip) the maps of all are brought into the input of
-the plain one, averaged there, and then the landmarks taken and lifted; with one, the network's own
-lifting is the answer.
+Where a person is shown in one way, the network's own lifting is the answer. Where in several
+(scales, mirrored), the maps of all are brought into the input of the plain one and averaged there.
+The landmarks are then taken from the averaged maps, and lifted again.
 """
 
 import argparse
@@ -22,23 +22,23 @@ from python_layers.data import crop
 from tools.caffe_io import process as caffe_process
 from tools.caffe_io.files import CaffeFileError, read_text, read_weights
 
-BATCH = 8
+BATCH = 8  # inputs in one run of the network: our choice, which bounds its memory
 # Parameters of the lifting layer that are prior.Lifter's.
 LIFTER_OPTIONS = ("rotations", "noise_mm", "criterion")
-# CPM's range at test time; five of them are our choice.
+# Sizes at which CPM shows a person when it is tested: the range is CPM's, the five in it are our
+# choice.
 CPM_SCALES = (0.7, 0.85, 1.0, 1.15, 1.3)
-# For each of our maps, that of the other side of the body; the background is its own.
+# For each of our maps, the map of the other side of the body; that of the background is itself.
 OURS_MIRRORED = np.append(skeleton.MIRROR, skeleton.L)
 
 
 class Person(NamedTuple):
-    """One to estimate: image (H, W, 3) uint8 BGR; box x, y, width, height, px; rotation (3, 3)
-    world to camera; intrinsics (3, 3) px, or None."""
+    """A person to estimate."""
 
-    image: np.ndarray
-    box: np.ndarray
-    rotation: np.ndarray
-    intrinsics: np.ndarray | None = None
+    image: np.ndarray  # (H, W, 3) uint8, BGR
+    box: np.ndarray  # x, y, width, height, px
+    rotation: np.ndarray  # (3, 3), world to camera
+    intrinsics: np.ndarray | None = None  # (3, 3), px
 
 
 def annotated(people, i):
@@ -48,29 +48,29 @@ def annotated(people, i):
 
 
 class Estimate(NamedTuple):
-    """Of one person, by T stages: points (T, 17, 2) px, of the maps that leave each stage; beliefs
-    (T, 17, 2) px, of the CNN's maps before fusion; poses (T + 1, 17, 3) mm, world axes, of each
-    stage and the final lifting, or None without lifting; peak (17,), the last maps' maxima."""
+    """What a network of T stages says of one person. Landmarks are in px of the image."""
 
-    points: np.ndarray
-    beliefs: np.ndarray
+    points: np.ndarray  # (T, 17, 2), of the maps that leave each stage
+    beliefs: np.ndarray  # (T, 17, 2), of the CNN's maps, before fusion
+    # (T + 1, 17, 3), mm, world axes: of each stage, then of the final lifting; None without lifting
     poses: np.ndarray | None
-    peak: np.ndarray
+    peak: np.ndarray  # (17,), the maxima of the last maps
 
 
 class StageMaps(NamedTuple):
-    """What the stages of a network with lifting make of one person, a list each: beliefs, the CNN's
-    maps (18, H, W), and fused, those after fusion; projected (17, 2), the 3D pose of the stage in
-    px of the image (equation 5), and poses (17, 3), mm, world axes."""
+    """What the stages of a network with lifting make of one person, one after another."""
 
-    beliefs: list[np.ndarray]
-    fused: list[np.ndarray]
-    projected: list[np.ndarray]
-    poses: list[np.ndarray]
+    beliefs: list[np.ndarray]  # (18, H, W), the CNN's maps
+    fused: list[np.ndarray]  # (18, H, W), the maps after fusion
+    projected: list[np.ndarray]  # (17, 2), px of the image: the 3D pose projected (equation 5)
+    poses: list[np.ndarray]  # (17, 3), mm, world axes
 
 
 def check_weights(deploy, weights):
-    """That the weights are for this network. Raises CaffeError or CaffeFileError."""
+    """Raises CaffeFileError unless the weights fit the network, or CaffeError if it does not load.
+
+    Caffe would abort the process on weights of other shapes.
+    """
     shapes = caffe_process.dry_run(deploy)
     kept = {name: [list(b.shape) for b in blobs] for name, blobs in read_weights(weights).items()}
     for name, expected in shapes.items():
@@ -83,9 +83,11 @@ def check_weights(deploy, weights):
 
 
 def whole_image(shape, size, centre=None):
-    """The box with which a network's input of `size` px covers a whole image of `shape`
-    (H, W, ...), around `centre` (x, y), px: the one it is to look for is there. None: the
-    image's."""
+    """The box with which a network's input of `size` px covers a whole image.
+
+    shape: (H, W, ...) of the image; centre: (x, y), px, where the person is that the network is to
+    look for; None: in the middle of the image.
+    """
     height, width = shape[:2]
     middle = np.array([width - 1, height - 1]) / 2
     centre = middle if centre is None else np.asarray(centre, dtype=float)
@@ -95,8 +97,10 @@ def whole_image(shape, size, centre=None):
 
 
 class Network:
-    """A deploy network of prototxt/ with its weights. Raises what `check_weights` raises, and
-    InputError on another network."""
+    """A deploy network of prototxt/ with its weights.
+
+    Raises what `check_weights` raises, and InputError on another network.
+    """
 
     def __init__(self, deploy, weights):
         import caffe
@@ -107,7 +111,7 @@ class Network:
                 f"{deploy}: expected a network of prototxt/, with beliefs_stage1; for a released "
                 "one there is tools.infer.predict"
             )
-        check_weights(deploy, weights)  # Caffe would abort on what it refuses
+        check_weights(deploy, weights)
         caffe.set_mode_cpu()
         self.net = net = caffe.Net(str(deploy), str(weights), caffe.TEST)
         self.size = net.blobs["data"].shape[2]
@@ -181,12 +185,12 @@ def inputs_of(person, view):
 
 
 class Estimator:
-    """Estimates people, one after another.
+    """Estimates people with a Network, one after another.
 
-    scales: sizes at which a person is shown, 1 the training's; flip: also mirrored. subpixel:
-    landmarks at fractions of the maps' cells; False is the paper's most confident cell. model:
-    prior.PriorModel, with which averaged maps are lifted (asked for only then).
-    Raises ValueError on scales of no use or a missing model.
+    scales: sizes at which a person is shown; 1 is the size in training. flip: also show the mirror
+    image. subpixel: take landmarks at fractions of the maps' cells; False takes the most confident
+    cell, as the paper does. model: the PriorModel that lifts the landmarks of averaged maps; needed
+    only for these. Raises InputError on scales outside 0.1 to 10 or a missing model.
     """
 
     def __init__(self, network, *, scales=(1.0,), flip=False, subpixel=True, model=None):
@@ -274,7 +278,9 @@ class Estimator:
 
 def variants(scales, flip):
     """How a person is shown: an Augmentation for each scale and, with `flip`, its mirror image.
-    Raises InputError on scales of no use."""
+
+    Raises InputError on scales outside 0.1 to 10.
+    """
     scales = list(scales)
     if not scales or not all(0.1 <= scale <= 10 for scale in scales):
         raise InputError(f"scales: expected numbers of 0.1 to 10, got {scales}")
@@ -283,10 +289,13 @@ def variants(scales, flip):
 
 
 def mean_maps(maps, views, target, stride, mirror=OURS_MIRRORED, background=skeleton.L):
-    """Mean (L + 1, S, S) of the maps (V, L + 1, H, W) of V views, in the input px of the Crop
-    `target`; of a flipped view left and right are swapped. Bicubic, as CPM; beyond its border a
-    view shows nobody: 0, and background 1. Of other landmarks than ours, mirror: for each map that
-    of the other side; background: which map that is, or None."""
+    """The mean (L + 1, S, S) of maps of several views, in the input px of the Crop `target`.
+
+    maps: (V, L + 1, H, W), of V views; views: their Crops. Left and right of a flipped view are
+    swapped. The interpolation is bicubic, as CPM's. Beyond its border a view shows nobody: there
+    landmarks are 0 and the background is 1. For other landmarks than ours, mirror: the map of the
+    other side for each map; background: the index of the background, or None.
+    """
     total = np.zeros((maps.shape[1], target.size, target.size), np.float32)
     offset = (stride - 1) / 2  # as belief_maps.to_input
     to_input = np.array([[stride, 0, offset], [0, stride, offset], [0, 0, 1.0]])
@@ -306,7 +315,7 @@ def mean_maps(maps, views, target, stride, mirror=OURS_MIRRORED, background=skel
 
 
 def add_options(parser):
-    """The options of Estimator, for the programs that use it."""
+    """Add the options of Estimator to a program's parser."""
     scales = " ".join(map(str, CPM_SCALES))
     parser.add_argument(
         "--subpixel",
@@ -327,7 +336,7 @@ def add_options(parser):
 
 
 def _batched(iterable, size):
-    """Lists of `size` items, the last one with what is left."""
+    """Yields lists of `size` items; the last one has what is left."""
     iterator = iter(iterable)
     while batch := list(itertools.islice(iterator, size)):
         yield batch

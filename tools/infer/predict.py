@@ -3,8 +3,9 @@
 The network is one of ours, or a released one of CPM's or OpenPose's with its own deploy.prototxt,
 whose landmarks a prior lifts; or another, with --landmarks.
 
-IMAGE: images, folders of them, or videos. What cannot be read or lifted is said in a line, and the
-exit status is 3. tools.lift reads F, for other formats, with the searched camera and a viewer page.
+IMAGE: images, folders of them, or videos. Whatever cannot be read or lifted is named in a line, and
+the exit status is then 3. tools.lift reads F: it writes other formats and a viewer page, and can
+search for the camera.
 
 F is JSON: {image: {"landmarks": 17 x [x, y] px, null where missing, "confidence": 17 maxima of the
 belief maps, "pose_mm": 17 x [x, y, z], world axes, y up (of a network with lifting, and of a
@@ -39,62 +40,64 @@ from tools.infer.released import (
 )
 
 
-def predict(given):
-    """What is written, see the top, and a line for each input that was left out. Raises InputError
-    or OSError."""
-    source, names = pictures.Source(given.images), []
-    estimator, lifts = open_network(given)
+def predict(options):
+    """(the JSON document that the top describes, a line for each input that was left out).
+
+    Raises InputError or OSError.
+    """
+    source, names = pictures.Source(options.images), []
+    estimator, lifts = open_network(options)
     network = estimator.network
-    camera = level_camera(np.deg2rad(given.elevation))
+    camera = level_camera(np.deg2rad(options.elevation))
 
     def people():
         for name, image, factor in source:
             if image is not None:
-                box = given.box and np.array(given.box) / factor
+                box = options.box and np.array(options.box) / factor
                 if box is None:
-                    centre = given.centre and np.array(given.centre) / factor
+                    centre = options.centre and np.array(options.centre) / factor
                     box = whole_image(image.shape, network.size, centre)
                 names.append((name, factor))
                 yield Person(image, box, camera)
 
     result, problems = {"landmark_names": LANDMARKS}, []
     estimates = tqdm(estimator.estimates(people()), "predict", len(source), disable=None)
-    for i, found in enumerate(estimates):
+    for i, estimate in enumerate(estimates):
         name, factor = names[i]
         result[name] = {
             "landmarks": [
                 point.round(2).tolist() if np.isfinite(point).all() else None
-                for point in factor * found.points[-1]
+                for point in factor * estimate.points[-1]
             ],
-            "confidence": found.peak.round(4).tolist(),
+            "confidence": estimate.peak.round(4).tolist(),
         }
-        if found.poses is not None:
-            result[name]["pose_mm"] = found.poses[-1].round(1).tolist()
+        if estimate.poses is not None:
+            result[name]["pose_mm"] = estimate.poses[-1].round(1).tolist()
         elif lifts:
-            count = np.isfinite(found.points[-1]).all(axis=-1).sum()
+            count = np.isfinite(estimate.points[-1]).all(axis=-1).sum()
             problems.append(f"{name}: not lifted: only {count} landmarks are there")
     if not names:
         raise InputError(source.problems[0])
     return result, source.problems + problems
 
 
-def open_network(given):
-    """(an estimator of the network that the options name, whether it gives poses)."""
-    averaging = {"scales": given.scales, "flip": given.flip, "subpixel": given.subpixel}
-    model = prior.load(given.prior) if given.prior else None
-    if is_ours(given.deploy):
-        if given.landmarks:
-            raise InputError(f"{given.deploy}: a network of ours, whose landmarks are known")
-        network = Network(given.deploy, given.weights)
+def open_network(options):
+    """(an estimator with the network that the options name, whether it gives poses)."""
+    averaging = {"scales": options.scales, "flip": options.flip, "subpixel": options.subpixel}
+    model = prior.load(options.prior) if options.prior else None
+    if is_ours(options.deploy):
+        if options.landmarks:
+            raise InputError(f"{options.deploy}: a network of ours, whose landmarks are known")
+        network = Network(options.deploy, options.weights)
         return Estimator(network, model=model, **averaging), network.lifts
-    landmarks = landmark_set(given.landmarks) if given.landmarks else None
-    network = ReleasedNetwork(given.deploy, given.weights, landmarks)
+    landmarks = landmark_set(options.landmarks) if options.landmarks else None
+    network = ReleasedNetwork(options.deploy, options.weights, landmarks)
     print(network)
     estimator = ReleasedEstimator(
         network,
         model=model or prior.load(),
-        least=given.min_confidence,
-        in_box=given.box is not None,
+        least=options.min_confidence,
+        in_box=options.box is not None,
         **averaging,
     )
     return estimator, True

@@ -150,9 +150,9 @@ class ReleasedEstimator:
     """Estimates people with a ReleasedNetwork, as estimator.Estimator does with ours.
 
     scales, flip, subpixel: as there. model: the prior that lifts; None: no poses. least: the height
-    of a maximum from which it is a landmark. in_box: landmarks lie within the person's box, or
-    close to it: a network without an input for the centre finds everyone in sight.
-    Raises InputError on scales of no use.
+    of a maximum from which it is a landmark. in_box: take landmarks only within the person's box or
+    close to it, since a network without an input for the centre responds to everyone in sight.
+    Raises InputError on scales outside 0.1 to 10.
     """
 
     def __init__(
@@ -290,10 +290,10 @@ def _inputs(deploy: Path, net: Any) -> tuple[str, str | None]:
         return by_count[4], by_count[4]
     if sorted(channels.values()) in ([3], [1, 3]):  # OpenPose has the image alone
         return by_count[3], by_count.get(1)
-    found = ", ".join(f"{name} ({count} channels)" for name, count in channels.items())
+    inputs = ", ".join(f"{name} ({count} channels)" for name, count in channels.items())
     raise InputError(
         f"{deploy}: expected an input with 3 channels (the image), or 4 (with the centre map), or "
-        f"one of each, got {found or 'no input'}"
+        f"one of each, got {inputs or 'no input'}"
     )
 
 
@@ -304,9 +304,9 @@ def _mirror(names: tuple[str, ...]) -> np.ndarray:
     def other(name: str) -> str:
         for side, across in swapped.items():
             for at in [i for i in range(len(name)) if name.startswith(side, i)]:
-                found = name[:at] + across + name[at + len(side) :]
-                if found in names:
-                    return found
+                opposite = name[:at] + across + name[at + len(side) :]
+                if opposite in names:
+                    return opposite
         return name
 
     return np.array([names.index(other(name)) for name in names])
