@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 import prior
 from prior.mocap import human36m as reader
+from python_layers.data import annotations
 from tests.poses import random_poses
 from tools.convert import entries, h36m, h36m_cameras
 from tools.convert.h36m_files import Source
@@ -343,3 +344,44 @@ def test_frames_of_the_videos(release, tmp_path):
         assert abs(np.median(picture) - 3 * frame) < 6
         hip = entry.people[0]["keypoints"][0, :2] + entry.image["offset"]
         np.testing.assert_allclose(hip, project(poses["Walking 1"][frame, 0], camera), atol=1e-3)
+
+
+@pytest.mark.slow
+def test_all_of_it_from_one_command(release, tmp_path, capsys):
+    """One sequence of every subject, with videos: truth, training packs, test pack, and --data."""
+    folder, _ = release
+    part, features = tmp_path / "part", folder / "S1/MyPoseFeatures"
+    w0 = metadata().partition("<w0>")[2].partition("</w0>")[0]
+    for kind, names in (
+        ("D3_Positions", ["Walking 1.cdf"]),
+        ("D2_Positions", [f"Walking 1.{camera}.cdf" for camera in protocols.CAMERAS]),
+    ):
+        (part / "S1/MyPoseFeatures" / kind).mkdir(parents=True)
+        for name in names:
+            (part / "S1/MyPoseFeatures" / kind / name).symlink_to(features / kind / name)
+    (part / "metadata.xml").write_text(f"<metadata><w0>{w0}</w0></metadata>")
+    first = part / f"S1/Videos/Walking 1.{protocols.CAMERAS[0]}.mp4"
+    first.parent.mkdir()
+    video = cv2.VideoWriter(str(first), cv2.VideoWriter_fourcc(*"mp4v"), 50, (1000, 1000))
+    for frame in range(FRAMES):
+        video.write(np.full((1000, 1000, 3), 3 * frame, np.uint8))
+    video.release()
+    for camera in protocols.CAMERAS[1:]:
+        (part / f"S1/Videos/Walking 1.{camera}.mp4").symlink_to(first)
+    for subject in SUBJECTS[1:]:
+        (part / subject).symlink_to(part / "S1", target_is_directory=True)
+    out = tmp_path / "out"
+    assert h36m.main([str(part), "--out", str(out)]) == 0
+    packs = [out / f"{subject}.pack" for subject in ("S1", "S5", "S6", "S7", "S8")]
+    assert f"--data {' '.join(f'{path}=20' for path in packs)}\n" in capsys.readouterr().out
+    for path, subject in zip(packs, ("S1", "S5", "S6", "S7", "S8"), strict=True):
+        people = annotations.load(path)
+        assert set(people.subjects) == {subject} and set(people.frames) == set(range(0, 70, 5))
+        assert len(people) == 4 * 14
+    # Protocol 1's frames of three cameras, with protocol 2's frame 64 of S11, and every frame of the
+    # frontal camera.
+    people = annotations.load(out / "test.pack")
+    assert set(people.subjects) == {"S9", "S11"} and len(people) == 3 * (14 + 15) + 2 * 70
+    frames = truth.load([out / "test.pack"])
+    assert frames.human36m and len(frames.select(protocols.PROTOCOLS[0])) == 2 * 4 * 14
+    assert set(frames.index.trial) == {1}
