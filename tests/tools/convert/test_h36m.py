@@ -378,8 +378,8 @@ def test_all_of_it_from_one_command(release, tmp_path, capsys):
         people = annotations.load(path)
         assert set(people.subjects) == {subject} and set(people.frames) == set(range(0, 70, 5))
         assert len(people) == 4 * 14
-    # Protocol 1's frames of three cameras, with protocol 2's frame 64 of S11, and every frame of the
-    # frontal camera.
+    # Protocol 1's frames of three cameras, protocol 2's frame 64 of S11 there, and every frame of
+    # the frontal camera.
     people = annotations.load(out / "test.pack")
     assert set(people.subjects) == {"S9", "S11"} and len(people) == 3 * (14 + 15) + 2 * 70
     frames = truth.load([out / "test.pack"])
