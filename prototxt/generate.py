@@ -95,37 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="the folder to write into (default: the one of this program)",
     )
-    parser.add_argument(
-        "--loss",
-        choices=("fused", "beliefs"),
-        default="fused",
-        help="the maps that equation 8 is on: those after the fusion or those before it",
-    )
-    parser.add_argument(
-        "--lift",
-        choices=sorted(LIFTINGS),
-        help="how each stage lifts: as published, or to the most probable pose from landmarks at "
-        "fractions of a cell (default: published at 368 px, probable in the lite networks)",
-    )
-    parser.add_argument(
-        "--backward",
-        choices=("none", "scale-held", "exact"),
-        default="none",
-        help="the gradient through the lifting: none, the supplement's with the scale held, or the "
-        "exact one",
-    )
-    parser.add_argument(
-        "--no-last-fusion",
-        dest="last_fusion",
-        action="store_false",
-        help="leave lifting and fusion out of the last stage",
-    )
-    parser.add_argument(
-        "--fusion",
-        choices=("stage", "landmark", "fixed"),
-        default="stage",
-        help="the fusion's weights: one for each stage, one for each landmark of it, or 0.5",
-    )
+    _add_choices(parser.add_argument_group("in what the networks differ from the paper's"))
     parser.add_argument("--prior", default=PRIOR, metavar="FILE", help="the pose model")
     parser.add_argument(
         "--seed",
@@ -143,6 +113,40 @@ def _parser() -> argparse.ArgumentParser:
         f"{TRAINING_DATA})",
     )
     return parser
+
+
+def _add_choices(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--loss",
+        choices=("fused", "beliefs"),
+        default="fused",
+        help="the maps that equation 8 is on: those after the fusion or those before it",
+    )
+    group.add_argument(
+        "--lift",
+        choices=sorted(LIFTINGS),
+        help="how each stage lifts: as published, or to the most probable pose from landmarks at "
+        "fractions of a cell (default: published at 368 px, probable in the lite networks)",
+    )
+    group.add_argument(
+        "--backward",
+        choices=("none", "scale-held", "exact"),
+        default="none",
+        help="the gradient through the lifting: none, the supplement's with the scale held, or the "
+        "exact one",
+    )
+    group.add_argument(
+        "--no-last-fusion",
+        dest="last_fusion",
+        action="store_false",
+        help="leave lifting and fusion out of the last stage",
+    )
+    group.add_argument(
+        "--fusion",
+        choices=("stage", "landmark", "fixed"),
+        default="stage",
+        help="the fusion's weights: one for each stage, one for each landmark of it, or 0.5",
+    )
 
 
 def generate(options: argparse.Namespace) -> int:

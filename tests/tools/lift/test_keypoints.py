@@ -7,7 +7,7 @@ from prior.landmark_sets import BODY_25, COCO, LANDMARK_SETS, MPII, find_set
 from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
 from tools.lift import keypoints, tracks
-from tools.lift.keypoints import KeypointError
+from tools.lift.people import KeypointError
 
 POINTS = files.seen(files.walk(5))
 INDEX = {name: i for i, name in enumerate(LANDMARKS)}
