@@ -21,10 +21,10 @@ class Source:
         self.problems, self._files = [], []
         for path in map(Path, paths):
             if path.is_dir():
-                found = [f for f in sorted(path.iterdir()) if f.suffix.lower() in IMAGES]
-                if not found:
+                pictures = [f for f in sorted(path.iterdir()) if f.suffix.lower() in IMAGES]
+                if not pictures:
                     self.problems.append(f"{path}: expected images in the folder, found none")
-                self._files += found
+                self._files += pictures
             else:
                 self._files.append(path)
         self._lengths = {f: _length(f) for f in self._files if f.suffix.lower() in VIDEOS}

@@ -41,12 +41,12 @@ def cameras_of(people, size):
 
 def errors_2d(points, people):
     """Errors of landmarks (M, 17, 2): mean distance in px of the image, and PCKh."""
-    seen = people.visible > 0
+    visible = people.visible > 0
     distance = metrics.landmark_error(points, people.points)
     return {
-        "error_px": float(distance[seen].mean()),
-        "pckh_0.5": float(metrics.pckh(points, people.points)[seen].mean()),
-        "pckh_0.2": float(metrics.pckh(points, people.points, 0.2)[seen].mean()),
+        "error_px": float(distance[visible].mean()),
+        "pckh_0.5": float(metrics.pckh(points, people.points)[visible].mean()),
+        "pckh_0.2": float(metrics.pckh(points, people.points, 0.2)[visible].mean()),
     }
 
 

@@ -220,8 +220,8 @@ def _coordinates(values, name, axes, count):
     """(T, count, 17, axes), or None."""
     if values.get(name) is None:
         return None
-    found = _array(values, name)
-    found = found[None] if found.ndim == 3 else found
-    if found.ndim != 4 or found.shape[1:] != (count, L, axes) or not len(found):
-        raise PredictionError(f"{name}: expected ({count}, {L}, {axes}), got {found.shape}")
-    return found
+    coordinates = _array(values, name)
+    coordinates = coordinates[None] if coordinates.ndim == 3 else coordinates
+    if coordinates.ndim != 4 or coordinates.shape[1:] != (count, L, axes) or not len(coordinates):
+        raise PredictionError(f"{name}: expected ({count}, {L}, {axes}), got {coordinates.shape}")
+    return coordinates

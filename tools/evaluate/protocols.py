@@ -164,13 +164,13 @@ def trials_of(sequences):
     Numbers rise with the trials, and a name without one is the last: of "Directions 1" and
     "Directions" the latter is trial 2, as metadata.xml of the dataset has it for S11.
     """
-    found = {}
+    by_action = {}
     for name in map(str, sequences):
         action, number = action_of(name)
-        found.setdefault(action, []).append((np.inf if number is None else number, name))
+        by_action.setdefault(action, []).append((np.inf if number is None else number, name))
     return {
         name: (action, trial)
-        for action, names in found.items()
+        for action, names in by_action.items()
         for trial, (_, name) in enumerate(sorted(names), start=1)
     }
 

@@ -62,15 +62,15 @@ def lifted(points, truth, lifter, confidence=None):
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of those that cannot be lifted: counted here
-        found = lifter.lift(points, truth.rotations, truth.intrinsics, confidence)
-    lost = np.flatnonzero(~found.ok)
+        lifted_poses = lifter.lift(points, truth.rotations, truth.intrinsics, confidence)
+    lost = np.flatnonzero(~lifted_poses.ok)
     if len(lost):
         keys = truth.index.take(lost[:1]).keys()[0]
         raise PredictionError(
             f"{len(lost)} of {len(points)} poses could not be lifted (too few landmarks, or upside "
             "down), the first is {}/{}.{} frame {}".format(*keys)
         )
-    return found.pose
+    return lifted_poses.pose
 
 
 def aligned(poses, truth, alignment):
@@ -115,14 +115,14 @@ def _result(method, protocol, truth, errors, by_stage, **facts):
     )
 
 
-def _poses(method, truth, found, lifter):
+def _poses(method, truth, predicted, lifter):
     """Poses (T, M, 17, 3) of a method's stages on the frames of `truth`."""
     if method.predictions is None:
         return lifted(truth.points, truth, lifter)[None]
-    if found.poses is not None:
-        return found.poses
+    if predicted.poses is not None:
+        return predicted.poses
     # Only the last stage has to be liftable: the others are for show.
-    return np.stack([lifted(found.points[-1], truth, lifter, found.confidence)])
+    return np.stack([lifted(predicted.points[-1], truth, lifter, predicted.confidence)])
 
 
 def score(method, protocol, truth, lifter):
@@ -136,12 +136,12 @@ def score(method, protocol, truth, lifter):
         reason = _lacking(lacking, set(truth.index.action.tolist()))
         return [], [Withheld(method.name, protocol.name, "all", reason)]
     try:
-        found = method.predictions and method.predictions.take(truth.index)
+        predicted = method.predictions and method.predictions.take(truth.index)
     except PredictionError as error:
         return [], [Withheld(method.name, protocol.name, "all", str(error))]
     results, withheld = [], []
     try:
-        poses = _poses(method, truth, found, lifter)
+        poses = _poses(method, truth, predicted, lifter)
         for alignment in protocol.alignments:
             stages = [errors_3d(p, truth.poses_mm, alignment, protocol.landmarks) for p in poses]
             by_stage = [metrics.mean(e) for e in stages] if len(stages) > 1 else []
@@ -160,8 +160,12 @@ def score(method, protocol, truth, lifter):
             )
     except PredictionError as error:
         withheld.append(Withheld(method.name, protocol.name, "3D error", str(error)))
-    if found is not None and found.points is not None and protocol is protocols.PROTOCOLS[0]:
-        more, reasons = _score_2d(method, protocol, truth, found.points)
+    if (
+        predicted is not None
+        and predicted.points is not None
+        and protocol is protocols.PROTOCOLS[0]
+    ):
+        more, reasons = _score_2d(method, protocol, truth, predicted.points)
         results, withheld = results + more, withheld + reasons
     return results, withheld
 
@@ -177,11 +181,11 @@ def _lacking(videos, actions):
 def _score_2d(method, protocol, truth, points):
     """2D error and PCKh, over the landmarks that are seen in truth; withheld if any was not found.
     points (T, M, 17, 2)."""
-    seen = np.isfinite(truth.points).all(axis=2)
-    lost = seen & ~np.isfinite(points[-1]).all(axis=2)
+    visible = np.isfinite(truth.points).all(axis=2)
+    lost = visible & ~np.isfinite(points[-1]).all(axis=2)
     if lost.any():
         reason = (
-            f"{np.count_nonzero(lost)} of {np.count_nonzero(seen)} landmarks were not found, "
+            f"{np.count_nonzero(lost)} of {np.count_nonzero(visible)} landmarks were not found, "
             f"in {np.count_nonzero(lost.any(axis=1))} of {len(truth)} frames"
         )
         return [], [Withheld(method.name, protocol.name, "2D error", reason)]
@@ -190,7 +194,7 @@ def _score_2d(method, protocol, truth, points):
         ("2D error, px", metrics.landmark_error),
         ("PCKh@0.5", metrics.pckh),
     ):
-        stages = [np.where(seen, measure(p, truth.points), np.nan) for p in points]
+        stages = [np.where(visible, measure(p, truth.points), np.nan) for p in points]
         by_stage = [metrics.mean(e) for e in stages] if len(stages) > 1 else []
         results.append(
             _result(

@@ -124,11 +124,11 @@ def _prepare(out, settings, clips_only):
     """Make the folder ours, without what other settings left there."""
     marker = out / MARKER
     if marker.exists():
-        found = json.loads(marker.read_text())
+        made = json.loads(marker.read_text())
         # The clips depend on nothing else.
-        if clips_only and all(found[key] == settings[key] for key in ("version", "seed")):
+        if clips_only and all(made[key] == settings[key] for key in ("version", "seed")):
             return
-        if found != settings:
+        if made != settings:
             for split in ("train", "test"):
                 (out / f"{split}.json").unlink(missing_ok=True)
             for subject in subjects.SUBJECTS:

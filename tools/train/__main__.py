@@ -145,8 +145,8 @@ def write_run(out, settings, net, inputs, resume):
         old = read_solver(out / "solver.prototxt")
         for field in ("max_iter", "net", "snapshot_prefix"):
             setattr(old, field, getattr(settings, field))
-        found = {name: (out / name).read_text() for name in texts if (out / name).is_file()}
-        if resume == "none" or resume == "auto" and (old != settings or found != texts):
+        kept = {name: (out / name).read_text() for name in texts if (out / name).is_file()}
+        if resume == "none" or resume == "auto" and (old != settings or kept != texts):
             put_aside(out)
     for name, text in {**texts, "solver.prototxt": str(settings)}.items():
         write(out / name, text)

@@ -71,8 +71,8 @@ def _column(name, rows, column):
         pairs = [(int(row["iteration"]), float(row[column])) for row in rows if row.get(column)]
     except (KeyError, ValueError, TypeError) as error:
         raise CurveError(f"{name}/loss.csv: expected numbers: {error}") from None
-    found = np.array([pair for pair in pairs if np.isfinite(pair[1]) and pair[1] > 0])
-    return found.reshape(-1, 2).T
+    positive = np.array([pair for pair in pairs if np.isfinite(pair[1]) and pair[1] > 0])
+    return positive.reshape(-1, 2).T
 
 
 def _means(iterations, values):

@@ -69,15 +69,15 @@ def snapshot_is_good(state, shapes):
 
 def check_snapshot(state, shapes):
     """Read a state and its weights back. Raises CaffeFileError."""
-    found = read_state(state)
+    solver = read_state(state)
     expected = [shape for blobs in shapes.values() for shape in blobs]
-    history = [list(array.shape) for array in found.history]
+    history = [list(array.shape) for array in solver.history]
     # Caffe keeps the histories flat or shaped, all of the first kind before the second's.
     if not history or len(history) % len(expected):
         raise CaffeFileError(
             f"{state}: expected the history of {len(expected)} arrays, found {len(history)}"
         )
-    weights = ROOT / found.weights
+    weights = ROOT / solver.weights
     layers = read_weights(weights)
     for name, blobs in shapes.items():
         got = [list(blob.shape) for blob in layers.get(name, ())]
