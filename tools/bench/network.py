@@ -1,10 +1,11 @@
 """Times of the networks on this machine: python -m tools.bench.network --out network.json.
 
-Of each network an iteration of training, forward and backward, and the deployed one's forward; the
-share of it that goes into the project's Python layers, and into waiting for data; the same pose
-machine without these layers; and OpenCV's dnn module on the deployed baseline, whose maps must be
-Caffe's. Layers are timed one by one, each network in a process of its own, and all of them again in
-each round: a machine's speed drifts, and so baseline and network meet it alike. Weights are random.
+For each network this measures an iteration of training, forward and backward, and the forward pass
+of the deployed network; what share of an iteration the project's Python layers take, and the wait
+for data; and how long the same pose machine takes without these layers. OpenCV's dnn module runs
+the deployed baseline as well, and its maps must be Caffe's. Layers are timed one by one. Each
+network runs in a process of its own, once in each round: a machine's speed drifts, and rounds let
+all networks meet that alike. The weights are random.
 """
 
 import argparse
@@ -44,7 +45,7 @@ WARM = {"368 px": 1, "lite": 15}
 
 
 class BenchError(InputError):
-    """What stops the measurement, in one line."""
+    """Why the measurement cannot go on, in one line."""
 
 
 def kind(network):
@@ -53,15 +54,15 @@ def kind(network):
 
 
 def adapted(path, batch, data, model):
-    """A network's text on other data, with another prior and, in training, another batch."""
+    """The text of a network with other data, another prior and, in training, another batch size."""
     net = read_net(path)
     for layer in net.layer:
         if layer.type == "Python":
-            given = json.loads(layer.python_param.param_str)
+            params = json.loads(layer.python_param.param_str)
             for key, value in (("source", data), ("model", model), ("batch_size", batch)):
-                if key in given:
-                    given[key] = value
-            layer.python_param.param_str = json.dumps(given)
+                if key in params:
+                    params[key] = value
+            layer.python_param.param_str = json.dumps(params)
     return text_format.MessageToString(net)
 
 
@@ -96,7 +97,7 @@ def measure(network, folder, data, model, iterations):
 
 
 def timed(net, iterations, warm, backward):
-    """Median milliseconds of an iteration, layer by layer, after some that are not counted."""
+    """Median milliseconds of an iteration, by layer; the first `warm` iterations do not count."""
     layers = list(zip(net._layer_names, (layer.type for layer in net.layers), strict=True))
     count = len(layers)
     rounds = np.zeros((iterations + warm, 2, count))
@@ -118,22 +119,22 @@ def timed(net, iterations, warm, backward):
     def median(values):
         return round(float(np.median(values)), 3)
 
-    found = {"iteration_ms": median(total), "forward_ms": median(rounds[:, 0].sum(axis=1))}
+    result = {"iteration_ms": median(total), "forward_ms": median(rounds[:, 0].sum(axis=1))}
     if backward:
-        found["backward_ms"] = median(rounds[:, 1].sum(axis=1))
-        found["data_ms"] = median(rounds[..., data].sum(axis=(1, 2)))
-        found["data_share"] = round(found["data_ms"] / found["iteration_ms"], 5)
-    found["python_ms"] = median(rounds[..., python].sum(axis=(1, 2)))
-    found["python_share"] = round(found["python_ms"] / found["iteration_ms"], 5)
+        result["backward_ms"] = median(rounds[:, 1].sum(axis=1))
+        result["data_ms"] = median(rounds[..., data].sum(axis=(1, 2)))
+        result["data_share"] = round(result["data_ms"] / result["iteration_ms"], 5)
+    result["python_ms"] = median(rounds[..., python].sum(axis=(1, 2)))
+    result["python_share"] = round(result["python_ms"] / result["iteration_ms"], 5)
     by_type = {}
     for (name, type_), spent in zip(layers, np.median(rounds, axis=0).sum(axis=0), strict=True):
         key = name.split("_stage")[0] if type_ == "Python" else type_
         by_type[key] = round(by_type.get(key, 0) + float(spent), 3)
-    return found | {"ms_by_layer": by_type}
+    return result | {"ms_by_layer": by_type}
 
 
 def fill_inputs(net):
-    """Something to see in a deployed network's inputs: noise, and a level camera."""
+    """Fill a deployed network's inputs: images with noise, the camera with a level one."""
     rng = np.random.default_rng(0)
     for name in net.inputs:
         blob = net.blobs[name]
@@ -153,25 +154,25 @@ def opencv(deploy, weights, net, iterations):
     spent = []
     for _ in range(iterations + 1):
         began = time.perf_counter()
-        found = other.forward(last)
+        maps = other.forward(last)
         spent.append(time.perf_counter() - began)
     net.forward()
     expected = net.blobs[last].data
-    difference = float(np.abs(found - expected).max() / np.abs(expected).max())
+    difference = float(np.abs(maps - expected).max() / np.abs(expected).max())
     return {
         "forward_ms": round(1000 * float(np.median(spent[1:])), 3),
         "largest_difference": difference,  # of the last maps, in parts of their largest value
     }
 
 
-def alone(network, given):
-    """`measure` in a process of its own. Raises BenchError with its last word."""
-    environment = caffe_process.environment() | {"OPENBLAS_NUM_THREADS": str(given.cores)}
+def alone(network, options):
+    """`measure` in a process of its own. Raises BenchError with the last error that it printed."""
+    environment = caffe_process.environment() | {"OPENBLAS_NUM_THREADS": str(options.cores)}
     environment["GLOG_minloglevel"] = "2"
-    iterations = given.iterations or ITERATIONS[kind(network)]
+    iterations = options.iterations or ITERATIONS[kind(network)]
     command = [sys.executable, "-m", "tools.bench.network", "--one", network]
-    command += ["--data", given.data, "--prior", given.prior, "--iterations", str(iterations)]
-    command += ["--out", str(given.out)]
+    command += ["--data", options.data, "--prior", options.prior, "--iterations", str(iterations)]
+    command += ["--out", str(options.out)]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
@@ -181,13 +182,13 @@ def alone(network, given):
 
 
 def medians(rounds):
-    """Results of one shape -> one with the median of each number; of a difference the largest."""
+    """The median of each number over results of one shape; of a difference the largest."""
     first = rounds[0]
     if not isinstance(first, dict):
         return first if rounds.count(first) == len(rounds) else statistics.median(rounds)
-    merged = {key: medians([found[key] for found in rounds]) for key in first}
+    merged = {key: medians([result[key] for result in rounds]) for key in first}
     if "largest_difference" in first:
-        merged["largest_difference"] = max(found["largest_difference"] for found in rounds)
+        merged["largest_difference"] = max(result["largest_difference"] for result in rounds)
     return merged
 
 
@@ -276,7 +277,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def bench(options):
-    """Time the networks, print and write the medians."""
+    """Time the networks; print and write the medians."""
     if options.one:
         with tempfile.TemporaryDirectory() as folder:
             times = measure(

@@ -1,9 +1,10 @@
 """What each choice of the paper's network is worth, in small: make study-network.
 
-Every variant goes on from the same trained pose machine, as the paper's network does from CPM, with
-the same images in the same order, for the same iterations; once for each seed, which sets that
-order and the augmentation. Then it is evaluated on the test images. Interrupted, it goes on from
-there the next time. Into --out: a folder for each run; results.json, table.md and errors.png.
+Every variant is trained on from the same pose machine, as the paper's network is from CPM, with the
+same images in the same order and for the same number of iterations. This is done once for each
+seed, which sets the order and the augmentation. Each run is then evaluated on the test images. An
+interrupted study goes on where it stopped when the same command is run again. --out receives a
+folder for each run, results.json, table.md and errors.png.
 """
 
 import argparse
@@ -39,12 +40,15 @@ PAPERS = "the paper's"
 
 
 class StudyError(InputError):
-    """What stops the study, in one line."""
+    """Why the study cannot go on, in one line."""
 
 
 class Variant(NamedTuple):
-    """name: of its runs' folders; kind: folder of prototxt/lite; choices: of prototxt.choices;
-    single: with the prior of one component."""
+    """A way to build the network.
+
+    name: how its runs' folders begin; kind: the folder of prototxt/lite; choices: what differs
+    from the defaults of prototxt.choices; single: whether the prior has one component.
+    """
 
     name: str
     kind: str
@@ -62,7 +66,7 @@ VARIANTS = {
 
 
 class Run(NamedTuple):
-    """One training and its evaluation: folder, of its own; prior: of its lifting."""
+    """One training and its evaluation, in a folder of its own, with the prior of its lifting."""
 
     variant: Variant
     seed: int
@@ -74,17 +78,17 @@ class Run(NamedTuple):
         return self.folder / "eval/errors.json"
 
 
-def runs(given):
-    """{variant's title: its runs, one a seed}."""
+def runs(options):
+    """{a variant's title: its runs, one for each seed}."""
     return {
         title: [
             Run(
                 variant,
                 seed,
-                given.out / f"{variant.name}-{seed}",
-                given.prior_single if variant.single else given.prior,
+                options.out / f"{variant.name}-{seed}",
+                options.prior_single if variant.single else options.prior,
             )
-            for seed in given.seeds
+            for seed in options.seeds
         ]
         for title, variant in VARIANTS.items()
     }
@@ -99,12 +103,17 @@ def prototxts(run, data):
     return {base / name: files[name] for name in names}
 
 
-def carry_out(run, given, stop):
-    """Train and evaluate, unless that is done. Raises StudyError with the last word."""
-    files = {"start": given.start, "prior": run.prior, "data": given.data, "test": given.test_data}
-    texts = prototxts(run, given.data)
+def carry_out(run, options, stop):
+    """Train and evaluate, unless that is done. Raises StudyError with the last error in the log."""
+    files = {
+        "start": options.start,
+        "prior": run.prior,
+        "data": options.data,
+        "test": options.test_data,
+    }
+    texts = prototxts(run, options.data)
     asked = {name: digest(path) for name, path in files.items()}
-    asked |= {"iterations": given.iterations, "prototxts": list(texts.values())}
+    asked |= {"iterations": options.iterations, "prototxts": list(texts.values())}
     note = run.folder / "asked.json"
     same = note.is_file() and json.loads(note.read_text()) == asked
     if same and run.errors.is_file():
@@ -121,11 +130,11 @@ def carry_out(run, given, stop):
                 "tools.train",
                 solver,
                 "--weights",
-                given.start,
+                options.start,
                 "--out",
                 run.folder / "train",
                 "--iterations",
-                given.iterations,
+                options.iterations,
                 "--resume",
                 "auto" if same else "none",
             ],
@@ -134,7 +143,7 @@ def carry_out(run, given, stop):
                 deploy,
                 run.folder / "train/final.caffemodel",
                 "--data",
-                given.test_data,
+                options.test_data,
                 "--prior",
                 run.prior,
                 "--out",
@@ -169,14 +178,14 @@ def call(program, log, stop):
     return process.returncode
 
 
-def study(given):
-    """Carry all runs out, several at a time. Returns {variant's title: [errors of each seed]}."""
-    stop, planned = threading.Event(), runs(given)
+def study(options):
+    """Carry out all runs, several at a time: {a variant's title: [the errors of each seed]}."""
+    stop, planned = threading.Event(), runs(options)
     # Seed by seed: a part of the study has all variants.
     order = [run for same_seed in zip(*planned.values(), strict=True) for run in same_seed]
-    with ThreadPoolExecutor(given.jobs) as pool:
+    with ThreadPoolExecutor(options.jobs) as pool:
         try:
-            waiting = [pool.submit(carry_out, run, given, stop) for run in order]
+            waiting = [pool.submit(carry_out, run, options, stop) for run in order]
             done = as_completed(waiting)
             for future in tqdm(done, "study", len(order), unit="run", disable=None):
                 future.result()
@@ -203,7 +212,7 @@ COMPARED = ("2D px", "3D mm")
 
 
 def spread(numbers, digits):
-    """ "mean ± standard deviation" of the seeds' numbers; of lists the means."""
+    """The seeds' numbers as "mean ± standard deviation"; where they are lists, their means."""
     if numbers[0] is None:
         return ""
     mean = np.mean(numbers, axis=0)
@@ -213,11 +222,11 @@ def spread(numbers, digits):
     return f"{mean:.{digits}f} ± {deviation:.{max(digits, 1)}f}"
 
 
-def values(found):
-    """{variant's title: {measure: [each seed's]}}."""
+def values(errors_by_title):
+    """{a variant's title: {measure: [the value of each seed]}}."""
     return {
         title: {name: [take(e) for e in errors] for name, (_, take) in MEASURES.items()}
-        for title, errors in found.items()
+        for title, errors in errors_by_title.items()
     }
 
 
@@ -239,12 +248,12 @@ def markdown(record):
     )
 
 
-def figure(found):
-    """2D error by stage and 3D error of each variant: means, and each seed as a dot."""
+def figure(errors_by_title):
+    """The 2D error by stage and the 3D error of each variant: the means, and each seed as a dot."""
     drawn, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    for i, (name, errors) in enumerate(found.items()):
+    for i, (name, errors) in enumerate(errors_by_title.items()):
         stages = np.array([e["error_2d_px_by_stage"] for e in errors])
-        at = np.arange(1, stages.shape[1] + 1) + 0.02 * (i - len(found) / 2)
+        at = np.arange(1, stages.shape[1] + 1) + 0.02 * (i - len(errors_by_title) / 2)
         (line,) = left.plot(at, stages.mean(axis=0), label=name, linewidth=1)
         left.plot(at, stages.T, ".", color=line.get_color(), markersize=4)
         poses = np.array([e["mpjpe_mm"] for e in errors])
@@ -252,8 +261,8 @@ def figure(found):
         right.plot(poses, np.full(len(poses), i), ".", color=line.get_color())
     left.set(xlabel="stage", ylabel="2D error, px", xticks=range(1, stages.shape[1] + 1))
     left.legend(fontsize=8)
-    right.set(xlabel="3D error, mm, root-aligned", yticks=range(len(found)))
-    right.set_yticklabels(list(found))
+    right.set(xlabel="3D error, mm, root-aligned", yticks=range(len(errors_by_title)))
+    right.set_yticklabels(list(errors_by_title))
     right.invert_yaxis()
     return drawn
 
