@@ -24,7 +24,7 @@ from tools import measured
 from tools.evaluate import images
 from tools.evaluate.lifting import LandmarkLifter
 from tools.evaluate.predictions import Predictions, frames_of, save
-from tools.infer.estimator import Estimator, Network, Person, add_options
+from tools.infer.estimator import Estimator, Network, add_options, annotated
 
 
 class EvaluationError(InputError):
@@ -34,18 +34,10 @@ class EvaluationError(InputError):
 def predict(network, people, **options):
     """Run a Network on every annotated person, cropped by its box: Predictions.
 
-    options: of inference.Estimator.
+    options: of infer.estimator.Estimator.
     """
     estimator = Estimator(network, **options)
-    asked = (
-        Person(
-            people.image(i),
-            people.boxes[i],
-            people.rotations[i],
-            people.intrinsics[i] if people.has_camera(i) else None,
-        )
-        for i in range(len(people))
-    )
+    asked = (annotated(people, i) for i in range(len(people)))
     interval = 1 if sys.stderr.isatty() else 10
     bar = tqdm(
         estimator.estimates(asked), "evaluate", len(people), unit="image", mininterval=interval
