@@ -13,7 +13,7 @@ VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"}
 LARGEST = 8192
 
 
-class Source:
+class Pictures:
     """The frames of paths; `len` of it, as far as the files tell, its `rate` (of a single video,
     or None), and, once it was read, `problems`, a line for each file that is damaged."""
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from prior import program
 from prior.errors import InputError
 from prior.files import write
-from tools.pictures import Source
+from tools.pictures import Pictures
 
 
 def mediapipe_pose():
@@ -47,7 +47,7 @@ def mediapipe_pose():
 
 
 def run(source, detector, kept):
-    """{frame name: rows or None} of a Source.
+    """{frame name: rows or None} of Pictures.
 
     detector: as mediapipe_pose gives it. kept: a file with the frames that an earlier run has done,
     to which each frame is added.
@@ -115,7 +115,7 @@ def detect_in(options, make):
     """Write the landmarks that the detector `make()` sees; returns the exit status."""
     kept = options.out.with_name(f".{options.out.name}.partial")
     detector = make()
-    source = Source(options.input)
+    source = Pictures(options.input)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     frames = run(source, detector, kept)
     people = sum(rows is not None for rows in frames.values())

@@ -45,7 +45,7 @@ def predict(options):
 
     Raises InputError or OSError.
     """
-    source, names = pictures.Source(options.images), []
+    source, names = pictures.Pictures(options.images), []
     estimator, lifts = open_network(options)
     network = estimator.network
     camera = level_camera(np.deg2rad(options.elevation))

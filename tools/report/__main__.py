@@ -34,7 +34,7 @@ class ReportError(InputError):
     """Something that the report needs is missing: what, and what makes it."""
 
 
-class Run:
+class Demo:
     """Everything that the report shows, read from the folders of a demo."""
 
     def __init__(self, build):
@@ -228,7 +228,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def write_report(options):
     """Write report.json and report.html."""
-    run = Run(options.build)
+    run = Demo(options.build)
     report = summary(run)
     options.out.mkdir(parents=True, exist_ok=True)
     write(options.out / "report.json", json.dumps(report, indent=1) + "\n")

@@ -40,7 +40,7 @@ class FigureError(InputError):
     """Something that a figure needs is missing: what, and what makes it."""
 
 
-class Run(NamedTuple):
+class EvaluatedNetwork(NamedTuple):
     """A network's results on annotated people: predictions.npz and errors.json of its folder, and
     the 3D error (M,) of each image, mm, hip aligned."""
 
@@ -53,7 +53,10 @@ class Run(NamedTuple):
 
 
 def load(evaluation, data, model):
-    """The Run in a folder of build/eval. Raises FigureError and what the readers raise."""
+    """The EvaluatedNetwork in a folder of build/eval.
+
+    Raises FigureError and what the readers raise.
+    """
     paths = [evaluation / name for name in ("predictions.npz", "errors.json")]
     for path in paths:
         if not path.is_file():
@@ -74,7 +77,7 @@ def load(evaluation, data, model):
         if not path.is_file():
             raise FigureError(f"{path}: no such file, yet {paths[1]} is of it; evaluate again")
     error = metrics.root_aligned(predictions["poses"][-1], people.poses_mm)
-    return Run(people, prior.load(model), predictions, network, weights, error)
+    return EvaluatedNetwork(people, prior.load(model), predictions, network, weights, error)
 
 
 # What pictures are made of ----------------------------------------------------------------------

@@ -36,7 +36,7 @@ from tools.caffe_io.files import (
 )
 from tools.caffe_io.process import ROOT, shown
 from tools.train import snapshots
-from tools.train.watch import Run, TrainingError
+from tools.train.watch import CaffeRun, TrainingError
 
 INTERRUPTED = 130  # exit status of a program ended by Ctrl-C: 128 + SIGINT
 
@@ -74,7 +74,7 @@ def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
         weights = snapshots.fitting_weights(weights, out, shapes)
         command.append(f"--weights={weights}")
     if start < settings.max_iter:
-        stopped = Run(out, settings.max_iter, start, shapes, weights).run(command)
+        stopped = CaffeRun(out, settings.max_iter, start, shapes, weights).run(command)
         if stopped:
             return INTERRUPTED
     final = out / f"snapshot_iter_{settings.max_iter}.caffemodel"

@@ -25,7 +25,7 @@ class TrainingError(InputError):
     """What stops the training, in one line."""
 
 
-class Run:
+class CaffeRun:
     """One run of the caffe program, watched through its log."""
 
     def __init__(self, out, iterations, start, shapes, weights=None):

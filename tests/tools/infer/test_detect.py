@@ -138,7 +138,7 @@ def test_nobody_is_an_answer(tmp_path):
 def test_large_images_are_made_smaller(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "LARGEST", 320)
     cv2.imwrite(str(tmp_path / "a.png"), image(60))
-    ((_, small, factor),) = pictures.Source([tmp_path / "a.png"])
+    ((_, small, factor),) = pictures.Pictures([tmp_path / "a.png"])
     assert small.shape == (240, 320, 3) and factor == 2
 
 

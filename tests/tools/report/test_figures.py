@@ -36,7 +36,7 @@ def run():
         "poses": np.stack([poses, poses]),
     }
     error = np.array([10.0, 20, 30, 40, 50, 60, 600, 500, 400, 300, 200, 100])
-    yield figures.Run(people, None, predictions, None, None, error)
+    yield figures.EvaluatedNetwork(people, None, predictions, None, None, error)
     plt.close("all")
 
 
