@@ -180,6 +180,8 @@ def call(program, log, stop):
 
 def study(options):
     """Carry out all runs, several at a time: {a variant's title: [the errors of each seed]}."""
+    import prototxt.networks  # noqa: F401 (needs Caffe: before the threads, so that one says so)
+
     stop, planned = threading.Event(), runs(options)
     # Seed by seed: a part of the study has all variants.
     order = [run for same_seed in zip(*planned.values(), strict=True) for run in same_seed]
@@ -316,6 +318,8 @@ def write_study(options):
         raise StudyError("--iterations and --jobs: expected 1 or more")
     if min(options.seeds) < 0 or len(set(options.seeds)) < len(options.seeds):
         raise StudyError(f"--seeds: expected different ones from 0 on, got {options.seeds}")
+    for path in options.start, options.data, options.test_data, options.prior, options.prior_single:
+        digest(path)  # what is missing is named before the work begins
     errors = study(options)
     results = {
         "measured": measured.stamp(),
