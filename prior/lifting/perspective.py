@@ -34,7 +34,7 @@ TOLERANCE = 1e-6
 # Candidates solved at once: their Jacobians stay near a core.
 BATCH = 128
 
-# At a person's usual distance four are enough; a step that does not lower the cost is halved.
+# At a usual distance five are enough. A step that does not lower the cost is cut to a quarter.
 STEPS = 30
 
 
