@@ -132,7 +132,7 @@ def markdown(record: dict[str, Any]) -> str:
             for way in ways
         ]
         parts.append(table(head, rows))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def _parser() -> argparse.ArgumentParser:
