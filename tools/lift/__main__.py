@@ -5,7 +5,7 @@ MPII JSON, what tools.infer writes, .npz or JSON with "points" (N x landmarks x
 2), CSV ("hip x", "hip y", ..., "frame"), or poses that this program wrote, for other formats.
 
 Each FILE is written by its suffix: .npz .json .csv (all people), .bvh (a file for each person),
-.png .gif .mp4 (2D landmarks, on --images if given, beside the 3D poses), .html (a page to turn and
+.png .gif .mp4 (2D landmarks, on the --images, beside the 3D poses), .html (a page to turn and
 play them, in one file).
 
 The camera is --camera FILE (OpenCV's matrices), or --elevation and --roll, or is searched: one tilt

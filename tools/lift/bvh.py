@@ -1,10 +1,11 @@
 """Motion as BVH, for Blender and others: a skeleton of constant bone lengths, and rotations.
 
 The joints are the 17 landmarks (prior.mocap.skeletons.LANDMARK_SKELETON, so prior.mocap.bvh reads
-the file back), in cm, y up; at rest the figure stands with its arms out and faces +z. Hips and neck
-have several bones that move against each other: each starts with a joint of its own there, at
-offset 0, as CMU's hip joints do. Hips and neck turn as fits their bones best; every other joint
-turns by the shortest arc from its parent's frame, so a bone's twist is not meaningful.
+the file back), in cm, y up; at rest the figure stands with its arms out and faces +z. Several bones
+leave the hips and the neck, and move against each other: each begins with a joint of its own there,
+at offset 0, as CMU's hip joints do. Hips and neck take the rotation that fits their bones best
+(least squares); every other joint turns by the shortest arc from its parent's frame, so that a
+bone's twist means nothing.
 """
 
 import io
@@ -17,10 +18,10 @@ from prior.files import replacing
 from prior.mocap.skeletons import LANDMARK_SKELETON
 from prior.skeleton import LANDMARKS, PARENTS, L
 
-DEFAULT_RATE = 30.0
-CM = 10.0
+DEFAULT_RATE = 30.0  # frames a second, where nobody says
+CM = 10.0  # mm
 _CHANNELS = "Zrotation Xrotation Yrotation"
-# Length, mm, of the end sites, which only give the last bones something to show.
+# Length, mm, of the end sites, which give programs something to draw for the last bones.
 _END = 50.0
 
 
@@ -62,19 +63,19 @@ def fit(poses):
     size = np.linalg.norm(bones, axis=2)
     lengths = np.median(size, axis=0)
     lengths[0] = 0
-    way = bones / np.maximum(size, 1e-9)[..., None]
+    direction = bones / np.maximum(size, 1e-9)[..., None]
     world, turns = {}, {}
 
     def along(parent, i):
-        """From the parent's frame by the shortest arc, so that bone i points its way."""
-        local = _shortest_arc(REST[i], parent.inv().apply(way[:, i]))
+        """The shortest arc from the parent's frame that turns bone i into its direction."""
+        local = _shortest_arc(REST[i], parent.inv().apply(direction[:, i]))
         return local, parent * local
 
     for i in range(L):
         # The frame in which landmark i's own joint starts.
         parent = world[-i] if i in BRANCH else world.get(PARENTS[i])
         if len(CHILDREN[i]) > 1:
-            total = _best_fit(REST[CHILDREN[i]], way[:, CHILDREN[i]], lengths[CHILDREN[i]])
+            total = _best_fit(REST[CHILDREN[i]], direction[:, CHILDREN[i]], lengths[CHILDREN[i]])
             turns[i] = total if parent is None else parent.inv() * total
             world[i] = total
             for child in CHILDREN[i]:
@@ -144,8 +145,8 @@ def _joints(lengths):
 def write(path, poses, rate=None):
     """Write poses (F, 17, 3), mm, y up, at `rate` frames a second (default 30).
 
-    Bones get their median length. Poses whose bones have these lengths come back within 0.01 mm;
-    of others each bone keeps its direction, and landmarks move as the lengths differ.
+    Each bone gets its median length. A pose whose bones have these lengths comes back within
+    0.01 mm; in another each bone keeps its direction, and landmarks move by the difference.
     """
     lengths, turns = fit(poses)
     lines, order = _joints(lengths)
@@ -168,8 +169,10 @@ def write(path, poses, rate=None):
 
 
 def filled(poses, frame):
-    """Poses (F, 17, 3) at every frame from the first to the last of frame (N,), rising, those in
-    between on straight lines."""
+    """Poses (F, 17, 3) of every frame from the first to the last of frame (N,), which rises.
+
+    A missing frame's landmarks are on the straight lines between its neighbours'.
+    """
     every = np.arange(frame[0], frame[-1] + 1)
     flat = poses.reshape(len(poses), -1)
     columns = [np.interp(every, frame, column) for column in flat.T]

@@ -9,13 +9,13 @@ import numpy as np
 from prior.camera import check_rotation, toward
 from prior.errors import InputError
 
-# Keys that are in use for the same thing, in OpenCV's samples and elsewhere.
+# The names that OpenCV's samples and other programs have for the same thing.
 KEYS = {
     "intrinsics": ("camera_matrix", "K", "M", "intrinsics", "cameraMatrix", "mtx"),
     "distortion": ("distortion_coefficients", "D", "dist", "distCoeffs", "distortion"),
     "rotation": ("R", "rotation", "rvec", "rotation_vector", "R_world_to_camera"),
 }
-# Which axis of the calibration's world points up: rotation from that world to ours (y up).
+# By the axis of the calibration's world that points up: the rotation to our world, where y does.
 UP = {
     "y": np.eye(3),
     "-y": np.diag([1.0, -1, -1]),

@@ -20,7 +20,7 @@ from tools.pictures import VIDEOS
 SIDE = 480  # px of each of the two panels
 MARGIN = 0.1
 TILE_MM = 500
-# From where the 3D panel looks, apart from the camera: to its right, and down.
+# The 3D panel looks from the camera's right, and down: our choice, which shows depth.
 AZIMUTH, ELEVATION = np.deg2rad(35), np.deg2rad(15)
 MOST_ROWS = 8  # of a PNG
 MOST_FRAMES = 300  # of a GIF, which is large
@@ -29,8 +29,11 @@ COLOURS = [ImageColor.getrgb(colour)[::-1] for colour in LIMB_COLOURS]
 
 
 class Photos:
-    """The images of frames, looked for by the frames' names in a folder, or by the numbers at the
-    names' ends in a video; or one image for all."""
+    """The images of frames: files of their names in a folder, the frames of a video that the
+    numbers at the names' ends count, or one image for all.
+
+    `problems` has a line for each image that cannot be read.
+    """
 
     def __init__(self, path=None):
         self.problems, self._files, self._video = [], {}, None
@@ -42,7 +45,7 @@ class Photos:
             self._files = {f.name: f for f in path.iterdir()} | {f.stem: f for f in path.iterdir()}
 
     def read(self, name):
-        """(H, W, 3) uint8 BGR, or None where there is none."""
+        """The image of a frame, (H, W, 3) uint8 BGR, or None where there is none."""
         if self._video is not None:
             number = re.search(r"(\d+)$", str(name))
             if number and int(number[1]) != self._video.get(cv2.CAP_PROP_POS_FRAMES):
@@ -59,20 +62,23 @@ class Photos:
             return None
 
 
-class Scene:
-    """Draws frames of Poses. photos: Photos."""
+class Panels:
+    """Draws each frame of Poses as two panels: 2D landmarks on its photo, and poses on the ground.
+
+    photos: Photos.
+    """
 
     def __init__(self, poses, photos=None):
         self.poses, self.photos = poses, photos or Photos()
         self.placed = on_ground(poses)
         camera = poses.camera[0]
-        # A rotation about the vertical that faces as the camera does, then ours.
+        # The 3D panel's camera stands to the right of the poses' own camera, and looks down.
         heading = np.arctan2(camera[2, 0], -camera[2, 2])
-        self._view = level_camera(ELEVATION) @ vertical_rotation(heading + AZIMUTH)
-        flat = (self.placed @ self._view.T)[..., :2].reshape(-1, 2)
+        self._rotation = level_camera(ELEVATION) @ vertical_rotation(heading + AZIMUTH)
+        flat = (self.placed @ self._rotation.T)[..., :2].reshape(-1, 2)
         self._low, self._high = flat.min(axis=0), flat.max(axis=0)
         points = poses.points.reshape(-1, 2)
-        self._seen = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
+        self._extent = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
 
     def frame(self, number):
         """The two panels of a frame (SIDE, 2 SIDE, 3) uint8 BGR."""
@@ -83,7 +89,7 @@ class Scene:
     def _overlay(self, rows, name):
         image = self.photos.read(name)
         if image is None:
-            low, high = self._seen
+            low, high = self._extent
             canvas = np.full((SIDE, SIDE, 3), GREY, np.uint8)
             factor, shift = _into(low, high)
         else:
@@ -115,12 +121,12 @@ class Scene:
         factor, shift = _into(self._low, self._high)
 
         def flat(points):
-            return factor * (np.asarray(points, float) @ self._view.T)[..., :2] + shift
+            return factor * (np.asarray(points, float) @ self._rotation.T)[..., :2] + shift
 
         ends = self.placed[..., [0, 2]].reshape(-1, 2)
         low = np.floor(ends.min(axis=0) / TILE_MM - 0.5)
         high = np.ceil(ends.max(axis=0) / TILE_MM + 0.5)
-        # A scene many tiles wide has coarser ones.
+        # Where people are far apart the tiles are larger.
         step = max(1, int(np.max(high - low) // 20))
         for axis in (0, 1):
             for at in np.arange(low[axis], high[axis] + 1, step):
@@ -128,7 +134,7 @@ class Scene:
                 line[:, 2 * axis] = at
                 line[:, 2 - 2 * axis] = low[1 - axis], high[1 - axis]
                 _line(canvas, *flat(TILE_MM * line), TILE, 1)
-        depth = (self.placed[rows] @ self._view.T)[..., 2].mean(axis=1)
+        depth = (self.placed[rows] @ self._rotation.T)[..., 2].mean(axis=1)
         for row in rows[np.argsort(-depth)]:
             shadow = self.placed[row] * [1, 0, 1]
             _limbs(canvas, flat(shadow), [(210, 210, 210)] * len(LIMBS))
@@ -143,40 +149,40 @@ def _into(low, high):
 
 
 def _line(canvas, a, b, colour, width):
-    """OpenCV's line, with sixteenths of a pixel."""
+    """Draw a line from a to b (2,), px, in sixteenths of a pixel."""
     a, b = (tuple(int(v) for v in np.clip(np.round(16 * p), -1e6, 1e6)) for p in (a, b))
     cv2.line(canvas, a, b, colour, width, cv2.LINE_AA, 4)
 
 
 def _limbs(canvas, points, colours=COLOURS, width=2):
-    """Limbs of (L, 2) px; those with a missing end are left out."""
+    """Draw the limbs of landmarks (L, 2), px; one with a missing end is left out."""
     for (a, b), colour in zip(LIMBS, colours, strict=True):
         if np.isfinite(points[[a, b]]).all():
             _line(canvas, points[a], points[b], colour, width)
 
 
 def evenly(frames, count):
-    """At most `count` of the frames, evenly spread."""
+    """At most `count` of the frames, spread evenly."""
     at = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int))
     return [frames[i] for i in at]
 
 
 def write_png(path, poses, photos=None):
     """Frames with people, evenly spread, one below the other."""
-    scene = Scene(poses, photos)
-    rows = [scene.frame(n) for n in evenly(np.unique(poses.frame).tolist(), MOST_ROWS)]
+    panels = Panels(poses, photos)
+    rows = [panels.frame(n) for n in evenly(np.unique(poses.frame).tolist(), MOST_ROWS)]
     with replacing(path) as temporary:
         Image.fromarray(np.concatenate(rows)[..., ::-1]).save(temporary, "PNG")
 
 
 def write_gif(path, poses, photos=None):
     """All frames, or every Nth if there are many."""
-    scene = Scene(poses, photos)
+    panels = Panels(poses, photos)
     numbers = list(range(int(poses.frame[0]), int(poses.frame[-1]) + 1))
     step = -(-len(numbers) // MOST_FRAMES)
     rate = (poses.meta["rate"] or 30) / step
     pictures = (
-        Image.fromarray(scene.frame(n)[..., ::-1]).quantize(64)
+        Image.fromarray(panels.frame(n)[..., ::-1]).quantize(64)
         for n in tqdm(numbers[::step], "draw", unit="frame", disable=None, delay=1)
     )
     # GIFs count in hundredths of a second, and players refuse less than two.
@@ -192,8 +198,8 @@ def write_gif(path, poses, photos=None):
 
 
 def write_mp4(path, poses, photos=None):
-    """All frames. Raises ValueError if OpenCV has no encoder."""
-    scene = Scene(poses, photos)
+    """All frames. Raises InputError if OpenCV has no encoder."""
+    panels = Panels(poses, photos)
     with replacing(path) as temporary:
         video = cv2.VideoWriter(
             str(temporary),
@@ -205,5 +211,5 @@ def write_mp4(path, poses, photos=None):
             raise InputError(f"{path}: this OpenCV has no encoder for MP4; write a .gif")
         numbers = range(int(poses.frame[0]), int(poses.frame[-1]) + 1)
         for number in tqdm(numbers, "draw", unit="frame", disable=None, delay=1):
-            video.write(scene.frame(number))
+            video.write(panels.frame(number))
         video.release()

@@ -26,7 +26,7 @@ UNITS = {
     "scale": "px per mm",
     "translation_mm": "mm, of the mean landmark in the camera's axes, at the typical limb scale",
 }
-# What is kept of each number: far below any error, and short in text.
+# How many decimals are kept: rounding is far below any error, and the text is short.
 _DECIMALS = {
     "pose_mm": 3,
     "deviation_mm": 2,
@@ -66,7 +66,7 @@ class Poses(NamedTuple):
     meta: dict
 
     def of(self, rows):
-        """Some of the poses."""
+        """The poses of these rows."""
         return Poses(*(array[rows] for array in self[:-1]), self.meta)
 
 
@@ -186,9 +186,9 @@ def read(path):
 def on_ground(poses):
     """The poses (N, 17, 3), mm, placed for showing them: on the ground, side by side.
 
-    A picture does not tell how far away a person is. Each pose has its lowest landmark on the plane
-    y = 0, and is moved along the camera's horizontal axis by where it is in the image, at the
-    person's median scale; the middle of all poses is at x = z = 0.
+    A picture does not say how far away a person is. The lowest landmark of each pose is put on the
+    plane y = 0. The pose is then moved along the camera's horizontal axis to its place in the
+    image, at the person's median scale; the median of all places is at x = z = 0.
     """
     placed = poses.pose_mm.copy()
     if not len(placed):

@@ -5,8 +5,8 @@ import numpy as np
 from prior.errors import InputError
 from prior.skeleton import L, limb_scale
 
-DEFAULT_RATE = 30.0
-# The Gaussian's reach, in standard deviations.
+DEFAULT_RATE = 30.0  # frames a second, where the poses do not say
+# The Gaussian ends so many standard deviations away: our choice.
 REACH = 3.0
 
 
@@ -14,10 +14,10 @@ def smooth(poses, seconds):
     """The lifted.Poses, each person's averaged over time.
 
     The weights are a Gaussian of standard deviation `seconds`, divided by the landmarks' variances
-    where these are known: a landmark that is hardly seen is taken from its neighbours in time. The
-    limb scale stays what it was, and everything but pose_mm; meta["smoothed_s"] tells. A jump to
-    another pose, as where a limb's depth flips for longer than `seconds`, is only slowed down.
-    Raises ValueError unless seconds is positive.
+    where these are known: an uncertain landmark follows its neighbours in time. Only pose_mm
+    changes, and each pose keeps its limb scale; meta["smoothed_s"] is `seconds`. A jump to another
+    pose, such as a limb's depth that flips for longer than `seconds`, is only slowed down. Raises
+    InputError unless seconds is positive, and for poses that are smoothed already.
     """
     if not 0 < seconds < np.inf:
         raise InputError(f"--smooth: expected a positive number of seconds, got {seconds:g}")
@@ -33,7 +33,7 @@ def smooth(poses, seconds):
         total, weights = np.zeros((len(rows), *result.shape[1:])), np.zeros((len(rows), L, 1))
         far = min(int(REACH * reach), len(rows) - 1)
         for shift in range(-far, far + 1):
-            # The pose `shift` rows away; in a gap it is farther away in time than that.
+            # The pose `shift` rows away, which may be more frames away.
             there = np.arange(len(rows)) + shift
             ok = (there >= 0) & (there < len(rows))
             there = there[ok]
@@ -42,7 +42,7 @@ def smooth(poses, seconds):
             weight[np.abs(apart) > REACH] = 0
             total[ok] += weight[..., None] * poses.pose_mm[rows[there]]
             weights[ok] += weight[..., None]
-        # Never 0: each pose has itself.
+        # No weight is 0, since each pose counts itself.
         result[rows] = total / weights
     result *= (limb_scale(poses.pose_mm) / limb_scale(result))[:, None, None]
     result -= result.mean(axis=1, keepdims=True)

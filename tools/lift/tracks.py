@@ -1,10 +1,10 @@
-"""Who is who from frame to frame, where a detector does not say."""
+"""Which person is which from frame to frame, where a detector does not say."""
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-# Our choices: a person is the same as one before if the landmarks moved less than this many times
-# the spread of the person's landmarks; after so many frames out of sight it is another.
+# Our choices. Two poses may be the same person if the landmarks moved by less than REACH times
+# their spread. Who was out of sight for more than PATIENCE frames counts as a new person.
 REACH = 1.0
 PATIENCE = 15
 
@@ -12,13 +12,13 @@ PATIENCE = 15
 def link(points, frame, person):
     """Numbers (N,) of the people, from 0, each at most once in a frame.
 
-    points (N, 17, 2), px, NaN where missing; frame (N,), rising; person (N,): kept where all are
-    0 or more, found anew where any is -1. Found greedily: the pairs of one frame with the
-    last that was seen of each person, at the least sum of distances (Hungarian method).
+    points (N, 17, 2), px, NaN where missing; frame (N,), rising; person (N,), kept if none is -1.
+    Otherwise frame by frame: its poses are paired with the last pose of each person so that the
+    sum of distances is least (Hungarian method).
     """
     if (person >= 0).all():
-        taken = np.unique(np.stack([frame, person]), axis=1)
-        if taken.shape[1] == len(person):
+        pairs = np.unique(np.stack([frame, person]), axis=1)
+        if pairs.shape[1] == len(person):
             return person
     if len(np.unique(frame)) == len(frame):
         return np.zeros(len(frame), dtype=int)
@@ -40,7 +40,8 @@ def link(points, frame, person):
 
 
 def _distance(points, one):
-    """Mean distance (n,) of the landmarks that both have, in spreads of `one`."""
+    """The mean distance (n,) of poses (n, 17, 2) from `one` (17, 2), over the landmarks that both
+    have, in units of the spread of `one`; infinite where they share none."""
     there = np.isfinite(one).all(axis=1)
     spread = np.sqrt(np.var(one[there], axis=0).sum()) if there.any() else 0
     apart = np.linalg.norm(points - one, axis=2)

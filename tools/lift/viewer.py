@@ -16,7 +16,8 @@ from tools.lift.drawing import TILE_MM, Photos, evenly
 from tools.lift.lifted import on_ground
 
 TEMPLATE = Path(__file__).with_name("viewer.html.j2")
-# Photos in a page: the longer side, px, and how many; more are left out evenly.
+# Photos in a page: their longer side, px, and how many at most, spread evenly. Our choice: a page
+# that a browser opens at once.
 PHOTO_SIDE = 800
 MOST_PHOTOS = 150
 
@@ -29,8 +30,10 @@ def write(path, poses, photos=None):
 
 
 def content(title, poses, photos):
-    """What the page holds: frames from the first to the last with people; poses in mm, in
-    tenths; angles of the camera, radians."""
+    """What the page holds: the frames from the first to the last that has people.
+
+    Poses are in mm, rounded to tenths; the camera's angles are in radians.
+    """
     placed = on_ground(poses)
     names = poses.meta["frames"]
     rows_of = {}
@@ -58,8 +61,8 @@ def content(title, poses, photos):
         photo = _photo(photos.read(names[number])) if number in shown else None
         if photo is not None:
             frame["photo"], factor = photo
-            for one in frame["people"]:
-                one["points"] = [p and [factor * v for v in p] for p in one["points"]]
+            for entry in frame["people"]:
+                entry["points"] = [p and [factor * v for v in p] for p in entry["points"]]
         frames.append(frame)
     low, high = (f(poses.points, axis=(0, 1)) for f in (np.nanmin, np.nanmax))
     _, elevation, yaw = decompose(poses.camera[0])

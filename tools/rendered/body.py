@@ -26,7 +26,7 @@ LANDMARK_BONES = {
 # with the head alone.
 LANDMARK_VERTICES = {"nose": 297, "head top": 881}
 BODY_VERTICES = 13380  # base.obj: the body comes first, then helpers and the cubes of joints
-CONTACT_STRIDE = 7  # each 7th vertex of the body is enough to find its lowest point
+CONTACT_STRIDE = 7  # every 7th vertex is enough for the height of the body's lowest point
 
 
 class Body:

@@ -13,8 +13,8 @@ PLACES_M = {
     "58860488": (-1.8, 1.5, -5.2),
     "60457274": (-1.8, 1.6, 3.7),
 }
-# Drawn in by this, since our people walk less far: they are then as large as is usual in
-# Human3.6M's crops, half of the image's height.
+# Our cameras stand nearer by this factor, since our people walk less far. People are then half of
+# the image's height, as is usual in Human3.6M's crops.
 NEARER = 0.72
 VARIATION_MM = 150.0  # standard deviation of a camera's place between subjects
 TARGET_MM = 850.0  # cameras look at this height in the middle of the room

@@ -26,9 +26,9 @@ from tools.rendered.truth import annotate, document
 VERSION = 7  # of the data: raise it when the same settings give other pictures
 MARKER = "rendered.json"  # in the folder, says that it is ours and with which settings it is made
 JPEG_QUALITY = 92
-NOISE = 0.012  # standard deviation of the sensor's noise, at most; of 0 .. 1
-BLUR = 0.8  # of the lens, at most: standard deviation, px; less than SHARP is left out
-SHARP = 0.3
+NOISE = 0.012  # of the sensor, at most: standard deviation, of colours from 0 to 1
+BLUR = 0.8  # of the lens, at most: standard deviation, px
+SHARP = 0.3  # a smaller blur is left out: it would change nothing
 ROOMS = 2  # of each camera and clip: a room takes longer to draw than a person
 
 
@@ -75,7 +75,7 @@ def _sequence(out, settings, job, name, camera, posed):
     size, subject, action = settings["size"], job["subject"], job["action"]
     random = generator(settings, subject, action, name)
     stage = _stage(size)
-    rooms = [stage.seen(camera, scene.room(random, job["split"])) for _ in range(ROOMS)]
+    rooms = [stage.pictured(camera, scene.room(random, job["split"])) for _ in range(ROOMS)]
     blur, noise = random.uniform(0, BLUR), np.float32(random.uniform(0, NOISE))
     folder = out / subject / "Frames" / f"{action}.{name}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def _sequence(out, settings, job, name, camera, posed):
 
 
 def _check_folder(out):
-    """DataError unless the folder is ours, new or empty: we may empty it."""
+    """Raise DataError unless the folder is ours, new or empty: what it holds may be deleted."""
     if out.exists() and not (out / MARKER).exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(
             f"{out}: expected a new or empty folder, or one made by this tool; choose another --out"
@@ -121,7 +121,7 @@ def _check_folder(out):
 
 
 def _prepare(out, settings, clips_only):
-    """Make the folder ours, without what other settings left there."""
+    """Mark the folder as ours, and delete what was made there with other settings."""
     marker = out / MARKER
     if marker.exists():
         made = json.loads(marker.read_text())
@@ -161,8 +161,8 @@ def _start_worker():
 def make(out, *, train_images, test_images, size, seed, workers, clips_only=False):
     """Make the dataset in the folder `out`; the annotations come last.
 
-    Returns whether anything was made: not when it stands there complete. Raises DataError,
-    PlanError, MocapError, NotInstalled.
+    Returns whether anything was made: nothing is where the dataset stands there complete. Raises
+    DataError, PlanError, MocapError or NotInstalled.
     """
     out = Path(out)
     settings = {

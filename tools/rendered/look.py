@@ -80,7 +80,7 @@ class Mesh:
 
     def __init__(self, body, style):
         """body: body.Body."""
-        from tools.rendered.stage import refine  # VTK; who wants only the clips needs none
+        from tools.rendered.stage import refine  # needs VTK, which the clips alone do not
 
         height, arm = _height(body), _arm(body)
         groups = makehuman.template().quads
@@ -173,7 +173,8 @@ def _height(body):
 
 
 def _arm(body):
-    """How far along the arm each vertex is, (V,): 0 off it and at the shoulder, 3 fingertips."""
+    """How far along the arm each vertex is, (V,): 0 elsewhere and at the shoulder, 3 at the
+    fingertips."""
     along = np.zeros(len(body.vertices))
     for side in ("Left", "Right"):
         bones = [body.bone[side + name] for name in ("Arm", "ForeArm", "Hand")]

@@ -1,5 +1,7 @@
-"""Which frames are drawn: a job for each subject and clip. All that is random here has a name, so
-that it does not depend on what else is drawn."""
+"""Which frames are drawn: a job for each subject and clip.
+
+Every random generator here has a name, so that what it gives does not depend on what else is drawn.
+"""
 
 import hashlib
 from functools import lru_cache
@@ -13,10 +15,10 @@ from tools.rendered import cameras, subjects
 from tools.rendered.body import Body
 from tools.rendered.retarget import retarget
 
-# Frames are drawn that show the whole person, as Human3.6M's do: each landmark is inside by at
-# least this share of the image's side.
+# A frame is drawn only if it shows the whole person, as Human3.6M's do: each landmark is inside the
+# image by at least this share of its side.
 MARGIN = 0.02
-# And none closer than this, where a person fills more than a camera of Human3.6M ever sees.
+# And only if no landmark is closer than this: closer people are larger than in Human3.6M.
 CLOSEST_MM = 2200.0
 
 
@@ -82,19 +84,20 @@ def plan(settings):
     frames it shows, spread evenly over those in view. Raises PlanError."""
     jobs = []
     for split, people in (("train", subjects.TRAIN_SUBJECTS), ("test", subjects.TEST_SUBJECTS)):
-        mine, views = [], []
+        own_jobs, sequences = [], []
         for subject in people:
             for action, path in subjects.clips(subject):
                 landmarks = motion(settings, subject, action, path)[0].landmarks
-                mine.append(
+                own_jobs.append(
                     {"split": split, "subject": subject, "action": action, "path": str(path)}
                 )
                 for name, camera in subject_cameras(settings, subject).items():
-                    views.append((mine[-1], name, in_view(landmarks, camera, settings["size"])))
-        counts = allocate(settings[f"{split}_images"], [len(frames) for _, _, frames in views])
-        for (job, name, frames), count in zip(views, counts, strict=True):
+                    frames = in_view(landmarks, camera, settings["size"])
+                    sequences.append((own_jobs[-1], name, frames))
+        counts = allocate(settings[f"{split}_images"], [len(frames) for _, _, frames in sequences])
+        for (job, name, frames), count in zip(sequences, counts, strict=True):
             phase = generator(settings, job["subject"], job["action"], name, "frames").random()
             chosen = ((np.arange(count) + phase) * len(frames) / max(count, 1)).astype(int)
             job.setdefault("frames", {})[name] = frames[chosen].tolist()
-        jobs += mine
+        jobs += own_jobs
     return jobs

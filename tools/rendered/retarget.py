@@ -31,8 +31,8 @@ FOLLOW = {
 }
 # Bones that follow the forearm: the clips have no motion of the hand.
 HAND = ("Hand", "FingerBase", "HandFinger1", "Thumb")
-# DeepMimic bends the trunk at one joint and the neck at another; a mesh wants it spread out:
-# bone -> (from joint, to joint, how far between them).
+# DeepMimic bends the trunk at one joint and the neck at another; on a mesh each bend is spread over
+# several bones: bone -> (from joint, to joint, how far between them).
 SPREAD = {
     "Hips": ("root", "chest", 0),
     "LowerBack": ("root", "chest", 1 / 3),
@@ -44,8 +44,8 @@ SPREAD = {
 }
 # A collar bone rises with the arm, by about this much when the arm is overhead.
 SHRUG = np.radians(30)
-# A clip's feet stand on the ground in most frames: the lowest point's height in this percentile
-# of the frames is the ground. Above 0, since a frame or two of a clip may sink in.
+# A clip's feet stand on the ground in most frames. The ground is this percentile, over the frames,
+# of the lowest point's height; not the minimum, since a frame or two of a clip may sink in.
 GROUND_PERCENTILE = 10
 
 
@@ -64,7 +64,7 @@ def _turn(start, end):
 
 
 def _between(a, b, share):
-    """Rotations (F, 3, 3) that share of the way from a to b."""
+    """The rotations (F, 3, 3) at that share of the way from a to b."""
     step = Rotation.from_matrix(np.swapaxes(a, 1, 2) @ b).as_rotvec()
     return a @ Rotation.from_rotvec(share * step).as_matrix()
 
@@ -98,8 +98,8 @@ def bone_rotations(body, joints):
             name = side[0] + bone if bone == "Thumb" else side + bone
             rotations[name] = rotations[side + "ForeArm"]
         for bone, name in FOLLOW.items():
-            source = joint["root" if name == "root" else lower + name]
-            rotations[(side[0] if name == "root" else side) + bone] = source @ FACE_X
+            turn = joint["root" if name == "root" else lower + name]
+            rotations[(side[0] if name == "root" else side) + bone] = turn @ FACE_X
         # How far the arm is raised, in the chest's frame: 0 hanging, 1 overhead.
         arm = np.swapaxes(joint["chest"], 1, 2) @ joint[lower + "shoulder"] @ DOWN
         raised = (1 + arm[:, 1]) / 2
@@ -124,6 +124,6 @@ def retarget(motion, body, yaw=0.0):
     heads = body.joints(rotations, hips)
     lowest = body.lowest(rotations, heads)
     lowest -= (ground := np.percentile(lowest, GROUND_PERCENTILE))
-    # A fuller body than the actor's lies higher: lift it out of the ground.
+    # A body fuller than the actor's would sink into the ground when it lies: it is raised.
     heads[..., 1] += (np.maximum(-lowest, 0) - ground)[:, None]
     return Motion(rotations, heads, body.landmarks(rotations, heads))

