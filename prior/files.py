@@ -1,10 +1,13 @@
-"""Files that are complete or not there."""
+"""Files that are complete or not there, and JSON that is damaged."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from prior.errors import InputError
 
 # What functions take as the path of a file.
 FilePath: TypeAlias = str | os.PathLike[str]
@@ -31,3 +34,11 @@ def write(path: FilePath, content: bytes | str) -> None:
     """Write bytes or text: all of it, or nothing. The folder is made."""
     with replacing(path) as temporary:
         temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def read_json(path: FilePath) -> Any:
+    """The content of a JSON file. Raises InputError where it is none, and OSError."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected JSON, got {error}; make it again") from None

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from prior.errors import InputError
-from prior.files import write
+from prior.files import read_json, write
 from prior.mocap import Clip, clip_npz
 from tools.rendered import subjects
 from tools.rendered.look import Mesh
@@ -124,7 +124,7 @@ def _prepare(out, settings, clips_only):
     """Mark the folder as ours, and delete what was made there with other settings."""
     marker = out / MARKER
     if marker.exists():
-        made = json.loads(marker.read_text())
+        made = read_json(marker)
         # The clips depend on nothing else.
         if clips_only and all(made[key] == settings[key] for key in ("version", "seed")):
             return

@@ -19,7 +19,7 @@ import numpy as np
 import prior
 from prior import metrics, program, show
 from prior.errors import InputError
-from prior.files import write
+from prior.files import read_json, write
 from python_layers.data import annotations
 from tools.measured import stamp
 from tools.report import demo_page, figures, page
@@ -46,20 +46,24 @@ class Demo:
         for name in NETWORKS:
             evaluation = build / "eval" / f"lite-{name}"
             job = f"make eval NET=lite/{name}"
-            self.errors[name] = json.loads(_made(evaluation / "errors.json", job).read_text())
-            with np.load(_made(evaluation / "predictions.npz", job)) as file:
-                self.predictions[name] = dict(file)
+            self.errors[name] = read_json(_made(evaluation / "errors.json", job))
+            self.predictions[name] = figures.read_arrays(_made(evaluation / "predictions.npz", job))
             self.losses[name] = _losses(build / f"train/lite-{name}", f"make train NET=lite/{name}")
-        steps = [json.loads(p.read_text()) for p in (build / "steps").glob("*.json")]
+        steps = [read_json(path) for path in (build / "steps").glob("*.json")]
         self.steps = sorted(steps, key=lambda step: step["started"])
 
 
 def _losses(folder, job):
     """(n, 2): iteration and loss of a training."""
-    with open(_made(folder / "loss.csv", job)) as file:
-        rows = [
-            [float(row[k] or "nan") for k in ("iteration", "loss")] for row in csv.DictReader(file)
-        ]
+    path = _made(folder / "loss.csv", job)
+    try:
+        with open(path) as file:
+            rows = [
+                [float(row[k] or "nan") for k in ("iteration", "loss")]
+                for row in csv.DictReader(file)
+            ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReportError(f"{path}: expected losses, got {error}; run {job}") from None
     return np.array(rows)
 
 

@@ -7,8 +7,8 @@ folder of build/eval, of a network with lifting.
 """
 
 import argparse
-import json
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from tqdm import tqdm
 import prior
 from prior import metrics, program, show
 from prior.errors import InputError
-from prior.files import replacing, write
+from prior.files import read_json, replacing, write
 from prior.skeleton import LANDMARKS
 from python_layers.data import annotations
 from tools.infer.estimator import Network, annotated
@@ -61,8 +61,7 @@ def load(evaluation, data, model):
     for path in paths:
         if not path.is_file():
             raise FigureError(f"{path}: no such file; run make eval NET=lite/lifting")
-    with np.load(paths[0], allow_pickle=False) as file:
-        predictions = dict(file)
+    predictions = read_arrays(paths[0])
     people = annotations.load(data)
     if "poses" not in predictions:
         raise FigureError(f"{paths[0]}: expected a network with lifting, got one without poses")
@@ -71,13 +70,26 @@ def load(evaluation, data, model):
             f"{paths[0]}: expected predictions of the {len(people)} people of {data}, got "
             f"{predictions['points'].shape[1]}"
         )
-    facts = json.loads(paths[1].read_text())
-    network, weights = Path(facts["network"]), Path(facts["weights"])
+    facts = read_json(paths[1])
+    try:
+        network, weights = Path(facts["network"]), Path(facts["weights"])
+    except (KeyError, TypeError):
+        raise FigureError(f"{paths[1]}: expected that of a network; evaluate again") from None
     for path in (network, weights):
         if not path.is_file():
             raise FigureError(f"{path}: no such file, yet {paths[1]} is of it; evaluate again")
     error = metrics.root_aligned(predictions["poses"][-1], people.poses_mm)
     return EvaluatedNetwork(people, prior.load(model), predictions, network, weights, error)
+
+
+def read_arrays(path):
+    """The arrays of an .npz by name. Raises FigureError where it is damaged."""
+    try:
+        # Opened here: NumPy leaves a file that is no archive open.
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return dict(file)
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise FigureError(f"{path}: expected an .npz, got {error}; make it again") from None
 
 
 # What pictures are made of ----------------------------------------------------------------------

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from prior import program
-from prior.files import replacing, write
+from prior.files import read_json, replacing, write
 from python_layers.data import annotations
 from tools.caffe_io import process as caffe_process
 from tools.caffe_io.files import (
@@ -54,7 +54,7 @@ def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
     if weights:
         inputs["weights"] = digest(weights)
     elif resume != "none" and any(out.glob("*.solverstate")):
-        before = json.loads((out / "inputs.json").read_text())
+        before = read_json(out / "inputs.json")
         if "weights" in before:  # they need not be named again
             inputs["weights"] = before["weights"]
     out.mkdir(parents=True, exist_ok=True)

@@ -84,3 +84,19 @@ def test_what_is_missing_is_named(tmp_path, capsys):
     (tmp_path / "errors.json").write_text(json.dumps({}))
     assert figures.main([*arguments, "--data", str(tmp_path / "none.json")]) == 1
     assert "none.json" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("predictions.npz", b"", "predictions.npz: expected an .npz"),
+        ("predictions.npz", b"PK\x03\x04", "predictions.npz: expected an .npz"),
+    ],
+)
+def test_a_damaged_evaluation_is_one_line(tmp_path, capsys, name, content, message):
+    for file in ("predictions.npz", "errors.json"):
+        (tmp_path / file).write_bytes(b"{}")
+    (tmp_path / name).write_bytes(content)
+    assert figures.main(["--eval", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
