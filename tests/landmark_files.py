@@ -34,7 +34,7 @@ def midway(poses):
     return poses
 
 
-def seen(poses, elevation=ELEVATION, scale=0.2):
+def image_points(poses, elevation=ELEVATION, scale=0.2):
     """Points (N, 17, 2), px, of a weak-perspective camera."""
     return scale * (poses @ level_camera(elevation).T)[..., :2] + [320, 240]
 

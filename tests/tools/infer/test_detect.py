@@ -17,7 +17,7 @@ from tools.lift import __main__ as tool
 from tools.lift import drawing, keypoints, lifted
 
 PYTHON = Path("build/venv-mediapipe/bin/python")
-POINTS = files.seen(files.walk(8))
+POINTS = files.image_points(files.walk(8))
 
 
 def image(value):

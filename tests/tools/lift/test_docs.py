@@ -36,7 +36,7 @@ def place(tmp_path_factory):
     (folder / "build").mkdir()
     for name in ("venv", "venv-mediapipe"):
         (folder / "build" / name).symlink_to(Path("build", name).absolute())
-    points = files.seen(files.walk(30))
+    points = files.image_points(files.walk(30))
     files.openpose(folder / "openpose", points)
     files.coco_results(folder / "keypoints.json", points)
     files.table(folder / "points.csv", points)

@@ -9,7 +9,7 @@ from tests import landmark_files as files
 from tools.lift import keypoints, tracks
 from tools.lift.people import KeypointError
 
-POINTS = files.seen(files.walk(5))
+POINTS = files.image_points(files.walk(5))
 INDEX = {name: i for i, name in enumerate(LANDMARKS)}
 WRITERS = {
     "openpose": files.openpose,
@@ -31,13 +31,13 @@ MISSING = {
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_format_gives_the_landmarks_that_were_written(tmp_path, name):
-    found = keypoints.read(WRITERS[name](tmp_path / name, POINTS))
+    people = keypoints.read(WRITERS[name](tmp_path / name, POINTS))
     there = np.array([landmark not in MISSING[name] for landmark in LANDMARKS])
-    np.testing.assert_allclose(found.points[:, there], POINTS[:, there], atol=1e-8)
-    assert np.isnan(found.points[:, ~there]).all() and not found.confidence[:, ~there].any()
-    assert (found.confidence[:, there] > 0).all()
-    assert found.frame.tolist() == list(range(5)) and len(found.frames) == 5
-    assert not found.problems
+    np.testing.assert_allclose(people.points[:, there], POINTS[:, there], atol=1e-8)
+    assert np.isnan(people.points[:, ~there]).all() and not people.confidence[:, ~there].any()
+    assert (people.confidence[:, there] > 0).all()
+    assert people.frame.tolist() == list(range(5)) and len(people.frames) == 5
+    assert not people.problems
 
 
 def test_sets_are_sets():
@@ -73,10 +73,10 @@ def test_frames_without_people_and_damaged_ones(tmp_path):
     (folder / "clip_6_keypoints.json").write_text(
         json.dumps({"people": [{"pose_keypoints_2d": [1, 2]}, {"pose_keypoints_2d": None}]})
     )
-    found = keypoints.read(folder)
-    assert found.frame.tolist() == [0, 2] and len(found.frames) == 5
-    assert len(found.problems) == 3 and "damaged JSON" in found.problems[0]
-    assert found.frames[0] == "clip_000000000000"
+    people = keypoints.read(folder)
+    assert people.frame.tolist() == [0, 2] and len(people.frames) == 5
+    assert len(people.problems) == 3 and "damaged JSON" in people.problems[0]
+    assert people.frames[0] == "clip_000000000000"
 
 
 def test_csv_has_empty_cells(tmp_path):
@@ -85,9 +85,9 @@ def test_csv_has_empty_cells(tmp_path):
     cells = lines[2].split(",")
     cells[1], cells[-2], cells[-1] = "", "", ""
     path.write_text("\n".join([*lines[:2], ",".join(cells), *lines[3:]]))
-    found = keypoints.read(path)
-    assert np.flatnonzero(found.confidence[1] == 0).tolist() == [0, 16]
-    assert (found.confidence[2] == 1).all()
+    people = keypoints.read(path)
+    assert np.flatnonzero(people.confidence[1] == 0).tolist() == [0, 16]
+    assert (people.confidence[2] == 1).all()
 
 
 @pytest.mark.parametrize(

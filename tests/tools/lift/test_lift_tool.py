@@ -14,7 +14,7 @@ from tools.lift import __main__ as tool
 from tools.lift import calibration, keypoints, lifted
 
 POSES = files.walk(6)
-POINTS = files.seen(POSES)
+POINTS = files.image_points(POSES)
 DEGREES = str(np.rad2deg(files.ELEVATION))
 
 
@@ -41,32 +41,32 @@ def test_all_formats_give_the_same_poses(tmp_path):
         ("results.json", files.coco_results),
         ("annotations.json", files.coco_annotations),
     ):
-        found = lift(write(tmp_path / name, POINTS))
-        np.testing.assert_allclose(found.pose_mm, expected.pose_mm, atol=2e-3, err_msg=name)
+        poses = lift(write(tmp_path / name, POINTS))
+        np.testing.assert_allclose(poses.pose_mm, expected.pose_mm, atol=2e-3, err_msg=name)
     expected = lift(files.arrays(tmp_path / "b.npz", masked("spine", "nose")))
-    found = lift(files.mpii(tmp_path / "mpii.json", POINTS))
-    np.testing.assert_allclose(found.pose_mm, expected.pose_mm, atol=2e-3)
+    poses = lift(files.mpii(tmp_path / "mpii.json", POINTS))
+    np.testing.assert_allclose(poses.pose_mm, expected.pose_mm, atol=2e-3)
     expected = lift(files.arrays(tmp_path / "c.npz", POINTS))
-    found = lift(files.table(tmp_path / "table.csv", POINTS))
-    np.testing.assert_allclose(found.pose_mm, expected.pose_mm, atol=2e-3)
+    poses = lift(files.table(tmp_path / "table.csv", POINTS))
+    np.testing.assert_allclose(poses.pose_mm, expected.pose_mm, atol=2e-3)
 
 
 def test_it_is_prior_lift(tmp_path):
-    found = lift(files.arrays(tmp_path / "a.npz", POINTS))
+    poses = lift(files.arrays(tmp_path / "a.npz", POINTS))
     lifter = prior.Lifter(prior.load())
     camera = compose(0.0, files.ELEVATION, 0.0)
     expected = lifter.lift(POINTS, camera=camera)
-    np.testing.assert_allclose(found.pose_mm, expected.pose, atol=1e-3)
-    np.testing.assert_allclose(found.deviation_mm, lifter.deviation(expected), atol=0.05)
-    np.testing.assert_allclose(found.camera[0], camera, atol=1e-7)
+    np.testing.assert_allclose(poses.pose_mm, expected.pose, atol=1e-3)
+    np.testing.assert_allclose(poses.deviation_mm, lifter.deviation(expected), atol=0.05)
+    np.testing.assert_allclose(poses.camera[0], camera, atol=1e-7)
 
 
 def test_npz_to_json_and_back_is_equal(tmp_path):
-    found = lift(files.openpose(tmp_path / "frames", POINTS), "--rate", "25")
+    poses = lift(files.openpose(tmp_path / "frames", POINTS), "--rate", "25")
     first, text, again = (tmp_path / n for n in ("out.npz", "poses.json", "again.npz"))
     assert run(first, "--out", text) == 0 and run(text, "--out", again) == 0
     back = lifted.read(again)
-    for name, before, after in zip(lifted.Poses._fields, found, back, strict=True):
+    for name, before, after in zip(lifted.Poses._fields, poses, back, strict=True):
         if name == "meta":
             assert before == after and after["rate"] == 25
         else:
@@ -87,7 +87,7 @@ def test_csv_is_a_row_for_each_pose(tmp_path):
 
 def test_the_tilt_is_searched_once(tmp_path):
     poses = files.walk(30, seed=3)
-    path = files.arrays(tmp_path / "a.npz", files.seen(poses, np.deg2rad(25)))
+    path = files.arrays(tmp_path / "a.npz", files.image_points(poses, np.deg2rad(25)))
     assert run(path, "--out", tmp_path / "out.npz", "--no-deviation") == 0
     camera = lifted.read(tmp_path / "out.npz").camera
     assert (camera == camera[0]).all()
@@ -160,11 +160,11 @@ def test_confidence_counts(tmp_path):
     expected = lift(files.arrays(tmp_path / "b.npz", masked("left wrist")))
     np.testing.assert_allclose(lift(path).pose_mm, expected.pose_mm, atol=2e-3)
     # With a weight it counts a little: a quarter, as rounded.
-    found = lift(path, "--min-confidence", "0.1", "--weigh")
+    poses = lift(path, "--min-confidence", "0.1", "--weigh")
     weight = np.where(confidence < 0.5, 0.25, 1)
     camera = compose(0.0, files.ELEVATION, 0.0)
     expected = prior.lift(wrong, prior.load(), camera=camera, confidence=weight)
-    np.testing.assert_allclose(found.pose_mm, expected.pose, atol=2e-3)
+    np.testing.assert_allclose(poses.pose_mm, expected.pose, atol=2e-3)
 
 
 def test_what_is_left_out_is_said(tmp_path, capsys):
@@ -222,27 +222,27 @@ def test_bad_input_is_one_line(tmp_path, capsys, arguments, message):
 def test_several_people_are_told_apart(tmp_path):
     points = np.concatenate([[a, b] for a, b in zip(POINTS, POINTS + [600, 0], strict=True)])
     path = files.arrays(tmp_path / "a.npz", points, frame=np.repeat(np.arange(6), 2))
-    found = lift(path, "--no-deviation")
-    assert found.person.tolist() == [0, 1] * 6
-    placed = lifted.on_ground(found)
+    poses = lift(path, "--no-deviation")
+    assert poses.person.tolist() == [0, 1] * 6
+    placed = lifted.on_ground(poses)
     np.testing.assert_allclose(placed[..., 1].min(axis=1), 0, atol=1e-9)
     # 600 px to the right in the image, which a level camera has on the side of +x.
     apart = (placed[1::2] - placed[::2]).mean(axis=(0, 1))
-    np.testing.assert_allclose(apart, [600 / np.median(found.scale), 0, 0], rtol=0.05, atol=10)
+    np.testing.assert_allclose(apart, [600 / np.median(poses.scale), 0, 0], rtol=0.05, atol=10)
 
 
 def test_the_deviation_is_that_of_the_posterior():
     # By the diagonal alone, and by the whole matrix: cameras and weights of all kinds.
     random = np.random.default_rng(0)
-    points, lifter = files.seen(files.walk(40)), prior.Lifter(prior.load())
+    points, lifter = files.image_points(files.walk(40)), prior.Lifter(prior.load())
     cameras = compose(random.normal(size=40) * 0.1, random.uniform(0, 0.5, 40), random.random(40))
     weights = random.choice([0, 0.25, 0.5, 1], size=(40, 17))
     for camera, confidence in ((None, None), (cameras, None), (None, weights)):
-        found = lifter.lift(points, camera=camera, confidence=confidence)
+        poses = lifter.lift(points, camera=camera, confidence=confidence)
         for spread in (True, False):
-            moments = lifter.posterior(found, spread)
+            moments = lifter.posterior(poses, spread)
             np.testing.assert_allclose(
-                lifter.deviation(found, spread),
+                lifter.deviation(poses, spread),
                 posterior.deviation(moments),
                 rtol=1e-9,
             )
@@ -250,7 +250,7 @@ def test_the_deviation_is_that_of_the_posterior():
 
 def test_a_thousand_frames_are_quick(tmp_path):
     # 5,000 frames a second on an idle machine; a busy one may be several times slower.
-    path = files.arrays(tmp_path / "a.npz", files.seen(files.walk(1000)))
+    path = files.arrays(tmp_path / "a.npz", files.image_points(files.walk(1000)))
     start = time.perf_counter()
     lift(path)
     assert time.perf_counter() - start < 1.5
@@ -258,5 +258,5 @@ def test_a_thousand_frames_are_quick(tmp_path):
 
 def test_keypoints_are_rounded_on_no_way(tmp_path):
     # The reader keeps what the file has.
-    found = keypoints.read(files.arrays(tmp_path / "a.npz", POINTS))
-    np.testing.assert_array_equal(found.points, POINTS)
+    poses = keypoints.read(files.arrays(tmp_path / "a.npz", POINTS))
+    np.testing.assert_array_equal(poses.points, POINTS)

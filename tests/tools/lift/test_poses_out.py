@@ -74,7 +74,7 @@ def test_half_a_turn_is_a_rotation(tmp_path):
 
 def test_npz_to_bvh_to_positions(tmp_path):
     # Through the program: the poses on the ground, as far as the bones are constant.
-    points = files.seen(random_poses(20, seed=1, yaw=False))
+    points = files.image_points(random_poses(20, seed=1, yaw=False))
     source = files.arrays(tmp_path / "a.npz", points, rate=25)
     out = tmp_path / "out.npz"
     assert run(source, "--out", out, "--elevation", 10, "--no-deviation") == 0
@@ -88,7 +88,7 @@ def test_npz_to_bvh_to_positions(tmp_path):
 
 
 def test_a_bvh_for_each_person_without_gaps(tmp_path, capsys):
-    points = files.seen(files.walk(6))
+    points = files.image_points(files.walk(6))
     both = np.concatenate([points, points[[0, 1, 5]] + [600, 0]])
     source = files.arrays(
         tmp_path / "a.npz", both, frame=[*range(6), 0, 1, 5], person=[0] * 6 + [7] * 3
@@ -100,7 +100,7 @@ def test_a_bvh_for_each_person_without_gaps(tmp_path, capsys):
 
 
 def test_pictures_show_the_photo_and_the_pose(tmp_path):
-    points = files.seen(files.walk(3))
+    points = files.image_points(files.walk(3))
     folder = files.openpose(tmp_path / "frames", points)
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -129,7 +129,7 @@ def test_pictures_show_the_photo_and_the_pose(tmp_path):
 def test_files_without_a_translation_are_read(tmp_path):
     """As they were written before there was one."""
     path = tmp_path / "a.npz"
-    points = files.seen(files.walk(3))
+    points = files.image_points(files.walk(3))
     assert run(files.arrays(tmp_path / "p.npz", points), "--out", path) == 0
     with np.load(path) as file:
         arrays = dict(file)

@@ -70,7 +70,7 @@ def test_what_stands_still_stays_and_noise_falls():
 
 
 def test_it_is_said_and_not_done_twice(tmp_path, capsys):
-    source = files.arrays(tmp_path / "a.npz", files.seen(files.walk(20)), rate=RATE)
+    source = files.arrays(tmp_path / "a.npz", files.image_points(files.walk(20)), rate=RATE)
     out = tmp_path / "out.npz"
     arguments = [str(a) for a in (source, "--out", out, "--elevation", 10, "--smooth", 0.1)]
     assert tool.main(arguments) == 0

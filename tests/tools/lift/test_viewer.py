@@ -25,8 +25,8 @@ PICTURES = Path("build/screenshots")
 def page(tmp_path_factory):
     """Two people in 40 frames, the second only in the last ones, with photos; its folder."""
     folder = tmp_path_factory.mktemp("page")
-    points = files.seen(files.walk(40, seed=4))
-    other = files.seen(files.walk(40, seed=9))[20:] + [250, 10]
+    points = files.image_points(files.walk(40, seed=4))
+    other = files.image_points(files.walk(40, seed=9))[20:] + [250, 10]
     source = files.arrays(
         folder / "a.npz",
         np.concatenate([points, other]),
@@ -110,12 +110,12 @@ def test_it_shows_who_how_sure_and_which_component(desktop):
 
 
 def test_it_is_turned_and_zoomed(desktop):
-    seen = [pixels(desktop)]
-    assert pixels(desktop) == seen[0]
+    shots = [pixels(desktop)]
+    assert pixels(desktop) == shots[0]
 
     def changed():
-        seen.append(pixels(desktop))
-        return seen[-1] != seen[-2]
+        shots.append(pixels(desktop))
+        return shots[-1] != shots[-2]
 
     yaw = desktop.value("camera.yaw")
     drag(desktop, (200, 300), (260, 330))
