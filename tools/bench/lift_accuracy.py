@@ -124,7 +124,7 @@ def regressors(poses, views, seed):
     }
 
 
-def calibration(lifter, images, points):
+def coverage(lifter, images, points):
     """Shares of landmarks inside the 50 % and 90 % regions, given (component, rotation) and with
     their spread, the truth's limb scale known and mean landmarks aligned."""
     lifted = lifter.lift(points, camera=images.cameras)
@@ -176,7 +176,7 @@ def measure(clips, seed, count, views):
         "errors_mm": by_method(models, learned, images),
         "rotations_5px_mm": by_rotations(models[3], at_most(held, min(count, 500)), seed),
         "tilt_5px_mm": by_tilt(models[3], at_most(held, min(count, 1000)), seed),
-        "calibration": calibrations(models[3], images, min(count, 500)),
+        "calibration": coverages(models[3], images, min(count, 500)),
         "noise_mm_on_training_clips": by_noise_mm(
             prior.fit(inner, components=3, **basis), room(validation, seed)
         ),
@@ -229,15 +229,15 @@ def by_tilt(model, poses, seed):
     return result
 
 
-def calibrations(model, images, count):
-    """`calibration` of `count` of the poses, by the detector's noise and noise_mm."""
+def coverages(model, images, count):
+    """`coverage` of `count` of the poses, by the detector's noise and noise_mm."""
     few = at_most(np.arange(len(images.truth)), count)
     part, result = Simulation(*(a[few] for a in images)), {}
     for noise in tqdm(NOISES_PX, desc="calibration"):
         for mm in noises_mm(noise):
             name = f"{noise} px, noise_mm {mm:.0f}"
             lifter = prior.Lifter(model, noise_mm=mm)
-            result[name] = calibration(lifter, part, part.noisy_points(noise))
+            result[name] = coverage(lifter, part, part.noisy_points(noise))
     return result
 
 
