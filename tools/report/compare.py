@@ -28,21 +28,21 @@ TRUE_2D = "true 2D landmarks, lifted"
 def methods(named):
     """The Methods of [(name, path)], after the true 2D landmarks; and Withheld for the files that
     cannot be used."""
-    found, withheld = [scoring.Method(TRUE_2D, None)], []
+    compared, withheld = [scoring.Method(TRUE_2D, None)], []
     for name, path in named:
         try:
-            found.append(scoring.Method(name, predictions.load(path)))
+            compared.append(scoring.Method(name, predictions.load(path)))
         except PredictionError as error:
             withheld.append(scoring.Withheld(name, "all", "all", str(error)))
-    return found, withheld
+    return compared, withheld
 
 
 def summary(data, model_path, named, progress=iter, as_published=False):
     """All that compare.json holds. as_published: landmarks are lifted to the paper's letter."""
     frames = truth.load(data)
-    found, withheld = methods(named)
+    compared, withheld = methods(named)
     results, more = scoring.score_all(
-        found, frames, LandmarkLifter(prior.load(model_path), as_published), progress
+        compared, frames, LandmarkLifter(prior.load(model_path), as_published), progress
     )
     published = json.loads(protocols.PUBLISHED.read_text())
     return {
@@ -83,13 +83,13 @@ def finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write(out, found):
+def write(out, record):
     """compare.json, compare.md and index.html in the folder `out`."""
-    found = finite(found)
+    record = finite(record)
     for name, make in (
-        ("compare.json", lambda: json.dumps(found, indent=1) + "\n"),
-        ("compare.md", lambda: page.as_markdown(compare_page.TITLE, compare_page.blocks(found))),
-        ("index.html", lambda: page.as_html(compare_page.TITLE, compare_page.blocks(found))),
+        ("compare.json", lambda: json.dumps(record, indent=1) + "\n"),
+        ("compare.md", lambda: page.as_markdown(compare_page.TITLE, compare_page.blocks(record))),
+        ("index.html", lambda: page.as_html(compare_page.TITLE, compare_page.blocks(record))),
     ):
         files.write(out / name, make())
 
