@@ -70,7 +70,9 @@ def likely_noise_mm(
     model: PriorModel, points: ArrayLike, arguments: dict[str, Any], **how: Any
 ) -> float:
     """The noise, mm at the body, that makes a sample of the poses most probable together; between
-    the values that are tried, by a parabola. Raises InputError when no pose can be lifted."""
+    the values that are tried, by a parabola. With covariances it is theirs, by the poses' scale:
+    it then only rules out what cannot be the best. Raises InputError when no pose can be lifted.
+    """
     points = np.asarray(points, dtype=float)
     rows = np.linspace(0, len(points) - 1, min(SAMPLE, len(points))).astype(int)
     # What is one for all poses has a dimension less.
@@ -81,8 +83,15 @@ def likely_noise_mm(
         else np.asarray(value)[rows]
         for name, value in arguments.items()
     }
+    covariance = part.pop("covariance", None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of poses that cannot be lifted: left out below
+        if covariance is not None:
+            lifted = Lifter(model, **how).lift(points[rows], **part)
+            if not lifted.ok.any():
+                raise InputError("noise_mm auto: expected poses that can be lifted, got none")
+            px = np.sqrt(np.nanmean(np.trace(covariance, axis1=-2, axis2=-1)) / 2)
+            return float(px * model.scale_mm / np.median(lifted.scale[lifted.ok]))
         scores = np.stack(
             [
                 Lifter(model, noise_mm=noise, **how).lift(points[rows], **part).log_likelihood

@@ -39,3 +39,11 @@ def test_the_likely_noise_takes_one_camera_and_bad_poses(model):
         assert NOISES_MM[0] <= likely_noise_mm(model, points, given, rotations=12) <= NOISES_MM[-1]
     with pytest.raises(ValueError, match="noise_mm auto: expected poses that can be lifted"):
         prior.lift(points * np.nan, model, noise_mm="auto")
+
+
+def test_with_covariances_it_is_theirs(model):
+    """At 5 m, 1145 px of focal length: 1 px is 4.4 mm."""
+    _, points, cameras = photographs(50, noise_px=10)
+    arguments = {"camera": cameras, "covariance": np.tile(100.0 * np.eye(2), (50, 17, 1, 1))}
+    assert likely_noise_mm(model, points, arguments, rotations=24) == pytest.approx(44, rel=0.15)
+    assert "covariance" in arguments
