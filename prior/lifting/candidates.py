@@ -143,21 +143,21 @@ class CandidateSearch:
         candidates = []
         for rows, table in self.tables.groups(images):
             within = self.tie(table) if reach is None else np.float32(reach)
-            near = np.empty((len(self.angle), len(rows)), dtype=bool)
+            near = np.empty((count, self.rotations, len(rows)), dtype=bool)
             for block, forms in self._evaluated(images, rows, table):
                 density = search.log_densities(forms)
                 best = density.max(axis=0)
                 probability[rows[block]] = search.shares(density, best, count)
-                # What is compared with what: all combinations, or the rotations of a component.
-                score, among = density, 1
+                # Compared are all combinations, or the rotations of each component.
+                score = density
                 if self.by_cost and reach is None:
-                    score, among = search.negative_costs(forms), count
-                    best = score.reshape(count, -1, score.shape[1]).max(axis=1, keepdims=True)
-                near[:, block] = (
-                    score.reshape(among, -1, score.shape[1]) >= best - within
-                ).reshape(score.shape)
+                    score = search.negative_costs(forms)
+                    best = score.reshape(near[..., block].shape).max(axis=1, keepdims=True)
+                score = score.reshape(near[..., block].shape)
+                np.greater_equal(score, best - within, out=near[..., block])
                 if refine:
-                    near[:, block] |= search.peaks(score, count, PEAKS)
+                    peaks = search.peaks(score.reshape(len(self.angle), -1), count, PEAKS)
+                    near[..., block] |= peaks.reshape(score.shape)
             # In C order: sorted by combination.
             combination, row = np.divmod(np.flatnonzero(near), len(rows))
             candidates.append(self._solve(images, rows[row], combination, table, rough))

@@ -190,7 +190,8 @@ class Lifter:
         pose[..., 0], pose[..., 1] = (cos * x - sin * z).T, (height * mm).T
         pose[..., 2] = (cos * z + sin * x).T
         share = weak.share(np.take(images.weight, row, axis=1))
-        flat = (flat - (share * flat).sum(axis=1, keepdims=True)) * size
+        flat -= (share * flat).sum(axis=1, keepdims=True)
+        flat *= size
         flat = weak.rolled(flat, roll)
         flat += images.centre[:, None, row]
         return {
