@@ -150,7 +150,7 @@ def markdown(record: dict[str, Any]) -> str:
         "above the first",
         "half-steps",
         "other yaw",
-        "other valley",
+        "other valley, at the start and the end",
         "worse minima, most to last",
         "seconds",
     )
@@ -166,7 +166,7 @@ def markdown(record: dict[str, Any]) -> str:
                     f"{way['above_first']:.4f}",
                     way["half_steps"],
                     f"{100 * way['other_yaw']:.1f} %",
-                    way["other_valley"],
+                    "{start} to {end}".format(**way["other_valley"]),
                     f"{worse['most']} to {worse['last']}" if worse else None,
                     way["seconds"],
                 )

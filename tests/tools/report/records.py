@@ -187,7 +187,7 @@ RECORDS = {
                         "above_first": 0.25,
                         "half_steps": 60,
                         "other_yaw": 0.125,
-                        "other_valley": 7,
+                        "other_valley": {"start": 7, "end": 2},
                         "worse_minima": {"most": 9, "last": 3},
                         "seconds": 12.5,
                     }
