@@ -201,11 +201,11 @@ endif
 
 ##@ Measurements
 
-# Records to put into results/ first: files that the jobs below wrote.
+# Records to put into tools/report/records/ first: files that the jobs below wrote.
 TAKE ?=
 
 .PHONY: results
-results: venv ## RESULTS.md, from the records in results/; TAKE="FILE.json ..." puts new ones there
+results: venv ## RESULTS.md, from the records in tools/report/records/; TAKE="FILE.json ..." puts new ones there
 	@$(PYTHON) -m tools.report.results $(if $(TAKE),--take $(TAKE))
 
 .PHONY: bench-prior

@@ -11,9 +11,9 @@ from python_layers import belief_maps
 from tests import poses
 
 
-def python_layer(module, layer, given, bottoms=(), tops=("top",), extra="", name="layer"):
+def python_layer(module, layer, parameters, bottoms=(), tops=("top",), extra="", name="layer"):
     """A layer of python_layers as prototxt; `given` is its param_str, or what JSON makes it."""
-    text = given if isinstance(given, str) else json.dumps(given)
+    text = parameters if isinstance(parameters, str) else json.dumps(parameters)
     names = "".join(f'bottom: "{b}" ' for b in bottoms) + "".join(f'top: "{t}" ' for t in tops)
     # JSON's rules for quotes in a string are those of prototxt.
     return (
@@ -71,27 +71,27 @@ def differences(function, value, step):
 SMALL = (2, 3, 2, 2)
 
 
-def fusion(folder, given=None, to_inputs=True):
-    layer = python_layer("fusion", "FusionLayer", given or {}, ["b", "bhat"])
+def fusion(folder, parameters=None, to_inputs=True):
+    layer = python_layer("fusion", "FusionLayer", parameters or {}, ["b", "bhat"])
     return net(folder, inputs(b=SMALL, bhat=SMALL), layer, to_inputs=to_inputs)
 
 
-def projection(folder, given=None, landmarks=(N, L, 2), maps=MAPS):
+def projection(folder, parameters=None, landmarks=(N, L, 2), maps=MAPS):
     return net(
         folder,
         inputs(landmarks=landmarks, maps=maps),
         python_layer(
-            "projection", "ProjectionLayer", given or {"sigma": SIGMA}, ["landmarks", "maps"]
+            "projection", "ProjectionLayer", parameters or {"sigma": SIGMA}, ["landmarks", "maps"]
         ),
     )
 
 
-def lifting(folder, given, *, camera=False, pose=False, maps=MAPS, size=3):
+def lifting(folder, parameters, *, camera=False, pose=False, maps=MAPS, size=3):
     bottoms = ["maps", "camera"] if camera else ["maps"]
     shapes = {"maps": maps} | ({"camera": (N, size, size)} if camera else {})
     tops = ["landmarks", "pose"] if pose else ["landmarks"]
     return net(
-        folder, inputs(**shapes), python_layer("lifting", "LiftingLayer", given, bottoms, tops)
+        folder, inputs(**shapes), python_layer("lifting", "LiftingLayer", parameters, bottoms, tops)
     )
 
 

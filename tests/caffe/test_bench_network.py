@@ -22,8 +22,8 @@ def test_it_measures_both_networks_and_opencv(world, tmp_path, capsys):
     assert bench_network.main([*world, *networks, "--out", str(out)]) == 0
     content = json.loads(out.read_text())
     assert content["rounds"] == 2
-    found = content["networks"]
-    for name, result in found.items():
+    times = content["networks"]
+    for name, result in times.items():
         train, deploy = result["train"], result["deploy"]
         assert train["batch"] == 8 and 0 < train["data_share"] < 1
         spent = train["forward_ms"] + train["backward_ms"]
@@ -35,12 +35,12 @@ def test_it_measures_both_networks_and_opencv(world, tmp_path, capsys):
             assert phase["python_share"] < 1
             assert ("lifting" in phase["ms_by_layer"]) == (name == "lite/lifting")
     # The same weights give OpenCV the same maps.
-    assert found["lite/cpm"]["opencv"]["largest_difference"] < 1e-3
-    assert "opencv" not in found["lite/lifting"]
+    assert times["lite/cpm"]["opencv"]["largest_difference"] < 1e-3
+    assert "opencv" not in times["lite/lifting"]
     printed = capsys.readouterr().out
     assert bench_network.markdown(content) in printed
     ratio = (
-        found["lite/lifting"]["train"]["iteration_ms"] / found["lite/cpm"]["train"]["iteration_ms"]
+        times["lite/lifting"]["train"]["iteration_ms"] / times["lite/cpm"]["train"]["iteration_ms"]
     )
     assert f"{ratio:.3f}" in printed and "OpenCV's dnn" in printed
     assert {"command", "date", "commit", "machine"} <= content["measured"].keys()
@@ -82,8 +82,8 @@ def test_bad_input_is_one_line(world, tmp_path, capsys, more, message):
 
 def test_what_caffe_says_of_bad_data_is_one_line(world, tmp_path, capsys):
     (tmp_path / "train.json").write_text("{}")
-    given = ["--data", str(tmp_path / "train.json"), *world[2:], "--networks", "lite/cpm"]
-    assert bench_network.main([*given, "--out", str(tmp_path / "network.json")]) == 1
+    arguments = ["--data", str(tmp_path / "train.json"), *world[2:], "--networks", "lite/cpm"]
+    assert bench_network.main([*arguments, "--out", str(tmp_path / "network.json")]) == 1
     errors = capsys.readouterr().err.splitlines()
     (error,) = [line for line in errors if line.startswith("python -m tools.bench.network: ")]
     assert (

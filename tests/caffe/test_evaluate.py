@@ -84,7 +84,7 @@ def test_predictions_are_the_networks_one_image_at_a_time(build):
     people = annotations.load(build / "data/test.json")
     net = caffe.Net(str(folder / "deploy.prototxt"), str(folder / "final.caffemodel"), caffe.TEST)
     with np.load(build / "eval/lite-lifting/predictions.npz") as file:
-        found = dict(file)
+        written = dict(file)
     for i in (0, 4, 10):
         box = crop.frame(people.boxes[i], 128)
         image = people.image(i)
@@ -94,9 +94,11 @@ def test_predictions_are_the_networks_one_image_at_a_time(build):
         net.forward()
         maps, _ = belief_maps.argmax(net.blobs["fused_stage2"].data, subpixel=True)
         points = crop.to_image(belief_maps.to_input(maps[0], 8), box)
-        np.testing.assert_allclose(found["points"][1, i], points, atol=1e-2)
-        np.testing.assert_allclose(found["poses"][-1, i], net.blobs["pose"].data[0], atol=0.1)
-        np.testing.assert_allclose(found["poses"][0, i], net.blobs["pose_stage1"].data[0], atol=0.1)
+        np.testing.assert_allclose(written["points"][1, i], points, atol=1e-2)
+        np.testing.assert_allclose(written["poses"][-1, i], net.blobs["pose"].data[0], atol=0.1)
+        np.testing.assert_allclose(
+            written["poses"][0, i], net.blobs["pose_stage1"].data[0], atol=0.1
+        )
 
 
 def test_errors_are_those_of_the_predictions(build):
@@ -219,10 +221,10 @@ def test_figures(build, tmp_path):
 def test_predictions_can_be_compared(build):
     """The file that evaluation writes is one that tools.evaluate.predictions reads."""
     people = annotations.load(build / "data/test.json")
-    found = predictions.load(build / "eval/lite-lifting/predictions.npz")
-    assert found.points.shape[1:] == (11, 17, 2) and found.poses.shape[1:] == (11, 17, 3)
+    predicted = predictions.load(build / "eval/lite-lifting/predictions.npz")
+    assert predicted.points.shape[1:] == (11, 17, 2) and predicted.poses.shape[1:] == (11, 17, 3)
     keys = zip(people.subjects, people.actions, people.camera_names, people.frames, strict=True)
-    assert list(found.rows) == [(s, a, c.split("/")[-1], f) for s, a, c, f in keys]
+    assert list(predicted.rows) == [(s, a, c.split("/")[-1], f) for s, a, c, f in keys]
 
 
 def test_names_with_markup_are_text_on_both_pages(build, tmp_path):

@@ -66,9 +66,9 @@ def loss(net):
     net.params["pose_data"][0].data[...] = 0
     net.forward()
     total = 0.0
-    for t, seen in ((1, "_stage1"), (2, "")):
+    for t, of_stage in ((1, "_stage1"), (2, "")):
         known = net.blobs[f"known_stage{t}"].data.astype(float)
-        total += ((known - net.blobs[f"label{seen}"].data) ** 2).sum() / (2 * len(known))
+        total += ((known - net.blobs[f"label{of_stage}"].data) ** 2).sum() / (2 * len(known))
     return total
 
 
@@ -143,8 +143,8 @@ def test_the_liftings_gradient_reaches_the_first_layer_and_adds_to_the_others(ma
         net.backward()
         return {name: blobs[0].diff.copy() for name, blobs in net.params.items()}
 
-    without, given = gradients(make()), gradients(make(backward=backward))
-    assert np.abs(given["conv1"] - without["conv1"]).max() > 1e-3 * np.abs(without["conv1"]).max()
-    assert all(np.isfinite(gradient).all() for gradient in given.values())
+    without, through = gradients(make()), gradients(make(backward=backward))
+    assert np.abs(through["conv1"] - without["conv1"]).max() > 1e-3 * np.abs(without["conv1"]).max()
+    assert all(np.isfinite(gradient).all() for gradient in through.values())
     # What comes after the last lifting is the same.
-    np.testing.assert_allclose(given["fusion_stage2"], without["fusion_stage2"], rtol=1e-5)
+    np.testing.assert_allclose(through["fusion_stage2"], without["fusion_stage2"], rtol=1e-5)

@@ -125,13 +125,13 @@ def test_averaged_maps_are_the_slow_mean(network, people, model):
     mean = inference.mean_maps(maps, views, target, 8)
     # OpenCV's places are multiples of 1/32 of a cell.
     np.testing.assert_allclose(mean, total / 3, atol=0.05 * np.abs(maps).max())
-    (found,) = Estimator(network, scales=scales, model=model).estimates([person])
+    (estimate,) = Estimator(network, scales=scales, model=model).estimates([person])
     points, peak = belief_maps.argmax(mean[None], subpixel=True)
-    np.testing.assert_allclose(found.points[-1], crop.to_image(points[0], target), atol=1e-3)
-    np.testing.assert_allclose(found.peak, peak[0], rtol=1e-5)
+    np.testing.assert_allclose(estimate.points[-1], crop.to_image(points[0], target), atol=1e-3)
+    np.testing.assert_allclose(estimate.peak, peak[0], rtol=1e-5)
     camera = crop.camera(person.rotation, target, person.intrinsics)
     lifted = prior.lift(points.astype(float), model, camera=camera)
-    np.testing.assert_allclose(found.poses[-1], lifted.pose[0], atol=0.1)
+    np.testing.assert_allclose(estimate.poses[-1], lifted.pose[0], atol=0.1)
 
 
 def test_the_mean_of_views_of_one_label_is_the_label():
@@ -147,8 +147,8 @@ def test_the_mean_of_views_of_one_label_is_the_label():
         ]
     )
     target = crop.frame(box, 368)
-    found, _ = belief_maps.argmax(inference.mean_maps(maps, views, target, 8)[None], True)
-    np.testing.assert_allclose(crop.to_image(found[0], target), points, atol=0.15)
+    maxima, _ = belief_maps.argmax(inference.mean_maps(maps, views, target, 8)[None], True)
+    np.testing.assert_allclose(crop.to_image(maxima[0], target), points, atol=0.15)
 
 
 def test_one_view_and_the_same_view_averaged_agree(network, people, model):
@@ -164,9 +164,9 @@ def test_one_view_and_the_same_view_averaged_agree(network, people, model):
 def test_a_baseline_has_no_pose_and_needs_no_prior(world, people):
     network = inference.Network(world / "cpm.prototxt", world / "cpm.caffemodel")
     for scales in ((1.0,), (0.8, 1.2)):
-        found = list(Estimator(network, scales=scales).estimates(people))
-        assert len(found) == 3 and all(estimate.poses is None for estimate in found)
-        np.testing.assert_array_equal(found[0].points, found[0].beliefs)
+        estimates = list(Estimator(network, scales=scales).estimates(people))
+        assert len(estimates) == 3 and all(estimate.poses is None for estimate in estimates)
+        np.testing.assert_array_equal(estimates[0].points, estimates[0].beliefs)
 
 
 def test_what_an_estimator_needs(network):
@@ -190,7 +190,7 @@ def test_the_whole_image_is_in_the_input(size, centre):
 
 
 def run(world, *more, network="lifting"):
-    given = [
+    arguments = [
         world / f"{network}.prototxt",
         world / f"{network}.caffemodel",
         world / "data/0.png",
@@ -198,19 +198,19 @@ def run(world, *more, network="lifting"):
         "--out",
         world / "out.json",
     ]
-    return predict.main([str(value) for value in (*given, *more)])
+    return predict.main([str(value) for value in (*arguments, *more)])
 
 
 def test_predict_writes_what_the_estimator_says(world, network, people, capsys):
     box = people[0].box.tolist()
     assert run(world, "--box", *box, "--elevation", 10) == 0
-    found = json.loads((world / "out.json").read_text())
+    written = json.loads((world / "out.json").read_text())
     camera = prior.camera.level_camera(np.deg2rad(10))
     (expected,) = Estimator(network).estimates([Person(people[0].image, box, camera)])
-    first = found[str(world / "data/0.png")]
+    first = written[str(world / "data/0.png")]
     np.testing.assert_allclose(first["landmarks"], expected.points[-1], atol=0.01)
     np.testing.assert_allclose(first["pose_mm"], expected.poses[-1], atol=0.1)
-    assert len(found["landmark_names"]) == len(first["confidence"]) == L
+    assert len(written["landmark_names"]) == len(first["confidence"]) == L
     more = ("--flip", "--scales", 0.8, 1, "--prior", world / "prior.npz", "--no-subpixel")
     assert run(world, *more) == 0
     assert run(world, "--flip", network="cpm") == 0
@@ -223,18 +223,23 @@ def test_predict_takes_folders_and_leaves_out_what_is_damaged(world, tmp_path, c
     for name in ("0.png", "1.png"):
         (folder / name).write_bytes((world / "data" / name).read_bytes())
     (folder / "2.jpg").write_bytes(b"no image")
-    given = [world / "lifting.prototxt", world / "lifting.caffemodel", "--out", tmp_path / "o.json"]
-    assert predict.main([str(v) for v in (*given[:2], folder, *given[2:])]) == 3
+    arguments = [
+        world / "lifting.prototxt",
+        world / "lifting.caffemodel",
+        "--out",
+        tmp_path / "o.json",
+    ]
+    assert predict.main([str(v) for v in (*arguments[:2], folder, *arguments[2:])]) == 3
     printed = capsys.readouterr()
     assert "2 images; left out: 1" in printed.out and "2.jpg" in printed.err
     assert run(world) == 0
-    found, whole = (json.loads(p.read_text()) for p in (tmp_path / "o.json", world / "out.json"))
-    assert list(found.values()) == list(whole.values())
+    readable, whole = (json.loads(p.read_text()) for p in (tmp_path / "o.json", world / "out.json"))
+    assert list(readable.values()) == list(whole.values())
     points = keypoints.read(tmp_path / "o.json").points
-    np.testing.assert_allclose(points[0], found[str(folder / "0.png")]["landmarks"])
+    np.testing.assert_allclose(points[0], readable[str(folder / "0.png")]["landmarks"])
     # Nothing that can be read: nothing is written.
     alone = tmp_path / "alone.json"
-    assert predict.main([str(v) for v in (*given[:2], folder / "2.jpg", "--out", alone)]) == 1
+    assert predict.main([str(v) for v in (*arguments[:2], folder / "2.jpg", "--out", alone)]) == 1
     assert not alone.exists()
 
 

@@ -92,10 +92,10 @@ def one_of(kind, folder, model, size):
         "landmarks": rng.uniform(1, 10, (size, L, 2)),
         "camera": np.tile(TILTED[0], (size, 1, 1)),
     }
-    module, layer, given, bottoms, tops = LAYERS[kind]
-    given = given | ({"model": model} if kind == "lifting" else {})
+    module, layer, parameters, bottoms, tops = LAYERS[kind]
+    parameters = parameters | ({"model": model} if kind == "lifting" else {})
     shapes = {name: np.shape(values[name]) for name in bottoms}
-    made = net(folder, inputs(**shapes), python_layer(module, layer, given, bottoms, tops))
+    made = net(folder, inputs(**shapes), python_layer(module, layer, parameters, bottoms, tops))
     return made, {name: values[name] for name in bottoms}
 
 
@@ -110,8 +110,8 @@ def results(layer, values):
     for blobs in layer.params.values():
         blobs[0].diff[...] = 0
     layer.backward()
-    found = {name: blob.data.copy() for name, blob in layer.blobs.items()}
-    return found | {f"{name}'s": layer.blobs[name].diff.copy() for name in values}
+    values_of = {name: blob.data.copy() for name, blob in layer.blobs.items()}
+    return values_of | {f"{name}'s": layer.blobs[name].diff.copy() for name in values}
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -129,8 +129,8 @@ def test_a_layer_takes_any_batch_and_remembers_none(tmp_path, model, kind):
 def test_a_layer_honours_propagate_down(tmp_path, model, kind, wanted):
     """A gradient that is not asked for is not written. Below each bottom is a layer that learns."""
     _, values = one_of(kind, tmp_path, model, 2)
-    module, layer, given, bottoms, tops = LAYERS[kind]
-    given = given | ({"model": model} if kind == "lifting" else {})
+    module, layer, parameters, bottoms, tops = LAYERS[kind]
+    parameters = parameters | ({"model": model} if kind == "lifting" else {})
     below = "".join(
         f'layer {{ name: "{b}" type: "Bias" bottom: "{b}" top: "{b}_" bias_param {{ axis: 0 '
         "num_axes: 0 } }\n"
@@ -142,7 +142,7 @@ def test_a_layer_honours_propagate_down(tmp_path, model, kind, wanted):
         tmp_path,
         inputs(**{name: values[name].shape for name in bottoms}),
         below,
-        python_layer(module, layer, given, [f"{b}_" for b in bottoms], tops, extra),
+        python_layer(module, layer, parameters, [f"{b}_" for b in bottoms], tops, extra),
         to_inputs=False,
     )
     for name in bottoms:
@@ -229,10 +229,10 @@ BAD_PARAMETERS = [
 ]
 
 
-@pytest.mark.parametrize("make, given, message", BAD_PARAMETERS)
-def test_bad_parameters(tmp_path, model, make, given, message):
-    if isinstance(given, dict) and given.get("model") == "MODEL":
-        given = given | {"model": model}
+@pytest.mark.parametrize("make, parameters, message", BAD_PARAMETERS)
+def test_bad_parameters(tmp_path, model, make, parameters, message):
+    if isinstance(parameters, dict) and parameters.get("model") == "MODEL":
+        parameters = parameters | {"model": model}
     with pytest.raises(ValueError, match=message) as caught:
-        make(tmp_path, given)
+        make(tmp_path, parameters)
     assert "\n" not in str(caught.value)

@@ -40,8 +40,8 @@ def test_layers_of_one_model_share_their_tables_and_another_file_is_read_anew(tm
 @pytest.mark.parametrize("subpixel", [False, True])
 @pytest.mark.parametrize("options", [{}, {"noise_mm": 0, "criterion": "cost"}])
 def test_lifting_is_argmax_then_lift(tmp_path, model, subpixel, options):
-    given = {"model": model, "subpixel": subpixel} | options
-    layer = lifting(tmp_path, given, camera=True, pose=True)
+    parameters = {"model": model, "subpixel": subpixel} | options
+    layer = lifting(tmp_path, parameters, camera=True, pose=True)
     maps = seen_by(TILTED)
     run(layer, maps=maps, camera=TILTED)
     points, _ = belief_maps.argmax(maps, subpixel)
@@ -68,8 +68,8 @@ def test_lifting_without_a_camera_takes_a_level_one(tmp_path, model):
 def test_lifting_backward_is_the_chain_of_both_gradients(
     tmp_path, model, rng, backward, scale, pose
 ):
-    given = {"model": model, "backward": backward, "sigma": SIGMA, "noise_mm": 15}
-    layer = lifting(tmp_path, given, camera=True, pose=pose)
+    parameters = {"model": model, "backward": backward, "sigma": SIGMA, "noise_mm": 15}
+    layer = lifting(tmp_path, parameters, camera=True, pose=pose)
     maps = seen_by(TILTED)
     gradients = {"landmarks": rng.normal(size=(N, L, 2))}
     if pose:
@@ -90,8 +90,8 @@ def test_lifting_backward_is_the_chain_of_both_gradients(
 
 def test_exact_gradient_of_the_landmarks_by_finite_differences(tmp_path, model, rng):
     """Through Caffe and the lifter's API as the layer calls it: maxima moved by subpixels."""
-    given = {"model": model, "subpixel": True, "backward": "exact", "sigma": SIGMA}
-    layer = lifting(tmp_path, given, camera=True)
+    parameters = {"model": model, "subpixel": True, "backward": "exact", "sigma": SIGMA}
+    layer = lifting(tmp_path, parameters, camera=True)
     points, _ = belief_maps.argmax(seen_by(TILTED), subpixel=True)
     points = np.clip(points, 1, [W - 2, H - 2])
     g = rng.normal(size=(N, L, 2))

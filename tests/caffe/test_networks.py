@@ -158,15 +158,15 @@ def rows(table):
 @pytest.mark.parametrize("phase", ["train", "train_finetune", "deploy"])
 def test_convolutions_are_the_papers(loaded, size, table, kind, phase):
     name = f"{size}{kind}/{phase}.prototxt"
-    found = []
+    convolutions = []
     for layer in layers(name).values():
         if layer.type == "Convolution":
             weights, bias = loaded[name]["params"][layer.name]
             assert bias == weights[:1]
             assert weights[2] == weights[3]
             side = loaded[name]["blobs"][layer.top[0]][-1]
-            found.append((layer.name, weights[2], weights[1], weights[0], side))
-    assert found == rows(table)
+            convolutions.append((layer.name, weights[2], weights[1], weights[0], side))
+    assert convolutions == rows(table)
 
 
 @pytest.mark.parametrize("name", [str(path.relative_to(HERE)) for path in NETS])
@@ -232,12 +232,12 @@ def test_receptive_field_of_the_variant():
 
 def test_each_convolution_has_its_relu_and_in_lite_networks_its_normalisation_but_for_the_maps():
     for folder in FOLDERS:
-        found = list(read(HERE / folder / "train.prototxt").layer)
-        for layer in found:
+        all_layers = list(read(HERE / folder / "train.prototxt").layer)
+        for layer in all_layers:
             if layer.type != "Convolution":
                 continue
-            at = found.index(layer) + 1
-            following = [x for x in found[at : at + 3] if list(x.bottom) == list(layer.top)]
+            at = all_layers.index(layer) + 1
+            following = [x for x in all_layers[at : at + 3] if list(x.bottom) == list(layer.top)]
             types = [x.type for x in following]
             if layer.convolution_param.num_output == 18:
                 assert "ReLU" not in types and layer.convolution_param.bias_term
@@ -252,11 +252,11 @@ def test_each_convolution_has_its_relu_and_in_lite_networks_its_normalisation_bu
 @pytest.mark.parametrize("size", ["", "vgg/", "lite/"])
 @pytest.mark.parametrize("phase", ["train", "deploy"])
 def test_each_stage_is_that_of_figure_1(size, phase):
-    found = layers(f"{size}lifting/{phase}.prototxt")
-    stages = sum(name.startswith("fusion") for name in found)
+    by_name = layers(f"{size}lifting/{phase}.prototxt")
+    stages = sum(name.startswith("fusion") for name in by_name)
     for t in range(1, stages + 1):
-        lifting, projection = found[f"lifting_stage{t}"], found[f"projection_stage{t}"]
-        fusion = found[f"fusion_stage{t}"]
+        lifting, projection = by_name[f"lifting_stage{t}"], by_name[f"projection_stage{t}"]
+        fusion = by_name[f"fusion_stage{t}"]
         assert list(lifting.bottom) == [f"beliefs_stage{t}", "camera"]
         assert lifting.top[0] == f"landmarks_stage{t}"
         assert list(projection.bottom) == [f"landmarks_stage{t}", f"beliefs_stage{t}"]
@@ -264,18 +264,18 @@ def test_each_stage_is_that_of_figure_1(size, phase):
         assert list(fusion.top) == [f"fused_stage{t}"]
         assert fusion.param[0].decay_mult == 0
         if t > 1:  # fused maps, image features and the centre, and never the CNN's own maps
-            bottoms = list(found[f"concat_stage{t}"].bottom)
+            bottoms = list(by_name[f"concat_stage{t}"].bottom)
             maps = bottoms.pop(0 if size == "vgg/" else 1)
             assert maps == f"fused_stage{t - 1}"
             assert bottoms[0].startswith("conv") and bottoms[1:] == ["pool_center_lower"]
         if phase == "train":
-            seen = "_stage1" if t == 1 else ""  # stage 1 is to find everybody
-            known, loss = found[f"known_stage{t}"], found[f"loss_stage{t}"]
-            assert list(known.bottom) == [f"fused_stage{t}", f"mask{seen}"]
-            assert list(loss.bottom) == [f"known_stage{t}", f"label{seen}"]
+            of_stage = "_stage1" if t == 1 else ""  # stage 1 is to find everybody
+            known, loss = by_name[f"known_stage{t}"], by_name[f"loss_stage{t}"]
+            assert list(known.bottom) == [f"fused_stage{t}", f"mask{of_stage}"]
+            assert list(loss.bottom) == [f"known_stage{t}", f"label{of_stage}"]
     if phase == "deploy":
-        assert list(found["lifting"].bottom) == [f"fused_stage{stages}", "camera"]
-        assert list(found["lifting"].top) == ["landmarks", "pose"]
+        assert list(by_name["lifting"].bottom) == [f"fused_stage{stages}", "camera"]
+        assert list(by_name["lifting"].top) == ["landmarks", "pose"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -296,9 +296,9 @@ def test_blobs_have_the_documented_shapes(loaded, folder):
         assert blobs["fused_stage2"] == maps
     train = loaded[f"{folder}/train.prototxt"]["blobs"]
     batch = train["data"][0]
-    for seen in "", "_stage1":
-        assert train["label" + seen] == [batch, *maps[1:]]
-        assert train["mask" + seen] == [batch, maps[1]]
+    for of_stage in "", "_stage1":
+        assert train["label" + of_stage] == [batch, *maps[1:]]
+        assert train["mask" + of_stage] == [batch, maps[1]]
 
 
 @pytest.mark.parametrize("size", ["", "vgg/", "lite/"])
@@ -334,15 +334,15 @@ def test_fine_tuning_keeps_what_fits_released_weights():
 
 def test_other_choices():
     def net(**choices):
-        found = networks.network(machines.CPM, lifting=True, train=True, **choices)
-        return {layer.name: layer for layer in found.layer}
+        chosenge = networks.network(machines.CPM, lifting=True, train=True, **choices)
+        return {layer.name: layer for layer in chosenge.layer}
 
-    found = net(loss="beliefs", last_fusion=False, backward="exact")
-    assert "fusion_stage6" not in found
-    assert list(found["known_stage5"].bottom) == ["beliefs_stage5", "mask"]
-    assert list(found["lifting_stage1"].propagate_down) == [True, False]
-    assert json.loads(found["lifting_stage1"].python_param.param_str)["backward"] == "exact"
-    assert json.loads(found["projection_stage1"].python_param.param_str)["backward"] != "none"
+    chosen = net(loss="beliefs", last_fusion=False, backward="exact")
+    assert "fusion_stage6" not in chosen
+    assert list(chosen["known_stage5"].bottom) == ["beliefs_stage5", "mask"]
+    assert list(chosen["lifting_stage1"].propagate_down) == [True, False]
+    assert json.loads(chosen["lifting_stage1"].python_param.param_str)["backward"] == "exact"
+    assert json.loads(chosen["projection_stage1"].python_param.param_str)["backward"] != "none"
     assert list(net()["lifting_stage1"].propagate_down) == [False, False]
     assert "per_landmark" not in net()["fusion_stage2"].python_param.param_str
     landmark = net(fusion="landmark")["fusion_stage2"]

@@ -32,8 +32,8 @@ def make(tmp_path):
     """Makes nets of one data layer, and ends their workers after the test."""
     made = []
 
-    def make(source, phase=caffe.TRAIN, tops=TOPS, **given):
-        given = {
+    def make(source, phase=caffe.TRAIN, tops=TOPS, **parameters):
+        parameters = {
             "source": source,
             "batch_size": BATCH,
             "input_size": SIZE,
@@ -41,8 +41,8 @@ def make(tmp_path):
             "augment": True,
             "seed": 3,
             "workers": 0,
-        } | given
-        layer = python_layer("pose_data", "PoseDataLayer", given, (), tops, FIXED, "people")
+        } | parameters
+        layer = python_layer("pose_data", "PoseDataLayer", parameters, (), tops, FIXED, "people")
         made.append(net(tmp_path, layer, phase=phase))
         return made[-1]
 
@@ -59,9 +59,9 @@ def batches(data, count):
     return result
 
 
-def assert_same(some, others):
-    assert len(some) == len(others)
-    for one, other in zip(some, others, strict=True):
+def assert_same(ours, others):
+    assert len(ours) == len(others)
+    for one, other in zip(ours, others, strict=True):
         for name in TOPS:
             np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
@@ -97,27 +97,27 @@ def test_the_order_and_the_augmentations_do_not_depend_on_the_workers(source, ma
         assert_same(batches(make(source, workers=workers), 12), alone)
 
 
-def shades(some):
+def shades(read):
     """The number of the image at each position: its grey, beside the crop's border."""
-    data = np.concatenate([batch["data"] for batch in some])
+    data = np.concatenate([batch["data"] for batch in read])
     corner = data[:, 0, SIZE // 2, SIZE // 4] * 256 + 128
     return np.rint((corner - 20) / 30).astype(int)
 
 
 def test_each_epoch_has_each_image_once_in_an_order_of_its_own(source, make):
-    seen = shades(batches(make(source, augment=False, shuffle=True, workers=1), 7))
-    epochs = seen.reshape(3, PEOPLE)
+    order = shades(batches(make(source, augment=False, shuffle=True, workers=1), 7))
+    epochs = order.reshape(3, PEOPLE)
     assert (np.sort(epochs, axis=1) == np.arange(PEOPLE)).all()
     assert (epochs[0] != epochs[1]).any() and (epochs[1] != epochs[2]).any()
     other = shades(batches(make(source, augment=False, shuffle=True, seed=4), 7))
-    assert (seen != other).any()
+    assert (order != other).any()
     in_order = shades(batches(make(source, augment=False), 7))
     np.testing.assert_array_equal(in_order, np.tile(np.arange(PEOPLE), 3))
 
 
 def test_an_image_is_augmented_anew_in_each_epoch(source, make):
-    some = batches(make(source, shuffle=False, augment={}), 7)  # {}: all of CPM's ranges
-    labels = np.concatenate([batch["label"] for batch in some])
+    read = batches(make(source, shuffle=False, augment={}), 7)  # {}: all of CPM's ranges
+    labels = np.concatenate([batch["label"] for batch in read])
     assert not np.array_equal(labels[0], labels[PEOPLE])
 
 
@@ -232,8 +232,8 @@ def test_a_damaged_image_gives_its_place_to_the_next(source, make, workers, capf
     (folder / "6.jpg").write_bytes(b"")
     data = make(source, augment=False, workers=workers)
     capfd.readouterr()
-    seen = shades(batches(data, 7))
-    np.testing.assert_array_equal(seen, np.where(expected == 2, 3, expected) % 6)
+    order = shades(batches(data, 7))
+    np.testing.assert_array_equal(order, np.where(expected == 2, 3, expected) % 6)
     lines = [line for line in capfd.readouterr().err.splitlines() if "PoseDataLayer" in line]
     assert len(lines) == 2 and len(data.layers[0].damaged) == 2
     assert "2.jpg: expected a whole JPEG, got one cut short" in lines[0] and "6.jpg" in lines[1]
@@ -269,10 +269,10 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("given, message", BAD)
-def test_bad_parameters(source, make, given, message):
+@pytest.mark.parametrize("parameters, message", BAD)
+def test_bad_parameters(source, make, parameters, message):
     with pytest.raises(ValueError, match=message):
-        make(**({"source": source} | given))
+        make(**({"source": source} | parameters))
 
 
 def test_tops_from_the_end_may_be_left_out(source, make):
@@ -285,10 +285,10 @@ def test_tops_from_the_end_may_be_left_out(source, make):
 
 def test_a_missing_landmark_gives_no_gradient(tmp_path, source, make):
     """The loss as the networks have it: maps times mask against the label."""
-    given = {"source": source, "batch_size": BATCH, "input_size": 32, "workers": 0}
+    parameters = {"source": source, "batch_size": BATCH, "input_size": 32, "workers": 0}
     loss = net(
         tmp_path,
-        python_layer("pose_data", "PoseDataLayer", given, (), TOPS[:4], FIXED, "people"),
+        python_layer("pose_data", "PoseDataLayer", parameters, (), TOPS[:4], FIXED, "people"),
         'layer { name: "maps" type: "Convolution" bottom: "data" top: "maps" convolution_param { '
         'num_output: 18 kernel_size: 8 stride: 8 weight_filler { type: "gaussian" std: 0.01 } } }\n'
         'layer { name: "known" type: "Scale" bottom: "maps" bottom: "mask" top: "known" '

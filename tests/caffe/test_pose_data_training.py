@@ -28,7 +28,7 @@ def source(tmp_path):
 
 def training(folder, source, workers, max_iter=6):
     """A solver's path: a convolution that learns the label, with a snapshot every 3 iterations."""
-    given = {
+    parameters = {
         "source": source,
         "batch_size": BATCH,
         "input_size": 32,
@@ -37,7 +37,7 @@ def training(folder, source, workers, max_iter=6):
     }
     folder.mkdir(exist_ok=True)
     (folder / "train.prototxt").write_text(
-        python_layer("pose_data", "PoseDataLayer", given, (), TOPS[:4], FIXED, "people")
+        python_layer("pose_data", "PoseDataLayer", parameters, (), TOPS[:4], FIXED, "people")
         + 'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { '
         'num_output: 18 kernel_size: 8 stride: 8 weight_filler { type: "gaussian" std: 0.01 } } }\n'
         'layer { name: "loss" type: "EuclideanLoss" bottom: "conv" bottom: "label" top: "loss" }\n'

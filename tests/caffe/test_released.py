@@ -106,21 +106,21 @@ def test_a_photo_in_and_3d_out(name, released, ready, tmp_path, capsys):
     assert run(released(name), tmp_path / "photo.png", out, "--box", *box) == 0
     printed = capsys.readouterr().out
     assert "missing: " in printed
-    found = json.loads(out.read_text())
-    assert found.pop("landmark_names") == list(LANDMARKS)
-    (found,) = found.values()
+    written = json.loads(out.read_text())
+    assert written.pop("landmark_names") == list(LANDMARKS)
+    (written,) = written.values()
     points, there = to_ours(their_set, theirs, 2)
     points += [100, 0]
-    for got, expected in zip(found["landmarks"], points, strict=True):
+    for got, expected in zip(written["landmarks"], points, strict=True):
         if np.isfinite(expected).all():
             np.testing.assert_allclose(got, expected, atol=0.01)
         else:
             assert got is None
-    np.testing.assert_allclose(found["confidence"], there, atol=0.02)
+    np.testing.assert_allclose(written["confidence"], there, atol=0.02)
     lifted = prior.lift(points[None], ready, camera=LEVEL, confidence=there)
-    np.testing.assert_allclose(found["pose_mm"], lifted.pose[0], atol=0.2)
+    np.testing.assert_allclose(written["pose_mm"], lifted.pose[0], atol=0.2)
     # A cell is 8 px of a person 150 px tall, some 90 mm; seen from one side, in depth more.
-    error = np.linalg.norm(np.array(found["pose_mm"]) - truth, axis=1)
+    error = np.linalg.norm(np.array(written["pose_mm"]) - truth, axis=1)
     assert error.mean() < 100
     read = keypoints.read(out)
     np.testing.assert_allclose(read.points[0], points, atol=0.01)
@@ -136,22 +136,22 @@ def test_views_are_averaged(name, released, ready):
         assert across == ({"L": "R", "R": "L"}[side[0]] + side[1:] if side[0] in "LR" else side)
     theirs = cells_of(their_set, shown(ready)[1])
     person = Person(released_nets.picture(theirs, len(theirs)), BOX, LEVEL)
-    (found,) = ReleasedEstimator(network, scales=(1.0, 1.0)).estimates([person])
+    (estimate,) = ReleasedEstimator(network, scales=(1.0, 1.0)).estimates([person])
     points, there = to_ours(their_set, theirs)
-    np.testing.assert_allclose(found.points[0], points, atol=0.6)
-    np.testing.assert_allclose(found.peak, there, atol=0.1)
-    assert found.poses is None  # without a prior
+    np.testing.assert_allclose(estimate.points[0], points, atol=0.6)
+    np.testing.assert_allclose(estimate.peak, there, atol=0.1)
+    assert estimate.poses is None  # without a prior
 
     # What is a left landmark in the picture is a right one in its mirror image.
     theirs[[name.startswith("R") for name in their_set.names]] = np.nan
     person = person._replace(image=released_nets.picture(theirs, len(theirs)))
-    (found,) = ReleasedEstimator(network, flip=True).estimates([person])
+    (estimate,) = ReleasedEstimator(network, flip=True).estimates([person])
     points, _ = to_ours(their_set, theirs)
     for i, landmark in enumerate(LANDMARKS):
         if landmark.startswith(("left", "right")):
             place = points[LANDMARKS.index(landmark.replace("right", "left"))]
-            np.testing.assert_allclose(found.points[0, i], place, atol=0.6)
-            assert found.peak[i] == pytest.approx(0.5, abs=0.05)
+            np.testing.assert_allclose(estimate.points[0, i], place, atol=0.6)
+            assert estimate.peak[i] == pytest.approx(0.5, abs=0.05)
 
 
 def test_missing_landmarks_are_left_out(released, ready, tmp_path, capsys):
@@ -162,12 +162,12 @@ def test_missing_landmarks_are_left_out(released, ready, tmp_path, capsys):
     cv2.imwrite(str(tmp_path / "photo.png"), released_nets.picture(theirs, len(theirs)))
     out = tmp_path / "out.json"
     assert run(released("cpm"), tmp_path / "photo.png", out, "--box", *BOX) == 0
-    found = json.loads(out.read_text())[str(tmp_path / "photo.png")]
-    missing = {n for n, p in zip(LANDMARKS, found["landmarks"], strict=True) if p is None}
+    written = json.loads(out.read_text())[str(tmp_path / "photo.png")]
+    missing = {n for n, p in zip(LANDMARKS, written["landmarks"], strict=True) if p is None}
     assert missing == {"left wrist", "right foot", "head top", "spine", "nose"}
     points, there = to_ours(CPM, theirs)
     lifted = prior.lift(points[None], ready, camera=LEVEL, confidence=there)
-    np.testing.assert_allclose(found["pose_mm"], lifted.pose[0], atol=0.2)
+    np.testing.assert_allclose(written["pose_mm"], lifted.pose[0], atol=0.2)
     # With too few of them there is no pose.
     theirs[5:] = np.nan
     cv2.imwrite(str(tmp_path / "few.png"), released_nets.picture(theirs, len(theirs)))
@@ -186,13 +186,13 @@ def test_the_options_reach_the_lifting(released, ready, tmp_path):
     other.save(tmp_path / "other.npz")
     more = ("--elevation", 12, "--prior", tmp_path / "other.npz", "--min-confidence", 0.5)
     assert run(released("variant"), tmp_path / "photo.png", out, "--box", *BOX, *more) == 0
-    found = json.loads(out.read_text())[str(tmp_path / "photo.png")]
+    written = json.loads(out.read_text())[str(tmp_path / "photo.png")]
     points, there = to_ours(CPM, theirs)
     camera = level_camera(np.deg2rad(12))
     expected = prior.lift(
         points[None], prior.load(tmp_path / "other.npz"), camera=camera, confidence=there
     ).pose[0]
-    np.testing.assert_allclose(found["pose_mm"], expected, atol=0.2)
+    np.testing.assert_allclose(written["pose_mm"], expected, atol=0.2)
     assert run(released("variant"), tmp_path / "photo.png", out, "--min-confidence", 1.5) == 3
 
 
@@ -211,10 +211,10 @@ def test_openpose_looks_in_the_box_alone(released, ready):
     network = ReleasedNetwork(*released("body25"))
     person = Person(picture, BOX, LEVEL)
     points, _ = to_ours(BODY_25, theirs)
-    (found,) = ReleasedEstimator(network, in_box=True).estimates([person])
-    np.testing.assert_allclose(found.points[0], points, atol=0.01)
-    (found,) = ReleasedEstimator(network).estimates([person])
-    np.testing.assert_allclose(found.points[0, LANDMARKS.index("nose")], [3.5, 3.5], atol=0.01)
+    (estimate,) = ReleasedEstimator(network, in_box=True).estimates([person])
+    np.testing.assert_allclose(estimate.points[0], points, atol=0.01)
+    (estimate,) = ReleasedEstimator(network).estimates([person])
+    np.testing.assert_allclose(estimate.points[0, LANDMARKS.index("nose")], [3.5, 3.5], atol=0.01)
 
 
 def test_inputs_are_the_releases(released):
@@ -303,13 +303,13 @@ def test_a_known_network_may_have_other_landmarks(released):
     network = ReleasedNetwork(*released("cpm"), named)
     cells = np.array([[10.0, 9.0], [20, 20], [30, 12], [25, 40]])
     picture = released_nets.picture([*cells, *np.full((10, 2), np.nan)], 14)
-    (found,) = ReleasedEstimator(network).estimates([Person(picture, BOX, LEVEL)])
+    (estimate,) = ReleasedEstimator(network).estimates([Person(picture, BOX, LEVEL)])
     places = {"nose": cells[0], "left wrist": cells[2], "hip": cells[3]}
     for i, landmark in enumerate(LANDMARKS):
         if landmark in places:
-            np.testing.assert_allclose(found.points[0, i], 8 * places[landmark] + 3.5, atol=0.01)
+            np.testing.assert_allclose(estimate.points[0, i], 8 * places[landmark] + 3.5, atol=0.01)
         else:
-            assert np.isnan(found.points[0, i]).all()
+            assert np.isnan(estimate.points[0, i]).all()
     with pytest.raises(InputError, match="a map for each of 25 landmarks"):
         ReleasedNetwork(*released("cpm"), BODY_25)
 

@@ -38,7 +38,7 @@ def start(world, tmp_path_factory):
 def run(world, start, out, *more):
     data = world / "data/train.json"
     single = shutil.copy(world / "prior.npz", start.parent / "single.npz")
-    given = [
+    arguments = [
         "--start",
         start,
         "--data",
@@ -54,7 +54,7 @@ def run(world, start, out, *more):
         "--iterations",
         2,
     ]
-    return study_network.main([str(value) for value in (*given, *more)])
+    return study_network.main([str(value) for value in (*arguments, *more)])
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +104,8 @@ def test_runs_are_what_they_are_called(out, start):
     assert weights["fixed"]["fusion_stage1"][0] == 0.5 != weights["lifting"]["fusion_stage1"][0]
     # All went on from the same weights, and learned: a little.
     begun = caffe_files.read_weights(start)["conv5"][0]
-    for found in weights.values():
-        moved = np.abs(found["conv5"][0] - begun).max()
+    for trained in weights.values():
+        moved = np.abs(trained["conv5"][0] - begun).max()
         assert 0 < moved < 0.01
 
 
@@ -139,7 +139,7 @@ def test_a_run_that_fails_is_one_line(world, start, tmp_path, capsys):
 def test_one_that_fails_stops_the_others(monkeypatch, tmp_path):
     """The second run ends at once; the first, which would take a minute, when told to."""
 
-    def carry_out(run, given, stop):
+    def carry_out(run, options, stop):
         if run.seed == 2:
             stop.set()
             raise study_network.StudyError("no")
@@ -150,10 +150,12 @@ def test_one_that_fails_stops_the_others(monkeypatch, tmp_path):
 
     monkeypatch.setattr(study_network, "carry_out", carry_out)
     monkeypatch.setattr(study_network, "VARIANTS", {PAPERS: VARIANTS[PAPERS]})
-    given = argparse.Namespace(seeds=[1, 2, 3], jobs=2, out=tmp_path, prior=None, prior_single=None)
+    options = argparse.Namespace(
+        seeds=[1, 2, 3], jobs=2, out=tmp_path, prior=None, prior_single=None
+    )
     began = time.monotonic()
     with pytest.raises(study_network.StudyError):
-        study_network.study(given)
+        study_network.study(options)
     assert time.monotonic() - began < 20
 
 

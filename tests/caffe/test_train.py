@@ -88,9 +88,9 @@ def test_snapshots_read_as_protobuf_reads_them(whole):
     path = out / "final.caffemodel"
     net = caffe_pb2.NetParameter.FromString(path.read_bytes())
     expected = {layer.name: layer.blobs for layer in net.layer if layer.blobs}
-    found = caffe_files.read_weights(path)
-    assert found.keys() == expected.keys()
-    for name, blobs in found.items():
+    ours = caffe_files.read_weights(path)
+    assert ours.keys() == expected.keys()
+    for name, blobs in ours.items():
         for blob, want in zip(blobs, expected[name], strict=True):
             assert list(blob.shape) == list(want.shape.dim)
             np.testing.assert_array_equal(blob.ravel(), want.data)

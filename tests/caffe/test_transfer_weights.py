@@ -74,19 +74,21 @@ def test_layers_are_copied_by_name_and_shape_and_the_others_start_anew(world, ca
     folder, nets = world
     released = write_released(folder / "cpm.caffemodel")
     out = folder / "start.caffemodel"
-    given = [str(folder / "cpm.caffemodel"), str(nets["finetune"]), "--out", str(out)]
-    assert transfer_weights.main(given) == 0
-    found = caffe_files.read_weights(out)
+    arguments = [str(folder / "cpm.caffemodel"), str(nets["finetune"]), "--out", str(out)]
+    assert transfer_weights.main(arguments) == 0
+    transferred = caffe_files.read_weights(out)
     resized = {"conv7_stage1"} | {f"Mconv{i}_stage{t}" for i in (1, 5) for t in range(2, 7)}
-    assert found.keys() == released.keys() | {f"fusion_stage{t}" for t in range(1, 7)}
+    assert transferred.keys() == released.keys() | {f"fusion_stage{t}" for t in range(1, 7)}
     for name, weights in released.items():
         if name in resized:
-            assert found[name][0].shape != weights.shape
-            assert 0.005 < found[name][0].std() < 0.015 and not found[name][1].any()  # CPM's filler
+            assert transferred[name][0].shape != weights.shape
+            assert (
+                0.005 < transferred[name][0].std() < 0.015 and not transferred[name][1].any()
+            )  # CPM's filler
         else:
-            np.testing.assert_array_equal(found[name][0], weights)
-            assert (found[name][1] == 2.5).all()
-    assert found["fusion_stage3"][0] == [0.5]
+            np.testing.assert_array_equal(transferred[name][0], weights)
+            assert (transferred[name][1] == 2.5).all()
+    assert transferred["fusion_stage3"][0] == [0.5]
     printed, errors = capsys.readouterr()
     assert f"{len(released) - 11} copied, 11 resized, 6 new, 0 left" in printed and not errors
     line = next(line for line in printed.splitlines() if line.startswith("conv7_stage1"))
@@ -94,8 +96,8 @@ def test_layers_are_copied_by_name_and_shape_and_the_others_start_anew(world, ca
     assert "conv1_stage1   copied   8 x 3 x 9 x 9" in printed
     # The same seed gives the same file, another one other fresh layers.
     first = out.read_bytes()
-    assert transfer_weights.main(given) == 0 and out.read_bytes() == first
-    assert transfer_weights.main([*given, "--seed", "1"]) == 0
+    assert transfer_weights.main(arguments) == 0 and out.read_bytes() == first
+    assert transfer_weights.main([*arguments, "--seed", "1"]) == 0
     assert out.read_bytes() != first
 
 
@@ -148,9 +150,9 @@ def test_weights_of_another_network_are_refused(world, capsys):
 
 
 def test_what_is_only_in_the_source_is_listed():
-    found = {"a": [[2, 3], [2]], "b": [[4], [4]], "d": [[1]]}
+    source = {"a": [[2, 3], [2]], "b": [[4], [4]], "d": [[1]]}
     shapes = {"a": [[2, 3], [2]], "b": [[5], [5]], "c": [[7]]}
-    rows = transfer_weights.compare(shapes, found, {"a": 1e-3, "b": 1.0, "c": 1.0})
+    rows = transfer_weights.compare(shapes, source, {"a": 1e-3, "b": 1.0, "c": 1.0})
     assert [(r.layer, r.fate) for r in rows] == [
         ("a", "copied"),
         ("b", "resized"),
@@ -158,5 +160,5 @@ def test_what_is_only_in_the_source_is_listed():
         ("d", "left"),
     ]
     assert transfer_weights.out_of_step(rows) == []
-    rows = transfer_weights.compare(shapes, found, {"a": 1.0, "b": 1.0, "c": 1.0})
+    rows = transfer_weights.compare(shapes, source, {"a": 1.0, "b": 1.0, "c": 1.0})
     assert transfer_weights.out_of_step(rows) == ["a"]

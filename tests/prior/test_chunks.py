@@ -10,8 +10,8 @@ from tests.poses import random_poses
 
 
 def test_slices_cover_the_rows_in_order():
-    found = list(chunks.each_chunk(lambda where: (where.start, where.stop), 10, 4))
-    assert found == [(0, 4), (4, 8), (8, 10)]
+    slices = list(chunks.each_chunk(lambda where: (where.start, where.stop), 10, 4))
+    assert slices == [(0, 4), (4, 8), (8, 10)]
     assert list(chunks.each_chunk(lambda where: where, 0)) == []
 
 
@@ -51,6 +51,6 @@ def test_the_passes_run_on_an_engine_of_processes(monkeypatch):
 
     for module in (alignment, factorisation, mixture, normalise, ppca):
         monkeypatch.setattr(module, "each_chunk", on_an_engine)
-    found = prior.fit(poses, **options)
-    np.testing.assert_allclose(found.mean, expected.mean, atol=1e-5)
-    np.testing.assert_allclose(found.std, expected.std, rtol=1e-5)
+    fitted = prior.fit(poses, **options)
+    np.testing.assert_allclose(fitted.mean, expected.mean, atol=1e-5)
+    np.testing.assert_allclose(fitted.std, expected.std, rtol=1e-5)

@@ -80,11 +80,11 @@ def test_select_prints_and_writes_what_it_found(folder, tmp_path, capsys):
     sizes = ["--components", "1", "2", "--basis", "3", "5", "--hold-out", "clip"]
     clips = [str(folder / name) for name in ("walk.npz", "wave.npz")]
     assert main(["select", *clips, *sizes, "--out", str(out)]) == 0
-    found = json.loads(out.read_text())["candidates"]
-    assert [(c["components"], c["basis"]) for c in found] == [(1, 3), (2, 3), (1, 5), (2, 5)]
+    candidates = json.loads(out.read_text())["candidates"]
+    assert [(c["components"], c["basis"]) for c in candidates] == [(1, 3), (2, 3), (1, 5), (2, 5)]
     lines = capsys.readouterr().out.splitlines()
     assert "fitted to 60 poses of 1 clips" in lines[0] and len(lines) == 8
-    best = min(found, key=lambda c: c["mpjpe_mm"])
+    best = min(candidates, key=lambda c: c["mpjpe_mm"])
     assert f"lifting error: K = {best['components']}, J = {best['basis']}" in lines[-2]
 
 

@@ -140,9 +140,9 @@ def test_landmark_error_against_loops(pair):
 
 def test_grouped_leaves_out_what_is_missing():
     errors = np.array([[1.0, 3.0], [np.nan, 5.0], [np.nan, np.nan], [7.0, 7.0]])
-    found = metrics.grouped(errors, ["b", "b", "c", "a"])
-    assert list(found) == ["a", "b", "c"]
-    assert found["a"] == 7 and found["b"] == 3 and np.isnan(found["c"])
+    groups = metrics.grouped(errors, ["b", "b", "c", "a"])
+    assert list(groups) == ["a", "b", "c"]
+    assert groups["a"] == 7 and groups["b"] == 3 and np.isnan(groups["c"])
 
 
 def test_pck_takes_a_radius_for_all_or_for_each():

@@ -17,14 +17,14 @@ from tests.poses import random_poses
 
 
 def test_limb_scale_is_one_and_the_mean_landmark_the_origin():
-    given = random_poses(20)
-    poses = from_rows(NormalisedPoses(given)[:])
+    poses_mm = random_poses(20)
+    poses = from_rows(NormalisedPoses(poses_mm)[:])
     assert poses.shape == (20, 17, 3)
     for pose in poses:
         total = sum(np.sum((pose[a] - pose[b]) ** 2) for a, b in LIMBS)
         assert total == pytest.approx(1)
     np.testing.assert_allclose(poses.mean(axis=1), 0, atol=1e-12)
-    np.testing.assert_allclose(NormalisedPoses(given).scale_mm, limb_scale(given))
+    np.testing.assert_allclose(NormalisedPoses(poses_mm).scale_mm, limb_scale(poses_mm))
 
 
 def test_rows_are_all_x_all_z_all_y():
@@ -35,18 +35,18 @@ def test_rows_are_all_x_all_z_all_y():
 
 
 def test_slices_and_indices_and_types_of_array_agree(tmp_path):
-    given = random_poses(30).astype(np.float32)
-    np.save(tmp_path / "poses.npy", given)
+    poses_mm = random_poses(30).astype(np.float32)
+    np.save(tmp_path / "poses.npy", poses_mm)
     mapped = NormalisedPoses(np.load(tmp_path / "poses.npy", mmap_mode="r"))
-    poses = NormalisedPoses(given)
+    poses = NormalisedPoses(poses_mm)
     np.testing.assert_array_equal(mapped[:], poses[:])
     np.testing.assert_array_equal(poses[5:9], poses[:][5:9])
     np.testing.assert_array_equal(poses[np.array([7, 2])], poses[:][[7, 2]])
 
 
 def test_aligned_poses_are_followed_by_their_mirror_images():
-    given = random_poses(9)
-    poses = NormalisedPoses(given)
+    poses_mm = random_poses(9)
+    poses = NormalisedPoses(poses_mm)
     yaw = np.linspace(-3, 3, 9)
     aligned = AlignedPoses(poses, yaw)
     assert len(aligned) == 18
@@ -57,30 +57,30 @@ def test_aligned_poses_are_followed_by_their_mirror_images():
     np.testing.assert_array_equal(aligned[np.array([17, 0, 5])], aligned[:][[17, 0, 5]])
     assert len(aligned[18:]) == 0
     np.testing.assert_allclose(turned_back(poses[:], yaw), aligned[:][::2], atol=1e-12)
-    np.testing.assert_array_equal(mirrored(mirrored(given)), given)
+    np.testing.assert_array_equal(mirrored(mirrored(poses_mm)), poses_mm)
     assert (MIRROR[MIRROR] == np.arange(17)).all()
 
 
 def test_arguments_are_left_alone():
-    given = random_poses(3)
-    before = given.copy()
-    AlignedPoses(NormalisedPoses(given), np.ones(3))[:]
-    np.testing.assert_array_equal(given, before)
+    poses_mm = random_poses(3)
+    before = poses_mm.copy()
+    AlignedPoses(NormalisedPoses(poses_mm), np.ones(3))[:]
+    np.testing.assert_array_equal(poses_mm, before)
 
 
 def test_a_pose_without_extent_is_refused():
-    given = random_poses(3)
-    given[1] = 5.0
+    poses_mm = random_poses(3)
+    poses_mm[1] = 5.0
     with pytest.raises(PoseError, match="expected limbs with a length"):
-        NormalisedPoses(given)
+        NormalisedPoses(poses_mm)
 
 
 def test_nan_in_any_chunk_is_found(monkeypatch):
     monkeypatch.setattr(chunks, "CHUNK", 4)
-    given = random_poses(10)
-    given[9, 16, 2] = np.inf
+    poses_mm = random_poses(10)
+    poses_mm[9, 16, 2] = np.inf
     with pytest.raises(PoseError, match="1 of 10 have NaN or infinite .*number 9"):
-        check_poses(given)
+        check_poses(poses_mm)
 
 
 @pytest.mark.parametrize(

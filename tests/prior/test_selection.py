@@ -36,8 +36,8 @@ def test_whole_subjects_or_clips_are_held_out():
 
 
 def test_log_likelihood_is_the_highest_density_over_the_yaw(model):
-    given = random_poses(12, seed=5)
-    found = selection.log_likelihood(model, given)
+    poses_mm = random_poses(12, seed=5)
+    likelihood = selection.log_likelihood(model, poses_mm)
     # The twin: dense Gaussians in 48 coordinates of centred poses, a search over the angle.
     contrast = np.linalg.svd(np.eye(17) - 1 / 17)[0][:, :16]
     to_48 = np.kron(contrast, np.eye(3))
@@ -49,7 +49,7 @@ def test_log_likelihood_is_the_highest_density_over_the_yaw(model):
         gaussians.append(
             multivariate_normal(model.mean[k].ravel() @ to_48, to_48.T @ covariance @ to_48)
         )
-    for pose, value in zip(from_rows(NormalisedPoses(given)[:]), found, strict=True):
+    for pose, value in zip(from_rows(NormalisedPoses(poses_mm)[:]), likelihood, strict=True):
 
         def density(yaw, pose=pose):
             row = (pose @ vertical_rotation(-yaw).T).ravel() @ to_48

@@ -160,16 +160,16 @@ def described(name):
     """The convolutions, poolings and concatenations of a network in the form of the tables."""
     released = released_blobs(name)
     dropped = {layer["bottom"][0] for layer in of_type(name, "Dropout")}
-    found = []
+    rows = []
     for layer in layers(name):
         own = layer["name"][0]
         bottoms = [released.get(b, b) for b in layer.get("bottom", ())]
         if layer["type"] == ["Concat"]:
-            found.append([own, "of", *bottoms])
+            rows.append([own, "of", *bottoms])
         elif layer["type"] == ["Pooling"]:
             p = layer["pooling_param"][0]
             assert not p.keys() - {"pool", "kernel_size", "stride"}
-            found.append([own, *p["pool"], *bottoms, *p["kernel_size"], *p["stride"]])
+            rows.append([own, *p["pool"], *bottoms, *p["kernel_size"], *p["stride"]])
         elif layer["type"] == ["Convolution"]:
             p = layer["convolution_param"][0]
             kernel = f"{p['kernel_size'][0]:g}"
@@ -178,8 +178,8 @@ def described(name):
             numbers = [p.get("stride", [1])[0], p.get("pad", [0])[0], p["num_output"][0]]
             rates = [rate["lr_mult"][0] for rate in layer["param"]]
             mark = "*" if layer["top"][0] in dropped else ""
-            found.append([own + mark, *bottoms, kernel, *numbers, *rates])
-    return [" ".join(v if isinstance(v, str) else f"{v:g}" for v in row) for row in found]
+            rows.append([own + mark, *bottoms, kernel, *numbers, *rates])
+    return [" ".join(v if isinstance(v, str) else f"{v:g}" for v in row) for row in rows]
 
 
 @pytest.mark.parametrize("phase", ["train", "deploy"])
@@ -208,9 +208,9 @@ def test_fine_tuning_has_the_same_layers_at_the_rates_of_the_papers_authors(netw
 @pytest.mark.parametrize("phase", ["train", "train_finetune", "deploy"])
 @pytest.mark.parametrize("network", FULL)
 def test_fillers_decay_activations_and_dropout(network, phase):
-    found = layers(f"{network}/{phase}")
+    all_layers = layers(f"{network}/{phase}")
     hidden = []
-    for layer in found:
+    for layer in all_layers:
         if layer["type"] == ["Convolution"]:
             p = layer["convolution_param"][0]
             assert p["weight_filler"] == [{"type": ["gaussian"], "std": [0.01]}]
@@ -218,12 +218,12 @@ def test_fillers_decay_activations_and_dropout(network, phase):
             assert [rate["decay_mult"] for rate in layer["param"]] == [[1], [0]]
             if p["num_output"] != [18]:
                 hidden.append(layer["name"][0])
-    activations = [layer for layer in found if layer["type"] == ["ReLU"]]
+    activations = [layer for layer in all_layers if layer["type"] == ["ReLU"]]
     assert [layer["bottom"] for layer in activations] == [[name] for name in hidden]
     # conv1_1 -> relu1_1, Mconv1_stage2 -> Mrelu1_stage2
     names = [layer["name"][0] for layer in activations]
     assert names == [name.replace("conv", "relu") for name in hidden]
-    for layer in found:
+    for layer in all_layers:
         if layer["type"] == ["Dropout"]:
             assert layer["dropout_param"] == [{"dropout_ratio": [0.5]}]
 
@@ -245,18 +245,18 @@ def test_normalisation_and_fillers_of_the_lite_networks(kind):
 def test_training_data_are_cpms(network):
     for phase, batch in (("train", 16), ("train_finetune", 8)):
         (layer,) = of_type(f"{network}/{phase}", "Python")[:1]
-        found = parameters(layer)
+        values = parameters(layer)
         assert layer["python_param"][0]["layer"] == ["PoseDataLayer"]
-        assert (found["batch_size"], found["input_size"], found["stride"]) == (batch, 368, 8)
-        assert found["sigma"] == 7 and found["augment"] is True and found["shuffle"] is True
+        assert (values["batch_size"], values["input_size"], values["stride"]) == (batch, 368, 8)
+        assert values["sigma"] == 7 and values["augment"] is True and values["shuffle"] is True
 
 
 @pytest.mark.parametrize("kind", ["cpm", "lifting"])
 def test_training_data_of_the_lite_networks(kind):
-    found = parameters(of_type(f"lite/{kind}/train", "Python")[0])
-    assert (found["batch_size"], found["input_size"], found["stride"]) == (8, 128, 8)
-    assert found["sigma"] == 10
-    assert found["augment"] == {"scale": [0.9, 1.1], "degrees": 15, "shift": 0.03}
+    values = parameters(of_type(f"lite/{kind}/train", "Python")[0])
+    assert (values["batch_size"], values["input_size"], values["stride"]) == (8, 128, 8)
+    assert values["sigma"] == 10
+    assert values["augment"] == {"scale": [0.9, 1.1], "degrees": 15, "shift": 0.03}
 
 
 def test_the_inputs_are_cpms():
@@ -277,12 +277,12 @@ def test_the_inputs_are_cpms():
 @pytest.mark.parametrize("network", NETWORKS)
 def test_inputs_of_the_deployed_network(network):
     side = 128 if "lite" in network else 368
-    found = {
+    inputs = {
         layer["top"][0]: layer["input_param"][0]["shape"][0]["dim"]
         for layer in of_type(f"{network}/deploy", "Input")
     }
     camera = {"camera": [1, 3, 3]} if "lifting" in network else {}
-    assert found == {"data": [1, 3, side, side], "center_map": [1, 1, side, side]} | camera
+    assert inputs == {"data": [1, 3, side, side], "center_map": [1, 1, side, side]} | camera
 
 
 @pytest.mark.parametrize("phase", ["train", "deploy"])
@@ -291,13 +291,13 @@ def test_the_layers_of_the_paper(network, phase):
     """80 rotations (5.3), the label's Gaussian (5.4), a weight that starts in the middle (5.5)."""
     lite = "lite" in network
     stages = 3 if lite else 6
-    found = of_type(f"{network}/{phase}", "Python")
-    kinds = [layer["python_param"][0]["layer"][0] for layer in found]
+    python_layers = of_type(f"{network}/{phase}", "Python")
+    kinds = [layer["python_param"][0]["layer"][0] for layer in python_layers]
     expected = ["LiftingLayer", "ProjectionLayer", "FusionLayer"] * stages
     assert kinds == (
         [*expected, "LiftingLayer"] if phase == "deploy" else ["PoseDataLayer", *expected]
     )
-    for kind, layer in zip(kinds, found, strict=True):
+    for kind, layer in zip(kinds, python_layers, strict=True):
         if kind == "LiftingLayer":
             # At 368 px as published: the most confident cells, the rotation of least cost.
             published = {"noise_mm": 0, "criterion": "cost", "subpixel": False}
@@ -340,11 +340,11 @@ LITE_FINE_TUNING = ADAM | {"base_lr": 5e-4, "max_iter": 800, "snapshot": 200}
 @pytest.mark.parametrize("suffix", ["", "_finetune"])
 def test_solvers(network, suffix):
     lite = "lite" in network
-    found = text_format.read(PROTOTXT / f"{network}/solver{suffix}.prototxt")
-    found = {field: value for field, (value,) in found.items()}
+    solver = text_format.read(PROTOTXT / f"{network}/solver{suffix}.prototxt")
+    solver = {field: value for field, (value,) in solver.items()}
     net = "train" if lite else f"train{suffix}"
-    assert found.pop("net") == f"prototxt/{network}/{net}.prototxt"
+    assert solver.pop("net") == f"prototxt/{network}/{net}.prototxt"
     run = network.replace("/", "-") + suffix
-    assert found.pop("snapshot_prefix") == f"build/snapshots/{run}"
+    assert solver.pop("snapshot_prefix") == f"build/snapshots/{run}"
     schedules = (LITE_SCRATCH, LITE_FINE_TUNING) if lite else (FROM_SCRATCH, FINE_TUNING)
-    assert found == schedules[suffix != ""]
+    assert solver == schedules[suffix != ""]

@@ -28,7 +28,7 @@ def test_stamp_says_what_ran_when_and_where(monkeypatch):
         ("build/data/test.json", "build/data/test.json"),
         ("/somewhere/else/clips.npz", "clips.npz"),
         ("--mocap=/somewhere/else/clips.npz", "--mocap=clips.npz"),
-        ("../shared/mocap/clips.npz", "clips.npz"),
+        ("../elsewhere/clips.npz", "clips.npz"),
         ("mine=~/landmarks.npz", "mine=landmarks.npz"),
         ("K=3", "K=3"),
         (f"{measured.ROOT}/build/prior.npz", "build/prior.npz"),

@@ -1,7 +1,7 @@
-"""RESULTS.md, written from the records in results/: python -m tools.report.results.
+"""RESULTS.md, written from the records in tools/report/records: python -m tools.report.results.
 
 A record is the JSON file that a measuring command wrote. --take FILE.json ... checks records and
-puts them into results/, one for each command. RESULTS.md is made of these alone.
+puts them into that folder, one for each command. RESULTS.md is made of these alone.
 """
 
 import argparse
@@ -29,15 +29,15 @@ from tools.bench import (
 )
 from tools.report import demo_page
 
-RECORDS = measured.ROOT / "results"
+RECORDS = Path(__file__).parent / "records"
 PAGE = measured.ROOT / "RESULTS.md"
 
 TITLE = "# Results"
 INTRODUCTION = (
-    "Written by `make results` from the records in `results/`, not by hand. Each section says "
-    "which command measured its figures, when, at which commit and on which machine. A commit "
-    'that ends in "+" had changes that were not committed. What the words in the tables mean is '
-    "in the README of the folder that the command is about, and in the command's `--help`."
+    "Written by `make results` from the records in `tools/report/records/`, not by hand. Each "
+    "section says which command measured its figures, when, at which commit and on which machine. "
+    'A commit that ends in "+" had changes that were not committed. What the words in the tables '
+    "mean is in the README of the folder that the command is about, and in the command's `--help`."
 )
 
 
@@ -152,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="FILE.json",
-        help="records to put into results/ first, each in place of the one of its kind",
+        help="records to put into the folder first, each in place of the one of its kind",
     )
     return parser
 

@@ -63,12 +63,12 @@ def _random_curves(count):
 
 def test_closed_form_finds_the_global_minimum():
     curves = _random_curves(2000)
-    found = curves.at(minimise_closed_form(curves))
+    lowest = curves.at(minimise_closed_form(curves))
     yaw = np.linspace(0, 2 * np.pi, 8001)
     dense = np.stack([curves.at(np.full(2000, angle)) for angle in yaw]).min(axis=0)
     size = curves.constant
-    assert ((found - dense) / size).max() < 1e-12
-    assert ((dense - found) / size).max() < 1e-5  # the grid's own error
+    assert ((lowest - dense) / size).max() < 1e-12
+    assert ((dense - lowest) / size).max() < 1e-5  # the grid's own error
 
 
 @pytest.mark.parametrize("solver", alignment.SOLVERS)
@@ -96,25 +96,25 @@ def test_mirror_images_need_not_be_made(poses, aligned):
 
 
 def test_a_start_with_some_of_the_poses_ends_where_all_do(poses, aligned):
-    found = alignment.align(poses, 6, Method("closed-form", first=100))
-    assert found.converged
+    in_parts = alignment.align(poses, 6, Method("closed-form", first=100))
+    assert in_parts.converged
     # Random poses have many optima next to each other: a near one will do.
-    assert found.history[-1].nll == pytest.approx(aligned.history[-1].nll, abs=0.1)
+    assert in_parts.history[-1].nll == pytest.approx(aligned.history[-1].nll, abs=0.1)
     for count in (100, 150):
-        nll = [step.nll for step in found.history if step.poses == count]
+        nll = [step.nll for step in in_parts.history if step.poses == count]
         assert len(nll) > 3 and (np.diff(nll) < 1e-9).all()
-    assert {step.basis for step in found.history if step.poses == 150} == {6}
+    assert {step.basis for step in in_parts.history if step.poses == 150} == {6}
 
 
 def test_converged_is_where_plain_alternation_ends(poses):
     # Without extrapolation: many half-steps, the twin of the accelerated ones.
-    found = alignment.align(poses, 5, Method("closed-form", tolerance=1e-9))
+    aligned = alignment.align(poses, 5, Method("closed-form", tolerance=1e-9))
     _, yaw = factorise(poses)
     for size in [1, 1, 2, 2, 3, 3, 4, 4] + [5] * 300:
         rows, yaws = _with_mirror_images(poses[:], yaw)
         model = ppca.fit(ppca.moments(turned_back(rows, yaws)), size)
         yaw = minimise_closed_form(distances(poses[:], model))
-    assert found.history[-1].nll == pytest.approx(ppca.nll(model), abs=1e-5)
+    assert aligned.history[-1].nll == pytest.approx(ppca.nll(model), abs=1e-5)
 
 
 def test_a_bad_extrapolation_is_not_taken(poses, monkeypatch):
@@ -156,14 +156,14 @@ def test_planted_subspace_is_recovered():
     noise = random.normal(size=shapes.shape) * 0.004
     shapes = shapes + noise - noise.mean(axis=1, keepdims=True)
     yaw = random.uniform(-np.pi, np.pi, 3000)
-    found = alignment.align(to_rows(_turn(shapes, yaw)), 3, CLOSED_FORM)
-    assert _spread(found.yaw - yaw) < 0.15
-    common = np.angle(np.exp(1j * (found.yaw - yaw)).mean())
+    aligned = alignment.align(to_rows(_turn(shapes, yaw)), 3, CLOSED_FORM)
+    assert _spread(aligned.yaw - yaw) < 0.15
+    common = np.angle(np.exp(1j * (aligned.yaw - yaw)).mean())
     assert abs(common) < 0.01, "the mean faces forward"
     # Turning every pose by its own small error lies outside the subspace: a cosine near 1, not 1.
-    cosines = np.linalg.svd(to_rows(basis) @ found.ppca.basis.T, compute_uv=False)
+    cosines = np.linalg.svd(to_rows(basis) @ aligned.ppca.basis.T, compute_uv=False)
     assert cosines.min() > 0.95
-    np.testing.assert_allclose(np.sqrt(found.ppca.variance), std, rtol=0.15)
+    np.testing.assert_allclose(np.sqrt(aligned.ppca.variance), std, rtol=0.15)
 
 
 def test_fitting_does_not_load_ceres():

@@ -52,13 +52,13 @@ def test_a_planted_mixture_is_recovered(solver):
     np.testing.assert_allclose(model.weight, weight, atol=0.02)
     np.testing.assert_allclose(model.mean, means, atol=0.01)
     np.testing.assert_allclose(model.std, std, rtol=0.1)
-    for found, planted in zip(model.basis, bases, strict=True):
-        cosines = np.linalg.svd(found.reshape(3, 51) @ planted.reshape(3, 51).T, compute_uv=False)
+    for fitted, planted in zip(model.basis, bases, strict=True):
+        cosines = np.linalg.svd(fitted.reshape(3, 51) @ planted.reshape(3, 51).T, compute_uv=False)
         assert cosines.min() > 0.95  # limb scale 1 takes a little off the weakest
     assert model.noise_std == pytest.approx(noise, rel=0.5)
     # The means face forward, so there is no common rotation left.
-    found = alignment.align(NormalisedPoses(poses), 3, alignment.Method(solver)).yaw
-    assert np.median(np.abs(np.angle(np.exp(1j * (found - yaw))))) < 0.03
+    fitted = alignment.align(NormalisedPoses(poses), 3, alignment.Method(solver)).yaw
+    assert np.median(np.abs(np.angle(np.exp(1j * (fitted - yaw))))) < 0.03
 
 
 def test_restarts_keep_the_likeliest():

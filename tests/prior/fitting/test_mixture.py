@@ -41,23 +41,23 @@ def test_seeds_stop_when_too_close(clusters):
 
 def test_em_never_goes_down_and_finds_the_clusters(clusters):
     rows, label, centres = clusters
-    found = mixture.fit(rows, rows[mixture.greedy_seeds(rows, 3, 0.0)], 2)
-    assert found.converged and (np.diff(found.log_likelihood) > -1e-9).all()
-    np.testing.assert_allclose(found.weight, [0.5, 1 / 3, 1 / 6], atol=0.02)
-    for component, centre in zip(found.components, centres, strict=True):
+    mixed = mixture.fit(rows, rows[mixture.greedy_seeds(rows, 3, 0.0)], 2)
+    assert mixed.converged and (np.diff(mixed.log_likelihood) > -1e-9).all()
+    np.testing.assert_allclose(mixed.weight, [0.5, 1 / 3, 1 / 6], atol=0.02)
+    for component, centre in zip(mixed.components, centres, strict=True):
         np.testing.assert_allclose(component.mean, centre, atol=0.4)
         assert np.sqrt(component.noise_variance) == pytest.approx(0.1, rel=0.1)
 
 
 def test_reported_likelihood_is_the_mixtures(clusters):
     rows, _, _ = clusters
-    found = mixture.fit(rows, rows[[0, 400]], 2)
+    mixed = mixture.fit(rows, rows[[0, 400]], 2)
     density = sum(
         w * np.exp(ppca.log_density(rows, c))
-        for w, c in zip(found.weight, found.components, strict=True)
+        for w, c in zip(mixed.weight, mixed.components, strict=True)
     )
     # The last E-step is that of the parameters returned.
-    assert found.log_likelihood[-1] == pytest.approx(np.log(density).mean())
+    assert mixed.log_likelihood[-1] == pytest.approx(np.log(density).mean())
 
 
 def _em_twin(rows, seeds, size, iterations):
@@ -66,9 +66,9 @@ def _em_twin(rows, seeds, size, iterations):
     likelihood = []
     for _ in range(iterations):
         weight, means, density = share.mean(axis=0), [], []
-        for k, given in enumerate(share.T):
-            mean = np.average(rows, axis=0, weights=given)
-            values, vectors = np.linalg.eigh(np.cov(rows.T, aweights=given, ddof=0))
+        for k, responsibility in enumerate(share.T):
+            mean = np.average(rows, axis=0, weights=responsibility)
+            values, vectors = np.linalg.eigh(np.cov(rows.T, aweights=responsibility, ddof=0))
             values[:-size] = values[:-size].mean()
             covariance = vectors @ np.diag(values) @ vectors.T
             density.append(weight[k] * multivariate_normal(mean, covariance).pdf(rows))
@@ -84,34 +84,34 @@ def test_em_of_overlapping_components_is_the_twins():
     rows = random.normal(size=(400, 5)) * [3, 2, 1, 1, 1] + [2.0, 0, 0, 0, 0] * (
         random.random((400, 1)) < 0.4
     )
-    found = mixture.fit(rows, rows[[0, 7]], 2, tolerance=0.0, iterations=6)
+    mixed = mixture.fit(rows, rows[[0, 7]], 2, tolerance=0.0, iterations=6)
     likelihood, means, weight = _em_twin(rows, rows[[0, 7]], 2, 6)
     order = np.argsort(-weight, kind="stable")
-    np.testing.assert_allclose(found.log_likelihood, likelihood, rtol=1e-6)
-    np.testing.assert_allclose([c.mean for c in found.components], means[order], atol=1e-5)
-    np.testing.assert_allclose(found.weight, weight[order], atol=1e-6)
+    np.testing.assert_allclose(mixed.log_likelihood, likelihood, rtol=1e-6)
+    np.testing.assert_allclose([c.mean for c in mixed.components], means[order], atol=1e-5)
+    np.testing.assert_allclose(mixed.weight, weight[order], atol=1e-6)
 
 
 def test_a_component_that_collapses_on_copies_is_dropped_and_said(clusters, caplog):
     rows, _, _ = clusters
     copies = rows[0] + 100 + np.random.default_rng(0).normal(size=(50, 8)) * 1e-6
-    found = mixture.fit(np.concatenate([rows, copies]), np.stack([rows[0], copies[0]]), 2)
-    assert len(found.components) == 1 and "component 2 of 2 collapsed on 50.0 poses" in caplog.text
+    mixed = mixture.fit(np.concatenate([rows, copies]), np.stack([rows[0], copies[0]]), 2)
+    assert len(mixed.components) == 1 and "component 2 of 2 collapsed on 50.0 poses" in caplog.text
 
 
 def test_one_component_is_ppca(clusters):
     rows, _, _ = clusters
-    found = mixture.fit(rows, rows[:1], 3)
+    mixed = mixture.fit(rows, rows[:1], 3)
     single = ppca.fit(ppca.moments(rows), 3)
-    np.testing.assert_allclose(found.components[0].basis, single.basis, atol=1e-9)
-    np.testing.assert_allclose(found.components[0].variance, single.variance)
+    np.testing.assert_allclose(mixed.components[0].basis, single.basis, atol=1e-9)
+    np.testing.assert_allclose(mixed.components[0].variance, single.variance)
 
 
 def test_an_emptied_component_is_dropped_and_said(clusters, caplog):
     rows, _, _ = clusters
     with caplog.at_level(logging.WARNING):
-        found = mixture.fit(rows, np.stack([rows[0], rows[0] + 1e3]), 2)
-    assert len(found.components) == 1 and found.weight.sum() == pytest.approx(1)
+        mixed = mixture.fit(rows, np.stack([rows[0], rows[0] + 1e3]), 2)
+    assert len(mixed.components) == 1 and mixed.weight.sum() == pytest.approx(1)
     assert "component 2 of 2 has 0.0 poses, too few for 2 basis vectors: dropped" in caplog.text
 
 
@@ -120,10 +120,10 @@ def test_a_start_with_some_of_the_rows_ends_where_all_do(clusters, monkeypatch):
     seeds = rows[mixture.greedy_seeds(rows, 3, 0.0)]
     whole = mixture.fit(rows, seeds, 2, tolerance=1e-9)
     monkeypatch.setattr(mixture, "START", 300)
-    seen = []
-    found = mixture.fit(
-        rows, seeds, 2, tolerance=1e-9, progress=lambda value, count: seen.append(count)
+    reported = []
+    mixed = mixture.fit(
+        rows, seeds, 2, tolerance=1e-9, progress=lambda value, count: reported.append(count)
     )
-    assert set(seen) == {300, 600} and seen == sorted(seen)
-    assert found.log_likelihood[-1] == pytest.approx(whole.log_likelihood[-1], abs=1e-6)
-    np.testing.assert_allclose(found.weight, whole.weight, atol=1e-4)
+    assert set(reported) == {300, 600} and reported == sorted(reported)
+    assert mixed.log_likelihood[-1] == pytest.approx(whole.log_likelihood[-1], abs=1e-6)
+    np.testing.assert_allclose(mixed.weight, whole.weight, atol=1e-4)

@@ -29,7 +29,7 @@ def covariances(count, seed=0):
 def objective(model, camera, intrinsics, whitening, nu, points, component, yaw):
     """The residuals whose squares add up to the cost, of place (2,), s a (J,) and s, px: by the
     pinhole projection of a person at that place, or scaled orthography."""
-    seen = whitening.any(axis=(1, 2))
+    visible = whitening.any(axis=(1, 2))
 
     def residuals(unknowns):
         scale = unknowns[-1]
@@ -43,7 +43,7 @@ def objective(model, camera, intrinsics, whitening, nu, points, component, yaw):
             depth = np.sqrt(intrinsics[0, 0] * intrinsics[1, 1]) / scale
             root = depth * np.linalg.solve(intrinsics, [*unknowns[:2], 1])
             projection = perspective(world, camera, -camera.T @ root, intrinsics)
-        off = np.einsum("lab,lb->la", whitening, points - projection)[seen]
+        off = np.einsum("lab,lb->la", whitening, points - projection)[visible]
         return np.concatenate([off.ravel(), np.sqrt(nu) * unknowns[2:-1] / model.std[component]])
 
     return residuals
@@ -93,12 +93,12 @@ def test_it_is_the_least_squares_of_the_exact_projection(model, lifter, intrinsi
     assert lifted.ok.all()
     for i in range(10):
         weight = np.where(np.isnan(points[i]).any(axis=1), 0, confidence[i])
-        given = None if covariance is None else covariance[i]
+        own = None if covariance is None else covariance[i]
         residuals = objective(
             model,
             cameras[i],
             intrinsics,
-            whitening_of(model, lifter, lifted, i, given, weight),
+            whitening_of(model, lifter, lifted, i, own, weight),
             lifter.search.nu[lifted.component[i]],
             np.nan_to_num(points[i]),
             lifted.component[i],
@@ -298,11 +298,11 @@ def test_the_tilt_is_found_with_a_lens_too(lifter):
     truth -= truth.mean(axis=1, keepdims=True)
     place = 4000 * np.array([0, np.sin(0.4), np.cos(0.4)])
     points = perspective(truth, look_at(place, np.zeros(3)), place, INTRINSICS)
-    found = lifter.lift(points, intrinsics=INTRINSICS, tilt=True)
-    again = lifter.lift(points, intrinsics=INTRINSICS, camera=found.camera)
-    np.testing.assert_allclose(again.pose, found.pose, atol=1e-3)
+    tilted = lifter.lift(points, intrinsics=INTRINSICS, tilt=True)
+    again = lifter.lift(points, intrinsics=INTRINSICS, camera=tilted.camera)
+    np.testing.assert_allclose(again.pose, tilted.pose, atol=1e-3)
     level = lifter.lift(points, intrinsics=INTRINSICS)
-    error = [metrics.root_aligned(a.pose, truth).mean() for a in (found, level)]
+    error = [metrics.root_aligned(a.pose, truth).mean() for a in (tilted, level)]
     assert error[0] < error[1]
 
 

@@ -35,8 +35,10 @@ def test_the_likely_noise_helps_where_the_default_is_wrong(model):
 def test_the_likely_noise_takes_one_camera_and_bad_poses(model):
     _, points, cameras = photographs(20, noise_px=5)
     points[3] = np.nan
-    for given in ({}, {"camera": cameras[0]}, {"confidence": np.ones(17)}):
-        assert NOISES_MM[0] <= likely_noise_mm(model, points, given, rotations=12) <= NOISES_MM[-1]
+    for arguments in ({}, {"camera": cameras[0]}, {"confidence": np.ones(17)}):
+        assert (
+            NOISES_MM[0] <= likely_noise_mm(model, points, arguments, rotations=12) <= NOISES_MM[-1]
+        )
     with pytest.raises(ValueError, match="noise_mm auto: expected poses that can be lifted"):
         prior.lift(points * np.nan, model, noise_mm="auto")
 

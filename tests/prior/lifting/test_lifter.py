@@ -228,12 +228,12 @@ def test_what_float32_cannot_tell_apart_is_decided_in_float64(lifter, monkeypatc
         low, high = np.where(same, middle, low), np.where(same, high, middle)
     share = np.concatenate([low, high])[:, None, None]
     between = np.tile(first, (2, 1, 1)) + share * np.tile(last - first, (2, 1, 1))
-    found = choice(between)
+    chosen = choice(between)
     near_best = lifter.search.near_best
     monkeypatch.setattr(
         lifter.search, "near_best", lambda images, **_: near_best(images, reach=2.0)
     )
-    np.testing.assert_array_equal(found, choice(between))  # all within 2 nats, in float64
+    np.testing.assert_array_equal(chosen, choice(between))  # all within 2 nats, in float64
 
 
 def test_chunks_and_threads_do_not_matter(lifter, monkeypatch):
@@ -286,16 +286,16 @@ def test_unknown_tilt_is_found(lifter):
     place = 5000 * np.array([0, np.sin(0.5), np.cos(0.5)])
     camera = look_at(place, np.zeros(3))
     points = perspective(truth, camera, place, INTRINSICS) + random.normal(size=(40, 17, 2)) * 2
-    found = lifter.lift(points, tilt=True)
-    _, elevation, yaw = decompose(found.camera)
+    tilted = lifter.lift(points, tilt=True)
+    _, elevation, yaw = decompose(tilted.camera)
     assert np.median(elevation) > 0.2  # poses as random as these say little about the vertical
     np.testing.assert_allclose(yaw, 0, atol=1e-9)
     # It is what a lift with the cameras found gives, more probable than as level.
-    again = lifter.lift(points, camera=found.camera)
-    np.testing.assert_allclose(again.pose, found.pose, atol=1e-6)
+    again = lifter.lift(points, camera=tilted.camera)
+    np.testing.assert_allclose(again.pose, tilted.pose, atol=1e-6)
     level = lifter.lift(points)
-    assert (found.log_likelihood >= level.log_likelihood - 0.05).all()
-    error = [metrics.root_aligned(a.pose, truth).mean() for a in (found, level)]
+    assert (tilted.log_likelihood >= level.log_likelihood - 0.05).all()
+    error = [metrics.root_aligned(a.pose, truth).mean() for a in (tilted, level)]
     assert error[0] < error[1]
 
 

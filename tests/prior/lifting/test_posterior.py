@@ -38,8 +38,8 @@ def test_deviation_is_that_of_poses_drawn_from_the_model(model):
     moments = lifter.posterior(lifted.take(rows), spread=False)
     error = (shape @ turn * small.scale_mm - lifted.pose)[rows]
     expected = posterior.deviation(moments)
-    found = np.sqrt(np.square(error).sum(axis=2).mean(axis=0))
-    np.testing.assert_allclose(found, np.sqrt(np.square(expected).mean(axis=0)), rtol=0.15)
+    rms = np.sqrt(np.square(error).sum(axis=2).mean(axis=0))
+    np.testing.assert_allclose(rms, np.sqrt(np.square(expected).mean(axis=0)), rtol=0.15)
     # And all of the covariance: normalised errors have unit variance in every direction.
     directions = random.normal(size=(20, 51))
     across = error.reshape(len(rows), -1) @ directions.T
@@ -52,18 +52,18 @@ def test_posterior_spreads_over_what_else_is_probable(lifter):
     points[3] = 5.0
     with pytest.warns(UserWarning, match="1 of 12"):
         lifted = lifter.lift(points, camera=cameras)
-    given = lifter.posterior(lifted, spread=False)
+    conditional = lifter.posterior(lifted, spread=False)
     spread = lifter.posterior(lifted)
-    assert np.isnan(spread[3]).all() and np.isnan(given[3]).all()
+    assert np.isnan(spread[3]).all() and np.isnan(conditional[3]).all()
     keep = lifted.ok
-    assert (np.linalg.eigvalsh(given[keep]) > -1e-6).all()
-    assert (np.linalg.eigvalsh((spread - given)[keep]) > -1e-6).all()
-    assert (posterior.deviation(spread[keep]) > posterior.deviation(given[keep])).any()
+    assert (np.linalg.eigvalsh(conditional[keep]) > -1e-6).all()
+    assert (np.linalg.eigvalsh((spread - conditional)[keep]) > -1e-6).all()
+    assert (posterior.deviation(spread[keep]) > posterior.deviation(conditional[keep])).any()
     np.testing.assert_allclose(lifter.deviation(lifted), posterior.deviation(spread))
     assert np.isnan(lifter.deviation(lifted.take(slice(3, 4)))).all()
     # Missing landmarks are known less well.
     points[:, 13] = np.nan
     fewer = dataclasses.replace(lifted, inputs=lifted.inputs._replace(points=points))
     less = posterior.deviation(lifter.posterior(fewer, spread=False))[keep]
-    more = posterior.deviation(given)[keep]
+    more = posterior.deviation(conditional)[keep]
     assert (less > 0.9 * more).all() and np.median(less[:, 13] / more[:, 13]) > 1.1

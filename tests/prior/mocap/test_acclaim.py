@@ -161,8 +161,8 @@ def test_forward_kinematics_as_with_4_by_4_matrices(tmp_path, length, unit):
     for frame in range(3):
         ends = _slow_ends(tmp_path / "01.asf", amc, frame + 1)
         for name, bone in ENDS.items():
-            found = clip.poses[frame, LANDMARKS.index(name)]
-            np.testing.assert_allclose(found, ends[bone], atol=1e-8, err_msg=name)
+            landmark = clip.poses[frame, LANDMARKS.index(name)]
+            np.testing.assert_allclose(landmark, ends[bone], atol=1e-8, err_msg=name)
         hip = (ends["lhipjoint"] + ends["rhipjoint"]) / 2
         np.testing.assert_allclose(clip.poses[frame, 0], hip, atol=1e-8)
     nose = bone_lengths(clip.poses, [("nose", "head top"), ("nose", "neck")])

@@ -122,8 +122,8 @@ def test_forward_kinematics_as_with_4_by_4_matrices(tmp_path, seed):
     for frame, row in enumerate(rows):
         for name, joint in AT.items():
             expected = _slow(channels, row, joint)[:3, 3]
-            found = clip.poses[frame, LANDMARKS.index(name)]
-            np.testing.assert_allclose(found, expected, atol=1e-7, err_msg=name)
+            landmark = clip.poses[frame, LANDMARKS.index(name)]
+            np.testing.assert_allclose(landmark, expected, atol=1e-7, err_msg=name)
         nose = _slow(channels, row, "Head") @ [0, 40, 100, 1]
         np.testing.assert_allclose(clip.poses[frame, 9], nose[:3], atol=1e-7)
 
@@ -196,8 +196,8 @@ def _joint_map(**changes):
 
 def test_joint_map(tmp_path):
     channels, rows = _write(tmp_path / "x.bvh", scale=0.5, prefix="my_", rename={"Hips": "Pelvis"})
-    given = _joint_map(unit="cm", hip="Pelvis", neck=["LeftArm", "RightArm"])
-    names = json.dumps(given)
+    joint_map = _joint_map(unit="cm", hip="Pelvis", neck=["LeftArm", "RightArm"])
+    names = json.dumps(joint_map)
     for name in ["Pelvis", *(name for name, *_ in PERSON)]:
         names = names.replace(f'"{name}"', f'"my_{name}"')
     (tmp_path / "map.json").write_text(names)
@@ -260,15 +260,15 @@ def test_real_arm_as_with_4_by_4_matrices():
     for frame in (1, 9):
         matrix = np.eye(4)
         for joint in chain:
-            found = re.search(
+            match = re.search(
                 rf"(?:ROOT|JOINT) {joint}\s+{{\s+OFFSET (.*)\s+CHANNELS \d (.*)", text
             )
             # All joints have three channels, and the root three more.
             column = 3 * joints.index(joint) + 3
             step = np.eye(4)
-            step[:3, 3] = rows[frame, :3] if joint == "hip" else np.fromstring(found[1], sep=" ")
+            step[:3, 3] = rows[frame, :3] if joint == "hip" else np.fromstring(match[1], sep=" ")
             matrix = matrix @ step
-            for k, channel in enumerate(found[2].split()[-3:]):
+            for k, channel in enumerate(match[2].split()[-3:]):
                 angle, axis = np.deg2rad(rows[frame, column + k]), "XYZ".index(channel[0])
                 one, i, j = np.eye(4), (axis + 1) % 3, (axis + 2) % 3
                 one[i, i] = one[j, j] = np.cos(angle)

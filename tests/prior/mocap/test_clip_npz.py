@@ -78,10 +78,14 @@ def test_truncated_npz(tmp_path):
 
 def test_several_clips_with_landmarks_in_another_order(tmp_path):
     poses = random_poses(9)
-    given = poses[:, [LANDMARKS.index(_ours(name)) for name in SHORT]]
+    reordered = poses[:, [LANDMARKS.index(_ours(name)) for name in SHORT]]
     names = ["walk"] * 4 + ["run"] * 3 + ["walk"] * 2
     np.savez(
-        tmp_path / "cmu.npz", poses_mm=given.astype(np.float32), fps=12, clip=names, landmarks=SHORT
+        tmp_path / "cmu.npz",
+        poses_mm=reordered.astype(np.float32),
+        fps=12,
+        clip=names,
+        landmarks=SHORT,
     )
     clips = mocap.read(tmp_path / "cmu.npz")
     assert [(len(c.poses), *c[1:]) for c in clips] == [

@@ -104,8 +104,8 @@ def test_skeleton_is_the_urdf():
         assert re.search(r'parent link *= *"(\w+)"', joint)[1] == parent.replace(" ", "_")
         numbers = re.search(r'<origin[^>]*xyz *= *"([^"]*)"', joint)[1]
         np.testing.assert_allclose([float(x) for x in numbers.split()], offset)
-        found = re.search(r'type="(\w+)"', joint)[1]
-        assert found == {"ball": "spherical", "hinge": "revolute", "fixed": "fixed"}[kind]
+        urdf_kind = re.search(r'type="(\w+)"', joint)[1]
+        assert urdf_kind == {"ball": "spherical", "hinge": "revolute", "fixed": "fixed"}[kind]
 
 
 @needs_pybullet

@@ -118,9 +118,9 @@ def test_all_pickle_protocols_of_numpy(protocol):
     data = pickle.dumps(wrapped, protocol=protocol)
     # As numpy 1 wrote it.
     for text in (data, data.replace(b"numpy._core", b"numpy.core")) if protocol < 4 else (data,):
-        found = human36m._Unpickler(io.BytesIO(text)).load().item()["S1"]
-        np.testing.assert_array_equal(found["Walking 1"], np.arange(6))
-        assert found["n"] == 3
+        positions = human36m._Unpickler(io.BytesIO(text)).load().item()["S1"]
+        np.testing.assert_array_equal(positions["Walking 1"], np.arange(6))
+        assert positions["n"] == 3
 
 
 class _Evil:

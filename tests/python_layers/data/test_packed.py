@@ -63,10 +63,10 @@ def source(tmp_path):
 @pytest.fixture
 def pack(source):
     """The packed twin of `source`."""
-    given, path = document(), source.with_suffix(".pack")
-    with packed.Writer(path, given["cameras"]) as writer:
-        for image in given["images"]:
-            people = [p for p in given["annotations"] if p["image_id"] == image["id"]]
+    content, path = document(), source.with_suffix(".pack")
+    with packed.Writer(path, content["cameras"]) as writer:
+        for image in content["images"]:
+            people = [p for p in content["annotations"] if p["image_id"] == image["id"]]
             data = (source.parent / image["file_name"]).read_bytes()
             assert writer.add(image, people, data) == []
     return path
@@ -198,9 +198,9 @@ def test_an_error_leaves_no_file(tmp_path):
 
 def test_the_same_input_gives_the_same_bytes(source, pack):
     first = pack.read_bytes()
-    given = document()
-    with packed.Writer(pack, given["cameras"]) as writer:
-        for image in given["images"]:
-            people = [p for p in given["annotations"] if p["image_id"] == image["id"]]
+    content = document()
+    with packed.Writer(pack, content["cameras"]) as writer:
+        for image in content["images"]:
+            people = [p for p in content["annotations"] if p["image_id"] == image["id"]]
             writer.add(image, people, (source.parent / image["file_name"]).read_bytes())
     assert pack.read_bytes() == first

@@ -36,7 +36,7 @@ def person(x, y, missing=(), **more):
     return {"keypoints": sum(keypoints, []), "bbox": [x - 20, y - 20, 40, 40]} | more
 
 
-def given(**more):
+def parameters(**more):
     return SimpleNamespace(
         **{
             "batch_size": 1,
@@ -61,7 +61,7 @@ def batch(samples, position=0):
 
 
 def sample(people, position=0, **more):
-    arrays, damaged = batch(Samples([(people, 1)], given(**more)), position)
+    arrays, damaged = batch(Samples([(people, 1)], parameters(**more)), position)
     assert not damaged
     return [array[0] for array in arrays]
 
@@ -76,7 +76,7 @@ def mixed(tmp_path):
         (write(tmp_path / "b", 110, 2, [person(60, 60)]), 1),
         (write(tmp_path / "c", 210, 3, [person(60, 60)]), 2),
     ]
-    return lambda **more: Samples(sources, given(**more))
+    return lambda **more: Samples(sources, parameters(**more))
 
 
 def test_each_source_has_its_share_of_every_block_and_its_own_sequence(mixed):
@@ -99,16 +99,16 @@ def test_a_place_is_a_function_of_the_position_and_the_seed(mixed):
 
 def test_each_epoch_of_each_source_has_each_image_once(mixed):
     samples = mixed(shuffle=True, batch_size=6)
-    seen = []
+    order = []
     for position in range(0, 60, 6):
         arrays, damaged = batch(samples, position)
         assert damaged == []
         middle = arrays[DATA][:, 0, SIZE // 2, SIZE // 2] * 256 + 128
-        seen += np.rint(middle).astype(int).tolist()
-    first = [grey - 10 for grey in seen if grey < 100]
+        order += np.rint(middle).astype(int).tolist()
+    first = [grey - 10 for grey in order if grey < 100]
     assert all(sorted(first[i : i + 5]) == list(range(5)) for i in range(0, 30, 5))
     assert len({tuple(first[i : i + 5]) for i in range(0, 30, 5)}) > 3
-    assert sorted(grey for grey in seen if 100 < grey < 200) == [110] * 5 + [111] * 5
+    assert sorted(grey for grey in order if 100 < grey < 200) == [110] * 5 + [111] * 5
 
 
 def test_a_damaged_image_gives_its_place_to_the_next_of_its_own_source(mixed, tmp_path):

@@ -25,8 +25,8 @@ def frames():
     poses = random_poses(30, seed=1)
     poses -= poses[:, :1]
     place = np.array([0, 0, 20000.0])
-    seen = (poses - place) @ LEVEL.T
-    points = (seen @ INTRINSICS.T)[..., :2] / seen[..., 2:]
+    in_camera = (poses - place) @ LEVEL.T
+    points = (in_camera @ INTRINSICS.T)[..., :2] / in_camera[..., 2:]
     count = len(poses)
     index = protocols.index(
         ["S9"] * count, ["Walking"] * count, ["54138969"] * count, range(0, 5 * count, 5)
@@ -64,15 +64,15 @@ def test_every_ablation_is_there(frames, model, tmp_path):
 
     detected = {"net": _predictions(frames, frames.points + 1, tmp_path)}
     few = ablations.evenly(frames, 7)
-    found = list(ablations.settings(frames, few, model, fit, detected))
+    settings = list(ablations.settings(frames, few, model, fit, detected))
     by_group = {}
-    for setting in found:
+    for setting in settings:
         by_group.setdefault(setting.group.split(",")[0], []).append(setting)
     rotations = [s.rotations for s in by_group["rotations"] if not s.options]
     assert rotations == [20, 80, 100, 10000] and len(few) == 7
     assert {k for k, j in fitted if j == 25} >= {1, 3} and {j for k, j in fitted if k == 3} >= {5}
-    (refined,) = [s for s in found if s.options.get("refine")]
-    (searched,) = [s for s in found if s.options.get("tilt")]
+    (refined,) = [s for s in settings if s.options.get("refine")]
+    (searched,) = [s for s in settings if s.options.get("tilt")]
     assert refined.rotations == 20 and searched.group == "camera"
     assert [s.name for s in by_group["landmarks"]] == ["true 2D", "detected: net"]
     np.testing.assert_array_equal(by_group["landmarks"][1].points, frames.points + 1)
@@ -131,9 +131,9 @@ def test_pages(frames, model, tmp_path):
         ablations.measure(ablations.Setting("camera", name, frames, frames.points, model))
         for name in ("a", "b")
     ]
-    found = {"data": "here", "human36m": False, "prior": "p", "mocap": [], "rows": rows}
-    ablations.write(tmp_path / "out", found)
-    assert json.loads((tmp_path / "out/ablations.json").read_text()) == found
+    record = {"data": "here", "human36m": False, "prior": "p", "mocap": [], "rows": rows}
+    ablations.write(tmp_path / "out", record)
+    assert json.loads((tmp_path / "out/ablations.json").read_text()) == record
     for name in ("ablations.md", "ablations.html"):
         text = (tmp_path / "out" / name).read_text()
         assert "which is not Human3.6M" in text and "No motion capture" in text

@@ -199,15 +199,15 @@ COCO = [
 ]
 
 
-def coco_person(image, seen=range(17), **more):
-    keypoints = [[30 + 5 * i, 20 + 4 * i, 2 if i in seen else 0] for i in range(17)]
+def coco_person(image, visible=range(17), **more):
+    keypoints = [[30 + 5 * i, 20 + 4 * i, 2 if i in visible else 0] for i in range(17)]
     return {
         "image_id": image,
         "category_id": 1,
         "iscrowd": 0,
         "bbox": [20, 10, 120, 130],
         "keypoints": sum(keypoints, []),
-        "num_keypoints": len(seen),
+        "num_keypoints": len(visible),
         "id": 9,
         "area": 5000,
     } | more

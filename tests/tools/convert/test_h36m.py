@@ -176,8 +176,8 @@ def test_real_cameras(release):
         view = views[f"S11/{camera}"]
         path = folder / f"S1/MyPoseFeatures/D2_Positions/Walking 1.{camera}.cdf"
         truth_2d = reader.positions(path, 2)
-        found = view.project(poses["Walking 1"] @ reader.Y_UP.T)
-        assert np.abs(found - truth_2d).max() < 1e-3
+        projected = view.project(poses["Walking 1"] @ reader.Y_UP.T)
+        assert np.abs(projected - truth_2d).max() < 1e-3
         # They look at people of 900 mm near the middle, from 4 to 6 m, with the head up.
         assert ((truth_2d > 0) & (truth_2d < 1000)).all()
         assert (truth_2d[:, 10, 1] < truth_2d[:, 3, 1]).mean() > 0.9
@@ -221,8 +221,8 @@ def test_a_page_of_human36m(release, tmp_path, monkeypatch):
         )
         == 0
     )
-    found = json.loads((tmp_path / "page/compare.json").read_text())
-    assert found["human36m"] and {r["protocol"] for r in found["results"]} == {"1", "2", "3"}
+    record = json.loads((tmp_path / "page/compare.json").read_text())
+    assert record["human36m"] and {r["protocol"] for r in record["results"]} == {"1", "2", "3"}
 
 
 def test_what_is_missing_is_listed(release, tmp_path, capsys):
@@ -328,17 +328,17 @@ def test_frames_of_the_videos(release, tmp_path):
     source = Source(part, tmp_path / "raw")
     views = h36m_cameras.cameras(folder / "metadata.xml")
     report = entries.Report()
-    found = list(h36m.frames(source, ["S1"], known, views, report))
-    assert {e.image["frame"] for e in found} == set(range(0, FRAMES, 5)) and len(found) == 4 * 14
-    found = list(h36m.frames(source, ["S11"], known, views, report))
+    frames = list(h36m.frames(source, ["S1"], known, views, report))
+    assert {e.image["frame"] for e in frames} == set(range(0, FRAMES, 5)) and len(frames) == 4 * 14
+    frames = list(h36m.frames(source, ["S11"], known, views, report))
     by_camera = {}
-    for entry in found:
+    for entry in frames:
         by_camera.setdefault(entry.image["camera"], set()).add(entry.image["frame"])
     for camera in protocols.CAMERAS[:3]:
         assert by_camera[f"S11/{camera}"] == {*range(0, FRAMES, 5), 64}
     assert by_camera["S11/60457274"] == set(range(FRAMES))
     assert not report.left_out
-    for entry in found[::20]:
+    for entry in frames[::20]:
         frame, camera = entry.image["frame"], entry.image["camera"].split("/")[1]
         picture = cv2.imdecode(np.frombuffer(entry.content, np.uint8), cv2.IMREAD_COLOR)
         assert abs(np.median(picture) - 3 * frame) < 6

@@ -54,9 +54,9 @@ def human(tmp_path):
     poses = random_poses(FRAMES) + [0, 900, 0]
     joints = np.zeros((FRAMES, 32, 3))
     joints[:, JOINTS] = poses @ np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-    seen = (joints - position) @ rotation(angles).T
+    in_camera = (joints - position) @ rotation(angles).T
     points, _ = cv2.projectPoints(
-        seen.reshape(-1, 3),
+        in_camera.reshape(-1, 3),
         np.zeros(3),
         np.zeros(3),
         np.array([[lens[0], 0, lens[2]], [0, lens[1], lens[3]], [0, 0, 1]]),
@@ -122,13 +122,13 @@ def test_frames_positions_and_cameras_belong_together(human):
 
 def test_the_camera_is_that_of_the_subject(human):
     folder, *_ = human
-    found = h36m_cameras.cameras(folder / "metadata.xml")
-    assert len(found) == 44
-    camera = found["S1/55011271"]
+    views = h36m_cameras.cameras(folder / "metadata.xml")
+    assert len(views) == 44
+    camera = views["S1/55011271"]
     np.testing.assert_allclose(camera.position, [900, 1500, 5000])
     assert camera.rotation[1] @ [0, 1, 0] < -0.9  # y of the image goes down
     assert camera.rotation[2] @ [0, 0, -1] > 0.9  # it looks at the origin
-    cameras.check_rotation(np.stack([c.rotation for c in found.values()]))
+    cameras.check_rotation(np.stack([c.rotation for c in views.values()]))
 
 
 def test_positions_of_another_camera_are_left_out(human):

@@ -61,30 +61,30 @@ def test_missing_frames_and_actions_are_named_and_counted(data, tmp_path):
     part = frames.take(frames.index.action != "punch")
     lost = part.index.keys().index(("S9", "run", CAMERAS[1], 128))
     part = part.take(np.arange(len(part)) != lost)
-    found = predictions.load(save(tmp_path / "p.npz", entries(part, points=part.points)))
+    predicted = predictions.load(save(tmp_path / "p.npz", entries(part, points=part.points)))
     with pytest.raises(PredictionError) as error:
-        found.take(one.index)
+        predicted.take(one.index)
     assert "no prediction for 49 of 144 frames; none at all of the actions punch; in 9 " in str(
         error.value
     )
     # Protocol 2 wants S11 alone; other frames than the truth's are another matter.
     later = entries(frames, points=frames.points) | {"frame": frames.index.frame + 1}
-    found = predictions.load(save(tmp_path / "p.npz", later))
+    predicted = predictions.load(save(tmp_path / "p.npz", later))
     with pytest.raises(PredictionError, match="144 of 144 frames: the 144 predicted are of other"):
-        found.take(one.index)
+        predicted.take(one.index)
 
 
 def test_poses_with_nan_or_in_metres_are_refused(data, tmp_path):
     frames = truth.load([data])
     poses = frames.poses_mm.copy()
     poses[[3, 100], 5, 1] = np.nan
-    found = predictions.load(save(tmp_path / "p.npz", entries(frames, poses=poses)))
+    predicted = predictions.load(save(tmp_path / "p.npz", entries(frames, poses=poses)))
     with pytest.raises(PredictionError, match="2 of 144 poses have NaN .*: S9/punch"):
-        found.take(frames.index)
+        predicted.take(frames.index)
     metres = entries(frames, poses=frames.poses_mm / 1000)
-    found = predictions.load(save(tmp_path / "p.npz", metres))
+    predicted = predictions.load(save(tmp_path / "p.npz", metres))
     with pytest.raises(PredictionError, match="are they in metres"):
-        found.take(frames.index)
+        predicted.take(frames.index)
 
 
 def test_evaluate_says_which_frames_its_predictions_are_of(data):

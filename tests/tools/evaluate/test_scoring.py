@@ -46,16 +46,16 @@ def test_scores_against_loops(data, model, tmp_path):
             if key in set(frames.select(protocol).index.keys())
         ]
         for alignment in protocol.alignments:
-            (found,) = _by(
+            (result,) = _by(
                 results, protocol=protocol.name, aligned=alignment.to, scale=alignment.scale
             )
             errors = {i: error(i, alignment, protocol.landmarks) for i in rows}
-            assert found.mean == pytest.approx(np.mean(list(errors.values())))
-            assert found.frames == len(rows) and found.landmarks == len(protocol.landmarks)
+            assert result.mean == pytest.approx(np.mean(list(errors.values())))
+            assert result.frames == len(rows) and result.landmarks == len(protocol.landmarks)
             punch = [e for i, e in errors.items() if frames.index.action[i] == "punch"]
-            assert found.by_action["punch"] == pytest.approx(np.mean(punch))
-            assert set(found.by_action) == {"punch", "run"}
-            assert np.mean(list(found.by_landmark.values())) == pytest.approx(found.mean)
+            assert result.by_action["punch"] == pytest.approx(np.mean(punch))
+            assert set(result.by_action) == {"punch", "run"}
+            assert np.mean(list(result.by_landmark.values())) == pytest.approx(result.mean)
 
 
 def test_true_landmarks_as_predictions_are_the_true_2d_row(data, model, tmp_path):
@@ -84,17 +84,17 @@ def test_landmarks_not_found_withhold_the_2d_error_not_the_lifting(data, model, 
     frames = truth.load([data])
     points = frames.points.copy()
     points[:10, 3] = np.nan
-    found = predictions.load(save(tmp_path / "p.npz", entries(frames, points=points)))
-    method = scoring.Method("gaps", found)
+    predicted = predictions.load(save(tmp_path / "p.npz", entries(frames, points=points)))
+    method = scoring.Method("gaps", predicted)
     results, withheld = scoring.score_all([method], frames, LandmarkLifter(prior.load(model)))
     assert _by(results, what="3D error, mm", protocol="1") and not _by(results, what="2D error, px")
     assert [w.reason for w in withheld] == [
         "10 of 2448 landmarks were not found, in 10 of 144 frames"
     ]
     points[0, 1:] = np.nan
-    found = predictions.load(save(tmp_path / "p.npz", entries(frames, points=points)))
+    predicted = predictions.load(save(tmp_path / "p.npz", entries(frames, points=points)))
     results, withheld = scoring.score_all(
-        [scoring.Method("x", found)], frames, LandmarkLifter(prior.load(model))
+        [scoring.Method("x", predicted)], frames, LandmarkLifter(prior.load(model))
     )
     assert not _by(results, what="3D error, mm", protocol="1")
     assert "1 of 144 poses could not be lifted" in withheld[0].reason

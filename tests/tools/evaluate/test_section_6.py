@@ -101,5 +101,5 @@ def test_the_names_in_errors_json_are_what_they_say():
         "procrustes": ("procrustes", "fitted", 17),
         "procrustes_14_landmarks": ("procrustes", "fitted", 14),
     }
-    found = {name: (*how, len(landmarks)) for name, (how, landmarks) in images.ERRORS_3D.items()}
-    assert found == expected
+    meanings = {name: (*how, len(landmarks)) for name, (how, landmarks) in images.ERRORS_3D.items()}
+    assert meanings == expected

@@ -37,8 +37,8 @@ def test_cropped_images_are_compared_in_px_of_the_original(data, tmp_path):
     np.testing.assert_allclose(cropped.intrinsics, whole.intrinsics)
     people = annotations.load(data, check_images=False)
     arrays = predictions.frames_of(people) | {"points": people.points[None]}
-    found = predictions.load(save(tmp_path / "p.npz", arrays)).take(whole.index)
-    np.testing.assert_allclose(found.points[0], whole.points)
+    predicted = predictions.load(save(tmp_path / "p.npz", arrays)).take(whole.index)
+    np.testing.assert_allclose(predicted.points[0], whole.points)
 
 
 def test_truth_in_metres_is_named(data):
@@ -65,8 +65,8 @@ def test_cameras_look_at_the_landmarks_found(data):
     points = frames.points.copy()
     points[0, 3:] = np.nan
     points[1] = np.nan
-    found = cameras_toward(points, frames.rotations, frames.intrinsics)
-    np.testing.assert_array_equal(found[1], frames.rotations[1])
+    cameras = cameras_toward(points, frames.rotations, frames.intrinsics)
+    np.testing.assert_array_equal(cameras[1], frames.rotations[1])
     # A point on the ray to the middle of what is seen has no x and y in the turned camera.
     ray = np.linalg.inv(INTRINSICS) @ [*points[0, :3].mean(axis=0), 1]
-    np.testing.assert_allclose((found[0] @ frames.rotations[0].T @ ray)[:2], 0, atol=1e-9)
+    np.testing.assert_allclose((cameras[0] @ frames.rotations[0].T @ ray)[:2], 0, atol=1e-9)

@@ -59,11 +59,13 @@ def test_video_to_poses(tmp_path, video, capsys):
     out = tmp_path / "keypoints.json"
     assert run(video, "--out", out) == 0
     assert "a person in 7 of 8 frames" in capsys.readouterr().out
-    found = keypoints.read(out)
-    assert found.frame.tolist() == [0, 1, 3, 4, 5, 6, 7] and found.rate == 12
-    there = np.isfinite(found.points[0]).all(axis=1)
+    detected = keypoints.read(out)
+    assert detected.frame.tolist() == [0, 1, 3, 4, 5, 6, 7] and detected.rate == 12
+    there = np.isfinite(detected.points[0]).all(axis=1)
     assert {LANDMARKS[i] for i in np.flatnonzero(~there)} == {"spine", "head top"}
-    np.testing.assert_allclose(found.points[:, there], POINTS[found.frame][:, there], atol=0.01)
+    np.testing.assert_allclose(
+        detected.points[:, there], POINTS[detected.frame][:, there], atol=0.01
+    )
     page = tmp_path / "page.html"
     assert (
         tool.main(
@@ -156,9 +158,9 @@ def test_what_predict_writes_is_read(tmp_path):
         f"{i}.png": {"landmarks": POINTS[i].tolist(), "confidence": [0.1] * 17} for i in range(3)
     }
     path.write_text(json.dumps(document))
-    found = keypoints.read(path)
-    np.testing.assert_allclose(found.points, POINTS[:3])
-    assert found.frames == ("0.png", "1.png", "2.png") and (found.confidence == 1).all()
+    detected = keypoints.read(path)
+    np.testing.assert_allclose(detected.points, POINTS[:3])
+    assert detected.frames == ("0.png", "1.png", "2.png") and (detected.confidence == 1).all()
 
 
 @pytest.mark.skipif(not PYTHON.exists(), reason="no MediaPipe: make venv-mediapipe installs it")
@@ -174,8 +176,10 @@ def test_a_photo_of_a_package_to_a_page(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found = keypoints.read(out)
-    shoulders = [found.points[0, LANDMARKS.index(f"{side} shoulder")] for side in ("right", "left")]
+    detected = keypoints.read(out)
+    shoulders = [
+        detected.points[0, LANDMARKS.index(f"{side} shoulder")] for side in ("right", "left")
+    ]
     # She looks at us: her right shoulder is on the left, below her face in the upper middle.
     assert 60 < shoulders[0][0] < 200 < shoulders[1][0] < 400
     assert tool.main([str(a) for a in (out, "--out", page, "--images", photo)]) == 0

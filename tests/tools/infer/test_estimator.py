@@ -96,13 +96,13 @@ def test_scales_that_cpm_takes():
 
 
 def test_every_scale_is_shown_plain_and_mirrored():
-    found = estimator.variants((0.7, 1.3), flip=True)
-    assert [(v.scale, v.flip) for v in found] == [(0.7, 0), (0.7, 1), (1.3, 0), (1.3, 1)]
+    variants = estimator.variants((0.7, 1.3), flip=True)
+    assert [(v.scale, v.flip) for v in variants] == [(0.7, 0), (0.7, 1), (1.3, 0), (1.3, 1)]
     assert [(v.scale, v.flip) for v in estimator.variants((0.7, 1.3), flip=False)] == [
         (0.7, False),
         (1.3, False),
     ]
-    assert all(v.angle == 0 and v.shift == (0, 0) for v in found)
+    assert all(v.angle == 0 and v.shift == (0, 0) for v in variants)
 
 
 def test_the_network_is_shown_each_variant_before_its_own_camera(points, person, model):
@@ -124,18 +124,18 @@ def test_averaged_maps_give_each_stages_landmarks_and_are_lifted_again(points, p
     """Poses: of every stage's CNN maps, as the network's own lifting, then of the last fused."""
     scales = (0.7, 1.0, 1.3)
     network = Perfect(points, estimator.variants(scales, flip))
-    (found,) = Estimator(network, scales=scales, flip=flip, model=model).estimates([person])
+    (estimate,) = Estimator(network, scales=scales, flip=flip, model=model).estimates([person])
     for t in range(STAGES):
-        np.testing.assert_allclose(found.beliefs[t], network.where(f"before {t}"), atol=0.2)
-        np.testing.assert_allclose(found.points[t], network.where(f"after {t}"), atol=0.2)
-    assert found.poses.shape == (STAGES + 1, L, 3)
-    lifted = [*found.beliefs, found.points[-1]]
+        np.testing.assert_allclose(estimate.beliefs[t], network.where(f"before {t}"), atol=0.2)
+        np.testing.assert_allclose(estimate.points[t], network.where(f"after {t}"), atol=0.2)
+    assert estimate.poses.shape == (STAGES + 1, L, 3)
+    lifted = [*estimate.beliefs, estimate.points[-1]]
     camera = crop.camera(person.rotation, crop.frame(BOX, SIZE), INTRINSICS)
     expected = prior.lift(np.stack(lifted), model, camera=camera, rotations=80).pose
-    np.testing.assert_allclose(found.poses, expected, atol=0.5)
+    np.testing.assert_allclose(estimate.poses, expected, atol=0.5)
     # The stages differ, so another order would be noticed.
     assert np.abs(np.diff(expected, axis=0)).reshape(STAGES, -1).max(axis=1).min() > 5
-    assert found.peak.shape == (L,) and ((found.peak > 0.8) & (found.peak < 1.05)).all()
+    assert estimate.peak.shape == (L,) and ((estimate.peak > 0.8) & (estimate.peak < 1.05)).all()
 
 
 def test_beyond_its_border_a_view_shows_nobody():
@@ -152,19 +152,19 @@ def test_beyond_its_border_a_view_shows_nobody():
 
 def test_a_flip_alone_is_averaged_too(points, person, model):
     network = Perfect(points, estimator.variants((1.0,), True))
-    (found,) = Estimator(network, flip=True, model=model).estimates([person])
-    np.testing.assert_allclose(found.points[-1], network.where("after 2"), atol=0.2)
+    (estimate,) = Estimator(network, flip=True, model=model).estimates([person])
+    np.testing.assert_allclose(estimate.points[-1], network.where("after 2"), atol=0.2)
 
 
 def test_lifting_again_takes_the_networks_own_parameters(points, person, model):
     network = Perfect(points, estimator.variants((0.9, 1.1), False))
     network.lifting = {"rotations": 8, "noise_mm": 0, "criterion": "cost", "subpixel": False}
-    (found,) = Estimator(network, scales=(0.9, 1.1), model=model).estimates([person])
+    (estimate,) = Estimator(network, scales=(0.9, 1.1), model=model).estimates([person])
     camera = crop.camera(person.rotation, crop.frame(BOX, SIZE), INTRINSICS)
     options = {"camera": camera, "rotations": 8, "noise_mm": 0, "criterion": "cost"}
-    expected = prior.lift(found.points[-1:], model, **options).pose[0]
-    np.testing.assert_allclose(found.poses[-1], expected, atol=0.5)
-    others = prior.lift(found.points[-1:], model, camera=camera).pose[0]
+    expected = prior.lift(estimate.points[-1:], model, **options).pose[0]
+    np.testing.assert_allclose(estimate.poses[-1], expected, atol=0.5)
+    others = prior.lift(estimate.points[-1:], model, camera=camera).pose[0]
     assert np.abs(others - expected).max() > 5
 
 
@@ -172,8 +172,8 @@ def test_without_subpixel_a_landmark_is_the_most_confident_cell(points, person):
     """5.2 of the paper; averaged maps are of the input's size, a cell is a pixel of the input."""
     network = Perfect(points, estimator.variants((0.9, 1.1), False))
     network.lifts = False
-    (found,) = Estimator(network, scales=(0.9, 1.1), subpixel=False).estimates([person])
-    cells = crop.to_input(found.points[-1], crop.frame(BOX, SIZE))
+    (estimate,) = Estimator(network, scales=(0.9, 1.1), subpixel=False).estimates([person])
+    cells = crop.to_input(estimate.points[-1], crop.frame(BOX, SIZE))
     np.testing.assert_allclose(cells, cells.round(), atol=1e-6)
     (fine,) = Estimator(network, scales=(0.9, 1.1)).estimates([person])
     cells = crop.to_input(fine.points[-1], crop.frame(BOX, SIZE))

@@ -63,8 +63,8 @@ def test_what_stands_still_stays_and_noise_falls():
     noise = np.random.default_rng(1).normal(scale=30, size=truth.shape)
     noisy = made(truth + noise)
 
-    def error(found):
-        return np.linalg.norm(found - truth, axis=2).mean()
+    def error(poses):
+        return np.linalg.norm(poses - truth, axis=2).mean()
 
     assert error(smooth(noisy, 0.1).pose_mm) < 0.6 * error(noisy.pose_mm)
 

@@ -68,8 +68,8 @@ def test_spheres_are_drawn_where_perspective_puts_them(stage, camera):
         assert np.abs(middle - perspective(centre, *camera)).max() < 0.1
         # And only the near side is seen, about the radius in front of the centre.
         depth = (centre - camera.position) @ camera.rotation[2]
-        seen = drawn.depth[drawn.cover > 0]
-        assert depth - 41 < seen.min() < seen.max() < depth + 10
+        depths = drawn.depth[drawn.cover > 0]
+        assert depth - 41 < depths.min() < depths.max() < depth + 10
         assert drawn.depth[0, 0] > 5 * depth
 
 
@@ -126,8 +126,11 @@ def test_panels_are_drawn_where_perspective_puts_them(stage, camera):
         assert nobody.colour[y, x, channel] > 0.9, share
     row, column = np.nonzero(nobody.colour.max(axis=-1) > 0.25)
     edge = perspective(corners, *camera)
-    for found, expected in ((column, edge[:, 0]), (row, edge[:, 1])):
-        assert abs(found.min() - expected.min()) < 1 and abs(found.max() - expected.max()) < 1
+    for drawn_edge, expected in ((column, edge[:, 0]), (row, edge[:, 1])):
+        assert (
+            abs(drawn_edge.min() - expected.min()) < 1
+            and abs(drawn_edge.max() - expected.max()) < 1
+        )
 
 
 def test_refined_mesh_is_the_same_surface():

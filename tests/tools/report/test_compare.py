@@ -20,9 +20,9 @@ def test_page_of_other_data_keeps_the_papers_numbers_apart(data, model, tmp_path
     frames = truth.load([data])
     path = save(tmp_path / "p.npz", entries(frames, points=frames.points + 2))
     assert run(data, model, tmp_path / "out", f"mine={path}") == 0
-    found = json.loads((tmp_path / "out/compare.json").read_text())
-    assert not found["human36m"] and found["withheld"] == []
-    assert all("difference" not in result for result in found["results"])
+    record = json.loads((tmp_path / "out/compare.json").read_text())
+    assert not record["human36m"] and record["withheld"] == []
+    assert all("difference" not in result for result in record["results"])
     text = (tmp_path / "out/compare.md").read_text()
     html = (tmp_path / "out/index.html").read_text()
     assert text.split("\n\n")[1].startswith("> This is not Human3.6M.")
@@ -35,14 +35,14 @@ def test_page_of_other_data_keeps_the_papers_numbers_apart(data, model, tmp_path
     for table in text.split("\n\n"):  # no table has a row of the paper's and one of ours
         if table.startswith("|"):
             assert not ("Tome et al." in table and ("mine" in table or "true 2D" in table))
-    _has_all_published(text, found)
-    _has_all_published(html, found)
+    _has_all_published(text, record)
+    _has_all_published(html, record)
     assert html.count("data:image/png") == 4
 
 
-def _has_all_published(text, found):
+def _has_all_published(text, record):
     for key in ("protocol_1_mm", "protocol_2_mm", "protocol_3_mm", "error_2d_px"):
-        for row in found["published"][key]:
+        for row in record["published"][key]:
             assert row["method"] in text
             for number in [*row.get("per_action", []), row["average"]]:
                 assert number is None or re.search(rf"\b{number}0?\b", text)
@@ -52,9 +52,9 @@ def test_human36m_without_some_videos_is_withheld(data, model, tmp_path):
     data.write_text(data.read_text().replace("punch", "Posing").replace("run", "Walking"))
     (data.parent / truth.MARKER).write_text(json.dumps({"trials": {}}))
     assert run(data, model, tmp_path / "out") == 1
-    found = json.loads((tmp_path / "out/compare.json").read_text())
-    assert found["results"] == [] and len(found["withheld"]) == 3
-    reason = found["withheld"][0]["reason"]
+    record = json.loads((tmp_path / "out/compare.json").read_text())
+    assert record["results"] == [] and len(record["withheld"]) == 3
+    reason = record["withheld"][0]["reason"]
     # All but three sequences of each subject.
     assert f"no frame of {2 * 30 * 4 - 1 - 2 * 3 * 4} videos" in reason
     assert "the first is S9, Directions, trial 1, camera 54138969; it has nothing of" in reason
@@ -73,8 +73,8 @@ def test_page_of_human36m_has_differences(data, model, tmp_path, monkeypatch):
     ) == {1}
     assert set(frames.select(PROTOCOLS[0]).index.frame) == {0, 320}  # every fifth of 0, 64, ...
     assert run(data, model, tmp_path / "out") == 0
-    found = json.loads((tmp_path / "out/compare.json").read_text())
-    for result in found["results"]:
+    record = json.loads((tmp_path / "out/compare.json").read_text())
+    for result in record["results"]:
         paper = {"1": 88.39, "2": 70.7, "3": 79.6}[result["protocol"]]
         assert result["difference"] == pytest.approx(result["mean"] - paper)
         if result["protocol"] == "1":
@@ -84,7 +84,7 @@ def test_page_of_human36m_has_differences(data, model, tmp_path, monkeypatch):
     assert "not Human3.6M" not in text
     (table,) = [t for t in text.split("\n\n") if "Sanzari" in t and "average" in t]
     assert "ours: true 2D landmarks, lifted (hip aligned, typical scale)" in table
-    _has_all_published(text, found)
+    _has_all_published(text, record)
 
 
 def test_what_does_not_fit_is_withheld_and_the_status_says_so(data, model, tmp_path, capsys):
@@ -92,9 +92,9 @@ def test_what_does_not_fit_is_withheld_and_the_status_says_so(data, model, tmp_p
     part = frames.take(frames.index.subject == "S11")
     path = save(tmp_path / "p.npz", entries(part, points=part.points))
     assert run(data, model, tmp_path / "out", f"part={path}", "none=none.npz") == 1
-    found = json.loads((tmp_path / "out/compare.json").read_text())
-    assert {r["protocol"] for r in found["results"] if r["method"] == "part"} == {"2"}
-    reasons = {(w["method"], w["protocol"]): w["reason"] for w in found["withheld"]}
+    record = json.loads((tmp_path / "out/compare.json").read_text())
+    assert {r["protocol"] for r in record["results"] if r["method"] == "part"} == {"2"}
+    reasons = {(w["method"], w["protocol"]): w["reason"] for w in record["withheld"]}
     assert "no prediction for 72 of 144 frames" in reasons["part", "1"]
     assert "No such file" in reasons["none", "all"]
     assert "withheld: part, protocol 1" in capsys.readouterr().err

@@ -47,9 +47,9 @@ def test_typical_images_and_failures(run):
 
 
 def test_refined_images_gain_most_in_the_last_stage(run):
-    found = figures.refined(run)
-    assert [i for i, *_ in found] == [2, 6, 3, 1]  # the best of each action first
-    for i, before, after in found:
+    refined = figures.refined(run)
+    assert [i for i, *_ in refined] == [2, 6, 3, 1]  # the best of each action first
+    for i, before, after in refined:
         assert before == pytest.approx(10)
         assert after == pytest.approx({2: 5, 6: 7, 3: 8, 1: 9}[i])
 

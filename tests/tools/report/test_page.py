@@ -57,10 +57,10 @@ def test_markup_on_the_compare_page(document, model, tmp_path):
     path = save(tmp_path / f"{MARKUP}.npz", entries(frames, points=frames.points + 2))
     part = frames.take(frames.index.subject == "S11")
     few = save(tmp_path / "few.npz", entries(part, points=part.points))
-    found = compare.summary([data], model, [(MARKUP, path), (f"{MARKUP} few", few)])
-    assert {MARKUP, f"{MARKUP} few"} <= {result["method"] for result in found["results"]}
-    assert found["withheld"]
-    compare.write(tmp_path / "out", found)
+    record = compare.summary([data], model, [(MARKUP, path), (f"{MARKUP} few", few)])
+    assert {MARKUP, f"{MARKUP} few"} <= {result["method"] for result in record["results"]}
+    assert record["withheld"]
+    compare.write(tmp_path / "out", record)
     assert_escaped((tmp_path / "out/index.html").read_text(), times=20)
 
 
