@@ -87,21 +87,35 @@ def check_rotation(camera: ArrayLike, what: str = "camera") -> Float[np.ndarray,
 
 
 def toward(
-    rotation: Float[np.ndarray, "3 3"], intrinsics: Float[np.ndarray, "3 3"], pixel: ArrayLike
-) -> Float[np.ndarray, "3 3"]:
-    """A camera turned, without roll in its own frame, so that its axis passes through a pixel.
+    rotation: Float[np.ndarray, "*batch 3 3"],
+    intrinsics: Float[np.ndarray, "*#batch 3 3"],
+    pixel: ArrayLike,
+) -> Float[np.ndarray, "*batch 3 3"]:
+    """Cameras turned, without roll in their own frames, so that their axes pass through pixels.
 
-    rotation: world to camera; intrinsics: px; pixel: (2,). Returns the turned camera's rotation.
-    Weak perspective approximates well near the optical axis only. For a person away from the
-    image's centre it holds in the turned camera. Our choice: the paper does not discuss it.
+    rotation: world to camera; intrinsics: px; pixel: (..., 2). Returns the turned cameras'
+    rotations. Weak perspective approximates well near the optical axis only. For a person away from
+    the image's centre it holds in the turned camera. Our choice: the paper does not discuss it.
     """
-    x, y = np.asarray(pixel)
-    ray = np.linalg.solve(intrinsics, [x, y, 1.0])
-    ray /= np.linalg.norm(ray)
-    axis = np.cross(ray, [0.0, 0.0, 1.0])
-    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    # Rodrigues' formula for the smallest rotation that takes the ray to the axis (0, 0, 1).
-    return (np.eye(3) + cross + cross @ cross / (1 + ray[2])) @ rotation
+    pixel = np.asarray(pixel, dtype=float)
+    homogeneous = np.concatenate([pixel, np.ones_like(pixel[..., :1])], axis=-1)
+    return turn_to_axis(np.linalg.solve(intrinsics, homogeneous[..., None])[..., 0]) @ rotation
+
+
+def turn_to_axis(ray: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3 3"]:
+    """The smallest rotations that take rays in a camera's axes, of any length, to its optical
+    axis."""
+    x, y, z = np.moveaxis(ray / np.linalg.norm(ray, axis=-1, keepdims=True), -1, 0)
+    zero = np.zeros_like(x)
+    cross = np.array([[zero, zero, -x], [zero, zero, -y], [x, y, zero]])
+    cross = np.moveaxis(cross, (0, 1), (-2, -1))
+    # Rodrigues' formula, with the sine and cosine of the angle from the axis (0, 0, 1).
+    return np.eye(3) + cross + cross @ cross / (1 + z)[..., None, None]
+
+
+def focal_length(intrinsics: Float[np.ndarray, "*batch 3 3"]) -> Float[np.ndarray, "*batch"]:
+    """The focal length, px: the geometric mean of both axes'."""
+    return np.asarray(np.sqrt(intrinsics[..., 0, 0] * intrinsics[..., 1, 1]))
 
 
 def decompose(

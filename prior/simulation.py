@@ -46,14 +46,11 @@ def room(poses: Real[np.ndarray, "N L 3"], seed: int) -> Simulation:
     truth[..., 0] += (radius * np.cos(azimuth))[:, None]
     truth[..., 2] += (radius * np.sin(azimuth))[:, None]
     truth[..., 1] -= truth[..., 1].min(axis=1, keepdims=True)  # feet on the ground
-    place = CAMERAS_MM[random.integers(len(CAMERAS_MM), size=count)]
-    fixed = {tuple(p): look_at(p, TARGET_MM) for p in CAMERAS_MM}
-    cameras = np.stack(
-        [
-            toward(fixed[tuple(p)], INTRINSICS, _project(c[None] - p, fixed[tuple(p)])[0])
-            for p, c in zip(place, truth.mean(axis=1), strict=True)
-        ]
-    )
+    which = random.integers(len(CAMERAS_MM), size=count)
+    place = CAMERAS_MM[which]
+    fixed = np.stack([look_at(p, TARGET_MM) for p in CAMERAS_MM])[which]
+    middle = _project(truth.mean(axis=1, keepdims=True) - place[:, None], fixed)[:, 0]
+    cameras = toward(fixed, np.broadcast_to(INTRINSICS, (count, 3, 3)), middle)
     return Simulation(truth, _project(truth - place[:, None], cameras), cameras)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from prior.camera import compose, turned
+from prior.camera import compose, focal_length, turn_to_axis, turned, vertical_rotation
 from prior.lifting import weak_perspective as weak
 from prior.lifting.candidates import Candidates, CandidateSearch, choose, runs
 from prior.lifting.lifted import Described, Lifted
@@ -20,14 +20,15 @@ from prior.lifting.perspective import Projections, Solution, Views
 from prior.lifting.weak_perspective import Inputs
 from prior.skeleton import L
 
-# Times that the depths of the best pose move the landmarks before the candidates are taken.
+# Times that the depths of the best pose move the landmarks before the candidates are taken. After
+# two, on held-out motion capture, more only go to and fro between poses that are as probable.
 ROUNDS = 2
 
 # Candidates are those within so many nats of the best by weak perspective. On held-out motion
 # capture another one would have been better for 1 to 2 % of the poses.
 REACH = 1.0
 
-# The same where landmarks have covariances, which weak perspective does without.
+# The same where landmarks have covariances, which weak perspective does without: 2 to 3 %.
 REACH_WITH_COVARIANCE = 7.0
 
 
@@ -51,33 +52,19 @@ def toward_persons(inputs: Inputs) -> Toward:
     if inputs.intrinsics is None:
         flat = Inputs(points, inputs.camera, inputs.one_camera, None)
         return Toward(flat, np.broadcast_to(np.eye(3), (count, 3, 3)), np.full(count, np.inf))
-    focal = focal_lengths(inputs.intrinsics)
+    focal = focal_length(inputs.intrinsics)
     finite = np.asarray(np.isfinite(points).all(axis=2, keepdims=True))
     rays = np.concatenate([np.where(finite, points, 0), np.ones((count, L, 1))], axis=2)
     rays = rays @ np.linalg.inv(inputs.intrinsics).swapaxes(1, 2)
     middle = np.where(finite, rays / np.linalg.norm(rays, axis=2, keepdims=True), 0).sum(axis=1)
     middle = np.where(finite.any(axis=1), middle, [0, 0, 1])
-    turn = smallest_turns(middle / np.linalg.norm(middle, axis=1, keepdims=True))
+    turn = turn_to_axis(middle)
     rays = rays @ turn.swapaxes(1, 2)
     # A ray that is not before the turned camera has no place in its image.
     ahead = finite & (rays[..., 2:] > 0)
     flat = focal[:, None, None] * rays[..., :2] / np.where(ahead, rays[..., 2:], 1)
     points = np.where(ahead, flat, np.where(missing[..., None], np.nan, np.inf))
     return Toward(Inputs(points, turn @ inputs.camera, False, None), turn, focal)
-
-
-def focal_lengths(intrinsics: Float[np.ndarray, "N 3 3"]) -> Float[np.ndarray, "N"]:
-    """The focal lengths, px, the geometric means of both."""
-    return np.sqrt(intrinsics[:, 0, 0] * intrinsics[:, 1, 1])
-
-
-def smallest_turns(directions: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3 3"]:
-    """The smallest rotations that take directions of unit norm to the optical axis."""
-    x, y, z = directions.T
-    zero = np.zeros_like(x)
-    cross = np.array([[zero, zero, -x], [zero, zero, -y], [x, y, zero]])
-    cross = np.moveaxis(cross, -1, 0)
-    return np.eye(3) + cross + cross @ cross / (1 + z)[:, None, None]
 
 
 class Solved(NamedTuple):
@@ -127,7 +114,7 @@ class FullSearch:
         yaw = candidates.angle - images.yaw[row]
         start = self._start(inputs, toward, images, candidates)
         views = self._views(inputs, images, candidates, start)
-        solution = self.projections.solve(views, component, yaw, start)
+        solution = self.projections.solve(views, start)
         return Solved(
             row,
             component,
@@ -186,7 +173,12 @@ class FullSearch:
     def views(self, lifted: Lifted) -> Views:
         """The Views of poses that are lifted."""
         assert lifted.full is not None
-        return Views(matrices(lifted.inputs), lifted.inputs.points, lifted.full.whitening)
+        return Views(
+            lifted.component,
+            matrices(lifted.inputs, lifted.yaw),
+            lifted.inputs.points,
+            lifted.full.whitening,
+        )
 
     def _translation(
         self, inputs: Inputs, unknowns: Float[np.ndarray, "N C"]
@@ -196,7 +188,7 @@ class FullSearch:
             return np.full((len(unknowns), 3), np.nan)
         place = np.concatenate([unknowns[:, :2], np.ones((len(unknowns), 1))], axis=1)
         scale = np.where(unknowns[:, -1] == 0, 1, unknowns[:, -1])
-        depth = self.search.model.scale_mm * focal_lengths(inputs.intrinsics) / scale
+        depth = self.search.model.scale_mm * focal_length(inputs.intrinsics) / scale
         ray = np.linalg.solve(inputs.intrinsics, place[..., None])[..., 0]
         return depth[:, None] * ray
 
@@ -257,7 +249,8 @@ class FullSearch:
         best = choose(row, component, density, density, False)
         scale[row[best]] = np.where(start[best, -1] > 0, start[best, -1], 1)
         whitening = self._whitening(own, component, scale[row], np.where(lost, 1, weight))
-        return Views(matrices(own), points, whitening)
+        yaw = candidates.angle - images.yaw[row]
+        return Views(component, matrices(own, yaw), points, whitening)
 
     def _whitening(
         self,
@@ -285,8 +278,10 @@ def coefficients_of(unknowns: Float[np.ndarray, "P C"]) -> Float[np.ndarray, "P 
     return np.where(scale == 0, 0, unknowns[:, 2:-1] / np.where(scale == 0, 1, scale))
 
 
-def matrices(inputs: Inputs) -> Float[np.ndarray, "N 3 3"]:
-    """The matrices of perspective.Views."""
+def matrices(inputs: Inputs, yaw: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N 3 3"]:
+    """The matrices of perspective.Views of persons at these yaws, radians."""
+    turn = vertical_rotation(yaw)
     if inputs.intrinsics is None:
-        return inputs.camera * np.array([1, 1, 0])[:, None]
-    return inputs.intrinsics @ inputs.camera / focal_lengths(inputs.intrinsics)[:, None, None]
+        return inputs.camera * np.array([1, 1, 0])[:, None] @ turn
+    focal = focal_length(inputs.intrinsics)[:, None, None]
+    return inputs.intrinsics @ inputs.camera / focal @ turn

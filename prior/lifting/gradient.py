@@ -76,7 +76,7 @@ def _full_to_points(
         views = search.views(part)
         inner = np.zeros_like(unknowns)
         if projection is not None:
-            columns = search.projections.columns(views, part.component, part.yaw)
+            columns = search.projections.columns(views)
             jacobian = search.projections.linearise(columns, unknowns).jacobian
             inner += np.einsum("nlci,nlc->ni", jacobian, projection[rows])
         if pose is not None:
@@ -85,9 +85,7 @@ def _full_to_points(
             by_a = np.einsum("njlc,nlc->nj", model.basis[part.component], shape) / scale
             inner[:, 2:-1] += by_a
             inner[:, -1] -= (by_a * part.coefficients).sum(axis=1)
-        grads[rows] = search.projections.pull_back(
-            views, part.component, part.yaw, unknowns, inner, held
-        )
+        grads[rows] = search.projections.pull_back(views, unknowns, inner, held)
     return grads
 
 

@@ -23,7 +23,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from prior.camera import vertical_rotation
 from prior.model import PriorModel
 from prior.skeleton import L
 
@@ -41,12 +40,13 @@ STEPS = 30
 class Views(NamedTuple):
     """How P candidates are seen.
 
-    matrix (P, 3, 3): what a unit of scale, 1 px, makes of world axes in units of limb scale: px in
-    the image, and depth in the denominator. It is K E / f, or E with third row 0 for weak
-    perspective. points (P, L, 2), px; whitening (P, L, 2, 2): W, which makes the noise of all
-    landmarks alike, 0 where one is missing.
+    component (P,); matrix (P, 3, 3): what a unit of scale, 1 px, makes of the person's axes, in
+    units of limb scale: px in the image, and depth in the denominator. It is K E R / f, or E R with
+    third row 0 for weak perspective. points (P, L, 2), px; whitening (P, L, 2, 2): W, which makes
+    the noise of all landmarks alike, 0 where one is missing.
     """
 
+    component: Int[np.ndarray, "P"]
     matrix: Float[np.ndarray, "P 3 3"]
     points: Float[np.ndarray, "P L 2"]
     whitening: Float[np.ndarray, "P L 2 2"]
@@ -89,15 +89,10 @@ class Projections:
         self._ridge[:, 2:-1] = nu[:, None] / model.std**2
         self._log_std = np.log(model.std).sum(axis=1)
 
-    def columns(
-        self,
-        views: Views,
-        component: Int[np.ndarray, "P"],
-        yaw: Float[np.ndarray, "P"],
-    ) -> Float[np.ndarray, "P 3 L S"]:
-        """P and z, the linear parts of the projections, of persons at these yaws."""
-        matrix = views.matrix @ vertical_rotation(yaw)
-        return (matrix @ self._shape[component]).reshape(len(yaw), 3, L, -1)
+    def columns(self, views: Views) -> Float[np.ndarray, "P 3 L S"]:
+        """P and z, the linear parts of the projections."""
+        columns = views.matrix @ self._shape[views.component]
+        return columns.reshape(len(columns), 3, L, -1)
 
     def linearise(
         self, columns: Float[np.ndarray, "P 3 L S"], unknowns: Float[np.ndarray, "P C"]
@@ -113,29 +108,17 @@ class Projections:
         jacobian /= denominator[:, None, :, None]
         return Linearised(projection.swapaxes(1, 2), jacobian.swapaxes(1, 2), denominator)
 
-    def solve(
-        self,
-        views: Views,
-        component: Int[np.ndarray, "P"],
-        yaw: Float[np.ndarray, "P"],
-        start: Float[np.ndarray, "P C"],
-    ) -> Solution:
+    def solve(self, views: Views, start: Float[np.ndarray, "P C"]) -> Solution:
         """The minima that Gauss-Newton reaches from `start`."""
         if not len(start):
-            return self._solve(views, component, yaw, start)
+            return self._solve(views, start)
         batches = (slice(i, i + BATCH) for i in range(0, len(start), BATCH))
-        parts = [self._solve(views.take(b), component[b], yaw[b], start[b]) for b in batches]
+        parts = [self._solve(views.take(batch), start[batch]) for batch in batches]
         return Solution(*(np.concatenate(a) for a in zip(*parts, strict=True)))
 
-    def _solve(
-        self,
-        views: Views,
-        component: Int[np.ndarray, "P"],
-        yaw: Float[np.ndarray, "P"],
-        start: Float[np.ndarray, "P C"],
-    ) -> Solution:
+    def _solve(self, views: Views, start: Float[np.ndarray, "P C"]) -> Solution:
         """One batch: steps by Gauss-Newton's matrix at the start, which is close to the minimum."""
-        columns, ridge = self.columns(views, component, yaw), self._ridge[component]
+        columns, ridge = self.columns(views), self._ridge[views.component]
         precision = precisions(views.whitening)
         visible = np.asarray(precision.any(axis=(2, 3)))
         points = np.where(visible[..., None], views.points, 0)
@@ -162,16 +145,16 @@ class Projections:
             active = active[large & (length[active] > 1e-3) & np.isfinite(cost[active])]
             if not len(active):
                 break
-        return self._solution(views, component, self.linearise(columns, best), best, cost)
+        return self._solution(views, self.linearise(columns, best), best, cost)
 
     def _solution(
         self,
         views: Views,
-        component: Int[np.ndarray, "P"],
         at: Linearised,
         unknowns: Float[np.ndarray, "P C"],
         cost: Float[np.ndarray, "P"],
     ) -> Solution:
+        component = views.component
         nu, scale = self._nu[component], unknowns[:, -1]
         ok = np.isfinite(cost) & (scale > 0)
         normal = normal_matrix(at, views)
@@ -192,15 +175,13 @@ class Projections:
     def pull_back(
         self,
         views: Views,
-        component: Int[np.ndarray, "P"],
-        yaw: Float[np.ndarray, "P"],
         unknowns: Float[np.ndarray, "P C"],
         gradient: Float[np.ndarray, "P C"],
         held: bool,
     ) -> Float[np.ndarray, "P L 2"]:
         """Gradients with respect to the points, from those with respect to the unknowns at the
         minimum: by the implicit function theorem, with W as it is. held: the scale is."""
-        columns = self.columns(views, component, yaw)
+        columns = self.columns(views)
         at = self.linearise(columns, unknowns)
         precision = precisions(views.whitening)
         visible = np.asarray(precision.any(axis=(2, 3)))
@@ -208,10 +189,10 @@ class Projections:
         weighted = (precision @ residual[..., None])[..., 0]
         hessian = normal_matrix(at, views)
         size = hessian.shape[1]
-        hessian[:, np.arange(size), np.arange(size)] += self._ridge[component]
+        hessian[:, np.arange(size), np.arange(size)] += self._ridge[views.component]
         # What Gauss-Newton leaves out: the second derivative of a projection is minus the product
         # of its first and the denominator's, both ways, over the denominator.
-        depth = np.concatenate([np.zeros((len(yaw), L, 2)), columns[:, 2]], axis=2)
+        depth = np.concatenate([np.zeros((len(unknowns), L, 2)), columns[:, 2]], axis=2)
         bent = (weighted[:, :, None] @ at.jacobian)[:, :, 0] / at.denominator[..., None]
         bent = bent.swapaxes(1, 2) @ depth
         hessian += bent + bent.swapaxes(1, 2)

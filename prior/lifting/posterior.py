@@ -157,9 +157,9 @@ def full_moments(full: FullSearch, lifted: Lifted) -> Float[np.ndarray, "N V V"]
     model, k, views = full.search.model, lifted.component, full.views(lifted)
     scale, projections = lifted.scale[:, None], full.projections
     unknowns = np.concatenate([lifted.full.place, lifted.coefficients * scale, scale], axis=1)
-    linear = projections.linearise(projections.columns(views, k, lifted.yaw), unknowns)
+    linear = projections.linearise(projections.columns(views), unknowns)
     # Coordinates of a landmark to its own projection, px: (n, 2, 3), over the denominator.
-    matrix = views.matrix @ vertical_rotation(lifted.yaw)
+    matrix = views.matrix
     by_place = matrix[:, None, :2] - linear.projection[..., None] * matrix[:, None, 2:]
     by_place *= (scale / linear.denominator)[..., None, None]
     project = np.einsum("nlcd,lm->nlcmd", by_place, np.eye(L)).reshape(len(k), 2 * L, 3 * L)
@@ -168,7 +168,7 @@ def full_moments(full: FullSearch, lifted: Lifted) -> Float[np.ndarray, "N V V"]
     for j in range(model.basis_size):
         inner = np.zeros_like(unknowns)
         inner[:, 2 + j], inner[:, -1] = 1 / scale[:, 0], -lifted.coefficients[:, j] / scale[:, 0]
-        back = projections.pull_back(views, k, lifted.yaw, unknowns, inner, False)
+        back = projections.pull_back(views, unknowns, inner, False)
         by_point[:, j] = back.reshape(len(k), -1)
     basis = model.basis.reshape(model.components, -1, 3 * L)
     gain = basis[k].swapaxes(1, 2) @ by_point

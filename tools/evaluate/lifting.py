@@ -39,8 +39,7 @@ def cameras_toward(points, rotations, intrinsics):
     there = np.isfinite(points).all(axis=2, keepdims=True)
     count = np.maximum(there.sum(axis=1), 1)
     centres = np.where(there, points, 0).sum(axis=1) / count
+    known = np.isfinite(intrinsics).all(axis=(1, 2)) & there.any(axis=(1, 2))
     cameras = rotations.copy()
-    known = np.isfinite(intrinsics).all(axis=(1, 2))
-    for i in np.flatnonzero(there.any(axis=(1, 2)) & known):
-        cameras[i] = toward(rotations[i], intrinsics[i], centres[i])
+    cameras[known] = toward(rotations[known], intrinsics[known], centres[known])
     return cameras

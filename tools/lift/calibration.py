@@ -6,7 +6,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from prior.camera import check_rotation, toward
+from prior.camera import check_rotation, focal_length, turn_to_axis
 from prior.errors import InputError
 
 # The names that OpenCV's samples and other programs have for the same thing.
@@ -53,10 +53,9 @@ class Calibration(NamedTuple):
             return points, rotation
         rays = self._rays(points)
         middle = np.nanmean(rays, axis=1)
-        turns = np.stack([toward(np.eye(3), np.eye(3), centre) for centre in middle])
+        turns = turn_to_axis(np.concatenate([middle, np.ones_like(middle[:, :1])], axis=1))
         rays = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=2) @ turns.swapaxes(1, 2)
-        focal = np.sqrt(self.intrinsics[0, 0] * self.intrinsics[1, 1])
-        return focal * rays[..., :2] / rays[..., 2:], turns @ rotation
+        return focal_length(self.intrinsics) * rays[..., :2] / rays[..., 2:], turns @ rotation
 
     def _rays(self, points):
         """Where the rays through points (N, 17, 2), px, meet the plane one unit before the camera:
