@@ -24,11 +24,12 @@ from prior import files, metrics, mocap, program
 from prior.lifting import lifter as lifting
 from prior.skeleton import PROTOCOL_14
 from tools import measured
+from tools.arguments import add_out_folder, add_predictions, add_prior, add_truth
 from tools.evaluate import predictions, protocols, truth
 from tools.evaluate.lifting import cameras_toward
 from tools.evaluate.truth import TruthError
 from tools.report import page
-from tools.report.compare import finite, named_file
+from tools.report.compare import finite
 
 TITLE = "Ablations of the lifting"
 ROTATIONS = (20, 80, 100, 10_000)
@@ -252,21 +253,8 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=program.HelpFormatter,
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        nargs="+",
-        default=[Path("build/data/test.json")],
-        metavar="PATH",
-        help="annotations with 3D truth, or the folder that make h36m wrote",
-    )
-    parser.add_argument(
-        "--prior",
-        type=Path,
-        default=Path("build/prior.npz"),
-        metavar="FILE",
-        help="the pose model",
-    )
+    add_truth(parser)
+    add_prior(parser)
     parser.add_argument(
         "--mocap",
         type=Path,
@@ -275,14 +263,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CLIP_OR_FOLDER",
         help="motion capture to fit models of other K and J to; never the test subjects'",
     )
-    parser.add_argument(
-        "--predictions",
-        type=named_file,
-        nargs="*",
-        default=[],
-        metavar="NAME=FILE",
-        help="detected landmarks to lift beside the true ones",
-    )
+    add_predictions(parser, "detected landmarks to lift beside the true ones")
     parser.add_argument(
         "--frames", type=int, default=300, metavar="N", help="the number of frames, at most"
     )
@@ -293,13 +274,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="the number of frames for the rotations, of which 10,000 take long",
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("build/ablations"),
-        metavar="FOLDER",
-        help="the folder to write into",
-    )
+    add_out_folder(parser, "build/ablations")
     return parser
 
 

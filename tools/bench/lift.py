@@ -14,7 +14,6 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -30,7 +29,7 @@ from prior.lifting.reference import lift_slowly
 from prior.simulation import tilted
 from prior.skeleton import L
 from tools import measured
-from tools.bench.lift_accuracy import read
+from tools.arguments import add_out_file, read_mocap
 from tools.markdown import table
 
 # Products of two of the 2 L coordinates of a pose's landmarks: 595.
@@ -134,13 +133,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=program.HelpFormatter,
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("build/bench/lift.json"),
-        metavar="FILE",
-        help="the JSON to write",
-    )
+    add_out_file(parser, "build/bench/lift.json")
     parser.add_argument(
         "--poses", type=int, default=65536, metavar="N", help="the number of poses in a batch"
     )
@@ -154,7 +147,7 @@ def bench(options):
     """Measure with one and with three components, and write the file."""
     if options.poses < 1 or options.rounds < 1:
         raise InputError("--poses, --rounds: expected 1 or more")
-    poses = np.concatenate([clip.poses for clip in read(None)])
+    poses = np.concatenate([clip.poses for clip in read_mocap(None)])
     images = tilted(np.resize(poses, (options.poses, L, 3)), 0.13, 0)
     models = {}
     for components in (1, 3):

@@ -14,7 +14,6 @@ import json
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from scipy.stats import chi2
@@ -26,16 +25,16 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from tqdm import tqdm
 
 import prior
-from prior import metrics, mocap, program, selection
+from prior import metrics, program, selection
 from prior.camera import decompose, turned
 from prior.files import write
 from prior.fitting.fit import BASIS
 from prior.lifting import lifter as lifting
 from prior.lifting import posterior
-from prior.mocap import deepmimic
 from prior.simulation import Simulation, room, tilted
 from prior.skeleton import L, limb_scale, mirrored
 from tools import measured
+from tools.arguments import add_mocap, add_out_file, read_mocap
 from tools.markdown import table
 
 # What one px of the image is at the body: 4.5 m away, with a focal length of 1145 px.
@@ -141,12 +140,6 @@ def coverage(lifter, images, points):
             "rms deviation mm": float(np.sqrt(np.square(posterior.deviation(moments)).mean())),
         }
     return result
-
-
-def read(paths):
-    """Clips of motion capture; DeepMimic's if there are no paths."""
-    paths = paths or deepmimic.find_clips()
-    return [clip for path in paths for clip in mocap.read(path)]
 
 
 def at_most(poses, count):
@@ -327,20 +320,8 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=program.HelpFormatter,
     )
-    parser.add_argument(
-        "--mocap",
-        nargs="+",
-        type=Path,
-        metavar="CLIP_OR_FOLDER",
-        help="motion capture (default: the clips that come with pybullet)",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("build/bench/lift-accuracy.json"),
-        metavar="FILE",
-        help="the JSON to write",
-    )
+    add_mocap(parser)
+    add_out_file(parser, "build/bench/lift-accuracy.json")
     parser.add_argument(
         "--poses",
         type=int,
@@ -364,7 +345,7 @@ def _parser() -> argparse.ArgumentParser:
 def bench(options):
     """Measure, print the tables, and write the file."""
     result = {"measured": measured.stamp()}
-    result |= measure(read(options.mocap), options.seed, options.poses, options.views)
+    result |= measure(read_mocap(options.mocap), options.seed, options.poses, options.views)
     print(markdown(result))
     write(options.out, json.dumps(result, indent=1) + "\n")
     print(f"\nwrote {options.out}")

@@ -12,7 +12,6 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,9 +22,9 @@ from prior import mocap, program, selection
 from prior.files import write
 from prior.lifting.lift import lifter_for
 from prior.lifting.lifter import AS_PUBLISHED, NOISE_MM
-from prior.mocap import deepmimic
 from prior.simulation import INTRINSICS, Simulation, room
 from tools import measured
+from tools.arguments import add_mocap, add_out_file, read_mocap
 from tools.bench.lift_accuracy import at_most, errors
 from tools.markdown import table
 
@@ -141,13 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=program.HelpFormatter,
     )
-    parser.add_argument(
-        "--mocap",
-        type=Path,
-        nargs="+",
-        metavar="CLIP_OR_FOLDER",
-        help="motion capture (default: DeepMimic's clips)",
-    )
+    add_mocap(parser)
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="the seed of all that is random"
     )
@@ -158,20 +151,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="the number of held-out poses, at most",
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("build/bench/lift-ways.json"),
-        metavar="FILE",
-        help="the JSON to write",
-    )
+    add_out_file(parser, "build/bench/lift-ways.json")
     return parser
 
 
 def bench(options: argparse.Namespace) -> None:
     """Measure all ways; print and write the tables."""
-    paths = options.mocap or deepmimic.find_clips()
-    clips = [clip for path in paths for clip in mocap.read(path)]
+    clips = read_mocap(options.mocap)
     record = {"measured": measured.stamp()} | measure(clips, options.seed, options.poses)
     write(options.out, json.dumps(record, indent=1) + "\n")
     print(markdown(record))

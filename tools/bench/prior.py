@@ -22,15 +22,15 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-from prior import mocap, program
+from prior import program
 from prior.camera import turned
 from prior.chunks import CHUNK, cores, each_chunk
 from prior.files import write
 from prior.fitting import fit
 from prior.fitting.alignment import SOLVERS, Step
-from prior.mocap import deepmimic
 from prior.skeleton import L
 from tools import measured
+from tools.arguments import add_mocap, add_out_file, read_mocap
 from tools.markdown import table
 
 # How poses are aligned, by name: the paper's way, and the default with each solver.
@@ -177,20 +177,8 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=program.HelpFormatter,
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("build/bench/prior.json"),
-        metavar="FILE",
-        help="the JSON to write",
-    )
-    parser.add_argument(
-        "--mocap",
-        type=Path,
-        nargs="+",
-        metavar="CLIP_OR_FOLDER",
-        help="motion capture to tile (default: DeepMimic's clips)",
-    )
+    add_out_file(parser, "build/bench/prior.json")
+    add_mocap(parser)
     parser.add_argument(
         "--poses",
         type=int,
@@ -230,8 +218,7 @@ def bench(options: argparse.Namespace) -> None:
         result = measure(Path(path), solver, options.components, options.basis)
         Path(out).write_text(json.dumps(result))
         return
-    paths = options.mocap or deepmimic.find_clips()
-    clips = [clip for path in paths for clip in mocap.read(path)]
+    clips = read_mocap(options.mocap)
     poses = np.concatenate([clip.poses for clip in clips])
     poses = poses - poses.mean(axis=1, keepdims=True)
     results = []

@@ -21,6 +21,7 @@ from prior.errors import InputError
 from prior.files import write
 from python_layers.data import annotations
 from tools import measured
+from tools.arguments import add_as_published, add_network
 from tools.evaluate import images
 from tools.evaluate.lifting import LandmarkLifter
 from tools.evaluate.predictions import Predictions, frames_of, save
@@ -96,10 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=program.HelpFormatter,
     )
-    parser.add_argument("deploy", type=Path, metavar="DEPLOY", help="the network's deploy.prototxt")
-    parser.add_argument(
-        "weights", type=Path, metavar="CAFFEMODEL", help="the weights that it was trained to"
-    )
+    add_network(parser)
     parser.add_argument(
         "--data", type=Path, required=True, metavar="FILE", help="annotations with 3D truth"
     )
@@ -115,12 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FOLDER", help="the folder to write into"
     )
-    parser.add_argument(
-        "--as-published",
-        action="store_true",
-        help="lift landmarks that the network does not lift itself as section 5.3 has it: weak "
-        "perspective, no noise but the model's, the rotation of least cost",
-    )
+    add_as_published(parser, "landmarks that the network does not lift itself")
     add_options(parser)
     return parser
 

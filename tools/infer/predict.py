@@ -30,6 +30,7 @@ from prior.files import write
 from prior.landmark_sets import LANDMARK_SETS
 from prior.skeleton import LANDMARKS
 from tools import pictures
+from tools.arguments import add_network
 from tools.infer.estimator import Estimator, Network, Person, add_options, whole_image
 from tools.infer.released import (
     LEAST_CONFIDENCE,
@@ -109,10 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=program.HelpFormatter,
     )
-    parser.add_argument("deploy", type=Path, metavar="DEPLOY", help="the network's deploy.prototxt")
-    parser.add_argument(
-        "weights", type=Path, metavar="CAFFEMODEL", help="the weights that it was trained to"
-    )
+    add_network(parser)
     parser.add_argument(
         "images",
         type=Path,

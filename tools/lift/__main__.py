@@ -24,6 +24,7 @@ import prior
 from prior import landmark_sets, program
 from prior.errors import InputError
 from prior.lifting.lifter import NOISE_MM
+from tools.arguments import add_as_published
 from tools.lift import bvh, calibration, drawing, keypoints, lifted, smoothing, viewer
 from tools.lift.lifting import LEAST_CONFIDENCE, LEVELS, lift
 
@@ -152,12 +153,7 @@ def _add_lifting(group: argparse._ArgumentGroup) -> None:
         metavar="MM",
         help="the error of the 2D landmarks, in mm at the body",
     )
-    group.add_argument(
-        "--as-published",
-        action="store_true",
-        help="lift to the letter of the paper's section 5.3: weak perspective even where the lens "
-        "is known, no noise but the model's, the rotation of least cost",
-    )
+    add_as_published(group, "landmarks")
     group.add_argument(
         "--refine",
         action="store_true",

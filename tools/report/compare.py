@@ -11,12 +11,12 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from tqdm import tqdm
 
 import prior
 from prior import files, program
+from tools.arguments import add_as_published, add_out_folder, add_predictions, add_prior, add_truth
 from tools.evaluate import predictions, protocols, scoring, truth
 from tools.evaluate.lifting import LandmarkLifter
 from tools.evaluate.predictions import PredictionError
@@ -94,55 +94,17 @@ def write(out, record):
         files.write(out / name, make())
 
 
-def named_file(text):
-    """NAME=FILE, or FILE, which is its own name."""
-    name, equals, path = text.partition("=")
-    return (name, Path(path)) if equals else (text, Path(text))
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m tools.report.compare",
         description=__doc__,
         formatter_class=program.HelpFormatter,
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        nargs="+",
-        default=[Path("build/data/test.json")],
-        metavar="PATH",
-        help="annotations with 3D truth, or the folder that make h36m wrote",
-    )
-    parser.add_argument(
-        "--prior",
-        type=Path,
-        default=Path("build/prior.npz"),
-        metavar="FILE",
-        help="the pose model",
-    )
-    parser.add_argument(
-        "--predictions",
-        type=named_file,
-        nargs="*",
-        default=[],
-        metavar="NAME=FILE",
-        help="landmarks or poses to compare, .npz or JSON; `pydoc tools.evaluate.predictions` says "
-        "what is in such a file",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("build/compare"),
-        metavar="FOLDER",
-        help="the folder to write into",
-    )
-    parser.add_argument(
-        "--as-published",
-        action="store_true",
-        help="lift landmarks as section 5.3 has it: weak perspective, no noise but the model's, "
-        "the rotation of least cost",
-    )
+    add_truth(parser)
+    add_prior(parser)
+    add_predictions(parser, "landmarks or poses to compare")
+    add_out_folder(parser, "build/compare")
+    add_as_published(parser, "landmarks")
     return parser
 
 

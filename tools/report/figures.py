@@ -24,6 +24,7 @@ from prior.errors import InputError
 from prior.files import read_json, replacing, write
 from prior.skeleton import LANDMARKS
 from python_layers.data import annotations
+from tools.arguments import add_out_folder, add_prior
 from tools.infer.estimator import Network, annotated
 from tools.report import page
 
@@ -320,20 +321,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="the annotations that were evaluated",
     )
-    parser.add_argument(
-        "--prior",
-        type=Path,
-        default=Path("build/prior.npz"),
-        metavar="FILE",
-        help="the pose model",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("build/figures"),
-        metavar="FOLDER",
-        help="the folder to write into",
-    )
+    add_prior(parser)
+    add_out_folder(parser, "build/figures")
     return parser
 
 

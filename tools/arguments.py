@@ -1,0 +1,103 @@
+"""Options that several programs have, each with one name, help and default."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prior import mocap
+from prior.mocap import deepmimic
+
+
+def add_out_file(parser: argparse.ArgumentParser, default: str) -> None:
+    """--out FILE, the JSON of a measuring command."""
+    parser.add_argument(
+        "--out", type=Path, default=Path(default), metavar="FILE", help="the JSON to write"
+    )
+
+
+def add_out_folder(parser: argparse.ArgumentParser, default: str) -> None:
+    """--out FOLDER."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(default),
+        metavar="FOLDER",
+        help="the folder to write into",
+    )
+
+
+def add_mocap(parser: argparse.ArgumentParser) -> None:
+    """--mocap, for `read_mocap`."""
+    parser.add_argument(
+        "--mocap",
+        type=Path,
+        nargs="+",
+        metavar="CLIP_OR_FOLDER",
+        help="motion capture (default: DeepMimic's clips, which come with pybullet)",
+    )
+
+
+def read_mocap(paths: Sequence[Path] | None) -> list[mocap.Clip]:
+    """The clips of --mocap; DeepMimic's where it was not given."""
+    return [clip for path in paths or deepmimic.find_clips() for clip in mocap.read(path)]
+
+
+def add_prior(parser: argparse.ArgumentParser) -> None:
+    """--prior, by default the demo's."""
+    parser.add_argument(
+        "--prior",
+        type=Path,
+        default=Path("build/prior.npz"),
+        metavar="FILE",
+        help="the pose model",
+    )
+
+
+def add_truth(parser: argparse.ArgumentParser) -> None:
+    """--data, for tools.evaluate.truth.load."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[Path("build/data/test.json")],
+        metavar="PATH",
+        help="annotations with 3D truth, or the folder that make h36m wrote",
+    )
+
+
+def add_predictions(parser: argparse.ArgumentParser, purpose: str) -> None:
+    """--predictions: pairs of a name and a path. purpose: how its help begins."""
+    parser.add_argument(
+        "--predictions",
+        type=named_file,
+        nargs="*",
+        default=[],
+        metavar="NAME=FILE",
+        help=f"{purpose}, .npz or JSON; `pydoc tools.evaluate.predictions` says what is in such a "
+        "file",
+    )
+
+
+def named_file(text: str) -> tuple[str, Path]:
+    """NAME=FILE, or FILE, which is its own name."""
+    name, equals, path = text.partition("=")
+    return (name, Path(path)) if equals else (text, Path(text))
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """DEPLOY and CAFFEMODEL."""
+    parser.add_argument("deploy", type=Path, metavar="DEPLOY", help="the network's deploy.prototxt")
+    parser.add_argument(
+        "weights", type=Path, metavar="CAFFEMODEL", help="the weights that it was trained to"
+    )
+
+
+def add_as_published(parser: Any, what: str) -> None:
+    """--as-published, of a parser or a group. what: is lifted, in words."""
+    parser.add_argument(
+        "--as-published",
+        action="store_true",
+        help=f"lift {what} to the letter of the paper's section 5.3: weak perspective even where "
+        "the lens is known, no noise but the model's, the rotation of least cost",
+    )
