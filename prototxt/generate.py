@@ -126,7 +126,8 @@ def _add_choices(group: argparse._ArgumentGroup) -> None:
         "--lift",
         choices=sorted(LIFTINGS),
         help="how each stage lifts: as published, or to the most probable pose from landmarks at "
-        "fractions of a cell (default: published at 368 px, probable in the lite networks)",
+        "fractions of a cell, or also weighed by the covariance of each belief (default: published "
+        "at 368 px, probable in the lite networks)",
     )
     group.add_argument(
         "--backward",

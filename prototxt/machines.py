@@ -65,6 +65,8 @@ LIFTINGS = {
     "published": dict(noise_mm=0, criterion="cost", subpixel=False),
     # Ours: landmarks at fractions of a cell; the pose of highest density under the model.
     "probable": dict(subpixel=True),
+    # The same, with the covariance of each belief as its landmark's noise.
+    "weighed": dict(subpixel=True, covariance=True),
 }
 
 # Wei et al., "Convolutional Pose Machines", CVPR 2016, which the paper extends (5.1), as their

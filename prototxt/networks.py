@@ -124,7 +124,7 @@ def lift(n: NetSpec, m: Machine, maps: Top, suffix: str, train: bool, c: Choices
     mm. Returns the landmarks."""
     parameters = dict(model=c.prior, rotations=ROTATIONS)
     parameters |= LIFTINGS[c.lift or m.lift] | dict(backward=c.backward)
-    if c.backward != "none":
+    if c.backward != "none" or parameters.get("covariance"):
         parameters["sigma"] = m.label_sigma / m.stride
     tops = python(
         "lifting",

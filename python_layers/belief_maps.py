@@ -22,6 +22,17 @@ FLOOR = np.exp(-CUT)
 LABEL_SIGMA = 7
 LABEL_INPUT = 368
 
+# Values of a map below this share of its maximum do not count for the covariance of a belief: most
+# cells are far from the landmark, so that their noise would be most of it. Our choice.
+LEVEL = 0.1
+# What is left of a Gaussian's sum and second moments, as shares of its own, when the level is
+# subtracted from it, and what then is negative is left out.
+LEFT_SUM = 1 - LEVEL + LEVEL * np.log(LEVEL)
+LEFT_MOMENTS = 1 - LEVEL + LEVEL * np.log(LEVEL) - LEVEL * np.log(LEVEL) ** 2 / 2
+# The least standard deviation of a landmark, as a share of the label's sigma. Our choice: in CPM's
+# input 1.75 px, a centimetre at the body, which is what annotators differ by.
+LEAST_DEVIATION = 0.25
+
 
 def to_input(points: ArrayLike, stride: float) -> Float[np.ndarray, "..."]:
     """Map pixels to input pixels: cell x covers the inputs stride x to stride x + stride - 1."""
@@ -135,6 +146,44 @@ def _parabola_top(
     curvature = 2 * at - before - after
     inside = (position > 0) & (position < size - 1) & (curvature > 0)
     return np.where(inside, (after - before) / (2 * np.where(inside, curvature, 1)), 0)
+
+
+def covariance(
+    maps: ArrayLike, points: Float[np.ndarray, "N L 2"], sigma: float
+) -> Float[np.ndarray, "N L 2 2"]:
+    """How far each landmark may be from where `argmax` puts it: the second moments of the belief
+    around that point, map px^2 (our option; the paper takes all landmarks as equally sure).
+
+    maps: as for `argmax`; points: what it returned; sigma: the label's, map px.
+
+    A network that is trained by squares answers with the mean of the labels that the image allows:
+    the distribution of the landmark, convolved with the label's Gaussian. So the map's second
+    moments are those of the landmark and the label's sigma^2. The map also has the label's sum;
+    where it has less, the landmark may as well be elsewhere, and the moments are taken for as much
+    larger. They are of what stands out of LEVEL, and exact for Gaussians.
+    """
+    points = np.asarray(points, dtype=float)
+    maps = np.asarray(maps)[:, : points.shape[1]].astype(float)
+    height, width = maps.shape[2:]
+    peak = np.maximum(maps.max(axis=(2, 3), keepdims=True), FLOOR)
+    above = np.maximum(maps - LEVEL * peak, 0)
+    total = np.maximum(above.sum(axis=(2, 3)), 1e-9)
+    above /= total[..., None, None]
+    x, y = np.arange(width) - points[..., :1], np.arange(height) - points[..., 1:]
+    by_column, by_row = above.sum(axis=2), above.sum(axis=3)
+    middle = np.stack([(by_column * x).sum(axis=2), (by_row * y).sum(axis=2)], axis=-1)
+    moments = np.empty((*points.shape, 2))
+    moments[..., 0, 0] = (by_column * x * x).sum(axis=2)
+    moments[..., 1, 1] = (by_row * y * y).sum(axis=2)
+    moments[..., 0, 1] = ((above @ x[..., None])[..., 0] * y).sum(axis=2)
+    moments[..., 1, 0] = moments[..., 0, 1]
+    away = middle[..., :, None] * middle[..., None, :]
+    share = np.clip(total / (2 * np.pi * sigma**2 * LEFT_SUM), FLOOR, 1)
+    spread, axes = np.linalg.eigh((moments - away) * (LEFT_SUM / LEFT_MOMENTS))
+    # No belief is narrower than the label.
+    spread = np.maximum(spread, sigma**2) / share[..., None] - sigma**2
+    spread = np.maximum(spread, (LEAST_DEVIATION * sigma) ** 2)
+    return (axes * spread[..., None, :]) @ axes.swapaxes(-1, -2) + away
 
 
 def argmax_vjp(

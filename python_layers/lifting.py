@@ -27,9 +27,11 @@ class Params:
     # What makes a rotation the best. Equation 4 has "cost", with noise_mm 0.
     criterion: Literal["density", "cost"] = "density"
     subpixel: bool = False  # our option; the paper takes the maps' cells
+    # Ours: each landmark's noise is the covariance of its belief. In the paper all are alike.
+    covariance: bool = False
     backward: Literal["none", "scale-held", "exact"] = "none"  # through eq. 4, see below
-    # Of the Gaussian in the gradient from coordinates to maps, map px. It is the label's: CPM's is
-    # 7 px of the input, and a cell of a map is 8.
+    # Of the label's Gaussian, map px: for the covariances, and for the gradient from coordinates to
+    # maps. CPM's is 7 px of the input, and a cell of a map is 8.
     sigma: float = belief_maps.LABEL_SIGMA / 8
 
     def __post_init__(self) -> None:
@@ -71,7 +73,7 @@ class LiftingLayer(caffe.Layer):
 
     `backward`: "none" gives zeros; the paper reports that training does as well with it.
     "scale-held" is the supplement's gradient, with the scale held; "exact" is the gradient of the
-    joint least squares in (s, a).
+    joint least squares in (s, a). Covariances are taken as given.
     """
 
     def setup(self, bottom: Blobs, top: Blobs) -> None:
@@ -107,11 +109,15 @@ class LiftingLayer(caffe.Layer):
                 "training diverged? try a lower base_lr"
             )
         camera = bottom[1].data.astype(float) if len(bottom) > 1 else None
+        covariance = None
+        if self.parameters.covariance:
+            sigma = self.parameters.sigma
+            covariance = belief_maps.covariance(bottom[0].data, self.points, sigma)
         with warnings.catch_warnings():
             # At the start of a training the maxima of all maps are often in one place. Such a
             # pose cannot be lifted, and its projection is the landmarks' mean.
             warnings.simplefilter("ignore")
-            self.lifted = self.lifter.lift(self.points, camera=camera)
+            self.lifted = self.lifter.lift(self.points, camera=camera, covariance=covariance)
         top[0].data[...] = self.lifted.projection
         if len(top) > 1:
             top[1].data[...] = self.lifted.pose

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 import prior
 from prior import camera as cameras
@@ -49,6 +50,26 @@ def test_lifting_is_argmax_then_lift(tmp_path, model, subpixel, options):
     assert lifted.ok.all()
     np.testing.assert_allclose(layer.blobs["landmarks"].data, lifted.projection, atol=1e-4)
     np.testing.assert_allclose(layer.blobs["pose"].data, lifted.pose, atol=0.1)
+
+
+def test_lifting_weighs_landmarks_by_their_beliefs(tmp_path, model):
+    """Those of half the maps are blurred, and count less."""
+    parameters = {"model": model, "subpixel": True, "covariance": True, "sigma": SIGMA}
+    layer = lifting(tmp_path, parameters, camera=True, pose=True)
+    maps = seen_by(TILTED).copy()
+    maps[:, ::2] = gaussian_filter(maps[:, ::2], 1.5, axes=(2, 3))
+    run(layer, maps=maps, camera=TILTED)
+    points, _ = belief_maps.argmax(maps, subpixel=True)
+    covariance = belief_maps.covariance(maps, points, SIGMA)
+    camera = TILTED.astype(np.float32)
+    lifted = prior.lift(points, prior.load(model), camera=camera, covariance=covariance)
+    assert lifted.ok.all()
+    np.testing.assert_allclose(layer.blobs["landmarks"].data, lifted.projection, atol=1e-3)
+    np.testing.assert_allclose(layer.blobs["pose"].data, lifted.pose, atol=0.1)
+    alike = prior.lift(points, prior.load(model), camera=camera)
+    off = [np.linalg.norm(a.projection - points, axis=2).mean(axis=0) for a in (lifted, alike)]
+    share = [sharp.mean() / all_.mean() for sharp, all_ in ((o[1::2], o) for o in off)]
+    assert share[0] < 0.9 * share[1]
 
 
 def test_lifting_without_a_camera_takes_a_level_one(tmp_path, model):
@@ -114,8 +135,10 @@ def test_lifting_without_backward_gives_zeros(tmp_path, model, rng):
     assert not layer.blobs["maps"].diff.any()
 
 
-def test_maps_without_a_person_do_not_stop_a_training(tmp_path, model):
-    layer = lifting(tmp_path, {"model": model, "backward": "exact"}, pose=True)
+@pytest.mark.parametrize("covariance", [False, True])
+def test_maps_without_a_person_do_not_stop_a_training(tmp_path, model, covariance):
+    parameters = {"model": model, "backward": "exact", "covariance": covariance}
+    layer = lifting(tmp_path, parameters, pose=True)
     run(layer, {"landmarks": np.ones((N, L, 2)), "pose": np.ones((N, L, 3))}, maps=0)
     for blob in layer.blobs.values():
         assert np.isfinite(blob.data).all() and np.isfinite(blob.diff).all()

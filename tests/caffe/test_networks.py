@@ -351,6 +351,8 @@ def test_other_choices():
     assert net()["fusion_stage2"].param[0].lr_mult == landmark.param[0].lr_mult == 1
     probable = json.loads(net(lift="probable")["lifting_stage1"].python_param.param_str)
     assert probable["subpixel"] is True and "criterion" not in probable
+    weighed = json.loads(net(lift="weighed")["lifting_stage1"].python_param.param_str)
+    assert weighed == probable | {"covariance": True, "sigma": 7 / 8}
     mixed = {"a.pack": 3, "b.pack": 1}
     assert json.loads(net(data=mixed)["pose_data"].python_param.param_str)["source"] == mixed
     other = net(prior="other.npz", seed=5)

@@ -111,6 +111,71 @@ def test_subpixel_moves_less_than_half_a_cell(rng):
     assert shift.any() and np.abs(shift).max() <= 0.5
 
 
+def bells(centre, covariance, height, width, sigma):
+    """The mean label of landmarks that are normally distributed, in closed form."""
+    wide = covariance + sigma**2 * np.eye(2)
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    off = np.stack([x, y], axis=-1) - centre
+    top = sigma**2 / np.sqrt(np.linalg.det(wide))
+    return top * np.exp(-0.5 * np.einsum("hwi,ij,hwj->hw", off, np.linalg.inv(wide), off))
+
+
+LEANING = np.array([[4.0, 1.5], [1.5, 1.0]])
+
+
+@pytest.mark.parametrize("sigma", [7 / 8, 10 / 8])
+@pytest.mark.parametrize("subpixel", [False, True])
+def test_covariance_is_that_of_normally_distributed_landmarks(rng, sigma, subpixel):
+    """And of how far the point that is taken is from their middle."""
+    centres = rng.uniform(12, 34, size=(L, 2))
+    maps = np.stack([bells(centre, LEANING, 46, 50, sigma) for centre in centres])[None]
+    points, _ = belief_maps.argmax(maps, subpixel)
+    covariance = belief_maps.covariance(maps, points, sigma)[0]
+    off = points[0] - centres
+    expected = LEANING + off[:, :, None] * off[:, None]
+    np.testing.assert_allclose(covariance, expected, rtol=0.06, atol=0.06)
+
+
+def test_covariance_of_drawn_landmarks_is_their_mean_squared_distance(rng):
+    """By and large, for it is no Gaussian: some of them are in another place."""
+    landmarks = rng.multivariate_normal([20, 22], [[2, -1], [-1, 3]], size=2000)
+    landmarks[:600, 0] += 12
+    maps = belief_maps.gaussians(landmarks, 46, 46, SIGMA).mean(axis=0)[None, None]
+    points, _ = belief_maps.argmax(maps, subpixel=True, landmarks=1)
+    off = landmarks - points[0, 0]
+    expected = off.T @ off / len(off)
+    covariance = belief_maps.covariance(maps, points, SIGMA)[0, 0]
+    np.testing.assert_allclose(covariance, expected, rtol=0.25, atol=0.5)
+    alone = belief_maps.gaussians(landmarks[600:], 46, 46, SIGMA).mean(axis=0)[None, None]
+    assert belief_maps.covariance(alone, points, SIGMA)[0, 0, 0, 0] < covariance[0, 0] / 5
+
+
+def test_covariance_of_a_label_is_the_least_one(rng):
+    landmarks = rng.uniform(5, 9, size=(2, L, 2)).astype(np.float32)
+    maps = belief_maps.render(landmarks, H, W, 7 / 8)
+    points, _ = belief_maps.argmax(maps, subpixel=True)
+    covariance = belief_maps.covariance(maps, points, 7 / 8)
+    assert covariance.shape == (2, L, 2, 2)
+    values = np.linalg.eigvalsh(covariance)
+    # CPM's label is 7 px of the input, and a landmark at best within a quarter of that.
+    np.testing.assert_allclose(np.median(values, axis=(0, 1)), (7 / 8 / 4) ** 2, rtol=0.2)
+    assert values.min() >= 0.999 * (7 / 8 / 4) ** 2 and values.max() < (7 / 8 / 2) ** 2
+
+
+def test_covariance_grows_where_a_map_sinks_and_noise_far_away_adds_nothing(rng):
+    centre = np.array([20.0, 20])
+    map_ = bells(centre, np.eye(2), 46, 46, SIGMA)
+    noisy = map_ + 0.09 * map_.max() * rng.random((46, 46)) * (map_ < 1e-4)
+    low = np.stack([map_, 0.5 * map_, 0.1 * map_, 0 * map_, noisy])[None]
+    points = np.tile(centre, (1, 5, 1))
+    values = belief_maps.covariance(low, points, SIGMA)[0]
+    assert (np.diff(values[:4, 0, 0]) > 1).all() and np.isfinite(values).all()
+    np.testing.assert_allclose(values[4], values[0], atol=1e-9)
+    # Half the label's sum is taken for moments, the label's too, twice as large.
+    expected = 2 * (np.eye(2) + SIGMA**2 * np.eye(2)) - SIGMA**2 * np.eye(2)
+    np.testing.assert_allclose(values[1], expected, rtol=0.03, atol=0.03)
+
+
 def slow_argmax_vjp(landmarks, gradient, height, width, sigma):
     n, count = landmarks.shape[:2]
     result = np.zeros((n, count + 1, height, width))

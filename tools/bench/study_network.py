@@ -60,6 +60,7 @@ VARIANTS = {
     "CPM alone": Variant("cpm", "cpm", {}),
     PAPERS: Variant("lifting", "lifting", {}),
     "gradients through the lifting": Variant("gradients", "lifting", {"backward": "scale-held"}),
+    "landmarks weighed by their beliefs": Variant("weighed", "lifting", {"lift": "weighed"}),
     "one component, K = 1": Variant("single", "lifting", {}, single=True),
     "w fixed at 0.5": Variant("fixed", "lifting", {"fusion": "fixed"}),
 }
