@@ -22,6 +22,15 @@ _HEAD = [LANDMARKS.index(name) for name in ("neck", "head top")]
 
 # PCKh (Andriluka et al. 2014): a landmark is right within this share of the head's length.
 PCKH_SHARE = 0.5
+# PCK (Yang and Ramanan 2013), as on Leeds: within this share of the torso's diagonal.
+PCK_SHARE = 0.2
+# Our choice: people who stand or sit, rather than lie, bend down or hang.
+UPRIGHT_DEGREES = 30
+# Lower and upper end of the trunk: the landmark, and the pair that it lies between.
+_TRUNK = [
+    (LANDMARKS.index(end), [LANDMARKS.index(f"{side} {pair}") for side in ("left", "right")])
+    for end, pair in (("hip", "hip"), ("neck", "shoulder"))
+]
 
 
 def landmark_error(
@@ -133,6 +142,35 @@ def pckh(
     neck, so our head is longer, and the measure less strict than MPII's at the same share.
     """
     return pck(points, truth, share * landmark_error(truth[:, _HEAD[0]], truth[:, _HEAD[1]]))
+
+
+def torso_diagonal(points: Real[np.ndarray, "N 17 2"]) -> Float[np.ndarray, "N"]:
+    """The distance from right hip to left shoulder, px; NaN where one of them is missing."""
+    hip, shoulder = (LANDMARKS.index(name) for name in ("right hip", "left shoulder"))
+    return landmark_error(points[:, hip], points[:, shoulder])
+
+
+def pck_torso(
+    points: Real[np.ndarray, "N 17 2"],
+    truth: Real[np.ndarray, "N 17 2"],
+    share: float = PCK_SHARE,
+) -> Bool[np.ndarray, "N 17"]:
+    """PCK@0.2: whether each landmark is within `share` of its person's torso's diagonal."""
+    return pck(points, truth, share * torso_diagonal(truth))
+
+
+def upright(points: Real[np.ndarray, "N 17 2"]) -> Bool[np.ndarray, "N"]:
+    """Whether each person's trunk is within UPRIGHT_DEGREES of the vertical in the image.
+
+    The trunk goes from the hip up to the neck; where one of these is missing, the middle of the two
+    hips or shoulders stands for it. False where neither is known.
+    """
+    low, high = (
+        np.where(np.isfinite(points[:, [middle]]), points[:, [middle]], points[:, pair])
+        for middle, pair in _TRUNK
+    )
+    x, y = np.moveaxis(high.mean(axis=1) - low.mean(axis=1), -1, 0)
+    return np.degrees(np.arctan2(np.abs(x), -y)) <= UPRIGHT_DEGREES
 
 
 # Groups ------------------------------------------------------------------------------------------

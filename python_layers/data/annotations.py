@@ -7,13 +7,14 @@
     images      [{"id", "file_name" (relative to the JSON's folder), "width", "height",
                 "subject", "action", "camera", "frame", "offset"}]
     annotations [{"image_id", "keypoints" [x, y, v] * 17, "bbox" [x, y, width, height],
-                "pose_mm" 17x3 world, y up, "context"}]
+                "pose_mm" 17x3 world, y up, "area" px^2, "context"}]
 
 A keypoint with v = 0 is missing: it is left out of the loss. Others lie inside the image. Data
-without 3D (Leeds, MPII, COCO) leave out "camera" and "pose_mm"; "subject", "action" and "frame"
-are for evaluation and may be left out too. "offset" is where the top-left pixel of the image lies
-in the camera's whole picture, [0, 0] unless the image was cropped. A person with "context": true
-is never the one in the centre of a sample, only one of the others in it.
+without 3D (Leeds, MPII, COCO) leave out "camera" and "pose_mm"; "subject", "action", "frame" and
+"area", that of the person's outline, are for evaluation and may be left out too. "offset" is where
+the top-left pixel of the image lies in the camera's whole picture, [0, 0] unless the image was
+cropped. A person with "context": true is never the one in the centre of a sample, only one of the
+others in it.
 
 `packed` has the same in one file, for millions of images; `load` reads both.
 """
@@ -52,6 +53,7 @@ class Annotations:
     visible: Int[np.ndarray, "M 17"]  # COCO's v: 0 missing, 1 hidden, 2 visible
     boxes: Float[np.ndarray, "M 4"]  # x, y, width, height, image px
     poses_mm: Float[np.ndarray, "M 17 3"]  # world, NaN without 3D
+    areas: Float[np.ndarray, "M"]  # px^2 of the person's outline, NaN where it is not known
     camera_names: tuple[str | None, ...]  # None without a camera
     rotations: Float[np.ndarray, "M 3 3"]  # world to camera, level without a camera
     positions_mm: Float[np.ndarray, "M 3"]  # world, NaN without a camera
@@ -229,6 +231,7 @@ def _join(
         visible=keypoints[people, :, 2].astype(int),
         boxes=table["person_box"][people],
         poses_mm=table["person_pose"][people],
+        areas=table["person_area"][people],
         camera_names=columns.named(table["camera_name"], camera),
         rotations=of_camera("camera_rotation", cameras.LEVEL),
         positions_mm=of_camera("camera_position", np.full(3, np.nan)),

@@ -8,7 +8,7 @@ cameras and the strings of `label` (subjects and actions); -1 stands for none:
     camera_name (C,) str, camera_rotation (C, 3, 3), camera_position (C, 3) mm,
     camera_intrinsics (C, 3, 3) px
     person_image (P,) int, person_context (P,) bool, person_keypoints (P, 17, 3) x, y, v,
-    person_box (P, 4), person_pose (P, 17, 3) mm or NaN
+    person_box (P, 4), person_pose (P, 17, 3) mm or NaN, person_area (P,) px^2 or NaN
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,9 @@ COLUMNS: dict[str, tuple[str, tuple[int, ...], str]] = {
     "person_keypoints": ("person", (L, 3), "f"),
     "person_box": ("person", (4,), "f"),
     "person_pose": ("person", (L, 3), "f"),
+    "person_area": ("person", (), "f"),
 }
+UNKNOWN = ("person_pose", "person_area")  # columns that may have NaN
 KINDS: dict[str, type[np.generic]] = {"i": np.int64, "f": np.float64, "b": np.bool_, "U": np.str_}
 
 
@@ -132,13 +134,19 @@ class Builder:
             pose = np.full((L, 3), np.nan)
         else:
             pose = numbers(pose, (L, 3), f"{what}: pose_mm")
-        self._people.append((number, context, keypoints, box, pose))
+        area = person.get("area")
+        if area is not None and not (area := numbers(area, (), f"{what}: area")) > 0:
+            raise AnnotationError(f"{what}: area: expected px^2 > 0, got {area}")
+        self._people.append(
+            (number, context, keypoints, box, pose, np.nan if area is None else area)
+        )
 
     def table(self) -> Table:
         """The columns of all that was added."""
         names = ("name", "size", "offset", "camera", "subject", "action", "frame")
         table = _stacked("image", names, self._images)
-        table |= _stacked("person", ("image", "context", "keypoints", "box", "pose"), self._people)
+        of_person = ("image", "context", "keypoints", "box", "pose", "area")
+        table |= _stacked("person", of_person, self._people)
         rows = [(name, *values) for name, values in self._cameras.items()]
         table |= _stacked("camera", ("name", "rotation", "position", "intrinsics"), rows)
         return table | {"label": np.array(list(self._labels), dtype=np.str_)}
@@ -174,7 +182,7 @@ def check(table: Table) -> None:
             raise AnnotationError(f"{name}: expected the shape (any, *{axes}), got {got}")
         if sizes.setdefault(whose, len(column)) != len(column):
             raise AnnotationError(f"{name}: expected {sizes[whose]} rows, got {len(column)}")
-        if kind == "f" and name != "person_pose" and not np.isfinite(column).all():
+        if kind == "f" and name not in UNKNOWN and not np.isfinite(column).all():
             raise AnnotationError(f"{name}: expected finite numbers")
     for name, whose, low in (
         ("person_image", "image", 0),

@@ -175,6 +175,8 @@ def open_(path: str) -> tuple[Table, Store]:
         if isinstance(error, AnnotationError):
             raise
         raise AnnotationError(f"expected a packed file, got: {error}") from None
+    if "person_image" in table:  # files of before the column was there
+        table.setdefault("person_area", np.full(table["person_image"].shape, np.nan))
     columns.check(table)
     for name in STORED:
         column = table.get(name)

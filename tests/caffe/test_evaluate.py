@@ -135,6 +135,56 @@ def test_the_baselines_landmarks_are_lifted_afterwards(build):
     assert "fusion_weight_by_stage" not in errors
 
 
+def photographs(build, **of_person):
+    """The test images as photographs are annotated: without cameras and 3D. Returns the file."""
+    document = json.loads((build / "data/test.json").read_text())
+    for person in document["annotations"]:
+        del person["pose_mm"]
+        person |= of_person
+    for image in document["images"]:
+        for name in ("camera", "subject", "action", "frame"):
+            del image[name]
+    path = build / "data/photographs.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def without_3d(build, name, data, out):
+    folder = build / "train" / f"lite-{name}"
+    paths = [folder / "deploy.prototxt", folder / "final.caffemodel"]
+    return evaluate.main([*map(str, paths), "--data", str(data), "--out", str(out)])
+
+
+@pytest.mark.parametrize("name", ["cpm", "lifting"])
+def test_photographs_have_no_3d_truth_and_need_no_prior(build, tmp_path, name):
+    data = photographs(build, area=2000)
+    assert without_3d(build, name, data, tmp_path) == 0
+    errors = json.loads((tmp_path / "errors.json").read_text())
+    assert not [key for key in errors if "mpjpe" in key or "3d" in key]
+    people = annotations.load(data)
+    with np.load(tmp_path / "predictions.npz") as file:
+        points, peaks = file["points"], file["peaks"]
+        assert ("poses" in file) == (name == "lifting")
+    distance = np.linalg.norm(points - people.points, axis=3)
+    torso = np.linalg.norm(people.points[:, 1] - people.points[:, 11], axis=1)
+    right = (distance <= 0.2 * torso[:, None]).mean(axis=(1, 2))
+    assert errors["pck_0.2_by_stage"] == pytest.approx(list(right))
+    assert errors["pck_0.2"] == pytest.approx(right[-1])
+    assert ("pck_0.2_before_fusion_by_stage" in errors) == (name == "lifting")
+    assert peaks.shape == (11, 17) and 0 <= errors["oks_ap"] <= 1
+
+
+def test_what_3d_truth_is_needed_for_is_said_before_the_network_runs(build, tmp_path, capfd):
+    data = photographs(build)
+    assert run(build, "cpm", data=data) == 1
+    error = capfd.readouterr().err
+    assert "photographs.json: expected a 3D pose with every annotation, for --tr" in error
+    assert without_3d(build, "cpm", build / "data/test.json", tmp_path) == 1
+    error = capfd.readouterr().err
+    assert "expected a pose model to lift with; name it by --prior" in error
+    assert error.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -81,7 +81,7 @@ def _parser():
     )
     made = command(
         "leeds",
-        _of(leeds.read, "folder", "part"),
+        _of(leeds.read, "folder", "part", "split"),
         "Leeds Sports Pose, original or extended",
         "folder",
     )
@@ -90,6 +90,13 @@ def _parser():
         choices=("all", "train", "test"),
         default="all",
         help="of the original: first or second half (default: all)",
+    )
+    made.add_argument(
+        "--split",
+        choices=("all", "train", "validation"),
+        default="all",
+        help="validation: the tenth whose image number ends in "
+        f"{leeds.VALIDATION_DIGIT}; train: the rest (default: all)",
     )
     command(
         "coco",

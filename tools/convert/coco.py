@@ -43,4 +43,5 @@ def _person(record, order):
         return None
     keypoints = np.array(record["keypoints"], dtype=float).reshape(-1, 3)
     landmarks = {name: keypoints[order[theirs]] for name, theirs in JOINTS.items()}
-    return person({name: row for name, row in landmarks.items() if row[2]}, record["bbox"])
+    landmarks = {name: row for name, row in landmarks.items() if row[2]}
+    return person(landmarks, record["bbox"], area=record.get("area"))

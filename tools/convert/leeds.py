@@ -29,11 +29,17 @@ JOINTS = (
     "head top",
 )
 
+# The images whose number ends in it are for validation: our choice, a tenth. Neighbouring numbers
+# are not of one scene, so that every tenth is as good a sample as any.
+VALIDATION_DIGIT = 7
 
-def read(folder, part="all"):
+
+def read(folder, part="all", split="all"):
     """The Entries of the set in a folder. Raises ConversionError.
 
     part: "all"; or, of the original set, "train", its first half, or "test", its second half.
+    split: "validation", of the part those whose number ends in VALIDATION_DIGIT; "train", the
+    others; or "all".
     """
     path = folder / "joints.mat"
     joints = np.asarray(load(path, "joints"))
@@ -53,8 +59,11 @@ def read(folder, part="all"):
     chosen = {"all": slice(None), "train": slice(half), "test": slice(half, None)}[part]
     if part != "all" and digits == 5:
         raise ConversionError(f"{path}: the extended set is for training as a whole: --part all")
+    wanted = {"train": (False,), "validation": (True,), "all": (False, True)}[split]
     entries = []
     for i in range(len(points))[chosen]:
+        if ((i + 1) % 10 == VALIDATION_DIGIT) not in wanted:
+            continue
         rows = np.column_stack([points[i] - 1, visible[i]])
         landmarks = {joint: row for joint, row in zip(JOINTS, rows, strict=True) if row[2]}
         name = f"im{i + 1:0{digits}}.jpg"

@@ -1,9 +1,11 @@
 """Run a trained network on annotated images, and score what it says.
 
     python -m tools.evaluate DEPLOY CAFFEMODEL --data test.json --prior prior.npz --out FOLDER
+    python -m tools.evaluate DEPLOY CAFFEMODEL --data photographs.pack --out FOLDER
 
 Writes predictions.npz (landmarks in px of the images and poses in mm, of every stage, and which
 frames they are of: tools.evaluate.predictions) and errors.json (tools.evaluate.images) into FOLDER.
+Of data without 3D truth, as photographs, errors.json has the 2D part.
 """
 
 import argparse
@@ -43,21 +45,32 @@ def predict(network, people, **options):
     bar = tqdm(
         estimator.estimates(asked), "evaluate", len(people), unit="image", mininterval=interval
     )
-    points, beliefs, poses, _ = zip(*bar, strict=True)
+    points, beliefs, poses, peaks = zip(*bar, strict=True)
     return Predictions(
         points=np.stack(points, axis=1).astype(float),
         poses=np.stack(poses, axis=1).astype(float) if network.lifts else None,
         beliefs=np.stack(beliefs, axis=1).astype(float),
         fusion=np.array(network.fusion) if network.lifts else None,
+        peaks=np.stack(peaks).astype(float),
     )
 
 
 def evaluate(options):
     """Run the network on the data and write predictions.npz and errors.json; see the module."""
     people = annotations.load(options.data)
-    if not np.isfinite(people.poses_mm).all():
-        raise EvaluationError(f"{options.data}: expected a 3D pose with every annotation")
-    model = prior.load(options.prior)
+    model = options.prior and prior.load(options.prior)
+    if model is None and images.has_3d(people).any():
+        raise EvaluationError(
+            f"{options.data}: has 3D poses: expected a pose model to lift with; name it by --prior"
+        )
+    training = None
+    if options.training_data:
+        training = annotations.load(options.training_data, check_images=False)
+        for path, data in ((options.data, people), (options.training_data, training)):
+            if not images.has_3d(data).all():
+                raise EvaluationError(
+                    f"{path}: expected a 3D pose with every annotation, for --training-data"
+                )
     network = Network(options.deploy, options.weights)
     predictions = predict(
         network,
@@ -67,7 +80,7 @@ def evaluate(options):
         subpixel=options.subpixel,
         model=model,
     )
-    lifter = LandmarkLifter(model, options.as_published)
+    lifter = model and LandmarkLifter(model, options.as_published)
     errors = images.score(predictions, people, lifter)
     errors |= {
         "measured": measured.stamp(),
@@ -79,16 +92,29 @@ def evaluate(options):
         "scales": options.scales,
         "flip": options.flip,
     }
-    if options.training_data:
-        training = annotations.load(options.training_data, check_images=False)
+    if training is not None:
         errors |= images.baselines(people, training, lifter, network.size)
     save(options.out / "predictions.npz", predictions, frames_of(people))
     write(options.out / "errors.json", json.dumps(errors, indent=1) + "\n")
-    print(
-        f"{errors['images']} images: 2D {errors['error_2d_px']:.2f} px, PCKh@0.5 "
-        f"{100 * errors['pckh']:.1f} %, 3D {errors['mpjpe_mm']:.1f} mm root-aligned; "
-        f"wrote {options.out}"
+    print(f"{summary(errors)}; wrote {options.out}")
+
+
+def summary(errors):
+    """The main numbers of errors.json in a line, those that there are."""
+    shown = (
+        ("2D", "error_2d_px", 1, "px"),
+        ("PCKh@0.5", "pckh", 100, "%"),
+        ("PCK@0.2 of the torso", "pck_0.2", 100, "%"),
+        ("upright", "pck_0.2_upright", 100, "%"),
+        ("OKS-AP", "oks_ap", 100, "%"),
+        ("3D", "mpjpe_mm", 1, "mm root-aligned"),
     )
+    parts = [
+        f"{name} {factor * errors[key]:.1f} {unit}"
+        for name, key, factor, unit in shown
+        if errors.get(key) is not None
+    ]
+    return f"{errors['images']} images: {', '.join(parts)}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_network(parser)
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="FILE", help="annotations with 3D truth"
+        "--data", type=Path, required=True, metavar="FILE", help="annotations, JSON or packed"
     )
     parser.add_argument(
         "--training-data",
@@ -108,7 +134,10 @@ def _parser() -> argparse.ArgumentParser:
         help="annotations of the training set: their best single pose is scored for comparison",
     )
     parser.add_argument(
-        "--prior", type=Path, required=True, metavar="FILE", help="the pose model, .npz"
+        "--prior",
+        type=Path,
+        metavar="FILE",
+        help="the pose model, .npz; needed where the data has 3D poses",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FOLDER", help="the folder to write into"

@@ -2,15 +2,15 @@
 
 What is aligned before 3D poses are compared is in each number's name; without another word it is
 the hip (root-aligned), over all 17 landmarks, at the prior's typical limb scale: nothing of the
-truth is used.
+truth is used. Of people without a 3D pose, as in photographs, there is the 2D part alone.
 """
 
 import numpy as np
 
 from prior import metrics
-from prior.skeleton import LANDMARKS, MIRROR, PROTOCOL_14, L
+from prior.skeleton import MIRROR, PROTOCOL_14, L
 from python_layers.data import crop
-from tools.evaluate import scoring
+from tools.evaluate import landmarks, scoring
 from tools.evaluate.protocols import Alignment
 
 ALL = tuple(range(L))
@@ -23,6 +23,15 @@ ERRORS_3D = {
     "procrustes": (Alignment("procrustes", "fitted"), ALL),
     "procrustes_14_landmarks": (Alignment("procrustes", "fitted"), tuple(PROTOCOL_14)),
 }
+
+# The 2D measures that are given for every stage: the name in errors.json, and in landmarks.errors.
+STAGED = (
+    ("error_2d_px", "error_px"),
+    ("pckh", "pckh_0.5"),
+    ("pckh_0.2", "pckh_0.2"),
+    ("pck_0.2", "pck_0.2"),
+    ("pck_0.2_upright", "pck_0.2_upright"),
+)
 
 
 def cameras_of(people, size):
@@ -39,17 +48,6 @@ def cameras_of(people, size):
     )
 
 
-def errors_2d(points, people):
-    """Errors of landmarks (M, 17, 2): mean distance in px of the image, and PCKh."""
-    visible = people.visible > 0
-    distance = metrics.landmark_error(points, people.points)
-    return {
-        "error_px": float(distance[visible].mean()),
-        "pckh_0.5": float(metrics.pckh(points, people.points)[visible].mean()),
-        "pckh_0.2": float(metrics.pckh(points, people.points, 0.2)[visible].mean()),
-    }
-
-
 def errors_3d(poses, truth):
     """Mean errors of poses (M, 17, 3), mm, by the names of ERRORS_3D."""
     return {
@@ -58,17 +56,22 @@ def errors_3d(poses, truth):
     }
 
 
-def by_action(values, people):
-    """Mean of values (M,) over each action's images."""
-    actions = np.array(people.actions)
-    return {str(a): float(values[actions == a].mean()) for a in np.unique(actions)}
+def by_action(values, actions):
+    """Mean of values (M,), NaN where there is none, over each action's images; of images whose
+    action is known."""
+    known = [action for action in actions if action is not None]
+    labels = np.array([str(action) for action in actions])
+    means = {str(a): metrics.mean(values[labels == a]) for a in np.unique(known)}
+    return {action: mean for action, mean in means.items() if np.isfinite(mean)}
 
 
 def side_distance(points):
-    """Mean distance, px, between the left and the right of a pair of landmarks (M, 17, 2). Far
-    below the truth's, the network sees limbs but does not tell the sides apart."""
+    """Mean distance, px, between the left and the right of a pair of landmarks (M, 17, 2); None
+    without a pair. Far below the truth's, the network sees limbs but does not tell the sides
+    apart."""
     paired = np.flatnonzero(np.arange(len(MIRROR)) != MIRROR)
-    return float(np.nanmean(metrics.landmark_error(points[:, paired], points[:, MIRROR[paired]])))
+    mean = metrics.mean(metrics.landmark_error(points[:, paired], points[:, MIRROR[paired]]))
+    return mean if np.isfinite(mean) else None
 
 
 def best_single_pose(poses):
@@ -97,35 +100,68 @@ def baselines(people, training, lifter, size):
 
 
 def score(predictions, people, lifter):
-    """Everything that errors.json holds of a network. lifter: a LandmarkLifter."""
-    stages = [errors_2d(points, people) for points in predictions.points]
-    final = metrics.landmark_error(predictions.points[-1], people.points)
-    poses = predictions.poses
-    if poses is None:  # the baseline's landmarks, lifted afterwards
-        poses = [
-            lifter.lift(points, people.rotations, people.intrinsics).pose
-            for points in predictions.points
-        ]
-    errors = [errors_3d(pose, people.poses_mm) for pose in poses]
+    """Everything that errors.json holds of a network. lifter: a LandmarkLifter; it is needed where
+    people have a 3D pose and the predictions have none."""
+    result = score_2d(predictions, people)
+    lifted = np.flatnonzero(has_3d(people))
+    if len(lifted):
+        result |= score_3d(predictions, people, lifted, lifter)
+    if predictions.fusion is not None:
+        result["fusion_weight_by_stage"] = predictions.fusion.tolist()
+    return result
+
+
+def has_3d(people):
+    """Which people (M,) have a 3D pose."""
+    return np.isfinite(people.poses_mm).all(axis=(1, 2))
+
+
+def score_2d(predictions, people):
+    """The 2D part of errors.json: tools.evaluate.landmarks, of every stage."""
+    stages = [landmarks.errors(points, people) for points in predictions.points]
+    final = predictions.points[-1]
+    distance = metrics.landmark_error(final, people.points)
+    distance = np.where(landmarks.annotated(people), distance, np.nan)
+    of_person = np.array([metrics.mean(row) for row in distance])
     result = {
         "images": len(people),
         "error_2d_px": stages[-1]["error_px"],
-        "error_2d_px_by_stage": [stage["error_px"] for stage in stages],
         "pckh": stages[-1]["pckh_0.5"],
-        "pckh_by_stage": [stage["pckh_0.5"] for stage in stages],
-        "pckh_0.2_by_stage": [stage["pckh_0.2"] for stage in stages],
-        "side_distance_px": side_distance(predictions.points[-1]),
+        "pck_0.2": stages[-1]["pck_0.2"],
+        "pck_0.2_upright": stages[-1]["pck_0.2_upright"],
+        "oks_ap": None,
+        **landmarks.counts(people),
+        **{f"{name}_by_stage": [stage[measure] for stage in stages] for name, measure in STAGED},
+        **landmarks.by_landmark(final, people),
+        "error_2d_px_by_action": by_action(of_person, people.actions),
+        "side_distance_px": side_distance(final),
         "true_side_distance_px": side_distance(people.points),
-        "error_2d_px_by_landmark": dict(zip(LANDMARKS, np.nanmean(final, axis=0), strict=True)),
-        "error_2d_px_by_action": by_action(np.nanmean(final, axis=1), people),
+    }
+    if predictions.peaks is not None:
+        result["oks_ap"] = landmarks.oks_ap(final, predictions.peaks, people)
+    if predictions.fusion is not None:
+        before = [landmarks.errors(points, people) for points in predictions.beliefs]
+        for name, measure in STAGED:
+            result[f"{name}_before_fusion_by_stage"] = [stage[measure] for stage in before]
+    return result
+
+
+def score_3d(predictions, people, rows, lifter):
+    """The 3D part of errors.json, over the people `rows`, which have a 3D pose."""
+    truth, poses = people.poses_mm[rows], predictions.poses
+    if poses is None:  # the baseline's landmarks, lifted afterwards
+        poses = [
+            lifter.lift(points[rows], people.rotations[rows], people.intrinsics[rows]).pose
+            for points in predictions.points
+        ]
+    else:
+        poses = poses[:, rows]
+    errors = [errors_3d(pose, truth) for pose in poses]
+    actions = [people.actions[i] for i in rows]
+    return {
+        "images_3d": len(rows),
         "mpjpe_mm": errors[-1]["root_aligned"],
         "mpjpe_mm_by_stage": [error["root_aligned"] for error in errors],
-        "mpjpe_mm_by_action": by_action(metrics.root_aligned(poses[-1], people.poses_mm), people),
+        "mpjpe_mm_by_action": by_action(metrics.root_aligned(poses[-1], truth), actions),
         "errors_3d_mm": errors[-1],
     }
-    if predictions.fusion is not None:
-        before = [errors_2d(points, people) for points in predictions.beliefs]
-        result["error_2d_px_before_fusion_by_stage"] = [e["error_px"] for e in before]
-        result["pckh_before_fusion_by_stage"] = [e["pckh_0.5"] for e in before]
-        result["fusion_weight_by_stage"] = predictions.fusion.tolist()
-    return result

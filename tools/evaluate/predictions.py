@@ -12,7 +12,8 @@ An .npz, or JSON of the same names, with one entry for each of M frames:
 
 `points`, `poses` or both; both may have a first axis of stages, of which the last is compared and
 the others are shown. `tools.evaluate` writes such files, with `beliefs` (T, M, 17, 2), the
-landmarks of the maps before fusion, and `fusion` (T,), the weights w_t, of a network that has them.
+landmarks of the maps before fusion, and `fusion` (T,), the weights w_t, of a network that has them,
+and `peaks` (M, 17), the maxima of the last maps.
 Whatever does not fit is named and counted, and gives no numbers.
 """
 
@@ -40,7 +41,8 @@ class PredictionError(InputError):
 class Predictions:
     """points (T, M, 17, 2), px, poses (T', M, 17, 3), mm, one of them maybe None; confidence
     (M, 17) or None; rows: {(subject, sequence, camera, frame): row of M}, empty where the data does
-    not say; beliefs (T, M, 17, 2), px, before fusion, and fusion (T,), w_t, of a network."""
+    not say; of a network beliefs (T, M, 17, 2), px, before fusion, fusion (T,), w_t, and peaks
+    (M, 17), the maxima of its last maps."""
 
     points: np.ndarray | None
     poses: np.ndarray | None = None
@@ -48,6 +50,7 @@ class Predictions:
     rows: dict = field(default_factory=dict)
     beliefs: np.ndarray | None = None
     fusion: np.ndarray | None = None
+    peaks: np.ndarray | None = None
 
     def take(self, index):
         """Those of the frames of a protocols.Index, in its order.
@@ -68,7 +71,7 @@ class Predictions:
 
 def save(path, predictions, which):
     """Write Predictions as .npz. which: the arrays that say of what they are, `frames_of`."""
-    names = ("points", "poses", "confidence", "beliefs", "fusion")
+    names = ("points", "poses", "confidence", "beliefs", "fusion", "peaks")
     arrays = {name: getattr(predictions, name) for name in names}
     arrays = {name: array for name, array in arrays.items() if array is not None}
     with replacing(path) as temporary, open(temporary, "wb") as file:

@@ -146,6 +146,8 @@ BAD = {
     "visibility": (change("annotations", 1, "keypoints", 2, to=5), "v of 0, 1 or 2"),
     "box": (change("annotations", 0, "bbox", to=[1, 2, 0, 4]), "width and height > 0"),
     "pose": (change("annotations", 1, "pose_mm", to=[[1, 2, 3]]), "pose_mm"),
+    "area": (change("annotations", 1, "area", to=0), "area: expected px.2 > 0, got 0"),
+    "area's type": (change("annotations", 1, "area", to="large"), "area: expected"),
     "file not there": (change("images", 0, "file_name", to="images/c.jpg"), "1 of 2 images"),
 }
 

@@ -43,7 +43,7 @@ def document():
         "annotations": [
             person(0, 0),
             person(2, 1),
-            person(1, 2, pose_mm=pose),
+            person(1, 2, pose_mm=pose, area=700.5),
             person(2, 3, context=True),
             person(2, 4),
         ],
@@ -133,13 +133,15 @@ def other_version(path):
 
 
 def rewritten(**changes):
-    """Damage that has a valid checksum: columns changed by another program."""
+    """Damage that has a valid checksum: columns changed by another program; None removes one."""
 
     def change(path):
         with np.load(path.with_suffix(".npz")) as arrays:
             table = dict(arrays)
         for name, value in changes.items():
             table[name] = value
+            if value is None:
+                del table[name]
         np.savez(path.with_suffix(".npz"), **table)
         index = path.with_suffix(".npz").read_bytes()
         crc = packed.zlib.crc32(index)
@@ -155,6 +157,13 @@ def rewritten(**changes):
     return damage
 
 
+def test_older_files_have_no_areas(pack):
+    assert annotations.load(pack).areas[1] == 700.5
+    rewritten(person_area=None)(pack)
+    people = annotations.load(pack)
+    assert len(people) == 4 and np.isnan(people.areas).all()
+
+
 DAMAGE = {
     "cut": (cut, "cut short"),
     "cut to the header": (cut_to_header, "cut short"),
@@ -163,6 +172,7 @@ DAMAGE = {
     "shape": (rewritten(person_box=np.zeros((5, 3))), "person_box: expected the shape"),
     "rows": (rewritten(person_box=np.zeros((4, 4))), "person_box: expected 5 rows, got 4"),
     "nan": (rewritten(person_box=np.full((5, 4), np.nan)), "person_box: expected finite"),
+    "no box": (rewritten(person_box=None), "person_box: expected the shape"),
     "number": (rewritten(person_image=np.full(5, 3)), "person_image: expected 0 to 2"),
     "offsets": (rewritten(stored_offset=np.zeros(2, int)), "stored_offset: expected one"),
     "pickle": (rewritten(label=np.array([None])), "expected a packed file"),

@@ -176,6 +176,23 @@ def test_the_halves_of_leeds(tmp_path, capsys):
     assert "--part all" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("extended", [False, True])
+def test_a_tenth_of_leeds_is_for_validation(tmp_path, extended):
+    """Every number that ends in 7, and no other; the rest is for training, and nothing in both."""
+    leeds_files(tmp_path, extended, count=28)
+    numbers = {}
+    for split in ("train", "validation", "all"):
+        assert run("leeds", tmp_path, "--split", split, "--out", tmp_path / "a.pack") == 0
+        files = annotations.load(tmp_path / "a.pack").files
+        numbers[split] = [int(name.removeprefix("im").removesuffix(".jpg")) for name in files]
+    assert numbers["validation"] == [7, 17, 27]
+    assert sorted(numbers["train"] + numbers["validation"]) == numbers["all"] == [*range(1, 29)]
+    if not extended:
+        split = ("--part", "test", "--split", "validation")
+        assert run("leeds", tmp_path, *split, "--out", tmp_path / "a.pack") == 0
+        assert annotations.load(tmp_path / "a.pack").files == ("im0017.jpg", "im0027.jpg")
+
+
 # COCO -----------------------------------------------------------------------------------------
 
 COCO = [
@@ -240,6 +257,7 @@ def test_coco(coco_files, tmp_path, capsys):
     assert run("coco", coco_files, tmp_path / "images", "--out", tmp_path / "a.pack") == 0
     people = annotations.load(tmp_path / "a.pack")
     assert len(people) == 1 and missing(people) == {"spine", "neck", "head top"}
+    assert people.areas.tolist() == [5000]
     np.testing.assert_array_equal(people.points[0, INDEX["right foot"]], [30 + 80, 20 + 64])
     np.testing.assert_array_equal(people.points[0, INDEX["nose"]], [30, 20])
     np.testing.assert_array_equal(people.points[0, INDEX["hip"]], [30 + 57.5, 20 + 46])

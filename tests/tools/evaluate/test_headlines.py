@@ -10,7 +10,7 @@ from prior import metrics
 from prior.camera import LEVEL, look_at, perspective, toward
 from prior.skeleton import LANDMARKS, MIRROR, L
 from tests.poses import random_poses
-from tools.evaluate import images, protocols, scoring, truth
+from tools.evaluate import images, landmarks, protocols, scoring, truth
 from tools.evaluate.predictions import Predictions
 
 HEAD, NECK = LANDMARKS.index("head top"), LANDMARKS.index("neck")
@@ -46,6 +46,7 @@ def annotated():
         boxes=np.tile([400.0, 400, 200, 200], (6, 1)),
         rotations=np.tile(LEVEL, (6, 1, 1)),
         intrinsics=np.tile(INTRINSICS, (6, 1, 1)),
+        areas=np.full(6, np.nan),
     )
 
 
@@ -110,7 +111,7 @@ def test_hidden_landmarks_count_and_missing_ones_do_not(annotated):
     points[:, 5:7] += [600, 0]
     annotated.visible[:, 5] = 0  # missing
     annotated.visible[:, 6] = 1  # hidden
-    errors = images.errors_2d(points, annotated)
+    errors = landmarks.errors(points, annotated)
     assert errors["error_px"] == pytest.approx(6 + 600 / 16)
     assert errors["pckh_0.5"] == pytest.approx(15 / 16)
 
