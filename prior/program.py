@@ -16,8 +16,12 @@ if __name__ == "__main__":
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from prior.errors import InputError
+from prior.errors import InputError, short
+
+# Characters of a message: about ten lines of a terminal. Our choice; names in a file may be long.
+LONGEST = 1000
 
 NO_CAFFE = "expected Caffe on PYTHONPATH, got none: build it by make caffe, run this in make shell"
 
@@ -38,6 +42,7 @@ def run(
     """
     options = parser.parse_args(arguments)
     try:
+        _check_outputs(options)
         return work(options) or 0
     except (InputError, OSError) as error:
         print(f"{parser.prog}: {_line(error)}", file=sys.stderr)
@@ -52,11 +57,27 @@ def run(
         return 130
 
 
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Raise InputError where an output, --out, is a file that another option reads."""
+    for out in _paths(getattr(options, "out", None)):
+        for name, value in vars(options).items():
+            for path in _paths(value) if name != "out" else ():
+                if out.is_file() and path.is_file() and out.samefile(path):
+                    raise InputError(f"--out {out}: it would replace its own input; name another")
+
+
+def _paths(value: object) -> list[Path]:
+    """The paths in the value of an option."""
+    if isinstance(value, list | tuple):
+        return [path for part in value for path in _paths(part)]
+    return [value] if isinstance(value, Path) else []
+
+
 def _line(error: Exception) -> str:
     """The message, on one line; of an OSError the file first, as in the project's own messages."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+        return short(f"{error.filename}: {error.strerror}", LONGEST)
+    return short(str(error), LONGEST)
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):

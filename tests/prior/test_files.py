@@ -1,20 +1,14 @@
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+
 import pytest
 
+from prior import files
 from prior.errors import InputError
-from prior.files import read_json, replacing, write
-
-
-@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe", b"[" * 100_000])
-def test_damaged_json_is_bad_input_that_names_the_file(tmp_path, content):
-    path = tmp_path / "a.json"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match="a.json: expected JSON, got .*; make it again"):
-        read_json(path)
-
-
-def test_json_comes_back(tmp_path):
-    (tmp_path / "a.json").write_text('{"name": "\u00e9", "values": [1, null]}', encoding="utf-8")
-    assert read_json(tmp_path / "a.json") == {"name": "\u00e9", "values": [1, None]}
+from prior.files import locked, replacing, write
 
 
 def test_write_leaves_nothing_half_written(tmp_path):
@@ -31,3 +25,80 @@ def test_what_fails_in_the_middle_leaves_the_old_file(tmp_path):
         temporary.write_text("half")
         raise KeyboardInterrupt
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "PATIENCE", 0.1)
+    path = tmp_path / "a.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("first")
+        with pytest.raises(InputError, match="a.txt: another process is writing it"):
+            write(path, "second")
+    assert path.read_text() == "first" and list(tmp_path.iterdir()) == [path]
+
+
+def _write_often(path, letter):
+    for _ in range(200):
+        write(path, letter * 100_000)
+
+
+def test_two_processes_at_once_each_write_whole_files(tmp_path):
+    path = tmp_path / "a.txt"
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_write_often, args=(path, letter)) for letter in "ab"]
+    for writer in writers:
+        writer.start()
+    contents = set()
+    while any(writer.is_alive() for writer in writers):
+        if path.exists():
+            contents.add(path.read_text())
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert contents <= {"a" * 100_000, "b" * 100_000} and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_goes_with_the_next(tmp_path):
+    path = tmp_path / "a.txt"
+    code = (
+        "import os, signal; from prior.files import replacing\n"
+        f"with replacing({str(path)!r}) as temporary:\n"
+        "    temporary.write_text('long and half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False)
+    assert not path.exists() and len(list(tmp_path.iterdir())) == 1
+    with replacing(path) as temporary, open(temporary, "r+") as file:
+        file.write("new")
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+def test_only_files_are_replaced(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path, tmp_path / "fifo", "/dev/null"):
+        with pytest.raises(InputError, match="expected the name of a file to write"):
+            write(path, "")
+
+
+def test_a_folder_is_locked_as_long_as_the_child_that_has_its_lock_lives(tmp_path):
+    with locked(tmp_path / "out") as lock:
+        with pytest.raises(InputError, match="out: another process is writing it"):
+            with locked(tmp_path / "out"):
+                pass
+    code = (
+        "import os, subprocess, sys; from prior.files import locked\n"
+        f"with locked({str(tmp_path / 'out')!r}) as lock:\n"
+        "    child = subprocess.Popen(['sleep', '30'], pass_fds=[lock], stdout=-3, stderr=-3)\n"
+        "    print(child.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    with pytest.raises(InputError, match="another process"), locked(tmp_path / "out"):
+        pass
+    os.kill(int(done.stdout), 9)
+    until = time.monotonic() + 10
+    while True:
+        try:
+            with locked(tmp_path / "out") as lock:
+                assert lock
+            break
+        except InputError:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    assert not list((tmp_path / "out").iterdir())

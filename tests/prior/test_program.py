@@ -38,6 +38,27 @@ def test_a_file_that_is_not_there_is_named_first(capsys, tmp_path):
     assert capsys.readouterr().err == line
 
 
+def test_a_message_is_printable_and_of_bounded_length(capsys):
+    assert _run(_raises(InputError("\x1b[2Ja\u202e" + 5000 * "b"))) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable() and len(line) < 1100
+
+
+@pytest.mark.parametrize("inputs", [["a"], ["b", "a"], [("name", "a")], ["link"]])
+def test_an_output_never_replaces_its_input(capsys, tmp_path, inputs):
+    (tmp_path / "a").write_text("")
+    (tmp_path / "b").write_text("")
+    (tmp_path / "link").symlink_to("a")
+    ran = []
+    parser = argparse.ArgumentParser("python -m tools.example")
+    paths = [(i[0], tmp_path / i[1]) if isinstance(i, tuple) else tmp_path / i for i in inputs]
+    parser.set_defaults(input=paths, out=[tmp_path / "c", tmp_path / "a"])
+    assert program.run(parser, ran.append, []) == 1 and not ran
+    assert f"--out {tmp_path / 'a'}: it would replace its own input" in capsys.readouterr().err
+    parser.set_defaults(input=paths, out=tmp_path / "c")
+    assert program.run(parser, lambda options: None, []) == 0
+
+
 def test_a_missing_caffe_is_one_line(capsys):
     assert _run(_raises(ModuleNotFoundError("No module named 'caffe'", name="caffe"))) == 1
     (line,) = capsys.readouterr().err.splitlines()

@@ -15,7 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from prior.errors import InputError
-from prior.files import read_json, write
+from prior.files import write
+from prior.foreign import read_json
 from prior.mocap import Clip, clip_npz
 from tools.rendered import subjects
 from tools.rendered.look import Mesh

@@ -19,7 +19,8 @@ import numpy as np
 import prior
 from prior import metrics, program, show
 from prior.errors import InputError
-from prior.files import read_json, write
+from prior.files import write
+from prior.foreign import read_json
 from python_layers.data import annotations
 from tools.measured import stamp
 from tools.report import demo_page, figures, page

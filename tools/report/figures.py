@@ -21,7 +21,8 @@ from tqdm import tqdm
 import prior
 from prior import metrics, program, show
 from prior.errors import InputError
-from prior.files import read_json, replacing, write
+from prior.files import replacing, write
+from prior.foreign import read_json
 from prior.skeleton import LANDMARKS
 from python_layers.data import annotations
 from tools.arguments import add_out_folder, add_prior

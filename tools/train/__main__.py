@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from prior import program
-from prior.files import read_json, replacing, write
+from prior.files import replacing, write
+from prior.foreign import read_json
 from python_layers.data import annotations
 from tools.caffe_io import process as caffe_process
 from tools.caffe_io.files import (

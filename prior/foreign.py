@@ -1,0 +1,293 @@
+"""The one way in for files that others wrote, damaged or hostile: text, JSON and .npz.
+
+A file is opened only if it is a regular one (a FIFO or a device would wait or flow for ever), read
+only up to the limits of `prior.limits`, and what is in it is announced and checked before memory is
+allocated. Whatever is wrong becomes one line of the caller's own kind of InputError. What JSON
+holds is then taken apart with `prior.document`.
+"""
+
+import codecs
+import json
+import math
+import os
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, NamedTuple, NoReturn
+
+import numpy as np
+from numpy.lib import format as npy
+
+from prior import limits
+from prior.document import Document
+from prior.errors import InputError, short
+from prior.files import FilePath
+
+MB = 1 << 20
+# What the standard library raises on damaged archives, beside OSError.
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    OverflowError,
+    NotImplementedError,  # a compression that is not built in
+    RuntimeError,  # an encrypted member
+    SyntaxError,
+    MemoryError,
+)
+# The marks that text may begin with, and what it is encoded as then; the longer ones first.
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+def open_file(path: FilePath, error: type[InputError] = InputError) -> BinaryIO:
+    """A regular file, open for reading. Raises `error` where it is missing or something else."""
+    try:
+        # Without O_NONBLOCK a FIFO would wait here for its writer.
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as wrong:
+        raise error(f"{path}: cannot be read: {wrong.strerror or wrong}") from None
+    except ValueError as wrong:  # a NUL in the path
+        raise error(f"{short(os.fspath(path))}: cannot be read: {wrong}") from None
+    mode = os.fstat(number).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(number)
+        kind = "a folder" if stat.S_ISDIR(mode) else "a device, pipe or socket"
+        raise error(f"{path}: expected a file, got {kind}")
+    return os.fdopen(number, "rb")
+
+
+def read_bytes(path: FilePath, error: type[InputError] = InputError) -> bytes:
+    """The content of a file, of limits' file_mb at most."""
+    with open_file(path, error) as file:
+        most = limits.of("file_mb")
+        limits.check(path, "file_mb", os.fstat(file.fileno()).st_size / MB, error)
+        try:
+            # The file may grow while it is read.
+            content = file.read(int(most * MB) + 1)
+        except OSError as wrong:
+            raise error(f"{path}: cannot be read: {wrong.strerror or wrong}") from None
+    limits.check(path, "file_mb", len(content) / MB, error)
+    return content
+
+
+def head(path: FilePath, count: int) -> bytes:
+    """The first `count` bytes of a regular file; none if it cannot be read. For recognising it."""
+    try:
+        with open_file(path) as file:
+            return file.read(count)
+    except (InputError, OSError):
+        return b""
+
+
+def decode(
+    content: bytes, path: FilePath, error: type[InputError] = InputError, *, damaged: bool = False
+) -> str:
+    """Text as its byte-order mark says, or UTF-8. damaged: bytes that are no text become U+FFFD."""
+    mark, encoding = next((m for m in MARKS if content.startswith(m[0])), (b"", "utf-8"))
+    try:
+        return content[len(mark) :].decode(encoding, "replace" if damaged else "strict")
+    except UnicodeDecodeError as wrong:
+        raise error(
+            f"{path}: expected text as UTF-8, got the byte {content[wrong.start]:#04x} at "
+            f"{wrong.start}; save it as UTF-8"
+        ) from None
+
+
+def read_text(
+    path: FilePath, error: type[InputError] = InputError, *, damaged: bool = False
+) -> str:
+    """The text of a file: `decode`."""
+    return decode(read_bytes(path, error), path, error, damaged=damaged)
+
+
+def read_json(path: FilePath, error: type[InputError] = InputError) -> Any:
+    """The value in a JSON file."""
+    return parse_json(read_bytes(path, error), path, error)
+
+
+def read_document(path: FilePath, error: type[InputError] = InputError) -> Document:
+    """The value in a JSON file as a Document, which checks each step into it."""
+    return Document(read_json(path, error), path, error)
+
+
+def parse_json(content: bytes | str, path: FilePath, error: type[InputError] = InputError) -> Any:
+    """The value that JSON text stands for; path: begins the message."""
+    text = content if isinstance(content, str) else decode(content, path, error)
+    limits.check(path, "depth", depth(text), error)
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise error(f"{path}: expected JSON, got lists inside each other too deeply") from None
+    except ValueError as wrong:
+        raise error(f"{path}: expected JSON, got {short(str(wrong), 100)}") from None
+
+
+# What is left of JSON for counting its depth, and what is deleted.
+_KEPT = b'[]{}"'
+_DELETED = bytes(set(range(256)) - set(_KEPT))
+_STEP = np.zeros(256, np.int8)
+_STEP[list(b"[{")] = 1
+_STEP[list(b"]}")] = -1
+
+
+def depth(text: str) -> int:
+    """How deep the lists and objects of JSON text lie inside each other."""
+    if "\\" in text:
+        text = re.sub(r"\\.", "", text, flags=re.DOTALL)  # an escaped quote ends no string
+    left = text.encode("utf-8", "surrogatepass").translate(None, _DELETED)
+    left = re.sub(rb'"[^"]*"', b"", left)
+    steps = _STEP[np.frombuffer(left, np.uint8)]
+    return int(np.cumsum(steps, dtype=np.int32).max(initial=0))
+
+
+# The head of an array as NumPy writes it: a dict of these three, in any order.
+DESCR = re.compile(r"'descr': *'([<>|=]?[biufUS]\d{1,9})'")
+SHAPE = re.compile(r"'shape': *\(([\d, ]*)\)")
+_PART = rf"(?:{DESCR.pattern}|{SHAPE.pattern}|'fortran_order': *(?:True|False))"
+HEAD = re.compile(rf"\s*\{{(?: *{_PART} *,?){{3}} *\}}\s*")
+# Characters; NumPy's own limit.
+LONGEST_HEADER = 10_000
+
+
+class Header(NamedTuple):
+    """What the head of an array in an .npz announces."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+@contextmanager
+def _archive(
+    path: FilePath, error: type[InputError]
+) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
+    """An .npz, and its members by the names of their arrays; damage inside is an `error`."""
+    with open_file(path, error) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                members = archive.infolist()
+                arrays = {m.filename.removesuffix(".npy"): m for m in members}
+                if len(arrays) < len(members):
+                    _damaged(path, error, "two arrays of one name")
+                yield archive, arrays
+        except InputError:
+            raise
+        except OSError as wrong:
+            _damaged(path, error, wrong.strerror or str(wrong))
+        except DAMAGE as wrong:
+            _damaged(path, error, str(wrong) or type(wrong).__name__)
+
+
+def _damaged(path: FilePath, error: type[InputError], what: str) -> NoReturn:
+    raise error(f"{path}: expected an .npz without pickle, got {short(what, 100)}; write it again")
+
+
+def npz_names(path: FilePath) -> tuple[str, ...]:
+    """The names of the arrays in an .npz; none if the file is no such archive."""
+    try:
+        with _archive(path, InputError) as (_, arrays):
+            return tuple(arrays)
+    except InputError:
+        return ()
+
+
+def npz_headers(path: FilePath, error: type[InputError] = InputError) -> dict[str, Header]:
+    """The shape and type of each array in an .npz, which are few bytes to read."""
+    with _archive(path, error) as (archive, arrays):
+        headers = {}
+        for name, info in arrays.items():
+            with archive.open(info) as member:
+                headers[name] = _header(member, info, f"{path}: {name}", error)
+        return headers
+
+
+def read_npz(
+    path: FilePath,
+    required: Collection[str] = (),
+    optional: Collection[str] | None = (),
+    error: type[InputError] = InputError,
+    *,
+    exact: bool = False,
+) -> dict[str, np.ndarray]:
+    """The arrays of these names in an .npz: numbers, truth values and text, never objects.
+
+    optional: read where they are there; None: whatever there is. exact: others are an error;
+    without it they are left alone, unread.
+    """
+    with _archive(path, error) as (archive, members):
+        missing = [name for name in required if name not in members]
+        if missing:
+            raise error(
+                f"{path}: expected {_listed(required)}; missing: {_listed(missing)}; "
+                f"there are {_listed(members)}"
+            )
+        wanted = [
+            name for name in members if optional is None or name in required or name in optional
+        ]
+        unknown = [name for name in members if name not in wanted]
+        if exact and unknown:
+            raise error(f"{path}: expected {_listed(wanted)} alone, got also {_listed(unknown)}")
+        _check_sizes(path, [members[name] for name in wanted], archive, error)
+        arrays = {}
+        for name in wanted:
+            info = members[name]
+            with archive.open(info) as member:
+                _header(member, info, f"{path}: {name}", error)
+            with archive.open(info) as member:
+                arrays[name] = npy.read_array(member, allow_pickle=False)
+        return arrays
+
+
+def _listed(names: Collection[str]) -> str:
+    return short(", ".join(names), 200) or "none"
+
+
+def _check_sizes(
+    path: FilePath,
+    members: list[zipfile.ZipInfo],
+    archive: zipfile.ZipFile,
+    error: type[InputError],
+) -> None:
+    """Refuse an archive that would become far larger than its arrays can be."""
+    size_mb = sum(member.file_size for member in members) / MB
+    limits.check(path, "arrays_mb", size_mb, error)
+    assert archive.fp is not None
+    packed = max(os.fstat(archive.fp.fileno()).st_size, 1) / MB
+    if size_mb > limits.HARMLESS_MB:
+        limits.check(path, "expansion", size_mb / packed, error)
+
+
+def _header(member: Any, info: zipfile.ZipInfo, where: str, error: type[InputError]) -> Header:
+    """The Header of an array, which fits its member's size. Raises `error`."""
+    if not info.filename.endswith(".npy"):
+        raise error(f"{where}: expected an array as .npy, got the file {short(info.filename)}")
+    version = npy.read_magic(member)
+    length = int.from_bytes(member.read(2 if version == (1, 0) else 4), "little")
+    # NumPy evaluates what is written here; only what it writes itself may come to that.
+    text = member.read(min(length, LONGEST_HEADER)).decode("latin1")
+    descr, lengths = DESCR.search(text), SHAPE.search(text)
+    if not HEAD.fullmatch(text) or descr is None or lengths is None:
+        raise error(f"{where}: expected an array of numbers or text, got {short(text, 100)}")
+    dtype = np.dtype(descr[1])
+    shape = tuple(int(n) for n in re.findall(r"\d+", lengths[1]))
+    size = dtype.itemsize * math.prod(shape)
+    if member.tell() + size != info.file_size:
+        raise error(
+            f"{where}: expected {dtype} {short(str(shape))}, {size} bytes, got "
+            f"{info.file_size - member.tell()}; the file is damaged"
+        )
+    return Header(shape, dtype)
