@@ -224,6 +224,10 @@ bench-lift: venv venv-demo ## speed of the lifting, beside its floor, into build
 accuracy-lift: venv venv-demo ## accuracy of the lifting on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
 	$(PYTHON) -m tools.bench.lift_accuracy $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-accuracy.json
 
+.PHONY: bench-plausibility
+bench-plausibility: venv venv-demo ## which of people, animals and shuffled landmarks are taken for people, on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
+	$(PYTHON) -m tools.bench.plausibility $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/plausibility.json
+
 .PHONY: ways-lift
 ways-lift: venv venv-demo ## what lens, covariance and its own noise are worth to the lifting, and the paper's way, on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
 	$(PYTHON) -m tools.bench.lift_ways $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-ways.json

@@ -10,7 +10,8 @@ play them, in one file).
 
 The camera is --camera FILE (OpenCV's matrices), or --elevation and --roll, or is searched: one tilt
 for the whole input (default), or --search-each pose's own. Exit status: 0, all was lifted; 1,
-nothing was written, bad input; 3, something was left out (said in a line), or nobody was found.
+nothing was written, bad input; 3, something was left out or is no plausible person (said in a
+line), or nobody was found.
 """
 
 import argparse
@@ -94,6 +95,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="average over time with a Gaussian of this standard deviation, such as 0.1; not in "
         "the paper",
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="leave out poses that are no plausible person, which otherwise are marked",
     )
     parser.add_argument(
         "--images",
@@ -200,16 +206,32 @@ def poses_of(options):
     return poses, [*people.problems, *problems]
 
 
+def without_doubts(poses, strict):
+    """(Poses, lines on those that are no plausible person); strict: without these."""
+    odd = ~poses.plausible
+    if not odd.any():
+        return poses, []
+    first = int(np.argmax(odd))
+    line = (
+        f"{np.count_nonzero(odd)} of {len(odd)} poses are no plausible person: "
+        f"{'left out' if strict else 'marked; --strict leaves them out'}; first in frame "
+        f"{poses.meta['frames'][poses.frame[first]]}, person {poses.person[first]}: "
+        f"{poses.reason[first]}"
+    )
+    return (poses.of(~odd) if strict else poses), [line]
+
+
 def lift_file(options):
     """Lift, print what was left out, and write every file; returns the exit status."""
     for path in options.out:
         if path.suffix.lower() not in SUFFIXES:
             raise InputError(f"--out {path}: expected a suffix of {' '.join(SUFFIXES)}")
     poses, problems = poses_of(options)
+    poses, doubts = without_doubts(poses, options.strict)
     if options.smooth is not None:
         poses = smoothing.smooth(poses, options.smooth)
         print(f"smoothed over {options.smooth:g} s, which is not in the paper")
-    for line in problems:
+    for line in [*problems, *doubts]:
         print(line, file=sys.stderr)
     frames = len(poses.meta["frames"])
     with_people = len(np.unique(poses.frame))
@@ -226,7 +248,7 @@ def lift_file(options):
             print(f"wrote {written}")
     for line in dict.fromkeys(photos.problems):
         print(line, file=sys.stderr)
-    return 3 if problems or photos.problems else 0
+    return 3 if problems or doubts or photos.problems else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

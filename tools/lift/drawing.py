@@ -25,6 +25,8 @@ AZIMUTH, ELEVATION = np.deg2rad(35), np.deg2rad(15)
 MOST_ROWS = 8  # of a PNG
 MOST_FRAMES = 300  # of a GIF, which is large
 GREY, TILE, INK = (245, 245, 245), (225, 225, 225), (70, 70, 70)
+# Of what is no plausible person.
+DOUBT = (150, 150, 150)
 COLOURS = [ImageColor.getrgb(colour)[::-1] for colour in LIMB_COLOURS]
 
 
@@ -103,10 +105,11 @@ class Panels:
                 image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
             )
         for row in rows:
-            _limbs(canvas, factor * self.poses.points[row] + shift)
+            _limbs(canvas, factor * self.poses.points[row] + shift, self._colours(row))
+        odd = np.count_nonzero(~self.poses.plausible[rows])
         cv2.putText(
             canvas,
-            Path(str(name)).name[-40:],
+            Path(str(name)).name[-40:] + (f"   no plausible person: {odd}" if odd else ""),
             (8, SIDE - 10),
             cv2.FONT_HERSHEY_SIMPLEX,
             0.4,
@@ -138,8 +141,12 @@ class Panels:
         for row in rows[np.argsort(-depth)]:
             shadow = self.placed[row] * [1, 0, 1]
             _limbs(canvas, flat(shadow), [(210, 210, 210)] * len(LIMBS))
-            _limbs(canvas, flat(self.placed[row]), width=3)
+            _limbs(canvas, flat(self.placed[row]), self._colours(row), width=3)
         return canvas
+
+    def _colours(self, row):
+        """Of the limbs of a pose."""
+        return COLOURS if self.poses.plausible[row] else [DOUBT] * len(LIMBS)
 
 
 def _into(low, high):

@@ -3,7 +3,8 @@
 An .npz has the arrays of `Poses` by name, and `meta`, JSON text. JSON has the same: the keys of
 `meta`, and "poses", an object for each pose with the arrays' rows. NaN is null there. Both hold the
 same numbers, so each can be made of the other. CSV has a row for each pose: frame, name of the
-frame, person, component, and for each landmark x, y, z and deviation; it is not read back.
+frame, person, component, whether it is plausible and why not, and for each landmark x, y, z and
+deviation; it is not read back.
 """
 
 import csv
@@ -25,6 +26,7 @@ UNITS = {
     "camera": "rotation from world to camera (x right, y down, z forward)",
     "scale": "px per mm",
     "translation_mm": "mm, of the mean landmark in the camera's axes, at the typical limb scale",
+    "misfit": "about 1 for poses like those that the model was fitted to",
 }
 # How many decimals are kept: rounding is far below any error, and the text is short.
 _DECIMALS = {
@@ -37,7 +39,11 @@ _DECIMALS = {
     "log_likelihood": 4,
     "scale": 7,
     "translation_mm": 2,
+    "misfit": 3,
 }
+_KINDS = {"component": int, "frame": int, "person": int, "plausible": bool, "reason": str}
+# What a file of before there was a verdict says.
+_NOT_JUDGED = "not judged"
 
 
 class Poses(NamedTuple):
@@ -47,8 +53,9 @@ class Poses(NamedTuple):
     asked for; points (N, 17, 2), px, and confidence (N, 17), what was lifted; camera (N, 3, 3),
     world to camera; scale (N,), px per mm; component (N,), from 0; component_probability (N, K);
     log_likelihood (N,); translation_mm (N, 3), in the camera's axes, NaN where the intrinsics are
-    not known; frame, person (N,) int; meta: a dict with "frames" (names), "rate" (frames
-    a second, or None), "landmarks", "parents", "units", "model".
+    not known; misfit (N,), plausible (N,) bool and reason (N,) text: the verdict of
+    prior.lifting.plausibility; frame, person (N,) int; meta: a dict with "frames" (names), "rate"
+    (frames a second, or None), "landmarks", "parents", "units", "model".
     """
 
     pose_mm: np.ndarray
@@ -61,6 +68,9 @@ class Poses(NamedTuple):
     component_probability: np.ndarray
     log_likelihood: np.ndarray
     translation_mm: np.ndarray
+    misfit: np.ndarray
+    plausible: np.ndarray
+    reason: np.ndarray
     frame: np.ndarray
     person: np.ndarray
     meta: dict
@@ -116,7 +126,7 @@ def _plain(array):
 
 def write_csv(path, poses):
     """Write the Poses as a table."""
-    header = ["frame", "name", "person", "component"]
+    header = ["frame", "name", "person", "component", "plausible", "reason"]
     header += [f"{name} {what}" for name in LANDMARKS for what in ("x", "y", "z", "deviation")]
     values = np.concatenate([poses.pose_mm, poses.deviation_mm[..., None]], axis=2)
     rows = values.reshape(len(values), -1).round(3).tolist()
@@ -126,9 +136,9 @@ def write_csv(path, poses):
         for i, row in enumerate(rows):
             frame = int(poses.frame[i])
             numbers = ["" if value != value else value for value in row]
-            writer.writerow(
-                [frame, poses.meta["frames"][frame], poses.person[i], poses.component[i], *numbers]
-            )
+            verdict = "yes" if poses.plausible[i] else "no", poses.reason[i]
+            start = frame, poses.meta["frames"][frame], poses.person[i], poses.component[i]
+            writer.writerow([*start, *verdict, *numbers])
 
 
 def is_lifted(path):
@@ -164,14 +174,14 @@ def read(path):
                 for name in Poses._fields[:-1]
                 if name in first or not records
             }
-            integers = ("component", "frame", "person")
-            arrays = {
-                k: np.array(v, dtype=int if k in integers else float) for k, v in arrays.items()
-            }
-        # Files of before there was a translation have none.
-        arrays.setdefault("translation_mm", np.full((len(arrays["frame"]), 3), np.nan))
+            arrays = {k: np.array(v, dtype=_KINDS.get(k, float)) for k, v in arrays.items()}
+        count = len(arrays["frame"])
+        # Files of before there was a translation, or a verdict, have none.
+        arrays.setdefault("translation_mm", np.full((count, 3), np.nan))
+        arrays.setdefault("misfit", np.full(count, np.nan))
+        arrays.setdefault("plausible", np.ones(count, dtype=bool))
+        arrays.setdefault("reason", np.full(count, _NOT_JUDGED))
         poses = Poses(**arrays, meta=meta)
-        count = len(poses.frame)
         if poses.pose_mm.shape != (count, L, 3) or poses.deviation_mm.shape != (count, L):
             raise ValueError(f"pose_mm of shape {poses.pose_mm.shape} for {count} frames")
         if meta["format"] != FORMAT or len(meta["frames"]) <= poses.frame.max(initial=-1):

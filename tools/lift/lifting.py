@@ -9,6 +9,7 @@ import prior
 from prior.camera import compose
 from prior.lifting.candidates import ELEVATIONS, ROLLS
 from prior.lifting.lifter import AS_PUBLISHED, NOISE_MM
+from prior.lifting.plausibility import judge
 from tools.lift import calibration, lifted, tracks
 
 # A person with fewer landmarks is left out. Our choice: more than a head and shoulders.
@@ -83,7 +84,9 @@ def lift(
         "model": str(model.meta.get("source", "unknown")),
     }
     scale = result.scale / model.scale_mm
-    return _poses(meta, result, scale, spread, people, rows, points, confidence), problems
+    verdict = judge(result, model, how["noise_mm"])
+    poses = _poses(meta, result, scale, spread, verdict, people, rows, points, confidence)
+    return poses, problems
 
 
 def _enough(people, least):
@@ -102,8 +105,8 @@ def _enough(people, least):
     return np.flatnonzero(enough), points[enough], confidence[enough], problems
 
 
-def _poses(meta, result, scale, spread, people, rows, points, confidence):
-    """The lifted.Poses of a LiftResult, of those that could be lifted."""
+def _poses(meta, result, scale, spread, verdict, people, rows, points, confidence):
+    """The lifted.Poses of a Lifted and the Verdict on it, of those that could be lifted."""
     ok = result.ok
     person = tracks.link(points, people.frame[rows], people.person[rows])
     return lifted.make(
@@ -118,6 +121,9 @@ def _poses(meta, result, scale, spread, people, rows, points, confidence):
         component_probability=result.component_probability[ok],
         log_likelihood=result.log_likelihood[ok],
         translation_mm=result.translation[ok],
+        misfit=verdict.misfit[ok],
+        plausible=verdict.plausible[ok],
+        reason=np.array(verdict.reason, dtype=str)[ok],
         frame=people.frame[rows][ok],
         person=person[ok],
     )

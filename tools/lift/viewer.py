@@ -52,6 +52,8 @@ def content(title, poses, photos):
             "points": [p.round(1).tolist() if np.isfinite(p).all() else None for p in points],
             "component": int(poses.component[row]),
             "share": poses.component_probability[row].round(3).tolist(),
+            "plausible": bool(poses.plausible[row]),
+            "reason": str(poses.reason[row]),
         }
 
     frames = []

@@ -78,7 +78,9 @@ def test_csv_is_a_row_for_each_pose(tmp_path):
     path, out = files.arrays(tmp_path / "a.npz", POINTS), tmp_path / "out.csv"
     assert run(path, "--out", out, tmp_path / "out.npz", "--no-deviation") == 0
     lines = out.read_text().splitlines()
-    assert len(lines) == 7 and lines[0].startswith("frame,name,person,component,hip x,hip y,hip z")
+    assert len(lines) == 7 and lines[0].startswith(
+        "frame,name,person,component,plausible,reason,hip x,hip y,hip z"
+    )
     pose = lifted.read(tmp_path / "out.npz").pose_mm
     row = dict(zip(lines[0].split(","), lines[3].split(","), strict=True))
     assert float(row["nose y"]) == pose[2, LANDMARKS.index("nose"), 1]
@@ -260,3 +262,46 @@ def test_keypoints_are_rounded_on_no_way(tmp_path):
     # The reader keeps what the file has.
     poses = keypoints.read(files.arrays(tmp_path / "a.npz", POINTS))
     np.testing.assert_array_equal(poses.points, POINTS)
+
+
+def test_what_is_no_person_is_marked_everywhere(tmp_path, capsys):
+    order = np.random.default_rng(0).permutation(17)
+    points = np.concatenate([POINTS, POINTS[:2][:, order]])
+    source = files.arrays(tmp_path / "a.npz", points, rate=10.0)
+    outs = [tmp_path / f"out.{suffix}" for suffix in ("npz", "json", "csv", "html", "png")]
+    arguments = ("--elevation", DEGREES, "--no-deviation", "--out")
+    assert run(source, *arguments, *outs) == 3
+    printed = capsys.readouterr()
+    assert "2 of 8 poses are no plausible person: marked" in printed.err
+    assert "first in frame 6, person 0: " in printed.err
+    expected = [True] * 6 + [False] * 2
+    poses = lifted.read(outs[0])
+    assert poses.plausible.tolist() == expected
+    assert [bool(reason) for reason in poses.reason] == [False] * 6 + [True] * 2
+    records = json.loads(outs[1].read_text())["poses"]
+    assert [record["plausible"] for record in records] == expected
+    assert [record["reason"] for record in records] == poses.reason.tolist()
+    rows = [line.split(",") for line in outs[2].read_text().splitlines()[1:]]
+    assert [row[4] for row in rows] == ["yes"] * 6 + ["no"] * 2
+    page = json.loads(outs[3].read_text().split('type="application/json">')[1].split("</script")[0])
+    people = [frame["people"][0] for frame in page["frames"]]
+    assert [person["plausible"] for person in people] == expected
+    picture = cv2.imread(str(outs[4])).astype(int)
+    blue = (np.abs(picture - [0xB0, 0x72, 0x4C]) < 8).all(axis=2)
+    side = len(picture) // 8
+    shares = [blue[i * side : (i + 1) * side].sum() > 100 for i in range(8)]
+    assert shares == expected
+    # Read again, it still says so; --strict leaves it out.
+    assert run(outs[0], "--out", tmp_path / "strict.npz", "--strict") == 3
+    assert "left out" in capsys.readouterr().err
+    assert lifted.read(tmp_path / "strict.npz").frame.tolist() == list(range(6))
+
+
+def test_poses_of_before_the_verdict_say_so(tmp_path):
+    poses = lift(files.arrays(tmp_path / "a.npz", POINTS))
+    arrays = poses._asdict()
+    for name in ("misfit", "plausible", "reason"):
+        del arrays[name]
+    np.savez(tmp_path / "old.npz", **arrays | {"meta": json.dumps(poses.meta)})
+    old = lifted.read(tmp_path / "old.npz")
+    assert np.isnan(old.misfit).all() and set(old.reason) == {"not judged"}

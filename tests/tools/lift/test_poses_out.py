@@ -74,7 +74,7 @@ def test_half_a_turn_is_a_rotation(tmp_path):
 
 def test_npz_to_bvh_to_positions(tmp_path):
     # Through the program: the poses on the ground, as far as the bones are constant.
-    points = files.image_points(random_poses(20, seed=1, yaw=False))
+    points = files.image_points(files.walk(20, seed=1))
     source = files.arrays(tmp_path / "a.npz", points, rate=25)
     out = tmp_path / "out.npz"
     assert run(source, "--out", out, "--elevation", 10, "--no-deviation") == 0

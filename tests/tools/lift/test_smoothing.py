@@ -26,6 +26,9 @@ def made(pose_mm, deviation=None, frame=None, person=None):
         component_probability=np.ones((count, 1)),
         log_likelihood=np.zeros(count),
         translation_mm=np.full((count, 3), np.nan),
+        misfit=np.ones(count),
+        plausible=np.ones(count, bool),
+        reason=np.full(count, ""),
         frame=frame,
         person=np.zeros(count, int) if person is None else np.asarray(person),
     )

@@ -102,8 +102,9 @@ def test_it_shows_who_how_sure_and_which_component(desktop):
         "[...document.querySelectorAll('#people tr')].map("
         "row => [...row.cells].map(cell => cell.textContent))"
     )
-    assert rows[0] == ["person", "component", "probability", "uncertainty"]
-    assert rows[1][0] == "0" and rows[1][1].endswith("of 3") and rows[1][3].endswith(" mm")
+    assert rows[0] == ["person", "plausible", "component", "probability", "uncertainty"]
+    assert rows[1][:2] == ["0", "yes"]
+    assert rows[1][2].endswith("of 3") and rows[1][4].endswith(" mm")
     assert desktop.value("document.querySelectorAll('#landmarks tr').length") == 18
     assert "page: frame 0" in text(desktop, "title")
     assert desktop.errors == []
