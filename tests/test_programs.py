@@ -39,6 +39,7 @@ MISSING = {
     "tools.bench.lift_accuracy": "--mocap no.npz --out OUT/a.json",
     "tools.bench.lift_ways": "--mocap no.npz --out OUT/a.json",
     "tools.bench.network": "--data no.json --out OUT/a.json",
+    "tools.bench.plausibility": "--mocap no.npz --out OUT/a.json",
     "tools.bench.prior": "--mocap no.npz --out OUT/a.json",
     "tools.bench.study_network": "--start no.caffemodel --out OUT",
     "tools.bench.study_prior": "no.npz --out OUT",

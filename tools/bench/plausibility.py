@@ -170,7 +170,7 @@ def markdown(record):
 
 
 def picture(misfits):
-    """The ROC curves: people with each noise against each kind that is none. Dots: the threshold."""
+    """The ROC curves of people with each noise against each kind that is none; dots: threshold."""
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     people = [name for name in misfits if name.startswith("people")]
     none = [name for name in misfits if name not in people and name != "mirrored"]
