@@ -22,7 +22,6 @@ from prior.fitting.arguments import add_method, method_of
 from prior.lifting import lifter as lifting
 from prior.lifting.lift import lifter_for
 from prior.mocap.arguments import add_clips, described, poses_of, progress_interval, read_clips
-from prior.skeleton import LANDMARKS
 
 FIGURES = (".png", ".svg", ".pdf")
 
@@ -260,10 +259,10 @@ def add_lift(commands: Commands) -> None:
     parser.add_argument(
         "points",
         type=Path,
-        help="file of landmarks, JSON or .npz: 'points' (N x 17 x 2, px), optionally 'camera' "
-        "(3 x 3 or N x 3 x 3, world to camera), 'confidence' (N x 17), 'intrinsics' (3 x 3 or "
-        "N x 3 x 3, px: full perspective), 'covariance' (N x 17 x 2 x 2, px^2) and 'landmarks' "
-        "(names)",
+        help="file of the model's landmarks, JSON or .npz: 'points' (N x L x 2, px), optionally "
+        "'camera' (3 x 3 or N x 3 x 3, world to camera), 'confidence' (N x L), 'intrinsics' "
+        "(3 x 3 or N x 3 x 3, px: full perspective), 'covariance' (N x L x 2 x 2, px^2) and "
+        "'landmarks' (names)",
     )
     parser.add_argument("--out", type=Path, required=True, help="poses to write (.npz)")
     parser.add_argument(
@@ -312,14 +311,14 @@ def add_lift(commands: Commands) -> None:
 def lift(options: argparse.Namespace) -> None:
     """Lift the 2D landmarks in a file."""
     model = prior.load(options.model)
-    arguments: dict[str, Any] = dict(points_file.read(options.points))
+    arguments: dict[str, Any] = dict(points_file.read(options.points, model.skeleton))
     points = arguments.pop("points")
     arguments |= {"refine": options.refine, "tilt": options.tilt}
     how = {name: getattr(options, name) for name in ("rotations", "noise_mm", "criterion")}
     how = lifting.AS_PUBLISHED if options.as_published else how
     lifter = lifter_for(model, points, arguments, **how)
     lifted = lifter.lift(points, **arguments)
-    arrays: dict[str, Any] = {"landmarks": np.array(LANDMARKS)} | lifted.arrays()
+    arrays: dict[str, Any] = {"landmarks": np.array(model.skeleton.landmarks)} | lifted.arrays()
     if options.deviation:
         arrays["deviation_mm"] = lifter.deviation(lifted)
     with replacing(options.out) as temporary, open(temporary, "wb") as file:

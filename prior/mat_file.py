@@ -17,11 +17,11 @@ from scipy.io.matlab import MatReadError
 from prior.files import FilePath, replacing
 from prior.model import ModelFileError, PriorModel
 from prior.normalise import centred
-from prior.skeleton import L, limb_scale
+from prior.skeleton import HUMAN36M, Skeleton
 
 
-def read(path: FilePath) -> PriorModel:
-    """The PriorModel in a .mat file. Raises ModelFileError.
+def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> PriorModel:
+    """The PriorModel of a skeleton in a .mat file. Raises ModelFileError.
 
     In a file without weights all components weigh the same.
     """
@@ -37,15 +37,16 @@ def read(path: FilePath) -> PriorModel:
         raise ModelFileError(
             f"{path}: expected a .mat file with mu, e and sigma, got {error!r}"
         ) from None
+    size = 3 * len(skeleton)
     if (
         mu.ndim != 2
         or e.ndim != 3
-        or mu.shape[1] != 3 * L
+        or mu.shape[1] != size
         or e.shape[::2] != mu.shape
         or sigma.shape != (len(mu), e.shape[1] + 1)
     ):
         raise ModelFileError(
-            f"{path}: expected mu (K, {3 * L}), e (K, J, {3 * L}) and sigma (K, J + 1), "
+            f"{path}: expected mu (K, {size}), e (K, J, {size}) and sigma (K, J + 1), "
             f"got {mu.shape}, {e.shape} and {sigma.shape}"
         )
     if not (sigma > 0).all():
@@ -57,7 +58,7 @@ def read(path: FilePath) -> PriorModel:
     weight = np.ravel(values.get("weight", np.ones(len(mu)))).astype(float)
     if weight.shape != (len(mu),):
         raise ModelFileError(f"{path}: weight: expected ({len(mu)},), got {weight.shape}")
-    scale_mm = float(np.median(limb_scale(mean)))
+    scale_mm = float(np.median(skeleton.limb_scale(mean)))
     model = PriorModel(
         mean=mean / scale_mm,
         basis=np.take_along_axis(basis, order[..., None, None], axis=1),
@@ -72,6 +73,7 @@ def read(path: FilePath) -> PriorModel:
             "source": f"imported from {path.name}",
             "data_sha256": hashlib.sha256(content).hexdigest(),
         },
+        skeleton=skeleton,
     )
     model.check(path)
     return model
@@ -90,11 +92,11 @@ def write(path: FilePath, model: PriorModel) -> None:
 
 
 # Their axes are x, depth, up. Ours are right-handed: x, up, and minus depth.
-def _from_released(rows: Float[np.ndarray, "*batch 51"]) -> Float[np.ndarray, "*batch 17 3"]:
-    x, depth, up = np.moveaxis(rows.reshape(*rows.shape[:-1], 3, L), -2, 0)
+def _from_released(rows: Float[np.ndarray, "*batch D"]) -> Float[np.ndarray, "*batch L 3"]:
+    x, depth, up = np.moveaxis(rows.reshape(*rows.shape[:-1], 3, rows.shape[-1] // 3), -2, 0)
     return np.stack([x, up, -depth], axis=-1)
 
 
-def _to_released(poses: Float[np.ndarray, "*batch 17 3"]) -> Float[np.ndarray, "*batch 51"]:
+def _to_released(poses: Float[np.ndarray, "*batch L 3"]) -> Float[np.ndarray, "*batch D"]:
     x, y, z = np.moveaxis(poses, -1, 0)
-    return np.stack([x, -z, y], axis=-2).reshape(*poses.shape[:-2], 3 * L)
+    return np.stack([x, -z, y], axis=-2).reshape(*poses.shape[:-2], 3 * x.shape[-1])

@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float, Real
 from numpy.typing import ArrayLike
 
 from prior.normalise import centred
-from prior.skeleton import LANDMARKS, limb_scale
+from prior.skeleton import HUMAN36M, LANDMARKS, Skeleton
 
-ROOT = LANDMARKS.index("hip")
+ROOT = HUMAN36M.root
 _HEAD = [LANDMARKS.index(name) for name in ("neck", "head top")]
 
 # PCKh (Andriluka et al. 2014): a landmark is right within this share of the head's length.
@@ -44,10 +44,12 @@ def landmark_error(
 
 
 def at_root(
-    poses: Real[np.ndarray, "N 17 3"], truth: Real[np.ndarray, "N 17 3"]
-) -> Real[np.ndarray, "N 17 3"]:
-    """The poses, each moved so that its hip is its truth's."""
-    return poses - poses[:, [ROOT]] + truth[:, [ROOT]]
+    poses: Real[np.ndarray, "N L 3"],
+    truth: Real[np.ndarray, "N L 3"],
+    root: int = ROOT,
+) -> Real[np.ndarray, "N L 3"]:
+    """The poses, each moved so that its root, by default the hip, is its truth's."""
+    return poses - poses[:, [root]] + truth[:, [root]]
 
 
 def at_mean(
@@ -58,10 +60,12 @@ def at_mean(
 
 
 def with_scale_of(
-    poses: Real[np.ndarray, "N 17 3"], truth: Real[np.ndarray, "N 17 3"]
-) -> Float[np.ndarray, "N 17 3"]:
+    poses: Real[np.ndarray, "N L 3"],
+    truth: Real[np.ndarray, "N L 3"],
+    skeleton: Skeleton = HUMAN36M,
+) -> Float[np.ndarray, "N L 3"]:
     """The poses, each scaled to the limb scale of its truth ("known scale")."""
-    return poses * (limb_scale(truth) / limb_scale(poses))[:, None, None]
+    return poses * (skeleton.limb_scale(truth) / skeleton.limb_scale(poses))[:, None, None]
 
 
 def with_best_scale(
@@ -97,10 +101,12 @@ def procrustes(
 
 
 def root_aligned(
-    poses: Real[np.ndarray, "N 17 3"], truth: Real[np.ndarray, "N 17 3"]
+    poses: Real[np.ndarray, "N L 3"],
+    truth: Real[np.ndarray, "N L 3"],
+    root: int = ROOT,
 ) -> Float[np.ndarray, "N"]:
-    """MPJPE: the mean distance of the landmarks, with both hips at the same place."""
-    return landmark_error(at_root(poses, truth), truth).mean(axis=1)
+    """MPJPE: the mean distance of the landmarks, with both roots (hips) at the same place."""
+    return landmark_error(at_root(poses, truth, root), truth).mean(axis=1)
 
 
 def mean_aligned(
@@ -132,10 +138,10 @@ def pck(
 
 
 def pckh(
-    points: Real[np.ndarray, "N 17 2"],
-    truth: Real[np.ndarray, "N 17 2"],
+    points: Real[np.ndarray, "N L 2"],
+    truth: Real[np.ndarray, "N L 2"],
     share: float = PCKH_SHARE,
-) -> Bool[np.ndarray, "N 17"]:
+) -> Bool[np.ndarray, "N L"]:
     """PCKh: whether each landmark is within `share` of the length of its person's head.
 
     The head is measured in the image, from neck to head top. Our neck is lower than MPII's upper

@@ -5,7 +5,8 @@ The file is an .npz without pickle, the same bytes for the same model:
     mean (K, L, 3), basis (K, J, L, 3) orthonormal, std (K, J) descending, noise_std (K,), all in
     units of limb scale; weight (K,); scale_mm, the typical limb scale; landmarks (L,) names,
     parents (L,), mirror (L,); seeds (S, L, 3) of the mixture and sample (M, L, 3) of the aligned
-    training poses, for pictures; meta, a JSON string: how the model was fitted, and to what.
+    training poses, for pictures; meta, a JSON string: how the model was fitted, and to what, and,
+    of a skeleton other than skeleton.HUMAN36M, the skeleton (skeleton_file.to_json).
 """
 
 import json
@@ -18,11 +19,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy.lib import format as npy
 
+from prior import skeleton_file
 from prior.errors import InputError
 from prior.files import FilePath, replacing
 from prior.normalise import to_rows
 from prior.ppca import PPCA
-from prior.skeleton import LANDMARKS, MIRROR, PARENTS, L
+from prior.skeleton import HUMAN36M, Skeleton
 
 FORMAT = 1
 
@@ -35,17 +37,17 @@ LARGEST_BYTES = 64 * 2**20
 
 # The shapes of the file's arrays. K, J, S (seeds) and M (sample) are the same wherever they occur.
 _SHAPES: dict[str, tuple[int | str, ...]] = {
-    "mean": ("K", L, 3),
-    "basis": ("K", "J", L, 3),
+    "landmarks": ("L",),
+    "mean": ("K", "L", 3),
+    "basis": ("K", "J", "L", 3),
     "std": ("K", "J"),
     "noise_std": ("K",),
     "weight": ("K",),
     "scale_mm": (),
-    "landmarks": (L,),
-    "parents": (L,),
-    "mirror": (L,),
-    "seeds": ("S", L, 3),
-    "sample": ("M", L, 3),
+    "parents": ("L",),
+    "mirror": ("L",),
+    "seeds": ("S", "L", 3),
+    "sample": ("M", "L", 3),
     "meta": (),
 }
 
@@ -56,21 +58,22 @@ class ModelFileError(InputError):
 
 @dataclass(frozen=True, eq=False)
 class PriorModel:
-    """A mixture of K PPCAs with J basis vectors over poses of 17 landmarks.
+    """A mixture of K PPCAs with J basis vectors over poses of L landmarks.
 
     Poses are centred on the mean landmark, have any yaw, and are in units of limb scale. The
     module's docstring says what the arrays are.
     """
 
-    mean: Float[np.ndarray, "K 17 3"]
-    basis: Float[np.ndarray, "K J 17 3"]
+    mean: Float[np.ndarray, "K L 3"]
+    basis: Float[np.ndarray, "K J L 3"]
     std: Float[np.ndarray, "K J"]
     noise_std: Float[np.ndarray, "K"]
     weight: Float[np.ndarray, "K"]
     scale_mm: float
-    seeds: Float[np.ndarray, "S 17 3"]
-    sample: Float[np.ndarray, "M 17 3"]
+    seeds: Float[np.ndarray, "S L 3"]
+    sample: Float[np.ndarray, "M L 3"]
     meta: dict[str, Any] = field(default_factory=dict)
+    skeleton: Skeleton = HUMAN36M
 
     @property
     def components(self) -> int:
@@ -92,12 +95,15 @@ class PriorModel:
         """The arrays of the model's file. Raises ModelFileError, which begins with `path`, if they
         are not those of a model."""
         arrays = {name: np.asarray(getattr(self, name)) for name in _SHAPES if hasattr(self, name)}
+        meta = {"format": FORMAT} | self.meta
+        if self.skeleton != HUMAN36M:
+            meta["skeleton"] = skeleton_file.to_json(self.skeleton)
         arrays |= {
             "scale_mm": np.array(self.scale_mm, dtype=float),
-            "landmarks": np.array(LANDMARKS),
-            "parents": PARENTS,
-            "mirror": MIRROR,
-            "meta": np.array(json.dumps({"format": FORMAT} | self.meta, sort_keys=True)),
+            "landmarks": np.array(self.skeleton.landmarks),
+            "parents": np.array(self.skeleton.parents),
+            "mirror": self.skeleton.mirror,
+            "meta": np.array(json.dumps(meta, sort_keys=True)),
         }
         _check(arrays, path)
         return arrays
@@ -131,12 +137,13 @@ def load(path: FilePath = READY) -> PriorModel:
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(f"{path}: expected a pose model (.npz), got {error}") from None
-    _check(arrays, path)
+    skeleton = _check(arrays, path)
     meta = json.loads(str(arrays.pop("meta")))
+    meta.pop("skeleton", None)
     for name in ("landmarks", "parents", "mirror"):
         del arrays[name]
     values: dict[str, Any] = arrays | {"scale_mm": float(arrays["scale_mm"])}
-    return PriorModel(**values, meta=meta)
+    return PriorModel(**values, meta=meta, skeleton=skeleton)
 
 
 def _check_headers(archive: zipfile.ZipFile, path: Path) -> None:
@@ -157,8 +164,8 @@ def _check_headers(archive: zipfile.ZipFile, path: Path) -> None:
             )
 
 
-def _check(arrays: dict[str, np.ndarray], path: FilePath) -> None:
-    """Raise ModelFileError unless the arrays are those of a model."""
+def _check(arrays: dict[str, np.ndarray], path: FilePath) -> Skeleton:
+    """The model's skeleton. Raises ModelFileError unless the arrays are those of a model."""
 
     def fail(name: str, expected: str, got: object) -> NoReturn:
         raise ModelFileError(f"{path}: {name}: expected {expected}, got {got}")
@@ -177,9 +184,6 @@ def _check(arrays: dict[str, np.ndarray], path: FilePath) -> None:
             fail(name, "text" if text else "numbers", arrays[name].dtype)
         if not text and not np.isfinite(arrays[name]).all():
             fail(name, "finite numbers", "NaN or infinity")
-    for name, ours in (("landmarks", LANDMARKS), ("parents", PARENTS), ("mirror", MIRROR)):
-        if not np.array_equal(arrays[name], np.array(ours)):
-            fail(name, f"{list(ours)}", f"{arrays[name].tolist()}")
     if not sizes["K"] or not sizes["J"]:
         fail("basis", "at least one component and one basis vector", arrays["basis"].shape)
     flat = arrays["basis"].reshape(sizes["K"], sizes["J"], -1)
@@ -200,3 +204,14 @@ def _check(arrays: dict[str, np.ndarray], path: FilePath) -> None:
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         version = meta.get("format") if isinstance(meta, dict) else meta
         fail("meta", f"format {FORMAT}", f"{version!r}; fit the model again")
+    skeleton = HUMAN36M
+    if "skeleton" in meta:
+        try:
+            skeleton = skeleton_file.from_json(meta["skeleton"])
+        except InputError as error:
+            raise ModelFileError(f"{path}: skeleton: {error}") from None
+    for name in ("landmarks", "parents", "mirror"):
+        expected_list = np.array(getattr(skeleton, name))
+        if not np.array_equal(arrays[name], expected_list):
+            fail(name, f"{expected_list.tolist()}", f"{arrays[name].tolist()}")
+    return skeleton

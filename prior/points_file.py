@@ -1,8 +1,8 @@
 """Files of 2D landmarks that `prior lift` reads: JSON, or .npz without pickle.
 
-points: (N, 17, 2), px. Optional are camera: (3, 3) or (N, 3, 3), world to camera; confidence:
-(N, 17); intrinsics: (3, 3) or (N, 3, 3), px; covariance: (N, 17, 2, 2), px^2; landmarks: their
-names, which are compared with ours.
+points: (N, L, 2), px. Optional are camera: (3, 3) or (N, 3, 3), world to camera; confidence:
+(N, L); intrinsics: (3, 3) or (N, 3, 3), px; covariance: (N, L, 2, 2), px^2; landmarks: their
+names, which are compared with the model's.
 """
 
 import json
@@ -12,13 +12,14 @@ import numpy as np
 
 from prior.files import FilePath
 from prior.normalise import PoseError
-from prior.skeleton import LANDMARKS
+from prior.skeleton import HUMAN36M, Skeleton
 
 ARGUMENTS = ("points", "camera", "confidence", "intrinsics", "covariance")
 
 
-def read(path: FilePath) -> dict[str, np.ndarray]:
-    """The arguments of `prior.lift` that an .npz or JSON file holds, by their names.
+def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> dict[str, np.ndarray]:
+    """The arguments of `prior.lift` that an .npz or JSON file holds, by their names; skeleton: of
+    the landmarks.
 
     Raises PoseError. The shapes are for `prior.lift` to check.
     """
@@ -33,12 +34,14 @@ def read(path: FilePath) -> dict[str, np.ndarray]:
         raise PoseError(f"{path}: expected points as JSON or .npz, got {error}") from None
     if not isinstance(values, dict) or values.get("points") is None:
         raise PoseError(
-            f"{path}: expected 'points', N x 17 x 2, px, and optionally "
+            f"{path}: expected 'points', N x {len(skeleton)} x 2, px, and optionally "
             f"{', '.join(ARGUMENTS[1:])} and landmarks"
         )
     names = values.get("landmarks")
-    if names is not None and tuple(str(name) for name in names) != LANDMARKS:
-        raise PoseError(f"{path}: landmarks: expected {list(LANDMARKS)}, got {list(names)}")
+    if names is not None and tuple(str(name) for name in names) != skeleton.landmarks:
+        raise PoseError(
+            f"{path}: landmarks: expected {list(skeleton.landmarks)}, got {list(names)}"
+        )
     try:
         return {
             name: np.asarray(values[name], dtype=float)

@@ -65,15 +65,15 @@ def split(clips: Sequence[Clip], by: str, seed: int = 0) -> tuple[list[Clip], li
 
 
 def log_likelihood(
-    model: PriorModel, poses_mm: Real[np.ndarray, "N 17 3"]
+    model: PriorModel, poses_mm: Real[np.ndarray, "N L 3"]
 ) -> Float[np.ndarray, "N"]:
     """Log density of normalised poses, each at its most probable yaw.
 
-    It is that over the 48 directions in which centred poses vary. The PPCAs have three more,
+    It is that over the 3L - 3 directions in which centred poses vary. The PPCAs have three more,
     translations, where the noise has a density too; that would grow with J without meaning
     anything, and is left out.
     """
-    poses, parts = NormalisedPoses(poses_mm), model.parts
+    poses, parts = NormalisedPoses(poses_mm, model.skeleton), model.parts
     constant = np.log(model.weight) + 1.5 * np.log(2 * np.pi * model.noise_std**2)
     constant -= [(ppca.log_determinant(c) + c.mean.size * np.log(2 * np.pi)) / 2 for c in parts]
 
@@ -106,17 +106,18 @@ def _climb(
     return highest
 
 
-def lifting_error(model: PriorModel, poses_mm: Real[np.ndarray, "N 17 3"], seed: int = 0) -> float:
+def lifting_error(model: PriorModel, poses_mm: Real[np.ndarray, "N L 3"], seed: int = 0) -> float:
     """MPJPE (mm; root-aligned, known limb scale) of poses lifted from their true points in a room
     with cameras like Human3.6M's (simulation.room)."""
     images = room(poses_mm, seed)
     lifted = lift(images.points, model, camera=images.cameras)
-    return float(root_aligned(with_scale_of(lifted.pose, images.truth), images.truth).mean())
+    pose = with_scale_of(lifted.pose, images.truth, model.skeleton)
+    return float(root_aligned(pose, images.truth, model.skeleton.root).mean())
 
 
 def select(
-    train: Real[np.ndarray, "N 17 3"],
-    held_out: Real[np.ndarray, "M 17 3"],
+    train: Real[np.ndarray, "N L 3"],
+    held_out: Real[np.ndarray, "M L 3"],
     components: Sequence[int],
     basis: Sequence[int],
     *,

@@ -13,7 +13,7 @@ from scipy.special import softmax
 from prior.fitting import mixture
 from prior.model import PriorModel
 from prior.normalise import to_rows
-from prior.skeleton import LANDMARKS, LIMBS, L
+from prior.skeleton import HUMAN36M, Skeleton
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,12 +25,14 @@ COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860")
 LEFT, RIGHT, MIDDLE = "#c44e52", "#4c72b0", "#555555"
 
 
-def _colour(landmark: str) -> str:
-    return {"left": LEFT, "right": RIGHT}.get(landmark.split()[0], MIDDLE)
+def limb_colours(skeleton: Skeleton) -> list[str]:
+    """Of each limb (row of Skeleton.limbs), by the side of the body that it is on."""
+    left, right = ({pair[side] for pair in skeleton.pairs} for side in (0, 1))
+    return [
+        LEFT if child in left else RIGHT if child in right else MIDDLE
+        for _, child in skeleton.limbs
+    ]
 
-
-# Of each limb (row of LIMBS), by the side of the body that it is on.
-LIMB_COLOURS = [_colour(LANDMARKS[child]) for _, child in LIMBS]
 
 # Figure 2 draws so many of the aligned poses as skeletons.
 SKELETONS = 14
@@ -45,22 +47,28 @@ def flattened(pose: Float[np.ndarray, "L 3"], azimuth: float = 30.0) -> Float[np
 
 
 def draw_pose(
-    axes: Axes, pose: Float[np.ndarray, "17 3"], azimuth: float = 30.0, **style: Any
+    axes: Axes,
+    pose: Float[np.ndarray, "L 3"],
+    azimuth: float = 30.0,
+    skeleton: Skeleton = HUMAN36M,
+    **style: Any,
 ) -> None:
     """Draw a pose, y up, on 2D axes, as it looks from `azimuth` degrees beside its front."""
-    draw_points(axes, flattened(pose, azimuth), **style)
+    draw_points(axes, flattened(pose, azimuth), skeleton, **style)
     axes.set_aspect("equal")
     axes.axis("off")
 
 
-def draw_points(axes: Axes, points: Float[np.ndarray, "17 2"], **style: Any) -> None:
+def draw_points(
+    axes: Axes, points: Float[np.ndarray, "L 2"], skeleton: Skeleton = HUMAN36M, **style: Any
+) -> None:
     """Draw the limbs between 2D landmarks, such as px on axes that show the image."""
-    for (a, b), colour in zip(LIMBS, LIMB_COLOURS, strict=True):
+    for (a, b), colour in zip(skeleton.limbs, limb_colours(skeleton), strict=True):
         axes.plot(*points[[a, b]].T, color=colour, **{"linewidth": 1.5} | style)
 
 
 def component_probability(
-    model: PriorModel, poses: Float[np.ndarray, "N 17 3"]
+    model: PriorModel, poses: Float[np.ndarray, "N L 3"]
 ) -> Float[np.ndarray, "N K"]:
     """The probability of each component for aligned poses, in units of limb scale."""
     return softmax(mixture.log_joint(to_rows(poses), model.parts, model.weight), axis=1)
@@ -96,7 +104,7 @@ def draw_aligned_poses(axes: Axes, model: PriorModel) -> None:
     drawn = [(flat[i], model.sample[i]) for i in apart]
     for place, pose in [*drawn, *zip(seeds, model.seeds, strict=True)]:
         small = size * pose / np.abs(pose).max() * 0.5
-        draw_points(axes, place + small[:, :2], linewidth=1)
+        draw_points(axes, place + small[:, :2], model.skeleton, linewidth=1)
     axes.set_xlabel("first principal component")
     axes.set_ylabel("second principal component")
     axes.set_aspect("equal")
@@ -118,16 +126,17 @@ def figure(model: PriorModel, modes: int = 3) -> Figure:
     draw_aligned_poses(left.subplots(), model)
     cells = right.subplots(rows, 1 + 2 * modes, squeeze=False)
     for k in range(rows):
-        draw_pose(cells[k, 0], model.mean[k])
+        draw_pose(cells[k, 0], model.mean[k], skeleton=model.skeleton)
         cells[k, 0].set_title(f"mean {k + 1}", fontsize=9)
         for j in range(modes):
             for sign, cell in ((-2, cells[k, 1 + 2 * j]), (2, cells[k, 2 + 2 * j])):
-                draw_pose(cell, model.mean[k] + sign * model.std[k, j] * model.basis[k, j])
+                pose = model.mean[k] + sign * model.std[k, j] * model.basis[k, j]
+                draw_pose(cell, pose, skeleton=model.skeleton)
                 cell.set_title(f"mode {j + 1}, {sign:+d}", fontsize=9)
     return result
 
 
-def landmarks_figure(pose: Float[np.ndarray, "17 3"]) -> Figure:
+def landmarks_figure(pose: Float[np.ndarray, "L 3"]) -> Figure:
     """The landmarks of a pose, mm, by number and name, from its front and from its right.
 
     The world's axes are drawn beside it.
@@ -141,11 +150,13 @@ def landmarks_figure(pose: Float[np.ndarray, "17 3"]) -> Figure:
         across = pose[:, 0] if azimuth == 0 else pose[:, 2]
         for i, (x, y) in enumerate(zip(across, pose[:, 1], strict=True)):
             # From the side these labels would overlap: the left is behind the right, and so on.
-            if azimuth and LANDMARKS[i].startswith(("left", "right hip", "right shoulder")):
+            if azimuth and HUMAN36M.landmarks[i].startswith(
+                ("left", "right hip", "right shoulder")
+            ):
                 continue
-            side = -1 if not azimuth and LANDMARKS[i].startswith("right") else 1
+            side = -1 if not azimuth and HUMAN36M.landmarks[i].startswith("right") else 1
             cell.annotate(
-                f"{i} {LANDMARKS[i]}",
+                f"{i} {HUMAN36M.landmarks[i]}",
                 (x, y),
                 (6 * side, 3 if i else 12),
                 fontsize=9,
@@ -164,12 +175,12 @@ def landmarks_figure(pose: Float[np.ndarray, "17 3"]) -> Figure:
 
 def describe(model: PriorModel) -> str:
     """The model in words: its sizes, standard deviations in mm, and what it was fitted to."""
-    meta = model.meta
+    meta, mirror = model.meta, ", and their mirror images" if model.skeleton.mirrors else ""
     lines = [
-        f"{model.components} components, {model.basis_size} basis vectors, {L} landmarks, "
-        f"limb scale {model.scale_mm:.0f} mm",
+        f"{model.components} components, {model.basis_size} basis vectors, "
+        f"{len(model.skeleton)} landmarks, limb scale {model.scale_mm:.0f} mm",
         f"fitted by {meta.get('solver', 'unknown')} to {meta.get('poses', 'an unknown number of')}"
-        f" poses, and their mirror images; seed {meta.get('seed', 'unknown')}",
+        f" poses{mirror}; seed {meta.get('seed', 'unknown')}",
     ]
     if meta.get("worse_minima"):
         lines.append(

@@ -14,9 +14,9 @@ they need to be where they are, so they hardly ever leave, and the whole alignme
 global minimum has a closed form, which tells when this has happened: by default Ceres is then
 started again in the better valley.
 
-Mirror images. The set contains the mirror image of each pose (section 4), so its PPCA is its own
-mirror image, and the image of a pose has the opposite yaw and the same distance. What the images
-add to the statistics is known (`_with_mirror_images`); they are never made.
+Mirror images. The set contains the mirror image of each pose (section 4), if there is one, so its
+PPCA is its own mirror image, and the image of a pose has the opposite yaw and the same distance.
+What the images add to the statistics is known (`_with_mirror_images`); they are never made.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,8 @@ from prior.chunks import cores, each_chunk
 from prior.errors import InputError
 from prior.fitting.distances import Distances, distances, minimise_closed_form
 from prior.fitting.factorisation import factorise, factorise_real
-from prior.normalise import ROW_MIRROR, ROW_SIGN, NormalisedPoses, turned_back
+from prior.normalise import NormalisedPoses, turned_back
+from prior.skeleton import HUMAN36M, Skeleton
 
 # How the rotation half-step may be solved (Method.solver).
 SOLVERS = ("ceres", "ceres-one-start", "ceres-joint", "closed-form")
@@ -45,12 +46,12 @@ FACTORISATIONS = {"complex": factorise, "real": factorise_real}
 WORSE = 1e-6
 
 # Rows (normalise.to_rows) of normalised poses, or what gives their slices.
-Poses: TypeAlias = Float[np.ndarray, "N 51"] | NormalisedPoses
+Poses: TypeAlias = Float[np.ndarray, "N D"] | NormalisedPoses
 
 # From the rows of a chunk, the model, their Distances from it, and the yaws to start from, to the
 # yaws of minima.
 Minimiser: TypeAlias = Callable[
-    [Float[np.ndarray, "n 51"], ppca.PPCA, Distances, Float[np.ndarray, "n"]],
+    [Float[np.ndarray, "n D"], ppca.PPCA, Distances, Float[np.ndarray, "n"]],
     Float[np.ndarray, "n"],
 ]
 
@@ -157,6 +158,7 @@ def rotation_half_step(
     minimise: Minimiser | None = None,
     *,
     both_valleys: bool = False,
+    skeleton: Skeleton = HUMAN36M,
 ) -> Rotated:
     """The yaws that minimise the NLL, under the model, of the poses turned back by them.
 
@@ -170,7 +172,7 @@ def rotation_half_step(
         np.concatenate(yaws),
         float(sum(totals) / len(poses) + constant) / 2,
         None if minimise is None else sum(worse),
-        _with_mirror_images(reduce(ppca.merge, moments)),
+        _with_mirror_images(reduce(ppca.merge, moments), skeleton),
     )
 
 
@@ -199,17 +201,20 @@ def _rotate(
     return yaw, float(curves.at(yaw).sum()), count, ppca.chunk_moments(turned_back(rows, yaw))
 
 
-def _with_mirror_images(moments: ppca.Moments) -> ppca.Moments:
-    """The Moments of rows and their mirror images, from those of the rows."""
-    mean = moments.mean[ROW_MIRROR] * ROW_SIGN
-    scatter = moments.scatter[np.ix_(ROW_MIRROR, ROW_MIRROR)] * np.outer(ROW_SIGN, ROW_SIGN)
+def _with_mirror_images(moments: ppca.Moments, skeleton: Skeleton) -> ppca.Moments:
+    """The Moments of rows and their mirror images, if there are any, from those of the rows."""
+    if not skeleton.mirrors:
+        return moments
+    order, sign = skeleton.row_mirror
+    mean = moments.mean[order] * sign
+    scatter = moments.scatter[np.ix_(order, order)] * np.outer(sign, sign)
     return ppca.merge(moments, ppca.Moments(moments.weight, mean, scatter))
 
 
-def _turned_moments(poses: Poses, yaw: Float[np.ndarray, "N"]) -> ppca.Moments:
+def _turned_moments(poses: Poses, yaw: Float[np.ndarray, "N"], skeleton: Skeleton) -> ppca.Moments:
     """The Moments of the poses turned back by yaw and their mirror images."""
     part = partial(_turned_part, poses, yaw)
-    return _with_mirror_images(reduce(ppca.merge, each_chunk(part, len(poses))))
+    return _with_mirror_images(reduce(ppca.merge, each_chunk(part, len(poses))), skeleton)
 
 
 def _turned_part(poses: Poses, yaw: Float[np.ndarray, "N"], where: slice) -> ppca.Moments:
@@ -221,19 +226,20 @@ def align(
     basis: int,
     method: Method = Method(),  # noqa: B008  frozen
     *,
+    skeleton: Skeleton = HUMAN36M,
     yaw: Float[np.ndarray, "N"] | None = None,
     progress: Progress | None = None,
 ) -> Alignment:
     """Minimise equation 1 over yaws, mean, basis and standard deviations.
 
-    poses: rows of normalised poses; their mirror images are part of the set. basis: J. yaw: where
-    to start, radians, by default at Tomasi-Kanade's. progress: called with each Step.
-    The mean of the result has its left along +x. Raises InputError when J exceeds the rank of the
-    data.
+    poses: rows of normalised poses of the skeleton; their mirror images, if it has any, are part of
+    the set. basis: J. yaw: where to start, radians, by default at Tomasi-Kanade's. progress: called
+    with each Step. The mean of the result has its left, if there is one, along +x. Raises
+    InputError when J exceeds the rank of the data.
     """
     if yaw is None:
-        yaw = FACTORISATIONS[method.factorisation](poses).yaw
-    alternation = _Alternation(poses, method.solver, progress)
+        yaw = FACTORISATIONS[method.factorisation](poses, skeleton).yaw
+    alternation = _Alternation(poses, skeleton, method.solver, progress)
     if 0 < method.first < len(poses):
         yaw, model = _from_first_poses(alternation, yaw, basis, method)
     else:
@@ -253,8 +259,10 @@ def _minimiser(solver: str) -> Minimiser | None:
 class _Alternation:
     """The two half-steps on one set of poses, with the record of what each reached."""
 
-    def __init__(self, poses: Poses, solver: str, progress: Progress | None) -> None:
-        self.poses, self.progress = poses, progress
+    def __init__(
+        self, poses: Poses, skeleton: Skeleton, solver: str, progress: Progress | None
+    ) -> None:
+        self.poses, self.skeleton, self.progress = poses, skeleton, progress
         self._minimise, self._both_valleys = _minimiser(solver), solver == "ceres"
         self.history: list[Step] = []
 
@@ -275,13 +283,22 @@ class _Alternation:
         self.record(size, "ppca", ppca.nll(model))
         return model
 
+    def turned_moments(self, yaw: Float[np.ndarray, "N"]) -> ppca.Moments:
+        """The Moments of the poses turned back by yaw and their mirror images."""
+        return _turned_moments(self.poses, yaw, self.skeleton)
+
     def alternate(
         self, yaw: Float[np.ndarray, "N"], model: ppca.PPCA
     ) -> tuple[Float[np.ndarray, "N"], ppca.PPCA, ppca.Moments]:
         """Both half-steps: yaws, the PPCA of the poses turned back by them, and its Moments."""
         size = len(model.variance)
         rotated = rotation_half_step(
-            self.poses, yaw, model, self._minimise, both_valleys=self._both_valleys
+            self.poses,
+            yaw,
+            model,
+            self._minimise,
+            both_valleys=self._both_valleys,
+            skeleton=self.skeleton,
         )
         self.record(size, "rotation", rotated.nll, rotated.worse)
         return rotated.yaw, self.fit(rotated.moments, size), rotated.moments
@@ -291,7 +308,7 @@ def _anneal(
     alternation: _Alternation, yaw: Float[np.ndarray, "N"], basis: int, method: Method
 ) -> tuple[Float[np.ndarray, "N"], ppca.PPCA]:
     """Yaws, and a PPCA with J vectors, after alternations at each basis size from 1 to J - 1."""
-    moments = _turned_moments(alternation.poses, yaw)
+    moments = alternation.turned_moments(yaw)
     ppca.fit(moments, basis)  # an impossible basis size is an error now, not after smaller ones
     for size in range(1, basis) if method.annealed else ():
         model = alternation.fit(moments, size)
@@ -307,7 +324,14 @@ def _from_first_poses(
     themselves."""
     poses = alternation.poses
     part = np.linspace(0, len(poses) - 1, method.first).astype(int)
-    first = align(poses[part], basis, method, yaw=yaw[part], progress=alternation.progress)
+    first = align(
+        poses[part],
+        basis,
+        method,
+        skeleton=alternation.skeleton,
+        yaw=yaw[part],
+        progress=alternation.progress,
+    )
     alternation.history += first.history
     yaw, model, _ = alternation.alternate(yaw, first.ppca)
     return yaw, model
@@ -329,7 +353,7 @@ def _converge(
         ahead = extrapolate(yaw, once, twice)
         yaw = twice
         if method.extrapolate:
-            extrapolated = ppca.fit(_turned_moments(alternation.poses, ahead), len(model.variance))
+            extrapolated = ppca.fit(alternation.turned_moments(ahead), len(model.variance))
             if ppca.nll(extrapolated) < alternation.nll:
                 yaw, model = ahead, extrapolated
                 alternation.record(len(model.variance), "extrapolation", ppca.nll(model))

@@ -25,7 +25,6 @@ from prior.errors import InputError
 from prior.fitting.distances import Distances
 from prior.normalise import turned_back
 from prior.ppca import PPCA
-from prior.skeleton import L
 
 # Relative. Ceres' own default stops where the distance of a pose still falls by 1e-6 of itself.
 FUNCTION_TOLERANCE = 1e-12
@@ -58,7 +57,7 @@ class YawMinimiser:
 
     def __call__(
         self,
-        rows: Float[np.ndarray, "n 51"],
+        rows: Float[np.ndarray, "n D"],
         model: PPCA,
         curves: Distances,
         yaw: Float[np.ndarray, "n"],
@@ -95,7 +94,7 @@ class JointMinimiser:
 
     def __call__(
         self,
-        rows: Float[np.ndarray, "n 51"],
+        rows: Float[np.ndarray, "n D"],
         model: PPCA,
         curves: Distances,
         yaw: Float[np.ndarray, "n"],
@@ -104,7 +103,7 @@ class JointMinimiser:
         return self.solve(rows, model, yaw).yaw
 
     def solve(
-        self, rows: Float[np.ndarray, "n 51"], model: PPCA, yaw: Float[np.ndarray, "n"]
+        self, rows: Float[np.ndarray, "n D"], model: PPCA, yaw: Float[np.ndarray, "n"]
     ) -> JointSolution:
         """The minima that Ceres reaches from `yaw` and the best coefficients for it.
 
@@ -115,7 +114,7 @@ class JointMinimiser:
 
 
 def best_coefficients(
-    rows: Float[np.ndarray, "n 51"], model: PPCA, yaw: Float[np.ndarray, "n"]
+    rows: Float[np.ndarray, "n D"], model: PPCA, yaw: Float[np.ndarray, "n"]
 ) -> Float[np.ndarray, "n J"]:
     """The coefficients that minimise equation 1 when the poses are turned back by these yaws."""
     shrunk = 1 - model.noise_variance / model.variance
@@ -131,7 +130,7 @@ def penalties(model: PPCA) -> Float[np.ndarray, "J"]:
 
 
 def equation_1(
-    rows: Float[np.ndarray, "n 51"], model: PPCA, solution: JointSolution
+    rows: Float[np.ndarray, "n D"], model: PPCA, solution: JointSolution
 ) -> Float[np.ndarray, "n"]:
     """||R^T P - mu - a . e||^2 + sum_j (a_j sigma_j)^2 of each pose: noise_variance times its
     Mahalanobis distance where the coefficients are the best ones."""
@@ -222,7 +221,7 @@ def _solve_yaws(
 
 
 def _solve_jointly(
-    rows: Float[np.ndarray, "n 51"],
+    rows: Float[np.ndarray, "n D"],
     model: PPCA,
     yaw: Float[np.ndarray, "n"],
     coefficients: Float[np.ndarray, "n J"],
@@ -230,7 +229,7 @@ def _solve_jointly(
     """Yaws and coefficients at the minima that Ceres reaches from these, a problem for each pose.
 
     The residuals are R^T P - mu - a . e and a_j sigma_j. They are linear in (cos, sin) of the yaw
-    and in a, so the Jacobians are constant: one (51 + J, 2) for each pose, one (51 + J, J) for all.
+    and in a, so the Jacobians are constant: one (D + J, 2) for each pose, one (D + J, J) for all.
     """
     import pyceres  # here only: in the process that solves
 
@@ -255,13 +254,15 @@ def _solve_jointly(
             return True
 
     linear = np.concatenate([-model.basis.T, np.diag(penalties(model))])
+    count = rows.shape[1] // 3
     turning = np.zeros((len(rows), len(linear), 2))
     fixed = np.zeros((len(rows), len(linear)))
     # As normalise.turned_back: x cos - z sin, z cos + x sin; heights do not turn.
-    turning[:, : 2 * L, 0] = rows[:, : 2 * L]
-    turning[:, :L, 1], turning[:, L : 2 * L, 1] = -rows[:, L : 2 * L], rows[:, :L]
-    fixed[:, 2 * L : 3 * L] = rows[:, 2 * L :]
-    fixed[:, : 3 * L] -= model.mean
+    x, z, y = np.split(rows, 3, axis=1)
+    turning[:, : 2 * count, 0] = rows[:, : 2 * count]
+    turning[:, :count, 1], turning[:, count : 2 * count, 1] = -z, x
+    fixed[:, 2 * count : 3 * count] = y
+    fixed[:, : 3 * count] -= model.mean
 
     options = _options(pyceres)
     circle = pyceres.SphereManifold(2)

@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from prior.ppca import PPCA
-from prior.skeleton import L
 
 # Start angles of the closed form. 32 samples show both valleys unless these are within 0.2 rad of
 # each other, and then next to equal.
@@ -48,18 +47,19 @@ class Distances(NamedTuple):
         return Distances(self.constant[rows], self.harmonics[:, rows])
 
 
-def distances(rows: Float[np.ndarray, "n 51"], model: PPCA) -> Distances:
+def distances(rows: Float[np.ndarray, "n D"], model: PPCA) -> Distances:
     """The Distances of rows (normalise.to_rows) from the model, coefficients eliminated."""
     noise, size = model.noise_variance, len(model.variance)
     # The distance is ||row - mean||^2 / noise - sum_j coefficient_j^2. The basis is scaled so that
     # the square of a coefficient is what variance along its vector saves. Of the turned row,
     # coefficient_j = Re(turning_j exp(i yaw)) + fixed_j; the mean is one more such direction.
     basis = np.sqrt(1 / noise - 1 / model.variance)[:, None] * model.basis
-    x, z, y = np.concatenate([basis, model.mean[None]]).reshape(-1, 3, L).swapaxes(0, 1)
-    turning = rows[:, : 2 * L] @ np.block([[x.T, -z.T], [z.T, x.T]])
+    x, z, y = np.concatenate([basis, model.mean[None]]).reshape(size + 1, 3, -1).swapaxes(0, 1)
+    ground, height = np.split(rows, [2 * x.shape[1]], axis=1)
+    turning = ground @ np.block([[x.T, -z.T], [z.T, x.T]])
     real, to_mean_real = turning[:, :size], turning[:, size]
     imaginary, to_mean_imaginary = turning[:, size + 1 : -1], turning[:, -1]
-    fixed = rows[:, 2 * L :] @ y.T
+    fixed = height @ y.T
     to_mean = fixed[:, size]
     fixed = fixed[:, :size] - basis @ model.mean
     cosine, sine = _dot(real, real), _dot(imaginary, imaginary)

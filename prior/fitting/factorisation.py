@@ -24,8 +24,8 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from prior.chunks import each_chunk, one_thread
-from prior.normalise import ROW_MIRROR, ROW_SIGN, NormalisedPoses, from_rows, turned_back
-from prior.skeleton import LANDMARKS, MIRROR, L, mirrored
+from prior.normalise import NormalisedPoses, from_rows, turned_back
+from prior.skeleton import HUMAN36M, Skeleton
 
 # In the real factorisation, the metric's smaller eigenvalue is taken to be at least this share of
 # the larger. Our choice; it matters only for data that are no turns of a shape, whose metric may
@@ -34,63 +34,67 @@ LEAST = 1e-6
 
 
 class Start(NamedTuple):
-    """mean (L, 3): its own mirror image, left along +x. yaw (N,), radians: pose_i is about
-    vertical_rotation(yaw_i) applied to the mean; the mirror image of pose_i has yaw -yaw_i."""
+    """mean (L, 3): its own mirror image, left along +x, if the skeleton has one. yaw (N,), radians:
+    pose_i is about vertical_rotation(yaw_i) applied to the mean; the mirror image of pose_i has yaw
+    -yaw_i."""
 
-    mean: Float[np.ndarray, "17 3"]
+    mean: Float[np.ndarray, "L 3"]
     yaw: Float[np.ndarray, "N"]
 
 
-Poses: TypeAlias = Float[np.ndarray, "N 51"] | NormalisedPoses
+Poses: TypeAlias = Float[np.ndarray, "N D"] | NormalisedPoses
 
 
-def factorise(poses: Poses) -> Start:
-    """Initial mean and yaws of normalised poses and their mirror images.
+def factorise(poses: Poses, skeleton: Skeleton = HUMAN36M) -> Start:
+    """Initial mean and yaws of normalised poses of a skeleton and their mirror images.
 
     poses: rows; their mirror images are counted in, not made.
     """
     gram = reduce(np.add, each_chunk(lambda where: _gram(poses[where]), len(poses)))
-    # In a mirror w becomes -conj(w), and left and right landmarks change places.
-    gram = gram + gram.conj()[np.ix_(MIRROR, MIRROR)]
+    if skeleton.mirrors:
+        # In a mirror w becomes -conj(w), and left and right landmarks change places.
+        gram = gram + gram.conj()[np.ix_(skeleton.mirror, skeleton.mirror)]
     # The leading right singular vector, from the L x L Gram matrix: one pass over the poses.
     with one_thread():
         _, vectors = np.linalg.eigh(gram)
-    shape = _facing_forward(vectors[:, -1].conj())
+    shape = vectors[:, -1].conj()
+    shape = shape * np.exp(-1j * _heading(shape, skeleton))
     parts = list(each_chunk(lambda where: _turn_to(poses[where], shape), len(poses)))
     mean = from_rows(sum(total for _, total in parts) / len(poses))
-    return Start((mean + mirrored(mean)) / 2, np.concatenate([yaw for yaw, _ in parts]))
+    return Start(_symmetric(mean, skeleton), np.concatenate([yaw for yaw, _ in parts]))
 
 
-def _facing_forward(shape: Complex[np.ndarray, "17"]) -> Complex[np.ndarray, "17"]:
-    """The shape on the ground plane, turned so that its left is along +x.
+def _heading(shape: Complex[np.ndarray, "L"], skeleton: Skeleton) -> float:
+    """The angle, radians, of the direction from right to left of a shape on the ground plane.
 
-    A common turn of all poses changes nothing in equation 1; this one makes the mean, and with it
-    all that follows, its own mirror image.
+    A common turn of all poses changes nothing in equation 1; the one back by this angle makes the
+    mean, and with it all that follows, its own mirror image. Without left and right it is the
+    direction of the landmark farthest out.
     """
-    return shape * np.exp(-1j * _heading(shape))
-
-
-def _heading(shape: Complex[np.ndarray, "17"]) -> float:
-    """The angle, radians, of the direction from right to left of a shape on the ground plane."""
-    left, right = (
-        shape[[LANDMARKS.index(f"{side} {part}") for part in ("hip", "shoulder")]].sum()
-        for side in ("left", "right")
-    )
+    if not skeleton.mirrors:
+        return float(np.angle(shape[np.abs(shape).argmax()]))
+    left, right = (shape[side].sum() for side in skeleton.across)
     return float(np.angle(left - right))
 
 
-def _ground(rows: Float[np.ndarray, "n 51"]) -> Complex[np.ndarray, "n 17"]:
-    return rows[:, :L] + 1j * rows[:, L : 2 * L]
+def _symmetric(mean: Float[np.ndarray, "L 3"], skeleton: Skeleton) -> Float[np.ndarray, "L 3"]:
+    """The mean of the mean and its mirror image, if the skeleton has one."""
+    return (mean + skeleton.mirrored(mean)) / 2 if skeleton.mirrors else mean
 
 
-def _gram(rows: Float[np.ndarray, "n 51"]) -> Complex[np.ndarray, "17 17"]:
+def _ground(rows: Float[np.ndarray, "n D"]) -> Complex[np.ndarray, "n L"]:
+    x, z, _ = np.split(rows, 3, axis=1)
+    return x + 1j * z
+
+
+def _gram(rows: Float[np.ndarray, "n D"]) -> Complex[np.ndarray, "L L"]:
     ground = _ground(rows)
     return ground.conj().T @ ground
 
 
 def _turn_to(
-    rows: Float[np.ndarray, "n 51"], shape: Complex[np.ndarray, "17"]
-) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "51"]]:
+    rows: Float[np.ndarray, "n D"], shape: Complex[np.ndarray, "L"]
+) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "D"]]:
     """Yaws (n,) of the rows, and the sum of the rows turned back by them."""
     # The closest rotation to a scaled rotation: its phase alone (the paper's projection of each
     # 2 x 2 block to an orthonormal matrix); pinv of stacked rotations is their transposes over N.
@@ -99,7 +103,7 @@ def _turn_to(
     return yaw, turned_back(rows, yaw).sum(axis=0)
 
 
-def factorise_real(poses: Poses) -> Start:
+def factorise_real(poses: Poses, skeleton: Skeleton = HUMAN36M) -> Start:
     """As `factorise`, by the paper's real factorisation of rank 2.
 
     M ~ A B is also (A Q)(Q^-1 B) for every invertible 2 x 2 matrix Q. The Q taken makes the blocks
@@ -108,12 +112,14 @@ def factorise_real(poses: Poses) -> Start:
     rotations fit better is taken; the turn is the one that makes the mean face forward.
     """
     gram = reduce(np.add, each_chunk(partial(_real_gram, poses), len(poses)))
-    # In a mirror x becomes -x, and left and right landmarks change places.
-    gram = gram + gram[np.ix_(MIRROR, MIRROR)]
+    if skeleton.mirrors:
+        # In a mirror x becomes -x, and left and right landmarks change places.
+        gram = gram + gram[np.ix_(skeleton.mirror, skeleton.mirror)]
     with one_thread():
         _, vectors = np.linalg.eigh(gram)
     plane = vectors[:, :-3:-1].T
-    normals, rights = zip(*each_chunk(partial(_metric, poses, plane), len(poses)), strict=True)
+    metric = partial(_metric, poses, plane, skeleton)
+    normals, rights = zip(*each_chunk(metric, len(poses)), strict=True)
     corrected = _upgrade(reduce(np.add, normals), reduce(np.add, rights)) @ plane
     # The mirror images would fit both alike where the plane has no front and back.
     rotations, reflections = reduce(
@@ -124,37 +130,39 @@ def factorise_real(poses: Poses) -> Start:
     parts = each_chunk(partial(_rotate_to, poses, corrected), len(poses))
     yaws, totals = zip(*parts, strict=True)
     mean = reduce(np.add, totals)[None] / len(poses)
-    heading = _heading(_ground(mean)[0])
+    heading = _heading(_ground(mean)[0], skeleton)
     forward = from_rows(turned_back(mean, np.array([-heading]))[0])
     yaw = np.angle(np.exp(1j * (np.concatenate(yaws) - heading)))
-    return Start((forward + mirrored(forward)) / 2, yaw)
+    return Start(_symmetric(forward, skeleton), yaw)
 
 
-def _with_mirror_images(poses: Poses, where: slice) -> Float[np.ndarray, "m 51"]:
-    """The rows of a chunk, and then their mirror images."""
-    rows = poses[where]
-    return np.concatenate([rows, rows[:, ROW_MIRROR] * ROW_SIGN])
+def _with_mirror_images(
+    rows: Float[np.ndarray, "n D"], skeleton: Skeleton
+) -> Float[np.ndarray, "m D"]:
+    """The rows, and then their mirror images, if the skeleton has any."""
+    return np.concatenate([rows, skeleton.mirrored_rows(rows)]) if skeleton.mirrors else rows
 
 
-def _pairs(rows: Float[np.ndarray, "n 51"]) -> Float[np.ndarray, "n 2 17"]:
+def _pairs(rows: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n 2 L"]:
     """The x and z rows of each pose."""
-    return rows[:, : 2 * L].reshape(-1, 2, L)
+    return rows.reshape(len(rows), 3, -1)[:, :2]
 
 
-def _real_gram(poses: Poses, where: slice) -> Float[np.ndarray, "17 17"]:
-    stacked = _pairs(poses[where]).reshape(-1, L)
+def _real_gram(poses: Poses, where: slice) -> Float[np.ndarray, "L L"]:
+    pairs = _pairs(poses[where])
+    stacked = pairs.reshape(-1, pairs.shape[2])
     return stacked.T @ stacked
 
 
 def _metric(
-    poses: Poses, plane: Float[np.ndarray, "2 17"], where: slice
+    poses: Poses, plane: Float[np.ndarray, "2 L"], skeleton: Skeleton, where: slice
 ) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]:
     """A chunk's normal equations of the metric constraints on S = Q Q^T.
 
     Of a block with rows p and q: p S p = 1, q S q = 1, p S q = 0, which are linear in (S_00, S_01,
     S_11).
     """
-    p, q = (_pairs(_with_mirror_images(poses, where)) @ plane.T).swapaxes(0, 1)
+    p, q = (_pairs(_with_mirror_images(poses[where], skeleton)) @ plane.T).swapaxes(0, 1)
 
     def row(a: Float[np.ndarray, "n 2"], b: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 3"]:
         return np.stack(
@@ -175,14 +183,14 @@ def _upgrade(
 
 
 def _blocks(
-    rows: Float[np.ndarray, "n 51"], corrected: Float[np.ndarray, "2 17"]
+    rows: Float[np.ndarray, "n D"], corrected: Float[np.ndarray, "2 L"]
 ) -> Float[np.ndarray, "n 2 2"]:
     """The block of A Q of each pose."""
     return _pairs(rows) @ corrected.T
 
 
 def _fits(
-    poses: Poses, corrected: Float[np.ndarray, "2 17"], where: slice
+    poses: Poses, corrected: Float[np.ndarray, "2 L"], where: slice
 ) -> Float[np.ndarray, "2"]:
     """How well rotations, and reflections, fit a chunk's blocks: the sums of the inner products of
     the blocks with the closest rotations, and with the closest reflections."""
@@ -191,8 +199,8 @@ def _fits(
 
 
 def _rotate_to(
-    poses: Poses, corrected: Float[np.ndarray, "2 17"], where: slice
-) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "51"]]:
+    poses: Poses, corrected: Float[np.ndarray, "2 L"], where: slice
+) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "D"]]:
     """Yaws of a chunk's poses, by the rotations closest to their blocks, and the sum of the poses
     turned back by them."""
     # The mean is pinv(A-bar) M; pinv of N stacked rotations is their transposes over N.

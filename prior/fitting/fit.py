@@ -19,6 +19,7 @@ from prior.fitting import alignment, mixture
 from prior.fitting.alignment import AS_PUBLISHED, Alignment, Method, Progress, Step
 from prior.model import PriorModel
 from prior.normalise import AlignedPoses, NormalisedPoses, from_rows
+from prior.skeleton import HUMAN36M, Skeleton
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ BASIS = 25
 class Aligned:
     """Motion capture made ready for `mix`.
 
-    rows: the normalised poses turned back by their yaws, each followed by its mirror image;
+    rows: the normalised poses turned back by their yaws, each followed by its mirror image, if
+    there is one;
     alignment: yaws, history and PPCA; method: how it was made; scale_mm: the median limb scale;
     digest: SHA-256 of the poses' bytes.
     """
@@ -85,20 +87,21 @@ def align(
     poses_mm: ArrayLike,
     basis: int = BASIS,
     *,
+    skeleton: Skeleton = HUMAN36M,
     as_published: bool = False,
     progress: Progress | None = None,
     **method: Any,
 ) -> Aligned:
     """Normalise poses and align them (equation 1).
 
-    poses_mm: (N, 17, 3), mm, y up; an array or a memory map, which is read in passes. basis: J.
-    as_published: align by AS_PUBLISHED, the paper's way, not by the defaults of Method. progress:
-    called with each Step. method: fields of Method that are to have other values than these:
-    solver="closed-form", for instance.
+    poses_mm: (N, L, 3), mm, y up; an array or a memory map, which is read in passes. basis: J.
+    skeleton: of the poses. as_published: align by AS_PUBLISHED, the paper's way, not by the
+    defaults of Method. progress: called with each Step. method: fields of Method that are to have
+    other values than these: solver="closed-form", for instance.
     """
     chosen = replace(AS_PUBLISHED if as_published else Method(), **method)
-    poses = NormalisedPoses(poses_mm)
-    aligned = alignment.align(poses, basis, chosen, progress=progress)
+    poses = NormalisedPoses(poses_mm, skeleton)
+    aligned = alignment.align(poses, basis, chosen, skeleton=skeleton, progress=progress)
     return Aligned(
         AlignedPoses(poses, aligned.yaw),
         aligned,
@@ -148,6 +151,7 @@ def mix(
         scale_mm=aligned.scale_mm,
         seeds=from_rows(seeds),
         sample=from_rows(sample).astype(np.float32),
+        skeleton=rows.skeleton,
         meta=_alignment_meta(aligned)
         | {
             "seed": seed,
@@ -192,7 +196,7 @@ def _seeds(
     stop_distance: float,
     *,
     again: bool,
-) -> Float[np.ndarray, "S 51"]:
+) -> Float[np.ndarray, "S D"]:
     """The greedy seeds among a random subsample of the rows.
 
     The first subsample may be all of the rows; one that is taken `again` would equal it if it were
@@ -216,7 +220,7 @@ def _choose(random: np.random.Generator, count: int, size: int) -> Int[np.ndarra
     return np.sort(random.permutation(count)[:size])
 
 
-def _digest(poses_mm: Real[np.ndarray, "N 17 3"]) -> str:
+def _digest(poses_mm: Real[np.ndarray, "N L 3"]) -> str:
     """SHA-256 of the poses' bytes."""
     digest = hashlib.sha256()
     for i in range(0, len(poses_mm), CHUNK):

@@ -17,7 +17,6 @@ from prior.lifting import search
 from prior.lifting import weak_perspective as weak
 from prior.lifting.tables import ELEVATION_STEP, Table, Tables
 from prior.model import PriorModel
-from prior.skeleton import L
 
 # Interpolated log densities are off by so many times more than others.
 INTERPOLATION = np.float32(4)
@@ -93,7 +92,7 @@ class CandidateSearch:
         self.log_prior = np.log(model.weight) - np.log(rotations)
         # Mean and basis of each component, coordinates first: (K, 3L, 1 + J).
         shape = np.concatenate([model.mean[:, None], model.basis], axis=1)
-        shape = shape.transpose(0, 3, 2, 1).reshape(count, 3 * L, -1)
+        shape = shape.transpose(0, 3, 2, 1).reshape(count, 3 * len(model.skeleton), -1)
         self.shape = np.ascontiguousarray(shape)
         self.tables = Tables(
             self.projector, self.component, self.angle, self.log_prior[self.component]
@@ -116,7 +115,7 @@ class CandidateSearch:
     ) -> Iterator[tuple[slice, search.Evaluated]]:
         """Blocks of rows and their forms by a Table; roll: the images are turned by it first."""
         y = images.y if roll is None else weak.rolled(images.y, roll)
-        y = y.reshape(2 * L, -1).astype(np.float32)
+        y = y.reshape(2 * len(self.model.skeleton), -1).astype(np.float32)
         for i in range(0, len(rows), search.BLOCK):
             block = slice(i, i + search.BLOCK)
             part = None
@@ -243,12 +242,13 @@ class CandidateSearch:
         rotation = combination - component * self.rotations
         if not (table.exact or rough):
             return self._solve_each(images, row, component, rotation, angle)
-        y = np.take(images.y.reshape(2 * L, -1), row, axis=1)
+        y = np.take(images.y, row, axis=2)
+        flat = y.reshape(2 * y.shape[1], -1)
         solution = np.empty((1 + self.model.basis_size, len(row)))
         for i, part in runs(combination):
-            np.matmul(table.maps.solution[i], y[:, part], out=solution[:, part])
+            np.matmul(table.maps.solution[i], flat[:, part], out=solution[:, part])
         log_det = table.maps.log_det[combination]
-        return Candidates(row, component, rotation, angle, y.reshape(2, L, -1), solution, log_det)
+        return Candidates(row, component, rotation, angle, y, solution, log_det)
 
     def _solve_each(
         self,
@@ -259,7 +259,8 @@ class CandidateSearch:
         angle: Float[np.ndarray, "P"],
     ) -> Candidates:
         """The Candidates of these rows, sorted components and any angles."""
-        y = np.take(images.y.reshape(2 * L, -1), row, axis=1)
+        y = np.take(images.y, row, axis=2)
+        flat = y.reshape(2 * y.shape[1], -1)
         solution, log_det = np.empty((1 + self.model.basis_size, len(row))), np.empty(len(row))
         for i in range(0, len(row), weak.BATCH):
             batch = slice(i, i + weak.BATCH)
@@ -269,14 +270,15 @@ class CandidateSearch:
                 images.elevation[row[batch]],
                 images.weight[:, row[batch]].T,
             )
-            scale, scaled = weak.solve(systems, y[:, batch].T)
+            scale, scaled = weak.solve(systems, flat[:, batch].T)
             solution[0, batch], solution[1:, batch] = scale, scaled.T
             log_det[batch] = systems.log_det
-        return Candidates(row, component, rotation, angle, y.reshape(2, L, -1), solution, log_det)
+        return Candidates(row, component, rotation, angle, y, solution, log_det)
 
     def project(self, images: weak.Observations, candidates: Candidates) -> Projected:
         """What the camera sees of the Candidates' shapes, and how probable they are."""
         component = candidates.component
+        L = len(self.model.skeleton)
         shape = np.empty((3 * L, len(component)))
         for k, part in runs(component):
             np.matmul(self.shape[k], candidates.solution[:, part], out=shape[:, part])

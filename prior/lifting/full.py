@@ -18,7 +18,6 @@ from prior.lifting.candidates import Candidates, CandidateSearch, choose, runs
 from prior.lifting.lifted import Described, Lifted
 from prior.lifting.perspective import Projections, Solution, Views
 from prior.lifting.weak_perspective import Inputs
-from prior.skeleton import L
 
 # Times that the depths of the best pose move the landmarks before the candidates are taken. After
 # two, on held-out motion capture, more only go to and fro between poses that are as probable.
@@ -44,7 +43,7 @@ class Toward(NamedTuple):
 
 def toward_persons(inputs: Inputs) -> Toward:
     """The images turned; without intrinsics as they are, of confidences 1 and 0."""
-    count = len(inputs.points)
+    count, L = inputs.points.shape[:2]
     missing = np.asarray(np.isnan(inputs.points).any(axis=2))
     if inputs.confidence is not None:
         missing = missing | (inputs.confidence == 0)
@@ -135,7 +134,8 @@ class FullSearch:
         unknowns: Float[np.ndarray, "P C"],
     ) -> Float[np.ndarray, "P L 3"]:
         """The poses, mm, of these unknowns."""
-        model, shape = self.search.model, np.empty((len(yaw), L, 3))
+        model = self.search.model
+        shape = np.empty((len(yaw), len(model.skeleton), 3))
         coefficients = coefficients_of(unknowns)
         for k, part in runs(component):
             shape[part] = model.mean[k] + np.tensordot(coefficients[part], model.basis[k], 1)
@@ -198,7 +198,7 @@ class FullSearch:
         best = self.search.best(images, self.search.near_best(images, rough=True)[0])
         projected = self.search.project(images, best)
         elevation = images.elevation[best.row]
-        depth = np.empty((len(images.ok), L))
+        depth = np.empty((len(images.ok), len(self.search.model.skeleton)))
         depth[best.row] = -(
             np.sin(elevation) * projected.height + np.cos(elevation) * projected.z
         ).T

@@ -13,7 +13,6 @@ from prior.lifting import weak_perspective as weak
 from prior.lifting.candidates import REFINED, CandidateSearch, runs
 from prior.lifting.full import FullSearch
 from prior.lifting.lifted import Full, Lifted
-from prior.skeleton import L
 
 
 def to_points(
@@ -30,6 +29,7 @@ def to_points(
         return _full_to_points(full, lifted, lifted.full, projection, pose, held)
     images = weak.observe(lifted.inputs)
     angle = lifted.yaw + images.yaw
+    L = len(search.model.skeleton)
     grads = np.empty((2 * L, len(angle)))
     for rows, table in search.tables.groups(images):
         rotation = lifted.rotation[rows]
@@ -124,7 +124,7 @@ def _turned_back(
     y: Float[np.ndarray, "L P"],
     z: Float[np.ndarray, "L P"],
     angle: Float[np.ndarray, "P"],
-) -> Float[np.ndarray, "51 P"]:
+) -> Float[np.ndarray, "V P"]:
     """Coordinates turned by -angle about the vertical."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.concatenate([cos * x - sin * z, y, sin * x + cos * z])
@@ -137,7 +137,7 @@ def _by_table(
     held: bool,
 ) -> Float[np.ndarray, "D P"]:
     """Gradients with respect to y from those with respect to (s, a'), for sorted combinations."""
-    result = np.empty((2 * L, len(combination)))
+    result = np.empty((maps.solution.shape[2], len(combination)))
     for i, part in runs(combination):
         own = inner[:, part]
         if held:
@@ -153,7 +153,7 @@ def _by_systems(
     held: bool,
 ) -> Float[np.ndarray, "D P"]:
     """The same for combinations of any component, angle, elevation and weight."""
-    result = np.empty((2 * L, inner.shape[1]))
+    result = np.empty((2 * where[3].shape[1], inner.shape[1]))
     for i in range(0, inner.shape[1], weak.BATCH):
         batch = slice(i, i + weak.BATCH)
         maps, own = weak.linear_maps(projector.systems(*(a[batch] for a in where))), inner[:, batch]

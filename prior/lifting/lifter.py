@@ -24,7 +24,6 @@ from prior.lifting.candidates import Candidates, CandidateSearch
 from prior.lifting.full import FullSearch
 from prior.lifting.lifted import RESULTS, Described, Full, Lifted
 from prior.model import PriorModel
-from prior.skeleton import L
 
 # How many rotations about the vertical are tried (section 5.3). Its home: layers and networks take
 # it from here.
@@ -96,7 +95,9 @@ class Lifter:
         Raises InputError for other shapes or values, or a camera that is no rotation. A pose that
         cannot be lifted is marked in `ok`, warned of, and leaves the others alone.
         """
-        inputs = weak.validate(points, camera, confidence, intrinsics, covariance)
+        inputs = weak.validate(
+            points, camera, confidence, intrinsics, covariance, len(self.model.skeleton)
+        )
         count = len(inputs.points)
         results = self._unset(count, inputs.full)
         tilted = np.empty((count if tilt else 0, 3, 3))
@@ -131,6 +132,7 @@ class Lifter:
     def _unset(self, count: int, full: bool) -> dict[str, np.ndarray]:
         """Arrays for the results of so many poses, by the names of the fields of Lifted, and, if
         they are lifted so, of Full."""
+        L = len(self.model.skeleton)
         shapes: dict[str, tuple[int, ...]] = {
             "pose": (L, 3),
             "projection": (L, 2),
@@ -186,7 +188,7 @@ class Lifter:
         size, yaw, roll = images.size[row], images.yaw[row], images.roll[row]
         mm = model.scale_mm / scale
         cos, sin = np.cos(yaw) * mm, np.sin(yaw) * mm
-        pose = np.empty((len(row), L, 3))
+        pose = np.empty((len(row), len(model.skeleton), 3))
         pose[..., 0], pose[..., 1] = (cos * x - sin * z).T, (height * mm).T
         pose[..., 2] = (cos * z + sin * x).T
         share = weak.share(np.take(images.weight, row, axis=1))
@@ -240,9 +242,9 @@ class Lifter:
             )
 
         parts = list(each_chunk(chunk_vjp, len(lifted), CHUNK))
-        return np.concatenate(parts) if parts else np.empty((0, L, 2))
+        return np.concatenate(parts) if parts else np.empty((0, len(self.model.skeleton), 2))
 
-    def posterior(self, lifted: Lifted, spread: bool = True) -> Float[np.ndarray, "N 51 51"]:
+    def posterior(self, lifted: Lifted, spread: bool = True) -> Float[np.ndarray, "N V V"]:
         """How far the true poses may be from the lifted ones: second moments, mm^2.
 
         lifted: what this Lifter's `lift` returned. The moments are those of (truth - pose),

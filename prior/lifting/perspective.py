@@ -24,7 +24,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from prior.model import PriorModel
-from prior.skeleton import L
 
 # The steps end when no unknown moves by more than this share of the scale: a millionth of a
 # person's size.
@@ -92,7 +91,7 @@ class Projections:
     def columns(self, views: Views) -> Float[np.ndarray, "P 3 L S"]:
         """P and z, the linear parts of the projections."""
         columns = views.matrix @ self._shape[views.component]
-        return columns.reshape(len(columns), 3, L, -1)
+        return columns.reshape(len(columns), 3, views.points.shape[1], -1)
 
     def linearise(
         self, columns: Float[np.ndarray, "P 3 L S"], unknowns: Float[np.ndarray, "P C"]
@@ -101,7 +100,7 @@ class Projections:
         linear = (columns @ unknowns[:, None, 2:, None])[..., 0]
         denominator = _away_from_zero(1 + linear[:, 2])
         projection = (linear[:, :2] + unknowns[:, :2, None]) / denominator[:, None]
-        jacobian = np.empty((len(unknowns), 2, L, unknowns.shape[1]))
+        jacobian = np.empty((len(unknowns), 2, columns.shape[2], unknowns.shape[1]))
         np.multiply(projection[..., None], columns[:, 2:], out=jacobian[..., 2:])
         np.subtract(columns[:, :2], jacobian[..., 2:], out=jacobian[..., 2:])
         jacobian[..., :2] = np.eye(2)[:, None]
@@ -192,7 +191,7 @@ class Projections:
         hessian[:, np.arange(size), np.arange(size)] += self._ridge[views.component]
         # What Gauss-Newton leaves out: the second derivative of a projection is minus the product
         # of its first and the denominator's, both ways, over the denominator.
-        depth = np.concatenate([np.zeros((len(unknowns), L, 2)), columns[:, 2]], axis=2)
+        depth = np.concatenate([np.zeros((*views.points.shape[:2], 2)), columns[:, 2]], axis=2)
         bent = (weighted[:, :, None] @ at.jacobian)[:, :, 0] / at.denominator[..., None]
         bent = bent.swapaxes(1, 2) @ depth
         hessian += bent + bent.swapaxes(1, 2)
@@ -204,7 +203,8 @@ class Projections:
 
 def normal_matrix(at: Linearised, views: Views) -> Float[np.ndarray, "P C C"]:
     """J^T W^T W J."""
-    whitened = (views.whitening @ at.jacobian).reshape(len(at.jacobian), 2 * L, -1)
+    whitened = views.whitening @ at.jacobian
+    whitened = whitened.reshape(len(whitened), 2 * whitened.shape[1], -1)
     return whitened.swapaxes(1, 2) @ whitened
 
 
@@ -217,7 +217,7 @@ def _descent(
 ) -> tuple[Float[np.ndarray, "P"], Float[np.ndarray, "P C"]]:
     """The cost without its ridge, infinite where a landmark is behind the camera or a person upside
     down, and half its descent."""
-    count = len(unknowns)
+    count, L = points.shape[:2]
     flat = columns.reshape(count, 3 * L, -1)
     at = (flat @ unknowns[:, 2:, None]).reshape(count, 3, L)
     denominator = _away_from_zero(1 + at[:, 2])

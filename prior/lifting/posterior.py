@@ -24,14 +24,15 @@ from prior.lifting import weak_perspective as weak
 from prior.lifting.candidates import CandidateSearch
 from prior.lifting.full import FullSearch
 from prior.lifting.lifted import Lifted
-from prior.skeleton import L
 
 # Combinations that are less probable than the best by more than this many nats do not count: less
 # than a thousandth.
 REACH = 7.0
 
-# Subtracts the mean landmark: where the person stands is not part of a pose.
-_CENTRE = np.kron(np.eye(L) - 1 / L, np.eye(3))
+
+def _centring(landmarks: int) -> Float[np.ndarray, "V V"]:
+    """Subtracts the mean landmark: where the person stands is not part of a pose."""
+    return np.kron(np.eye(landmarks) - 1 / landmarks, np.eye(3))
 
 
 def moments(
@@ -48,7 +49,8 @@ def moments(
         result = conditional_moments(search, images, part)
         return result + spread_moments(_offsets(search, images, part)) if spread else result
 
-    return _in_batches(of, lifted, (3 * L, 3 * L))
+    size = 3 * len(search.model.skeleton)
+    return _in_batches(of, lifted, (size, size))
 
 
 def variance(
@@ -64,13 +66,14 @@ def variance(
         result = conditional_variance(search, images, part)
         return result + spread_variance(_offsets(search, images, part)) if spread else result
 
-    return _in_batches(of, lifted, (L,))
+    return _in_batches(of, lifted, (len(search.model.skeleton),))
 
 
 def deviation(moments: Float[np.ndarray, "N V V"]) -> Float[np.ndarray, "N L"]:
     """Standard deviation of each landmark, mm, of second moments: the root of the mean squared
     distance in 3D."""
-    return np.sqrt(np.diagonal(moments, axis1=1, axis2=2).reshape(-1, L, 3).sum(axis=2))
+    each = np.diagonal(moments, axis1=1, axis2=2).reshape(len(moments), -1, 3)
+    return np.sqrt(each.sum(axis=2))
 
 
 def _in_batches(
@@ -100,7 +103,7 @@ def _estimate(search: CandidateSearch, images: weak.Observations, lifted: Lifted
     component, angle, weight = lifted.component, lifted.yaw + images.yaw, images.weight.T
     systems = search.projector.systems(component, angle, images.elevation, weight)
     view = (level_camera(images.elevation) @ vertical_rotation(angle))[:, :2]
-    centring = weight[:, :, None] * (np.eye(L) - weak.share(images.weight).T[:, None])
+    centring = weight[:, :, None] * (np.eye(weight.shape[1]) - weak.share(images.weight).T[:, None])
     # Less what a change of the estimated scale does to the coefficients.
     prediction = systems.m + weak.apply(systems.G, lifted.coefficients)
     by_scale = weak.apply(systems.solve, prediction)[..., None] * systems.g[:, None]
@@ -113,11 +116,12 @@ def conditional_moments(
 ) -> Float[np.ndarray, "N V V"]:
     """Second moments, mm^2, if component and rotation are those of the poses, all of them ok."""
     model, k = search.model, lifted.component
+    L = len(model.skeleton)
     _, by_point, view, centring = _estimate(search, images, lifted)
     basis = model.basis.reshape(model.components, -1, 3 * L)
     project = np.einsum("ncd,nlm->nclmd", view, centring).reshape(len(k), 2 * L, 3 * L)
     gain = basis[k].swapaxes(1, 2) @ by_point
-    rest = _CENTRE - gain @ project
+    rest = _centring(L) - gain @ project
     result = rest @ _prior_moments(search)[k] @ rest.swapaxes(1, 2)
     result += search.noise**2 * gain @ gain.swapaxes(1, 2)
     turn = np.kron(np.eye(L), vertical_rotation(lifted.yaw))
@@ -130,6 +134,7 @@ def conditional_variance(
     """Mean squared distance of each landmark, mm^2: sums of three of the diagonal of
     `conditional_moments`, without the rest of it."""
     model, k = search.model, lifted.component
+    L = len(model.skeleton)
     systems, by_point, view, centring = _estimate(search, images, lifted)
     basis = model.basis.reshape(model.components, -1, 3 * L)[k].swapaxes(1, 2)
     gain, noise = basis @ by_point, model.noise_std[k] ** 2
@@ -155,6 +160,7 @@ def full_moments(full: FullSearch, lifted: Lifted) -> Float[np.ndarray, "N V V"]
     at the pose, and of the pose at the landmarks."""
     assert lifted.full is not None
     model, k, views = full.search.model, lifted.component, full.views(lifted)
+    L = len(model.skeleton)
     scale, projections = lifted.scale[:, None], full.projections
     unknowns = np.concatenate([lifted.full.place, lifted.coefficients * scale, scale], axis=1)
     linear = projections.linearise(projections.columns(views), unknowns)
@@ -180,7 +186,7 @@ def full_moments(full: FullSearch, lifted: Lifted) -> Float[np.ndarray, "N V V"]
     noise -= (model.noise_std[k] ** 2)[:, None, None, None] * np.eye(2)
     noise *= (scale**2)[..., None, None]
     spread = (gain.reshape(len(k), 3 * L, L, 1, 2) @ noise[:, None])[..., 0, :]
-    rest = _CENTRE - gain @ project
+    rest = _centring(L) - gain @ project
     result = rest @ _prior_moments(full.search)[k] @ rest.swapaxes(1, 2)
     result += spread.reshape(gain.shape) @ gain.swapaxes(1, 2)
     turn = np.kron(np.eye(L), vertical_rotation(lifted.yaw))
@@ -190,8 +196,9 @@ def full_moments(full: FullSearch, lifted: Lifted) -> Float[np.ndarray, "N V V"]
 def _prior_moments(search: CandidateSearch) -> Float[np.ndarray, "K V V"]:
     """Covariances of the components' poses, in units of limb scale."""
     model = search.model
+    L = len(model.skeleton)
     basis = model.basis.reshape(model.components, -1, 3 * L)
-    outside = np.stack([_CENTRE - e.T @ e for e in basis])
+    outside = np.stack([_centring(L) - e.T @ e for e in basis])
     prior = np.stack([(e.T * std**2) @ e for e, std in zip(basis, model.std, strict=True)])
     return prior + model.noise_std[:, None, None] ** 2 * outside
 
@@ -212,7 +219,7 @@ def _offsets(search: CandidateSearch, images: weak.Observations, lifted: Lifted)
     shape = np.stack([projected.x, projected.height, projected.z], axis=-1).swapaxes(0, 1)
     shape /= candidates.solution[0][:, None, None]
     pose = turned(search.model.scale_mm * shape, -images.yaw[candidates.row])
-    offset = (pose - lifted.pose[candidates.row]).reshape(-1, 3 * L)
+    offset = (pose - lifted.pose[candidates.row]).reshape(len(pose), -1)
     return weighted(candidates.row, offset, projected.log_density)
 
 
@@ -220,7 +227,7 @@ def _full_offsets(full: FullSearch, lifted: Lifted) -> Offsets:
     """As _offsets, of what full.py lifts."""
     solved = full.candidates(lifted.inputs, reach=REACH)
     keep = solved.ok
-    offset = (solved.pose - lifted.pose[solved.row]).reshape(-1, 3 * L)
+    offset = (solved.pose - lifted.pose[solved.row]).reshape(len(solved.row), -1)
     return weighted(solved.row[keep], offset[keep], solved.log_density[keep])
 
 
@@ -247,5 +254,5 @@ def spread_moments(offsets: Offsets) -> Float[np.ndarray, "n V V"]:
 
 def spread_variance(offsets: Offsets) -> Float[np.ndarray, "n L"]:
     """Mean squared distance of each landmark, mm^2: as `spread_moments` has it."""
-    squared = np.square(offsets.offset).reshape(len(offsets.offset), L, 3).sum(axis=2)
+    squared = np.square(offsets.offset).reshape(len(offsets.offset), -1, 3).sum(axis=2)
     return np.add.reduceat(offsets.weight[:, None] * squared, offsets.start)

@@ -8,13 +8,13 @@ two thin matrix products take the place of a large one. All this is float32. It 
 combinations that it cannot tell from the best are decided in float64 (candidates.py).
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from prior.lifting.weak_perspective import Systems
-from prior.skeleton import L
 
 # Singular values of the forms below this share of the largest are left out: the size of float32's
 # rounding.
@@ -32,8 +32,6 @@ BLOCK = 512
 # Stands in for a scale that is not positive (upside down): the log density then comes out far
 # below any other.
 TINY = np.float32(1e-12)
-
-_I, _J = np.triu_indices(2 * L)
 
 
 class ExactForms(NamedTuple):
@@ -63,10 +61,17 @@ class Forms(NamedTuple):
     dimensions: int
 
 
+@cache
+def _upper_triangle(size: int) -> tuple[Int[np.ndarray, "products"], Int[np.ndarray, "products"]]:
+    """The indices i <= j of the products y_i y_j."""
+    return np.triu_indices(size)
+
+
 def exact_forms(systems: Systems, dimensions: int, log_prior: Float[np.ndarray, "C"]) -> ExactForms:
     """The ExactForms of Systems of C combinations with these log priors."""
-    Q = np.eye(2 * L) - systems.G @ systems.solve
-    quadratic = np.where(_I == _J, -0.5, -1) * Q[:, _I, _J] / systems.nu[:, None]
+    Q = np.eye(systems.G.shape[1]) - systems.G @ systems.solve
+    i, j = _upper_triangle(len(Q[0]))
+    quadratic = np.where(i == j, -0.5, -1) * Q[:, i, j] / systems.nu[:, None]
     gain = 0.5 * systems.mqm / systems.nu
     constant = gain - 0.5 * (systems.log_det + dimensions * np.log(2 * np.pi)) + log_prior
     return ExactForms(quadratic, systems.g / systems.mqm[:, None], gain, constant)
@@ -109,8 +114,9 @@ def evaluate(
     part: how far each is from the forms' first elevation to their second, float32; None for forms
     of one.
     """
-    products = np.take(y, _I, axis=0, mode="clip")
-    products *= np.take(y, _J, axis=0, mode="clip")
+    i, j = _upper_triangle(len(y))
+    products = np.take(y, i, axis=0, mode="clip")
+    products *= np.take(y, j, axis=0, mode="clip")
     if forms.left is not None:
         products = forms.left @ products
     quadratic, scale = forms.right @ products, forms.linear @ y

@@ -16,7 +16,6 @@ from jaxtyping import Float, Int
 
 from prior.lifting import search
 from prior.lifting import weak_perspective as weak
-from prior.skeleton import L
 
 # Where poses come each with a camera of its own, tables hold two elevations so far apart, and the
 # forms in between are interpolated.
@@ -143,7 +142,7 @@ class Tables:
                 component,
                 angle,
                 np.full(len(angle), elevation),
-                np.broadcast_to(weight, (len(angle), L)),
+                np.broadcast_to(weight, (len(angle), len(weight))),
             )
             dimensions = int(weak.dimensions(weight))
             forms.append(search.exact_forms(systems, dimensions, self._log_prior[batch]))

@@ -18,7 +18,6 @@ from numpy.typing import ArrayLike
 from prior.camera import LEVEL, check_rotation, decompose, level_camera, vertical_rotation
 from prior.errors import InputError
 from prior.model import PriorModel
-from prior.skeleton import L
 
 # Scale and yaw take two of the 2 (n - 1) numbers that n landmarks give.
 MIN_LANDMARKS = 3
@@ -126,9 +125,12 @@ def validate(
     confidence: ArrayLike | None = None,
     intrinsics: ArrayLike | None = None,
     covariance: ArrayLike | None = None,
+    landmarks: int | None = None,
 ) -> Inputs:
-    """The arguments of `Lifter.lift`, checked and copied. Raises InputError."""
+    """The arguments of `Lifter.lift`, checked and copied; landmarks: L, None for as many as there
+    are. Raises InputError."""
     points = np.array(points, dtype=float)
+    L = points.shape[1] if landmarks is None and points.ndim == 3 else landmarks or 0
     if points.ndim != 3 or points.shape[1:] != (L, 2):
         raise InputError(f"points: expected shape (N, {L}, 2), px, got {points.shape}")
     count = len(points)
@@ -174,7 +176,7 @@ def _covariance(
     covariance: ArrayLike, points: Float[np.ndarray, "N L 2"]
 ) -> Float[np.ndarray, "N L 2 2"]:
     """Covariances (N, L, 2, 2), checked and copied; those of missing landmarks do not matter."""
-    matrix = np.array(covariance, dtype=float)
+    matrix, L = np.array(covariance, dtype=float), points.shape[1]
     if matrix.shape not in ((L, 2, 2), (*points.shape, 2)):
         raise InputError(
             f"covariance: expected ({L}, 2, 2) or {(*points.shape, 2)}, px^2, got {matrix.shape}"
@@ -198,7 +200,7 @@ def observe(inputs: Inputs, angles: Float[np.ndarray, "3 N"] | None = None) -> O
     one for each pose."""
     one_camera = inputs.one_camera and angles is None
     roll, elevation, yaw = inputs.angles() if angles is None else angles
-    confidence, count = inputs.confidence, len(inputs.points)
+    confidence, (count, L) = inputs.confidence, inputs.points.shape[:2]
     points = np.ascontiguousarray(inputs.points.reshape(count, -1).T)
     points = points.reshape(L, 2, count).swapaxes(0, 1)
     finite = np.isfinite(points)
@@ -309,7 +311,9 @@ class Projector:
     ) -> Float[np.ndarray, "M 2 L S"]:
         """Projections of mean and basis, less their weighted means."""
         projection = (level_camera(elevation) @ vertical_rotation(angle))[:, :2]
-        columns = (projection @ self._shape[component]).reshape(len(projection), 2, L, -1)
+        columns = (projection @ self._shape[component]).reshape(
+            len(projection), 2, weight.shape[1], -1
+        )
         return columns - np.einsum("lm,mclj->mcj", share(weight.T), columns)[:, :, None]
 
     def systems(
@@ -321,7 +325,7 @@ class Projector:
     ) -> Systems:
         """The Systems of these components, angles, elevations (radians) and weights."""
         columns = weight[:, None, :, None] * self.columns(component, angle, elevation, weight)
-        columns = columns.reshape(len(weight), 2 * L, -1)
+        columns = columns.reshape(len(weight), 2 * weight.shape[1], -1)
         m, G = columns[..., 0], columns[..., 1:]
         transposed = np.ascontiguousarray(G.swapaxes(1, 2))
         size = G.shape[2]

@@ -1,4 +1,6 @@
 import copy
+import dataclasses
+import json
 import os
 
 import numpy as np
@@ -9,6 +11,7 @@ from prior import metrics
 from prior import model as model_file
 from prior.mocap import deepmimic
 from prior.model import ModelFileError
+from tests.hands import HAND, random_hands
 from tests.poses import random_poses
 
 
@@ -58,6 +61,25 @@ def test_a_model_that_would_not_load_is_not_written(model, tmp_path, change, mes
     with pytest.raises(ModelFileError, match=message):
         changed.save(tmp_path / "m.npz")
     assert not os.listdir(tmp_path)
+
+
+def test_a_model_carries_its_skeleton(tmp_path):
+    skeleton = dataclasses.replace(HAND, bones=(5, 9, 13))
+    hands = prior.fit(
+        random_hands(200), skeleton=skeleton, components=1, basis=3, solver="closed-form"
+    )
+    hands.save(tmp_path / "hand.npz")
+    again = prior.load(tmp_path / "hand.npz")
+    assert again.skeleton == hands.skeleton == skeleton
+    assert again.mean.shape == (1, 21, 3)
+    again.save(tmp_path / "again.npz")
+    assert (tmp_path / "hand.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
+    arrays = dict(np.load(tmp_path / "hand.npz"))
+    meta = json.loads(str(arrays["meta"]))
+    meta["skeleton"]["parents"]["wrist"] = "index 1"
+    np.savez(tmp_path / "circle.npz", **arrays | {"meta": np.array(json.dumps(meta))})
+    with pytest.raises(ModelFileError, match="circle.npz: skeleton: .*circle"):
+        prior.load(tmp_path / "circle.npz")
 
 
 def test_other_landmarks_are_refused(model, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 import prior
 from prior import show
-from prior.skeleton import LANDMARKS, LIMBS
+from prior.skeleton import HUMAN36M, LANDMARKS, LIMBS
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_flattened_from_the_front_and_from_the_side():
 def test_limbs_have_the_colour_of_their_side():
     left, right = (matplotlib.colors.to_rgb(colour) for colour in (show.LEFT, show.RIGHT))
     assert left[0] > left[2] and right[2] > right[0]  # red and blue, as landmarks_figure says
-    for (_, child), colour in zip(LIMBS, show.LIMB_COLOURS, strict=True):
+    for (_, child), colour in zip(LIMBS, show.limb_colours(HUMAN36M), strict=True):
         side = LANDMARKS[child].split()[0]
         assert colour == {"left": show.LEFT, "right": show.RIGHT}.get(side, show.MIDDLE)
 
