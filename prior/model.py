@@ -20,6 +20,7 @@ from jaxtyping import Float
 from numpy.lib import format as npy
 
 from prior import skeleton_file
+from prior.document import Document
 from prior.errors import InputError
 from prior.files import FilePath, replacing
 from prior.normalise import to_rows
@@ -206,10 +207,8 @@ def _check(arrays: dict[str, np.ndarray], path: FilePath) -> Skeleton:
         fail("meta", f"format {FORMAT}", f"{version!r}; fit the model again")
     skeleton = HUMAN36M
     if "skeleton" in meta:
-        try:
-            skeleton = skeleton_file.from_json(meta["skeleton"])
-        except InputError as error:
-            raise ModelFileError(f"{path}: skeleton: {error}") from None
+        document = Document(meta["skeleton"], path, ModelFileError, "skeleton")
+        skeleton = skeleton_file.from_document(document)
     for name in ("landmarks", "parents", "mirror"):
         expected_list = np.array(getattr(skeleton, name))
         if not np.array_equal(arrays[name], expected_list):
