@@ -11,8 +11,8 @@ from tqdm import tqdm
 from prior.camera import level_camera, vertical_rotation
 from prior.errors import InputError
 from prior.files import replacing
-from prior.show import LIMB_COLOURS
-from prior.skeleton import LIMBS
+from prior.show import limb_colours
+from prior.skeleton import HUMAN36M, LIMBS
 from python_layers.data import images
 from tools.lift.lifted import on_ground
 from tools.pictures import VIDEOS
@@ -27,7 +27,7 @@ MOST_FRAMES = 300  # of a GIF, which is large
 GREY, TILE, INK = (245, 245, 245), (225, 225, 225), (70, 70, 70)
 # Of what is no plausible person.
 DOUBT = (150, 150, 150)
-COLOURS = [ImageColor.getrgb(colour)[::-1] for colour in LIMB_COLOURS]
+COLOURS = [ImageColor.getrgb(colour)[::-1] for colour in limb_colours(HUMAN36M)]
 
 
 class Photos:

@@ -8,8 +8,8 @@ import numpy as np
 
 from prior.camera import decompose
 from prior.files import replacing
-from prior.show import LIMB_COLOURS
-from prior.skeleton import LANDMARKS, LIMBS
+from prior.show import limb_colours
+from prior.skeleton import HUMAN36M, LANDMARKS, LIMBS
 from tools import pages
 from tools.lift import bvh
 from tools.lift.drawing import TILE_MM, Photos, evenly
@@ -74,7 +74,7 @@ def content(title, poses, photos):
         "rate": poses.meta["rate"] or bvh.DEFAULT_RATE,
         "landmarks": LANDMARKS,
         "limbs": LIMBS.tolist(),
-        "colours": LIMB_COLOURS,
+        "colours": limb_colours(HUMAN36M),
         "tile": TILE_MM,
         "extent": [*low.tolist(), *np.maximum(high, low + 1).tolist()],
         "heading": float(yaw),
