@@ -4,7 +4,7 @@ To add one, write its LandmarkSet and name it in LANDMARK_SETS.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -43,12 +43,25 @@ class LandmarkSet(NamedTuple):
         """
         ours = np.full((len(points), L, 2), np.nan)
         sure = np.zeros((len(points), L))
-        for name, theirs in self.table.items():
-            at = [self.names.index(n) for n in ([theirs] if isinstance(theirs, str) else theirs)]
-            i = LANDMARKS.index(name)
+        for i, at in self._places():
             ours[:, i], sure[:, i] = points[:, at].mean(axis=1), confidence[:, at].min(axis=1)
         sure = np.where(np.isfinite(ours).all(axis=2), sure, 0)
         return np.where(sure[..., None] > 0, ours, np.nan), sure
+
+    def covariance_to_ours(
+        self, covariance: Float[np.ndarray, "N S 2 2"]
+    ) -> Float[np.ndarray, "N 17 2 2"]:
+        """The same of covariances, NaN where missing; those of a midpoint are independent."""
+        ours = np.full((len(covariance), L, 2, 2), np.nan)
+        for i, at in self._places():
+            ours[:, i] = covariance[:, at].mean(axis=1) / len(at)
+        return ours
+
+    def _places(self) -> Iterator[tuple[int, list[int]]]:
+        """Of each of ours that this set has, the index, and those of the one or two of theirs."""
+        for name, theirs in self.table.items():
+            pair = [theirs] if isinstance(theirs, str) else theirs
+            yield LANDMARKS.index(name), [self.names.index(n) for n in pair]
 
 
 def _two_sided(limbs: Mapping[str, str], trunk: LandmarkTable) -> LandmarkTable:

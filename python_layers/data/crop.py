@@ -136,6 +136,14 @@ def to_image(points: ArrayLike, crop: Crop) -> Float[np.ndarray, "*points 2"]:
     return (np.asarray(points) - crop.matrix[:, 2]) @ np.linalg.inv(crop.matrix[:, :2]).T
 
 
+def covariance_to_image(
+    covariance: Float[np.ndarray, "*points 2 2"], crop: Crop
+) -> Float[np.ndarray, "*points 2 2"]:
+    """Covariances of points, input px^2 -> image px^2."""
+    linear = np.linalg.inv(crop.matrix[:, :2])
+    return linear @ covariance @ linear.T
+
+
 def landmarks(points: Real[np.ndarray, "17 2"], crop: Crop) -> Float[np.ndarray, "17 2"]:
     """A person's landmarks, image px -> input px; a flip swaps left and right."""
     moved = to_input(points, crop)

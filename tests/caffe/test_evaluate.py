@@ -95,7 +95,11 @@ def test_predictions_are_the_networks_one_image_at_a_time(build):
         maps, _ = belief_maps.argmax(net.blobs["fused_stage2"].data, subpixel=True)
         points = crop.to_image(belief_maps.to_input(maps[0], 8), box)
         np.testing.assert_allclose(written["points"][1, i], points, atol=1e-2)
-        np.testing.assert_allclose(written["poses"][-1, i], net.blobs["pose"].data[0], atol=0.1)
+        np.testing.assert_allclose(written["poses"][-2, i], net.blobs["pose"].data[0], atol=0.1)
+        # The stride is 8, and the labels of lite networks have a sigma of 10 px.
+        beliefs = belief_maps.covariance(net.blobs["fused_stage2"].data, maps, 10 / 8)
+        scale = 8 / np.sqrt(np.linalg.det(box.matrix[:, :2]))
+        np.testing.assert_allclose(written["covariance"][1, i], scale**2 * beliefs[0], rtol=1e-3)
         np.testing.assert_allclose(
             written["poses"][0, i], net.blobs["pose_stage1"].data[0], atol=0.1
         )
@@ -105,14 +109,20 @@ def test_errors_are_those_of_the_predictions(build):
     people = annotations.load(build / "data/test.json")
     errors = json.loads((build / "eval/lite-lifting/errors.json").read_text())
     with np.load(build / "eval/lite-lifting/predictions.npz") as file:
-        points, poses = file["points"], file["poses"]
+        points, poses, covariance = (file[k] for k in ("points", "poses", "covariance"))
     assert errors["images"] == 11
     distance = np.linalg.norm(points[-1] - people.points, axis=2).mean()
     assert errors["error_2d_px"] == pytest.approx(distance)
     assert errors["mpjpe_mm"] == pytest.approx(
         metrics.root_aligned(poses[-1], people.poses_mm).mean()
     )
-    assert len(errors["error_2d_px_by_stage"]) == 3 and len(errors["mpjpe_mm_by_stage"]) == 4
+    cameras = {"camera": people.rotations, "intrinsics": people.intrinsics}
+    model = prior.load(build / "prior.npz")
+    again = prior.lift(points[-1], model, covariance=covariance[-1], **cameras)
+    np.testing.assert_allclose(poses[-1], again.pose, atol=0.01)
+    assert len(errors["error_2d_px_by_stage"]) == 3 and len(errors["mpjpe_mm_by_stage"]) == 5
+    assert errors["network_mpjpe_mm"] == errors["mpjpe_mm_by_stage"][-2]
+    assert len(errors["error_over_covariance_by_stage"]) == 3
     assert errors["fusion_weight_by_stage"] == [0.5, 0.5, 0.5]
     # All tiny people stand: the best single pose is near, and true landmarks lift well.
     assert errors["mean_pose_mpjpe_mm"] < 150
@@ -122,13 +132,14 @@ def test_the_baselines_landmarks_are_lifted_afterwards(build):
     people = annotations.load(build / "data/test.json")
     errors = json.loads((build / "eval/lite-cpm/errors.json").read_text())
     with np.load(build / "eval/lite-cpm/predictions.npz") as file:
-        points = file["points"]
+        points, covariance = file["points"], file["covariance"]
         assert "poses" not in file and "fusion" not in file
     lifted = prior.lift(
         points[-1],
         prior.load(build / "prior.npz"),
         camera=people.rotations,
         intrinsics=people.intrinsics,
+        covariance=covariance[-1],
     )
     expected = metrics.root_aligned(lifted.pose, people.poses_mm).mean()
     assert errors["mpjpe_mm"] == pytest.approx(expected)
@@ -213,7 +224,7 @@ def test_report(build, tmp_path, capsys):
         assert values[name]
     assert values["steps"] == [{"name": "data", "seconds": 2.0, "peak_memory_mb": 3}]
     assert values["cpm"]["error_2d_px"] > 0
-    assert len(values["lifting"]["mpjpe_mm_by_stage"]) == 4
+    assert len(values["lifting"]["mpjpe_mm_by_stage"]) == 5
     page = (tmp_path / "report.html").read_text()
     assert "not Human3.6M" in page and "88.39" in page and page.count("<img") == 5
     # Self-contained: nothing is fetched.
@@ -272,6 +283,7 @@ def test_predictions_can_be_compared(build):
     """The file that evaluation writes is one that tools.evaluate.predictions reads."""
     people = annotations.load(build / "data/test.json")
     predicted = predictions.load(build / "eval/lite-lifting/predictions.npz")
+    assert predicted.covariance.shape == (3, 11, 17, 2, 2)
     assert predicted.points.shape[1:] == (11, 17, 2) and predicted.poses.shape[1:] == (11, 17, 3)
     keys = zip(people.subjects, people.actions, people.camera_names, people.frames, strict=True)
     assert list(predicted.rows) == [(s, a, c.split("/")[-1], f) for s, a, c, f in keys]

@@ -68,3 +68,15 @@ def test_detectors_landmarks_become_ours(landmark_set, order, single, between, m
         else:
             assert landmark in (missing, "spine")
             assert np.isnan(ours[0, i]).all() and sure[0, i] == 0
+
+
+def test_covariances_become_ours_as_those_of_drawn_points():
+    """Of independent landmarks; a midpoint has half the variance, and what is missing NaN."""
+    rng = np.random.default_rng(0)
+    roots = rng.normal(size=(len(CPM.names), 2, 2))
+    off = np.einsum("sab,nsb->nsa", roots, rng.normal(size=(20000, len(CPM.names), 2)))
+    ours, _ = CPM.to_ours(off, np.ones(off.shape[:2]))
+    drawn = np.einsum("nla,nlb->lab", ours, ours) / len(off)
+    covariance = CPM.covariance_to_ours((roots @ roots.swapaxes(1, 2))[None])[0]
+    np.testing.assert_allclose(covariance, drawn, atol=0.2)
+    assert np.isnan(covariance[LANDMARKS.index("nose")]).all()

@@ -209,6 +209,7 @@ MEASURES = {  # title: (digits, from errors.json)
     "PCKh@0.5 %": (1, lambda e: 100 * e["pckh"]),
     "3D mm": (0, lambda e: e["mpjpe_mm"]),
     "3D mm, Procrustes": (0, lambda e: e["errors_3d_mm"]["procrustes"]),
+    "3D mm, of its own lifting": (0, lambda e: e.get("network_mpjpe_mm")),
     "w by stage": (2, lambda e: e.get("fusion_weight_by_stage")),
 }
 COMPARED = ("2D px", "3D mm")

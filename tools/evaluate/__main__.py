@@ -6,6 +6,8 @@
 Writes predictions.npz (landmarks in px of the images and poses in mm, of every stage, and which
 frames they are of: tools.evaluate.predictions) and errors.json (tools.evaluate.images) into FOLDER.
 Of data without 3D truth, as photographs, errors.json has the 2D part.
+The final pose is that of the last landmarks, lifted with the lens and with the covariances of the
+network's beliefs; with --as-published, the network's own.
 """
 
 import argparse
@@ -45,13 +47,14 @@ def predict(network, people, **options):
     bar = tqdm(
         estimator.estimates(asked), "evaluate", len(people), unit="image", mininterval=interval
     )
-    points, beliefs, poses, peaks = zip(*bar, strict=True)
+    points, beliefs, poses, peaks, covariance = zip(*bar, strict=True)
     return Predictions(
         points=np.stack(points, axis=1).astype(float),
         poses=np.stack(poses, axis=1).astype(float) if network.lifts else None,
         beliefs=np.stack(beliefs, axis=1).astype(float),
         fusion=np.array(network.fusion) if network.lifts else None,
         peaks=np.stack(peaks).astype(float),
+        covariance=np.stack(covariance, axis=1).astype(float),
     )
 
 
@@ -81,6 +84,7 @@ def evaluate(options):
         model=model,
     )
     lifter = model and LandmarkLifter(model, options.as_published)
+    predictions = images.lifted_again(predictions, people, lifter)
     errors = images.score(predictions, people, lifter)
     errors |= {
         "measured": measured.stamp(),

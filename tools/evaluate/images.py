@@ -5,6 +5,8 @@ the hip (root-aligned), over all 17 landmarks, at the prior's typical limb scale
 truth is used. Of people without a 3D pose, as in photographs, there is the 2D part alone.
 """
 
+import dataclasses
+
 import numpy as np
 
 from prior import metrics
@@ -99,13 +101,47 @@ def baselines(people, training, lifter, size):
     }
 
 
+def lifted(predictions, t, people, rows, lifter):
+    """Poses (M, 17, 3), mm, of the landmarks of stage t, NaN but for the people `rows`, lifted with
+    all that is known: the lens, and how sure the network is of each landmark."""
+    poses = np.full((len(people), L, 3), np.nan)
+    lens = np.isfinite(people.intrinsics[rows]).all(axis=(1, 2))
+    for part in (rows[lens], rows[~lens]):
+        if len(part):
+            covariance = None if predictions.covariance is None else predictions.covariance[t, part]
+            cameras = people.rotations[part], people.intrinsics[part]
+            same = lifter.lift(predictions.points[t, part], *cameras, covariance=covariance)
+            poses[part] = same.pose
+    return poses
+
+
+def lifted_again(predictions, people, lifter):
+    """Predictions of a network that lifts, with one more pose of each person, now the final one:
+    that of `lifted`. Those of another as they are, and all where the lifter is as published, or
+    there is none."""
+    if predictions.poses is None or lifter is None or lifter.as_published:
+        return predictions
+    final = lifted(predictions, -1, people, np.arange(len(people)), lifter)
+    return dataclasses.replace(predictions, poses=np.concatenate([predictions.poses, final[None]]))
+
+
+def calibration(points, covariance, people):
+    """How far landmarks (M, 17, 2) are off, over how far their covariances (M, 17, 2, 2) say: 1 if
+    these are honest. By the median, which a few gross errors do not move: the squared distances of
+    two normal numbers have it at 2 ln 2."""
+    visible = landmarks.annotated(people)
+    off = (points - people.points)[visible]
+    squared = np.einsum("na,nab,nb->n", off, np.linalg.inv(covariance[visible]), off)
+    return float(np.sqrt(np.median(squared) / (2 * np.log(2))))
+
+
 def score(predictions, people, lifter):
     """Everything that errors.json holds of a network. lifter: a LandmarkLifter; it is needed where
     people have a 3D pose and the predictions have none."""
     result = score_2d(predictions, people)
-    lifted = np.flatnonzero(has_3d(people))
-    if len(lifted):
-        result |= score_3d(predictions, people, lifted, lifter)
+    rows = np.flatnonzero(has_3d(people))
+    if len(rows):
+        result |= score_3d(predictions, people, rows, lifter)
     if predictions.fusion is not None:
         result["fusion_weight_by_stage"] = predictions.fusion.tolist()
     return result
@@ -139,6 +175,11 @@ def score_2d(predictions, people):
     }
     if predictions.peaks is not None:
         result["oks_ap"] = landmarks.oks_ap(final, predictions.peaks, people)
+    if predictions.covariance is not None:
+        result["error_over_covariance_by_stage"] = [
+            calibration(points, covariance, people)
+            for points, covariance in zip(predictions.points, predictions.covariance, strict=True)
+        ]
     if predictions.fusion is not None:
         before = [landmarks.errors(points, people) for points in predictions.beliefs]
         for name, measure in STAGED:
@@ -151,17 +192,17 @@ def score_3d(predictions, people, rows, lifter):
     truth, poses = people.poses_mm[rows], predictions.poses
     if poses is None:  # the baseline's landmarks, lifted afterwards
         poses = [
-            lifter.lift(points[rows], people.rotations[rows], people.intrinsics[rows]).pose
-            for points in predictions.points
+            lifted(predictions, t, people, rows, lifter) for t in range(len(predictions.points))
         ]
-    else:
-        poses = poses[:, rows]
-    errors = [errors_3d(pose, truth) for pose in poses]
+    errors = [errors_3d(pose[rows], truth) for pose in poses]
     actions = [people.actions[i] for i in rows]
+    own = {}
+    if predictions.poses is not None and len(poses) > len(predictions.points) + 1:
+        own["network_mpjpe_mm"] = errors[-2]["root_aligned"]  # of its own final lifting
     return {
         "images_3d": len(rows),
         "mpjpe_mm": errors[-1]["root_aligned"],
         "mpjpe_mm_by_stage": [error["root_aligned"] for error in errors],
-        "mpjpe_mm_by_action": by_action(metrics.root_aligned(poses[-1], truth), actions),
+        "mpjpe_mm_by_action": by_action(metrics.root_aligned(poses[-1][rows], truth), actions),
         "errors_3d_mm": errors[-1],
-    }
+    } | own

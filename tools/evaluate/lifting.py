@@ -9,24 +9,31 @@ from prior.lifting.lifter import AS_PUBLISHED
 
 class LandmarkLifter:
     """Lifts with a model, in full perspective; as_published: by weak perspective in cameras turned
-    toward the people, and otherwise to the letter of section 5.3."""
+    toward the people, with all landmarks alike, and otherwise to the letter of section 5.3."""
 
     def __init__(self, model, as_published=False):
-        self.model, self.as_published = model, as_published
+        self.as_published = as_published
         self.lifter = prior.Lifter(model, **AS_PUBLISHED if as_published else {})
 
-    def lift(self, points, rotations, intrinsics, confidence=None):
+    def lift(self, points, rotations, intrinsics, confidence=None, covariance=None):
         """The Lifted of landmarks (M, 17, 2), px of the original images, NaN where missing.
 
         rotations (M, 3, 3), world to camera; intrinsics (M, 3, 3), px, NaN where they are not
-        known: without all of them, weak perspective is taken. Nothing of the truth is used when
-        the landmarks are predicted.
+        known: without all of them, weak perspective is taken; covariance (M, 17, 2, 2), px^2, of
+        the landmarks' noise. Nothing of the truth is used when the landmarks are predicted.
         """
         if self.as_published or not np.isfinite(intrinsics).all():
             cameras = cameras_toward(points, rotations, intrinsics)
-            return self.lifter.lift(points, camera=cameras, confidence=confidence)
+            covariance = None if self.as_published else covariance
+            return self.lifter.lift(
+                points, camera=cameras, confidence=confidence, covariance=covariance
+            )
         return self.lifter.lift(
-            points, camera=rotations, intrinsics=intrinsics, confidence=confidence
+            points,
+            camera=rotations,
+            intrinsics=intrinsics,
+            confidence=confidence,
+            covariance=covariance,
         )
 
 

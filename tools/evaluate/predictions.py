@@ -7,13 +7,14 @@ An .npz, or JSON of the same names, with one entry for each of M frames:
     points      (M, 17, 2) px of the original image; NaN (null in JSON): not found
     poses       (M, 17, 3) mm, world axes, y up
     confidence  (M, 17), weights for the lifting; may be left out
+    covariance  (M, 17, 2, 2) px^2, of the noise of the points, for the lifting; may be left out
     offset      (M, 2) px, where the image that was cropped from the original, and whose px the
                 points are, lies in it; may be left out
 
-`points`, `poses` or both; both may have a first axis of stages, of which the last is compared and
-the others are shown. `tools.evaluate` writes such files, with `beliefs` (T, M, 17, 2), the
-landmarks of the maps before fusion, and `fusion` (T,), the weights w_t, of a network that has them,
-and `peaks` (M, 17), the maxima of the last maps.
+`points`, `poses` or both; both, and `covariance`, may have a first axis of stages, of which the
+last is compared and the others are shown. `tools.evaluate` writes such files, with `beliefs`
+(T, M, 17, 2), the landmarks of the maps before fusion, and `fusion` (T,), the weights w_t, of a
+network that has them, and `peaks` (M, 17), the maxima of the last maps.
 Whatever does not fit is named and counted, and gives no numbers.
 """
 
@@ -42,7 +43,8 @@ class Predictions:
     """points (T, M, 17, 2), px, poses (T', M, 17, 3), mm, one of them maybe None; confidence
     (M, 17) or None; rows: {(subject, sequence, camera, frame): row of M}, empty where the data does
     not say; of a network beliefs (T, M, 17, 2), px, before fusion, fusion (T,), w_t, and peaks
-    (M, 17), the maxima of its last maps."""
+    (M, 17), the maxima of its last maps; covariance (T, M, 17, 2, 2), px^2, of the points' noise,
+    or None."""
 
     points: np.ndarray | None
     poses: np.ndarray | None = None
@@ -51,6 +53,7 @@ class Predictions:
     beliefs: np.ndarray | None = None
     fusion: np.ndarray | None = None
     peaks: np.ndarray | None = None
+    covariance: np.ndarray | None = None
 
     def take(self, index):
         """Those of the frames of a protocols.Index, in its order.
@@ -62,16 +65,19 @@ class Predictions:
         if missing:
             raise PredictionError(_missing(missing, index, len(self.rows)))
         rows = np.array([self.rows[key] for key in keys], dtype=int)
-        points, poses = (None if a is None else a[:, rows] for a in (self.points, self.poses))
+        points, poses, covariance = (
+            None if a is None else a[:, rows] for a in (self.points, self.poses, self.covariance)
+        )
         if poses is not None:
             _check_3d(poses[-1], keys)
         confidence = None if self.confidence is None else self.confidence[rows]
-        return Predictions(points, poses, confidence, {key: i for i, key in enumerate(keys)})
+        places = {key: i for i, key in enumerate(keys)}
+        return Predictions(points, poses, confidence, places, covariance=covariance)
 
 
 def save(path, predictions, which):
     """Write Predictions as .npz. which: the arrays that say of what they are, `frames_of`."""
-    names = ("points", "poses", "confidence", "beliefs", "fusion", "peaks")
+    names = ("points", "poses", "confidence", "beliefs", "fusion", "peaks", "covariance")
     arrays = {name: getattr(predictions, name) for name in names}
     arrays = {name: array for name, array in arrays.items() if array is not None}
     with replacing(path) as temporary, open(temporary, "wb") as file:
@@ -138,7 +144,8 @@ def load(path):
         _check_names(values)
         keys = _keys(values)
         count = len(keys)
-        points, poses = (_coordinates(values, *a, count) for a in (("points", 2), ("poses", 3)))
+        points, poses = (_stages(values, *a, count) for a in (("points", (2,)), ("poses", (3,))))
+        covariance = _stages(values, "covariance", (2, 2), count)
         if points is None and poses is None:
             raise PredictionError("expected points (M, 17, 2) or poses (M, 17, 3), found neither")
         if points is not None and values.get("offset") is not None:
@@ -162,7 +169,7 @@ def load(path):
             f"{path}: expected one prediction for each frame, {count - len(rows)} are there again"
             f"{': ' + _examples(twice) if twice else ''}"
         )
-    return Predictions(points, poses, confidence, rows)
+    return Predictions(points, poses, confidence, rows, covariance=covariance)
 
 
 def _read(path):
@@ -219,12 +226,12 @@ def _array(values, name):
         raise PredictionError(f"{name}: expected numbers, all rows alike, got {error}") from None
 
 
-def _coordinates(values, name, axes, count):
-    """(T, count, 17, axes), or None."""
+def _stages(values, name, shape, count):
+    """(T, count, 17, *shape), or None."""
     if values.get(name) is None:
         return None
-    coordinates = _array(values, name)
-    coordinates = coordinates[None] if coordinates.ndim == 3 else coordinates
-    if coordinates.ndim != 4 or coordinates.shape[1:] != (count, L, axes) or not len(coordinates):
-        raise PredictionError(f"{name}: expected ({count}, {L}, {axes}), got {coordinates.shape}")
-    return coordinates
+    array, expected = _array(values, name), (count, L, *shape)
+    array = array[None] if array.ndim == len(expected) else array
+    if array.shape[1:] != expected or not len(array):
+        raise PredictionError(f"{name}: expected {expected}, got {array.shape}")
+    return array

@@ -55,14 +55,17 @@ class Result(NamedTuple):
     by_stage: list
 
 
-def lifted(points, truth, lifter, confidence=None):
+def lifted(points, truth, lifter, confidence=None, covariance=None):
     """Poses (M, 17, 3) lifted from landmarks (M, 17, 2) with the cameras of their frames.
 
-    Raises PredictionError where some cannot be lifted: their poses would be made up.
+    confidence, covariance: as of LandmarkLifter.lift. Raises PredictionError where some cannot be
+    lifted: their poses would be made up.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of those that cannot be lifted: counted here
-        lifted_poses = lifter.lift(points, truth.rotations, truth.intrinsics, confidence)
+        lifted_poses = lifter.lift(
+            points, truth.rotations, truth.intrinsics, confidence, covariance
+        )
     lost = np.flatnonzero(~lifted_poses.ok)
     if len(lost):
         keys = truth.index.take(lost[:1]).keys()[0]
@@ -122,7 +125,8 @@ def _poses(method, truth, predicted, lifter):
     if predicted.poses is not None:
         return predicted.poses
     # Only the last stage has to be liftable: the others are for show.
-    return np.stack([lifted(predicted.points[-1], truth, lifter, predicted.confidence)])
+    covariance = None if predicted.covariance is None else predicted.covariance[-1]
+    return np.stack([lifted(predicted.points[-1], truth, lifter, predicted.confidence, covariance)])
 
 
 def score(method, protocol, truth, lifter):

@@ -17,6 +17,7 @@ import numpy as np
 import prior
 from prior import skeleton
 from prior.errors import InputError
+from prototxt.machines import MACHINES
 from python_layers import belief_maps
 from python_layers.data import crop
 from tools.caffe_io import process as caffe_process
@@ -55,6 +56,7 @@ class Estimate(NamedTuple):
     # (T + 1, 17, 3), mm, world axes: of each stage, then of the final lifting; None without lifting
     poses: np.ndarray | None
     peak: np.ndarray  # (17,), the maxima of the last maps
+    covariance: np.ndarray  # (T, 17, 2, 2), px^2: how unsure `points` are, by the maps
 
 
 class StageMaps(NamedTuple):
@@ -119,10 +121,12 @@ class Network:
         self.stages = sum(re.fullmatch(r"beliefs_stage\d+", name) is not None for name in net.blobs)
         self.lifts = "pose" in net.blobs
         self.stride = self.size // net.blobs["beliefs_stage1"].shape[2]
-        self.lifting = {}
+        self.lifting, self.sigma = {}, label_sigma(self.size)
         for layer in layers:
             if layer.name == "lifting":
                 self.lifting = json.loads(layer.python_param.param_str)
+            elif layer.name == "projection_stage1":
+                self.sigma = self.stride * json.loads(layer.python_param.param_str)["sigma"]
         self.fusion = [
             float(net.params[f"fusion_stage{t + 1}"][0].data.mean())
             for t in range(self.stages)
@@ -175,6 +179,20 @@ class Network:
         return {name: np.concatenate(arrays) for name, arrays in outputs.items()}
 
 
+def label_sigma(size):
+    """Of the labels that a network of prototxt/ with this input learns from, px of the input."""
+    sigmas = {machine.input: machine.label_sigma for machine in MACHINES.values()}
+    return sigmas.get(size, belief_maps.LABEL_SIGMA)
+
+
+class Landmarks(NamedTuple):
+    """What maps say: points (17, 2), px of the input; peak (17,); covariance (17, 2, 2), px^2."""
+
+    points: np.ndarray
+    peak: np.ndarray
+    covariance: np.ndarray
+
+
 def inputs_of(person, view):
     """(data, center_map, camera) with which a network is shown a Person in a Crop."""
     return (
@@ -221,8 +239,7 @@ class Estimator:
             for view in own
         ]
         stages = range(self.network.stages)
-        names = {self.network.maps_before(t) for t in stages}
-        names |= {self.network.maps_after(t) for t in stages}
+        names = self._maps()
         if self.network.lifts and not self.averages:
             names |= {self.network.pose(t) for t in stages} | {"pose"}
         blobs = self.network.run(inputs, names)
@@ -234,45 +251,59 @@ class Estimator:
             else:
                 yield self._single(views[i][0], own)
 
+    def _maps(self):
+        """The names of the maps before and after the fusion of all stages."""
+        stages = range(self.network.stages)
+        return {of(t) for of in (self.network.maps_before, self.network.maps_after) for t in stages}
+
+    def _read(self, maps, stride):
+        """The Landmarks of maps (18, H, W) with `stride` px of the input to a cell."""
+        points, peak = belief_maps.argmax(maps[None], self.subpixel)
+        sigma = self.network.sigma / stride
+        covariance = stride**2 * belief_maps.covariance(maps[None], points, sigma)
+        return Landmarks(belief_maps.to_input(points[0], stride), peak[0], covariance[0])
+
     def _single(self, view, blobs):
         """From the network's own maps and poses."""
         network, stages = self.network, range(self.network.stages)
-
-        def landmarks(name):
-            points, peak = belief_maps.argmax(blobs[name], self.subpixel)
-            return crop.to_image(belief_maps.to_input(points[0], network.stride), view), peak[0]
-
+        landmarks = {name: self._read(blobs[name][0], network.stride) for name in self._maps()}
         poses = None
         if network.lifts:
             poses = np.stack([*(blobs[network.pose(t)][0] for t in stages), blobs["pose"][0]])
-        return Estimate(
-            np.stack([landmarks(network.maps_after(t))[0] for t in stages]),
-            np.stack([landmarks(network.maps_before(t))[0] for t in stages]),
-            poses,
-            landmarks(network.maps_after(stages[-1]))[1],
-        )
+        return self._estimate(landmarks, view, poses)
 
     def _averaged(self, person, views, blobs):
         """From the mean of the maps of all views, in the input px of the plain one."""
         network, stages = self.network, range(self.network.stages)
         target = crop.frame(person.box, network.size)
-        landmarks = {}
-        for name, maps in blobs.items():
-            mean = mean_maps(maps, views, target, network.stride)
-            points, peak = belief_maps.argmax(mean[None], self.subpixel)
-            landmarks[name] = points[0], peak[0]
+        landmarks = {
+            name: self._read(mean_maps(maps, views, target, network.stride), 1)
+            for name, maps in blobs.items()
+        }
         poses = None
         if self.lifter is not None:
             names = [*map(network.maps_before, stages), network.maps_after(stages[-1])]
-            camera = crop.camera(person.rotation, target, person.intrinsics)
-            points = np.stack([landmarks[name][0] for name in names]).astype(float)
-            poses = self.lifter.lift(points, camera=np.stack([camera] * len(points))).pose
-        last = network.maps_after(stages[-1])
+            points, _, covariance = (
+                np.stack(a) for a in zip(*(landmarks[name] for name in names), strict=True)
+            )
+            poses = self.lifter.lift(
+                points.astype(float),
+                camera=crop.camera(person.rotation, target, person.intrinsics),
+                covariance=covariance if network.lifting.get("covariance") else None,
+            ).pose
+        return self._estimate(landmarks, target, poses)
+
+    def _estimate(self, landmarks, view, poses):
+        """The Estimate of {name of maps: its Landmarks} in the input of a Crop."""
+        stages = range(self.network.stages)
+        after = [landmarks[self.network.maps_after(t)] for t in stages]
+        before = [landmarks[self.network.maps_before(t)] for t in stages]
         return Estimate(
-            np.stack([crop.to_image(landmarks[network.maps_after(t)][0], target) for t in stages]),
-            np.stack([crop.to_image(landmarks[network.maps_before(t)][0], target) for t in stages]),
+            crop.to_image(np.stack([own.points for own in after]), view),
+            crop.to_image(np.stack([own.points for own in before]), view),
             poses,
-            landmarks[last][1],
+            after[-1].peak,
+            crop.covariance_to_image(np.stack([own.covariance for own in after]), view),
         )
 
 

@@ -178,14 +178,16 @@ class ReleasedEstimator:
         lifting has the poses None.
         """
         for person in people:
-            points, peak = self._detect(person)
+            points, peak, covariance = self._detect(person)
             peak = np.where(peak >= max(self.least, 1e-9), peak, 0)
             points, peak = self.network.landmarks.to_ours(points[None], peak[None])
+            covariance = self.network.landmarks.covariance_to_ours(covariance[None])
             poses = self._lift(person, points, peak)
-            yield Estimate(points, points, poses, peak[0])
+            yield Estimate(points, points, poses, peak[0], covariance)
 
-    def _detect(self, person: Person) -> tuple[np.ndarray, np.ndarray]:
-        """The network's own landmarks (S, 2), px of the image, and the maps' maxima (S,)."""
+    def _detect(self, person: Person) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The network's own landmarks (S, 2), px of the image, the maps' maxima (S,), and how
+        unsure the landmarks are, (S, 2, 2), px^2."""
         network = self.network
         views = [crop.frame(person.box, network.size, variant) for variant in self.variants]
         images = np.stack([crop.input_blob(crop.warp(person.image, view)) for view in views])
@@ -199,8 +201,15 @@ class ReleasedEstimator:
         if self.in_box:
             maps = np.where(_near(person.box, target, maps.shape[2:], stride), maps, 0)
         points, peak = belief_maps.argmax(maps, self.subpixel, len(network.landmarks.names))
+        # CPM and OpenPose are trained with CPM's labels.
+        sigma = belief_maps.LABEL_SIGMA / stride
+        covariance = stride**2 * belief_maps.covariance(maps, points, sigma)[0]
         points = crop.to_image(belief_maps.to_input(points[0], stride), target)
-        return points.astype(float), peak[0].astype(float)
+        return (
+            points.astype(float),
+            peak[0].astype(float),
+            crop.covariance_to_image(covariance, target),
+        )
 
     def _lift(self, person: Person, points: np.ndarray, peak: np.ndarray) -> np.ndarray | None:
         """The pose (1, 17, 3), mm, of the landmarks that are there, all of the same weight."""

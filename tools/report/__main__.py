@@ -137,7 +137,8 @@ def stages(run):
         count = len(run.errors["lifting"][key])
         names = [str(t + 1) for t in range(count)]
         if key.startswith("mpjpe"):
-            names[-1] = "final"
+            names[len(run.errors["lifting"]["error_2d_px_by_stage"]) :] = ["final", "with lens"]
+            names = names[:count]
         panel.set(xlabel="stage", ylabel=label, xticks=range(1, count + 1), xticklabels=names)
         panel.legend(fontsize=8)
     weights = run.errors["lifting"]["fusion_weight_by_stage"]

@@ -196,3 +196,13 @@ def test_read_takes_a_whole_image_of_the_right_size(tmp_path, rng):
         images.read(path)
     with pytest.raises(images.ImageError, match="No such file"):
         images.read(tmp_path / "b.jpg")
+
+
+def test_covariances_go_to_the_image_as_points_do():
+    view = crop.frame([30, 40, 50, 90], 128, crop.Augmentation(scale=1.2, angle=0.3, flip=True))
+    rng = np.random.default_rng(0)
+    covariance = np.array([[4.0, 1.5], [1.5, 2.0]])
+    points = rng.multivariate_normal([60, 70], covariance, size=20000)
+    moved = crop.covariance_to_image(covariance[None], view)[0]
+    expected = np.cov(crop.to_image(points, view).T)
+    np.testing.assert_allclose(moved, expected, rtol=0.05)

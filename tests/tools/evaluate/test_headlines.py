@@ -1,6 +1,7 @@
 """The numbers at the top of errors.json and of the compare page, on predictions whose errors are
 known: which stage they are of, what counts as right, and which way the people are seen."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -61,11 +62,13 @@ def bent(poses, by):
 def staged(annotated):
     """Predictions of three stages, off by SHIFTS and BENDS; before fusion by a pixel more."""
     points = np.stack([annotated.points + [shift, 0] for shift in SHIFTS])
+    shape = points.shape[:3]
     return Predictions(
         points=points,
         poses=np.stack([bent(annotated.poses_mm, by) for by in BENDS]),
         beliefs=points + [1, 0],
         fusion=np.array([0.5, 0.4, 0.3]),
+        covariance=np.arange(1, 4)[:, None, None, None, None] * np.tile(np.eye(2), (*shape, 1, 1)),
     )
 
 
@@ -85,6 +88,42 @@ def test_errors_json_has_the_last_stage_at_its_top(annotated, staged):
     assert errors["errors_3d_mm"]["root_aligned"] == pytest.approx(last)
     assert errors["mpjpe_mm_by_action"] == pytest.approx({"sit": last, "walk": last})
     assert errors["mpjpe_mm_by_stage"] == pytest.approx([by * 16 / 17 for by in BENDS])
+
+
+def test_the_last_landmarks_are_lifted_again(annotated, staged):
+    """The pose of a network that lifts comes first, and its own final one has a number of its own;
+    as published, nothing is lifted again."""
+    lifter, own = Straight(annotated), len(staged.poses)
+    again = images.lifted_again(staged, annotated, lifter)
+    np.testing.assert_array_equal(again.poses[:-1], staged.poses)
+    np.testing.assert_allclose(again.poses[-1], bent(annotated.poses_mm, SHIFTS[-1]))
+    ((points, _, _, _, covariance),) = lifter.calls
+    np.testing.assert_array_equal(points, staged.points[-1])
+    np.testing.assert_array_equal(covariance, staged.covariance[-1])
+    errors = images.score(again, annotated, lifter)
+    assert errors["mpjpe_mm"] == pytest.approx(SHIFTS[-1] * 16 / 17)
+    assert errors["network_mpjpe_mm"] == pytest.approx(BENDS[-1] * 16 / 17)
+    assert len(errors["mpjpe_mm_by_stage"]) == own + 1
+    lifter.as_published = True
+    assert images.lifted_again(staged, annotated, lifter) is staged
+    assert "network_mpjpe_mm" not in images.score(staged, annotated, lifter)
+    assert (
+        images.lifted_again(dataclasses.replace(staged, poses=None), annotated, lifter).poses
+        is None
+    )
+
+
+def test_covariances_are_honest_where_the_errors_are_as_large(annotated):
+    rng, leaning = np.random.default_rng(0), np.array([[9.0, 4], [4, 4]])
+    for t in range(2):
+        off = rng.multivariate_normal([0, 0], leaning, size=(500, *annotated.points.shape[1:2]))
+        people = SimpleNamespace(points=np.zeros((500, L, 2)), visible=np.ones((500, L)))
+        off[:, :2] += 1000  # gross errors
+        covariance = np.broadcast_to(leaning / (1, 4)[t], (500, L, 2, 2))
+        value = images.calibration(off, covariance, people)
+        assert value == pytest.approx((1, 2)[t], rel=0.15)
+    people.visible[:, :2] = 0
+    assert images.calibration(off, covariance, people) == pytest.approx(2, rel=0.03)
 
 
 def test_pckh_at_the_top_is_the_last_stages_at_half_a_head(annotated):
@@ -122,8 +161,10 @@ class Straight:
     def __init__(self, truth):
         self.truth, self.calls = truth, []
 
-    def lift(self, points, rotations, intrinsics, confidence=None):
-        self.calls.append((points, rotations, intrinsics, confidence))
+    as_published = False
+
+    def lift(self, points, rotations, intrinsics, confidence=None, covariance=None):
+        self.calls.append((points, rotations, intrinsics, confidence, covariance))
         shift = (points - self.truth.points)[0, 0, 0]
         ok = np.ones(len(points), dtype=bool)
         return SimpleNamespace(pose=bent(self.truth.poses_mm, shift), ok=ok)
@@ -131,10 +172,11 @@ class Straight:
 
 def test_without_poses_every_stages_landmarks_are_lifted_with_their_cameras(annotated, staged):
     lifter = Straight(annotated)
-    errors = images.score(Predictions(points=staged.points), annotated, lifter)
+    errors = images.score(dataclasses.replace(staged, poses=None), annotated, lifter)
     assert errors["mpjpe_mm_by_stage"] == pytest.approx([s * 16 / 17 for s in SHIFTS])
     assert errors["mpjpe_mm"] == pytest.approx(6 * 16 / 17)
-    for _, rotations, intrinsics, _ in lifter.calls:
+    for t, (_, rotations, intrinsics, _, covariance) in enumerate(lifter.calls):
+        np.testing.assert_array_equal(covariance, staged.covariance[t])
         np.testing.assert_array_equal(rotations, annotated.rotations)
         np.testing.assert_array_equal(intrinsics, annotated.intrinsics)
 
@@ -209,9 +251,9 @@ def frames():
     )
 
 
-def predicted(frames, points=None, poses=None, confidence=None):
+def predicted(frames, points=None, poses=None, **more):
     rows = {key: i for i, key in enumerate(frames.index.keys())}
-    return Predictions(points=points, poses=poses, confidence=confidence, rows=rows)
+    return Predictions(points=points, poses=poses, rows=rows, **more)
 
 
 def test_the_compare_page_has_the_last_stage_and_shows_the_others(frames):
@@ -236,17 +278,20 @@ def test_the_compare_page_lifts_the_last_stage_with_its_cameras_and_confidence(f
     points = np.stack([frames.points + [shift, 0] for shift in SHIFTS])
     confidence = np.random.default_rng(0).uniform(size=(len(frames), L))
     lifter = Straight(frames)
-    method = scoring.Method("points", predicted(frames, points, confidence=confidence))
+    covariance = np.arange(1, 4)[:, None, None, None, None] * np.ones((*points.shape[:3], 2, 2))
+    more = {"confidence": confidence, "covariance": covariance}
+    method = scoring.Method("points", predicted(frames, points, **more))
     results, withheld = scoring.score(method, protocols.PROTOCOLS[0], frames, lifter)
     assert not withheld
     (root,) = [r for r in results if (r.aligned, r.scale) == ("root", "typical")]
     assert root.mean == pytest.approx(6 * 16 / 17)
-    ((lifted, rotations, intrinsics, weights),) = lifter.calls
+    ((lifted, rotations, intrinsics, weights, covariances),) = lifter.calls
     one = frames.select(protocols.PROTOCOLS[0])
     np.testing.assert_array_equal(lifted, one.points + [6, 0])
     np.testing.assert_array_equal(rotations, one.rotations)
     np.testing.assert_array_equal(intrinsics, one.intrinsics)
     assert weights.shape == (len(one), L) and np.isin(weights, confidence).all()
+    np.testing.assert_array_equal(covariances, np.full((len(one), L, 2, 2), 3))
 
 
 def test_pckh_on_the_compare_page_is_at_half_a_head(frames):

@@ -143,7 +143,7 @@ class Same:
     def __init__(self, poses):
         self.poses = poses
 
-    def lift(self, points, rotations, intrinsics):
+    def lift(self, points, rotations, intrinsics, covariance):
         assert len(points) == len(rotations) == len(intrinsics) == len(self.poses)
         return SimpleNamespace(pose=self.poses)
 

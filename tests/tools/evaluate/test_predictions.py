@@ -96,3 +96,17 @@ def test_evaluate_says_which_frames_its_predictions_are_of(data):
     del changed["images"][0]["frame"]
     data.write_text(json.dumps(changed))
     assert predictions.frames_of(annotations.load(data, check_images=False)) == {}
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".json"])
+def test_covariances_go_with_their_points(data, tmp_path, suffix):
+    frames = truth.load([data])
+    covariance = np.random.default_rng(0).uniform(size=(len(frames), 17, 2, 2))
+    arrays = entries(frames, points=frames.points) | {"covariance": covariance}
+    read = predictions.load(save(tmp_path / f"p{suffix}", arrays)).take(
+        frames.take(slice(5, 9)).index
+    )
+    np.testing.assert_allclose(read.covariance, covariance[None, 5:9])
+    arrays["covariance"] = covariance[:, :, 0]
+    with pytest.raises(PredictionError, match=r"covariance: expected .144, 17, 2, 2., got"):
+        predictions.load(save(tmp_path / f"q{suffix}", arrays))

@@ -32,6 +32,7 @@ class Perfect:
     size, stride, stages, lifts = SIZE, STRIDE, STAGES, True
     lifting = {"rotations": 80, "noise_mm": None, "model": "none.npz"}
     fusion = (0.5,) * STAGES
+    sigma = 7.0
 
     def __init__(self, points, variants):
         self.points, self.variants, self.inputs = points, variants, []
