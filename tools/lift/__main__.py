@@ -4,9 +4,9 @@ INPUT: OpenPose JSON (a file, or a folder of frames), COCO keypoints JSON (annot
 MPII JSON, what tools.infer writes, .npz or JSON with "points" (N x landmarks x
 2), CSV ("hip x", "hip y", ..., "frame"), or poses that this program wrote, for other formats.
 
-Each FILE is written by its suffix: .npz .json .csv (all people), .bvh (a file for each person),
-.png .gif .mp4 (2D landmarks, on the --images, beside the 3D poses), .html (a page to turn and
-play them, in one file).
+Each FILE is written by its suffix: .npz .json .csv .glb (all people), .bvh .trc .c3d (a file for
+each person, all on the input's time line), .png .gif .mp4 (2D landmarks, on the --images, beside
+the 3D poses), .html (a page to turn and play them, in one file).
 
 The camera is --camera FILE (OpenCV's matrices), or --elevation and --roll, or is searched: one tilt
 for the whole input (default), or --search-each pose's own. Exit status: 0, all was lifted; 1,
@@ -26,40 +26,8 @@ from prior import landmark_sets, program
 from prior.errors import InputError
 from prior.lifting.lifter import NOISE_MM
 from tools.arguments import add_as_published
-from tools.lift import bvh, calibration, drawing, keypoints, lifted, smoothing, viewer
+from tools.lift import calibration, drawing, keypoints, lifted, smoothing, writing
 from tools.lift.lifting import LEAST_CONFIDENCE, LEVELS, lift
-
-# By suffix: write(path, poses), and write(path, poses, photos).
-TABLES = {".npz": lifted.write_npz, ".json": lifted.write_json, ".csv": lifted.write_csv}
-PICTURES = {
-    ".png": drawing.write_png,
-    ".gif": drawing.write_gif,
-    ".mp4": drawing.write_mp4,
-    ".html": viewer.write,
-}
-SUFFIXES = (*TABLES, ".bvh", *PICTURES)
-
-
-def write(path, poses, photos=None):
-    """Write Poses into a file by its suffix; yields the paths that were written.
-
-    A BVH has one person: with several, their numbers are put before the suffix. photos:
-    drawing.Photos.
-    """
-    suffix = path.suffix.lower()
-    if suffix in TABLES:
-        TABLES[suffix](path, poses)
-    elif suffix in PICTURES:
-        PICTURES[suffix](path, poses, photos)
-    else:
-        placed, people = lifted.on_ground(poses), np.unique(poses.person)
-        for person in people:
-            one = path if len(people) == 1 else path.with_stem(f"{path.stem}-{person}")
-            rows = poses.person == person
-            bvh.write(one, bvh.filled(placed[rows], poses.frame[rows]), poses.meta["rate"])
-            yield one
-        return
-    yield path
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -224,8 +192,7 @@ def without_doubts(poses, strict):
 def lift_file(options):
     """Lift, print what was left out, and write every file; returns the exit status."""
     for path in options.out:
-        if path.suffix.lower() not in SUFFIXES:
-            raise InputError(f"--out {path}: expected a suffix of {' '.join(SUFFIXES)}")
+        writing.check(path)
     poses, problems = poses_of(options)
     poses, doubts = without_doubts(poses, options.strict)
     if options.smooth is not None:
@@ -244,7 +211,7 @@ def lift_file(options):
         return 3
     photos = drawing.Photos(options.images)
     for path in options.out:
-        for written in write(path, poses, photos):
+        for written in writing.write(path, poses, photos):
             print(f"wrote {written}")
     for line in dict.fromkeys(photos.problems):
         print(line, file=sys.stderr)

@@ -18,7 +18,6 @@ from prior.files import replacing
 from prior.mocap.skeletons import LANDMARK_SKELETON
 from prior.skeleton import LANDMARKS, PARENTS, L
 
-DEFAULT_RATE = 30.0  # frames a second, where nobody says
 CM = 10.0  # mm
 _CHANNELS = "Zrotation Xrotation Yrotation"
 # Length, mm, of the end sites, which give programs something to draw for the last bones.
@@ -142,8 +141,8 @@ def _joints(lengths):
     return lines, order
 
 
-def write(path, poses, rate=None):
-    """Write poses (F, 17, 3), mm, y up, at `rate` frames a second (default 30).
+def write(path, poses, rate):
+    """Write poses (F, 17, 3), mm, y up, at `rate` frames a second.
 
     Each bone gets its median length. A pose whose bones have these lengths comes back within
     0.01 mm; in another each bone keeps its direction, and landmarks move by the difference.
@@ -161,19 +160,8 @@ def write(path, poses, rate=None):
                     *lines,
                     "MOTION",
                     f"Frames: {len(rows)}",
-                    f"Frame Time: {1 / (rate or DEFAULT_RATE):.8f}",
+                    f"Frame Time: {1 / rate:.8f}",
                     text.getvalue(),
                 ]
             )
         )
-
-
-def filled(poses, frame):
-    """Poses (F, 17, 3) of every frame from the first to the last of frame (N,), which rises.
-
-    A missing frame's landmarks are on the straight lines between its neighbours'.
-    """
-    every = np.arange(frame[0], frame[-1] + 1)
-    flat = poses.reshape(len(poses), -1)
-    columns = [np.interp(every, frame, column) for column in flat.T]
-    return np.stack(columns, axis=1).reshape(-1, L, 3)

@@ -15,6 +15,7 @@ from prior.show import limb_colours
 from prior.skeleton import HUMAN36M, LIMBS
 from python_layers.data import images
 from tools.lift.lifted import on_ground
+from tools.lift.timeline import rate_of
 from tools.pictures import VIDEOS
 
 SIDE = 480  # px of each of the two panels
@@ -187,7 +188,7 @@ def write_gif(path, poses, photos=None):
     panels = Panels(poses, photos)
     numbers = list(range(int(poses.frame[0]), int(poses.frame[-1]) + 1))
     step = -(-len(numbers) // MOST_FRAMES)
-    rate = (poses.meta["rate"] or 30) / step
+    rate = rate_of(poses) / step
     pictures = (
         Image.fromarray(panels.frame(n)[..., ::-1]).quantize(64)
         for n in tqdm(numbers[::step], "draw", unit="frame", disable=None, delay=1)
@@ -211,7 +212,7 @@ def write_mp4(path, poses, photos=None):
         video = cv2.VideoWriter(
             str(temporary),
             cv2.VideoWriter_fourcc(*"mp4v"),
-            poses.meta["rate"] or 30,
+            rate_of(poses),
             (2 * SIDE, SIDE),
         )
         if not video.isOpened():

@@ -1,10 +1,10 @@
 """3D poses of people in frames, and the files that hold them: .npz, JSON, CSV.
 
 An .npz has the arrays of `Poses` by name, and `meta`, JSON text. JSON has the same: the keys of
-`meta`, and "poses", an object for each pose with the arrays' rows. NaN is null there. Both hold the
-same numbers, so each can be made of the other. CSV has a row for each pose: frame, name of the
-frame, person, component, whether it is plausible and why not, and for each landmark x, y, z and
-deviation; it is not read back.
+`meta`, and "poses", an object for each pose with the arrays' rows. NaN is null there, and
+poses.schema.json says what it looks like. Both hold the same numbers, so each can be made of the
+other. CSV has a row for each pose: frame, name of the frame, person, component, whether it is
+plausible and why not, and for each landmark x, y, z and deviation; it is not read back.
 """
 
 import csv
@@ -12,13 +12,17 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+import jsonschema
 import numpy as np
 
-from prior.errors import InputError
+from prior import foreign
+from prior.errors import InputError, short
 from prior.files import replacing
 from prior.skeleton import LANDMARKS, PARENTS, L
 
 FORMAT = "lifted poses 1"
+# What the JSON looks like, for programs that read it.
+SCHEMA = Path(__file__).with_name("poses.schema.json")
 UNITS = {
     "pose_mm": "mm, world: right-handed, y up, centred on the mean landmark, typical limb scale",
     "deviation_mm": "mm, standard deviation in 3D",
@@ -42,6 +46,18 @@ _DECIMALS = {
     "misfit": 3,
 }
 _KINDS = {"component": int, "frame": int, "person": int, "plausible": bool, "reason": str}
+# Of a row; what is not here is one number or text, component_probability K numbers.
+_SHAPES = {
+    "pose_mm": (L, 3),
+    "deviation_mm": (L,),
+    "points": (L, 2),
+    "confidence": (L,),
+    "camera": (3, 3),
+    "component_probability": (0,),
+    "translation_mm": (3,),
+}
+# The poses of a JSON file whose schema is checked.
+_CHECKED = 20
 # What a file of before there was a verdict says.
 _NOT_JUDGED = "not judged"
 
@@ -143,54 +159,61 @@ def write_csv(path, poses):
 
 def is_lifted(path):
     """Whether a file holds Poses."""
-    path = Path(path)
-    if not path.is_file():
-        return False
-    with open(path, "rb") as file:
-        head = file.read(64)
-    if head.startswith(b"PK"):
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return "pose_mm" in file and "meta" in file
-        except (OSError, ValueError):
-            return False
-    return FORMAT.encode() in head
+    start = foreign.head(path, 64)
+    if start.startswith(b"PK"):
+        return {"pose_mm", "meta"} <= set(foreign.npz_names(path))
+    return FORMAT.encode() in start
 
 
 def read(path):
     """The Poses that `write_npz` or `write_json` wrote. Raises PosesError."""
     path = Path(path)
+    if foreign.head(path, 2) == b"PK":
+        arrays = foreign.read_npz(path, {"meta"}, set(Poses._fields), PosesError)
+        meta = foreign.parse_json(str(arrays.pop("meta")), path, PosesError)
+    else:
+        meta = foreign.read_json(path, PosesError)
+        _check_schema(path, meta)
+        records = meta.pop("poses")
+        arrays = {name: [r[name] for r in records if name in r] for name in Poses._fields[:-1]}
+        arrays = {name: column for name, column in arrays.items() if column or not records}
     try:
-        if path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in Poses._fields if name in file}
-            meta = json.loads(str(arrays.pop("meta")))
-        else:
-            meta = json.loads(path.read_text())
-            records = meta.pop("poses")
-            first = records[0] if records else {}
-            arrays = {
-                name: [record[name] for record in records]
-                for name in Poses._fields[:-1]
-                if name in first or not records
-            }
-            arrays = {k: np.array(v, dtype=_KINDS.get(k, float)) for k, v in arrays.items()}
+        arrays = {k: np.array(v, dtype=_KINDS.get(k, float)) for k, v in arrays.items()}
         count = len(arrays["frame"])
         # Files of before there was a translation, or a verdict, have none.
         arrays.setdefault("translation_mm", np.full((count, 3), np.nan))
         arrays.setdefault("misfit", np.full(count, np.nan))
         arrays.setdefault("plausible", np.ones(count, dtype=bool))
         arrays.setdefault("reason", np.full(count, _NOT_JUDGED))
+        if not count:  # no row says how many components there are
+            arrays = {k: v.reshape(0, *_SHAPES.get(k, ())) for k, v in arrays.items()}
         poses = Poses(**arrays, meta=meta)
-        if poses.pose_mm.shape != (count, L, 3) or poses.deviation_mm.shape != (count, L):
-            raise ValueError(f"pose_mm of shape {poses.pose_mm.shape} for {count} frames")
+        for name, array in zip(Poses._fields, poses[:-1], strict=False):
+            shape = (count, *_SHAPES.get(name, ()))
+            if name != "component_probability" and array.shape != shape:
+                raise ValueError(f"{name} of shape {array.shape} for {count} poses")
         if meta["format"] != FORMAT or len(meta["frames"]) <= poses.frame.max(initial=-1):
             raise ValueError(f"format {meta['format']!r}, {len(meta['frames'])} frames")
         return poses
-    except OSError as error:
-        raise PosesError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (KeyError, TypeError, ValueError) as error:
         raise PosesError(f"{path}: expected poses as tools.lift writes them, got {error}") from None
+
+
+def _check_schema(path, document):
+    """Raise PosesError where a JSON document is none of poses.schema.json.
+
+    Of the poses the first few are checked, whose faults tell what is wrong; the shapes of all are
+    checked afterwards, as arrays, which is a hundred times faster.
+    """
+    document = dict(document) if isinstance(document, dict) else document
+    if isinstance(document, dict) and isinstance(document.get("poses"), list):
+        document["poses"] = document["poses"][:_CHECKED]
+    schema = json.loads(SCHEMA.read_text())
+    wrong = jsonschema.exceptions.best_match(
+        jsonschema.Draft202012Validator(schema).iter_errors(document)
+    )
+    if wrong is not None:
+        raise PosesError(f"{path}: {wrong.json_path}: {short(wrong.message, 120)}")
 
 
 def on_ground(poses):

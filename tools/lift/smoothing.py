@@ -4,8 +4,8 @@ import numpy as np
 
 from prior.errors import InputError
 from prior.skeleton import L, limb_scale
+from tools.lift.timeline import rate_of
 
-DEFAULT_RATE = 30.0  # frames a second, where the poses do not say
 # The Gaussian ends so many standard deviations away: our choice.
 REACH = 3.0
 
@@ -23,7 +23,7 @@ def smooth(poses, seconds):
         raise InputError(f"--smooth: expected a positive number of seconds, got {seconds:g}")
     if "smoothed_s" in poses.meta:
         raise InputError("--smooth: these poses are smoothed already; lift the landmarks again")
-    reach = seconds * (poses.meta["rate"] or DEFAULT_RATE)
+    reach = seconds * rate_of(poses)
     variance = np.where(np.isfinite(poses.deviation_mm), poses.deviation_mm, 1) ** 2
     trust = 1 / np.maximum(variance, 1e-6)
     result = poses.pose_mm.copy()

@@ -11,9 +11,9 @@ from prior.files import replacing
 from prior.show import limb_colours
 from prior.skeleton import HUMAN36M, LANDMARKS, LIMBS
 from tools import pages
-from tools.lift import bvh
 from tools.lift.drawing import TILE_MM, Photos, evenly
 from tools.lift.lifted import on_ground
+from tools.lift.timeline import rate_of
 
 TEMPLATE = Path(__file__).with_name("viewer.html.j2")
 # Photos in a page: their longer side, px, and how many at most, spread evenly. Our choice: a page
@@ -71,7 +71,7 @@ def content(title, poses, photos):
     return {
         "title": title,
         "frames": frames,
-        "rate": poses.meta["rate"] or bvh.DEFAULT_RATE,
+        "rate": rate_of(poses),
         "landmarks": LANDMARKS,
         "limbs": LIMBS.tolist(),
         "colours": limb_colours(HUMAN36M),

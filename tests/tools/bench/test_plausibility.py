@@ -37,5 +37,6 @@ def test_the_program_shows_the_rates(tmp_path, capsys):
     assert record["held_out_poses"] <= 60 and rows["people, 0 px"]["implausible"] == 0
     assert rows["shuffled"]["implausible"] == 1
     assert record["area_under_roc"]["people, 0 px"]["shuffled"] > 0.99
-    assert Image.open(out.with_suffix(".png")).size[0] > 800
+    with Image.open(out.with_suffix(".png")) as image:
+        assert image.size[0] > 800
     assert "animals, from the front" in capsys.readouterr().out

@@ -30,9 +30,9 @@ def test_bvh_round_trip_of_constant_bones(tmp_path):
 
 def test_bvh_of_changing_bones_keeps_directions(tmp_path):
     poses = files.walk(40)
-    bvh.write(tmp_path / "motion.bvh", poses)
+    bvh.write(tmp_path / "motion.bvh", poses, 30)
     (clip,) = reader.read(tmp_path / "motion.bvh")
-    assert clip.rate == pytest.approx(bvh.DEFAULT_RATE)
+    assert clip.rate == pytest.approx(30)
     np.testing.assert_allclose(
         bones(clip.poses), np.tile(np.median(bones(poses), axis=0), (40, 1)), atol=0.02
     )
@@ -44,7 +44,7 @@ def test_bvh_of_changing_bones_keeps_directions(tmp_path):
 
 def test_bvh_rests_standing_and_does_not_jump(tmp_path):
     poses = files.walk(60)
-    bvh.write(tmp_path / "motion.bvh", poses)
+    bvh.write(tmp_path / "motion.bvh", poses, 30)
     hierarchy, rows, _ = reader.read_motion(tmp_path / "motion.bvh")
     assert len(set(hierarchy.names)) == len(hierarchy.names)
     # No angle goes round: neighbouring frames are near each other.
@@ -65,7 +65,7 @@ def test_half_a_turn_is_a_rotation(tmp_path):
         parent = bvh.PARENTS[i]
         way = -bvh.REST[i] if LANDMARKS[i].endswith(("knee", "elbow")) else bvh.REST[i]
         poses[:, i] = poses[:, parent] + lengths[i] * way
-    bvh.write(tmp_path / "motion.bvh", poses)
+    bvh.write(tmp_path / "motion.bvh", poses, 30)
     hierarchy, rows, _ = reader.read_motion(tmp_path / "motion.bvh")
     _, positions = reader.forward(hierarchy, rows)
     at = hierarchy.names.index("RightFoot")

@@ -1,0 +1,53 @@
+"""Poses into files, by their suffixes."""
+
+from prior.errors import InputError
+from tools.lift import bvh, c3d, drawing, gltf, lifted, timeline, trc, viewer
+
+# write(path, poses) of all people.
+_TABLES = {".npz": lifted.write_npz, ".json": lifted.write_json, ".csv": lifted.write_csv}
+# write(path, poses, photos) of all people.
+_PICTURES = {
+    ".png": drawing.write_png,
+    ".gif": drawing.write_gif,
+    ".mp4": drawing.write_mp4,
+    ".html": viewer.write,
+}
+# write(path, poses (F, 17, 3) of every frame of the input, rate) of one person; and how the frames
+# without the person are filled.
+_MOTION = {
+    ".bvh": (bvh.write, timeline.held),
+    ".trc": (trc.write, timeline.with_gaps),
+    ".c3d": (c3d.write, timeline.with_gaps),
+}
+SUFFIXES = (*_TABLES, ".glb", *_MOTION, *_PICTURES)
+
+
+def check(path):
+    """Raise InputError unless the suffix of a path is one of SUFFIXES."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"--out {path}: expected a suffix of {' '.join(SUFFIXES)}")
+
+
+def write(path, poses, photos=None):
+    """Write lifted.Poses into a file by its suffix; yields the paths that were written.
+
+    A motion file has one person: with several, their numbers are put before the suffix. photos:
+    drawing.Photos.
+    """
+    suffix = path.suffix.lower()
+    rate, count = timeline.rate_of(poses), len(poses.meta["frames"])
+    if suffix in _TABLES:
+        _TABLES[suffix](path, poses)
+    elif suffix in _PICTURES:
+        _PICTURES[suffix](path, poses, photos)
+    elif suffix == ".glb":
+        gltf.write(path, timeline.tracks(poses), rate, count)
+    else:
+        writer, fill = _MOTION[suffix]
+        people = timeline.tracks(poses)
+        for person, (track, frame) in people.items():
+            one = path if len(people) == 1 else path.with_stem(f"{path.stem}-{person}")
+            writer(one, fill(track, frame, count), rate)
+            yield one
+        return
+    yield path
