@@ -11,10 +11,11 @@ import struct
 import numpy as np
 
 from prior.files import write as write_whole
-from prior.show import LIMB_COLOURS
-from prior.skeleton import LANDMARKS, LIMBS, L
+from prior.show import limb_colours
+from prior.skeleton import HUMAN36M, LANDMARKS, LIMBS, L
 
 METRE = 1000.0  # mm
+COLOURS = limb_colours(HUMAN36M)
 BALL, ROD = 0.036, 0.024  # radii, m; our choice: to be seen from a room's other side
 ROUND = 12  # corners of a rod, and meridians of a ball
 _FLOAT, _SHORT = 5126, 5123
@@ -98,7 +99,7 @@ class _Scene:
         points, normals, triangles = _rod()
         self._rod = self._mesh(points * [ROD, 1, ROD], normals, triangles)
         self.meshes = []
-        for colour in dict.fromkeys(LIMB_COLOURS):
+        for colour in dict.fromkeys(COLOURS):
             self._paint(colour)
 
     def _mesh(self, points, normals, triangles):
@@ -140,15 +141,15 @@ class _Scene:
         """Add a person: poses (n, 17, 3), mm, of the frames (n,), of `count` frames in all."""
         metres = track / METRE
         times = self.buffer.add(frame / rate)
-        colours = list(dict.fromkeys(LIMB_COLOURS))
-        side = dict(zip(LIMBS[:, 1].tolist(), LIMB_COLOURS, strict=True))
+        colours = list(dict.fromkeys(COLOURS))
+        side = dict(zip(LIMBS[:, 1].tolist(), COLOURS, strict=True))
         children = []
         for i in range(L):
             mesh = 2 * colours.index(side.get(i, colours[0]))
             name = f"{person} {LANDMARKS[i]}"
             children.append(self._node(name=name, mesh=mesh, translation=metres[0, i].tolist()))
             self._move(children[-1], "translation", times, metres[:, i])
-        for (a, b), colour in zip(LIMBS, LIMB_COLOURS, strict=True):
+        for (a, b), colour in zip(LIMBS, COLOURS, strict=True):
             rod = metres[:, b] - metres[:, a]
             length = np.maximum(np.linalg.norm(rod, axis=1), 1e-9)
             turns = _turns(rod / length[:, None])
