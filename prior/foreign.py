@@ -7,6 +7,7 @@ holds is then taken apart with `prior.document`.
 """
 
 import codecs
+import io
 import json
 import math
 import os
@@ -17,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.lib import format as npy
@@ -54,7 +55,7 @@ MARKS = (
 )
 
 
-def open_file(path: FilePath, error: type[InputError] = InputError) -> BinaryIO:
+def open_file(path: FilePath, error: type[InputError] = InputError) -> io.BufferedReader:
     """A regular file, open for reading. Raises `error` where it is missing or something else."""
     try:
         # Without O_NONBLOCK a FIFO would wait here for its writer.
@@ -173,10 +174,10 @@ class Header(NamedTuple):
 
 @contextmanager
 def _archive(
-    path: FilePath, error: type[InputError]
+    path: FilePath, error: type[InputError], content: bytes | None = None
 ) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
     """An .npz, and its members by the names of their arrays; damage inside is an `error`."""
-    with open_file(path, error) as file:
+    with open_file(path, error) if content is None else io.BytesIO(content) as file:
         try:
             with zipfile.ZipFile(file) as archive:
                 members = archive.infolist()
@@ -222,13 +223,14 @@ def read_npz(
     error: type[InputError] = InputError,
     *,
     exact: bool = False,
+    content: bytes | None = None,
 ) -> dict[str, np.ndarray]:
     """The arrays of these names in an .npz: numbers, truth values and text, never objects.
 
     optional: read where they are there; None: whatever there is. exact: others are an error;
-    without it they are left alone, unread.
+    without it they are left alone, unread. content: the .npz itself, if it is part of a file.
     """
-    with _archive(path, error) as (archive, members):
+    with _archive(path, error, content) as (archive, members):
         missing = [name for name in required if name not in members]
         if missing:
             raise error(
@@ -252,6 +254,15 @@ def read_npz(
         return arrays
 
 
+def read_member(path: FilePath, name: str, error: type[InputError] = InputError) -> bytes:
+    """The bytes of the array's .npy in an .npz, for those that hold something else than numbers."""
+    with _archive(path, error) as (archive, members):
+        if name not in members:
+            raise error(f"{path}: expected {name}; there are {_listed(members)}")
+        _check_sizes(path, [members[name]], archive, error)
+        return archive.read(members[name])
+
+
 def _listed(names: Collection[str]) -> str:
     return short(", ".join(names), 200) or "none"
 
@@ -266,7 +277,7 @@ def _check_sizes(
     size_mb = sum(member.file_size for member in members) / MB
     limits.check(path, "arrays_mb", size_mb, error)
     assert archive.fp is not None
-    packed = max(os.fstat(archive.fp.fileno()).st_size, 1) / MB
+    packed = max(archive.fp.seek(0, os.SEEK_END), 1) / MB
     if size_mb > limits.HARMLESS_MB:
         limits.check(path, "expansion", size_mb / packed, error)
 

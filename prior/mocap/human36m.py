@@ -6,9 +6,7 @@ joints in the world's axes, z up, at 50 Hz. Files outside of folders D3_Position
 D3_Positions_mono has the same poses in each camera's axes, in which the vertical is unknown.
 """
 
-import pickle
 import re
-import zipfile
 from collections.abc import ItemsView
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,10 @@ import cdflib
 import numpy as np
 from jaxtyping import Float
 
+from prior import foreign, limits
 from prior.files import FilePath
+from prior.mocap import pickled
 from prior.mocap.clip import Clip, MocapError
-from prior.mocap.clip_npz import arrays_in
 
 RATE = 50.0
 JOINTS = 32
@@ -34,7 +33,7 @@ KEY = "positions_3d"
 def recognises(path: FilePath) -> bool:
     """Whether the file is a .cdf in a folder D3_Positions, or an .npz with positions_3d."""
     path = Path(path)
-    return _is_cdf(path) or KEY in arrays_in(path)
+    return _is_cdf(path) or path.suffix == ".npz" and KEY in foreign.npz_names(path)
 
 
 def _is_cdf(path: Path) -> bool:
@@ -82,60 +81,31 @@ def _read_cdf(path: Path) -> Clip:
     return Clip(landmarks @ Y_UP.T, RATE, folders[-1], path.stem)
 
 
-def _encode(text: str, encoding: str) -> bytes:
-    """Stands in for codecs.encode, with which older numpy wrote bytes as text."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes in {encoding}")
-    return text.encode(encoding)
+# The head of an .npy with one object, (): magic, version, length, and a dict as text.
+OBJECT = re.compile(
+    rb"\x93NUMPY[\x01\x02].{3,5}\{(?=.*'descr': '\|O')(?=.*'shape': \(\)).*?\} *\n", re.DOTALL
+)
 
 
-class _Unpickler(pickle.Unpickler):
-    """Makes dicts, text, numbers and numpy arrays; anything else in the file is an error."""
-
-    ALLOWED = {
-        (module, name)
-        for module, names in {
-            "numpy": ["dtype", "ndarray"],
-            "numpy.core.multiarray": ["_reconstruct", "scalar"],
-            "numpy._core.multiarray": ["_reconstruct", "scalar"],
-            "numpy.core.numeric": ["_frombuffer"],
-            "numpy._core.numeric": ["_frombuffer"],
-        }.items()
-        for name in names
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("_codecs", "encode"):
-            return _encode
-        if (module, name) not in self.ALLOWED:
-            raise pickle.UnpicklingError(f"{module}.{name}, which is not data")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-
-
-def _unpickle(path: Path) -> Any:
-    """The object in the file's array positions_3d."""
-    with zipfile.ZipFile(path) as archive, archive.open(f"{KEY}.npy") as file:
-        version = np.lib.format.read_magic(file)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, _, dtype = read_header(file)
-        if not dtype.hasobject or shape != ():
-            raise ValueError(f"an array {shape} of {dtype}")
-        return _Unpickler(file).load().item()
+def _pickled(path: Path) -> Any:
+    """The object in the file's array positions_3d. Raises MocapError and PickledError."""
+    content = foreign.read_member(path, KEY, MocapError)
+    head = OBJECT.match(content[:10_000])
+    if head is None:
+        raise pickled.PickledError("an array of something else")
+    return pickled.read(content[head.end() :])
 
 
 def _read_npz(path: Path) -> list[Clip]:
     layout = f"subject -> action -> (F, {JOINTS}, 3) floats"
     try:
-        subjects = _unpickle(path)
-    # What a damaged pickle raises can be nearly anything.
-    except Exception as error:
+        subjects = _pickled(path)
+    except pickled.PickledError as error:
         raise MocapError(
             f"{path}: expected {KEY} as a pickled dict, {layout}, got {error}; copy it again"
         ) from None
-    clips = []
+    clips: list[Clip] = []
+    frames = 0
     for subject, actions in _items(path, "subjects", subjects):
         for action, joints in _items(path, subject, actions):
             if not (
@@ -146,6 +116,8 @@ def _read_npz(path: Path) -> list[Clip]:
             ):
                 got = getattr(joints, "shape", type(joints).__name__)
                 raise MocapError(f"{path}: {subject}, {action}: expected {layout}, got {got}")
+            frames += len(joints)
+            limits.check(path, "frames", frames, MocapError)
             poses = 1000 * joints[:, LANDMARK_JOINTS].astype(float) @ Y_UP.T
             clips.append(Clip(poses, RATE, subject, action))
     if not clips:

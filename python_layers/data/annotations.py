@@ -20,7 +20,6 @@ others in it.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,10 +30,11 @@ from jaxtyping import Float, Int, UInt8
 from numpy.typing import ArrayLike
 
 from prior import camera as cameras
-from prior import skeleton
+from prior import foreign, skeleton
+from prior.errors import short
 from prior.files import FilePath
 from python_layers.data import columns, images, packed
-from python_layers.data.columns import AnnotationError, Builder, Record, Table, short
+from python_layers.data.columns import AnnotationError, Builder, Record, Table
 
 __all__ = ["AnnotationError", "Annotations", "digest", "load"]
 
@@ -126,7 +126,8 @@ def load(path: FilePath, check_images: bool = True) -> Annotations:
                 _check_files({files[i] for i in set(table["person_image"].tolist())})
         return _join(path, table, files, store)
     except AnnotationError as wrong:
-        raise AnnotationError(f"{path}: {wrong}") from None
+        said = str(wrong).removeprefix(f"{path}: ")
+        raise AnnotationError(f"{path}: {said}") from None
 
 
 def digest(path: FilePath) -> str:
@@ -136,24 +137,18 @@ def digest(path: FilePath) -> str:
     """
     if packed.is_packed(path):
         return hashlib.sha256(packed.index_of(path)).hexdigest()
-    with open(path, "rb") as file:
+    with foreign.open_file(path, AnnotationError) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(path: str) -> Any:
     """What a JSON file holds."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except FileNotFoundError:
+    if not os.path.exists(path):
         raise AnnotationError(
             "no such file; expected annotations in JSON or packed; run `make data`, or run from "
             "the repository root, to which paths are relative"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise AnnotationError(
-            f"expected annotations in JSON, got: {error}; make the file again"
-        ) from None
+        )
+    return foreign.read_json(path, AnnotationError)
 
 
 def _table(document: Any) -> Table:

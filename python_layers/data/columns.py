@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from prior import skeleton
 from prior.camera import check_rotation
-from prior.errors import InputError
+from prior.errors import InputError, short
 
 L = skeleton.L
 
@@ -50,6 +50,12 @@ COLUMNS: dict[str, tuple[str, tuple[int, ...], str]] = {
     "person_area": ("person", (), "f"),
 }
 UNKNOWN = ("person_pose", "person_area")  # columns that may have NaN
+# No coordinate of an image (px) or of a person (mm) is larger, by far; our choice.
+LARGEST = 1e9
+# OpenCV's own limit, px.
+LONGEST_SIDE = 1 << 20
+# Characters of a name; our choice: a quarter of Linux's longest path.
+LONGEST_NAME = 1024
 KINDS: dict[str, type[np.generic]] = {"i": np.int64, "f": np.float64, "b": np.bool_, "U": np.str_}
 
 
@@ -67,7 +73,9 @@ class Builder:
         """cameras: those of the JSON format, {name: object}."""
         if not isinstance(cameras, dict) or not all(isinstance(c, dict) for c in cameras.values()):
             raise AnnotationError(f'expected "cameras", an object of objects, got {short(cameras)}')
-        self._cameras = {name: _camera(name, camera) for name, camera in cameras.items()}
+        self._cameras = {
+            _name(name, "cameras"): _camera(name, camera) for name, camera in cameras.items()
+        }
         self._camera_number = {name: i for i, name in enumerate(cameras)}
         self._labels: dict[str, int] = {}
         # A tuple of columns for each image and for each person.
@@ -79,10 +87,12 @@ class Builder:
         name = image.get("file_name")
         if not isinstance(name, str) or not name:
             raise AnnotationError(f"image {short(image.get('id'))}: file_name: got {short(name)}")
+        name = _name(name, "file_name")
         size = numbers([image.get("width"), image.get("height")], (2,), f"image {name}: size")
-        if not (size > 0).all():
+        if not ((size > 0) & (size <= LONGEST_SIDE) & (size == np.floor(size))).all():
             raise AnnotationError(
-                f"image {name}: expected width and height > 0, got {size.tolist()}"
+                f"image {name}: expected width and height > 0, whole numbers to {LONGEST_SIDE}, "
+                f"got {size.tolist()}"
             )
         camera = image.get("camera")
         if camera is not None and not (isinstance(camera, str) and camera in self._cameras):
@@ -92,7 +102,7 @@ class Builder:
             )
         offset = numbers(image.get("offset", [0, 0]), (2,), f"image {name}: offset")
         frame = image.get("frame")
-        if frame is not None and (type(frame) is not int or frame < 0):
+        if frame is not None and (type(frame) is not int or not 0 <= frame < 2**63):
             raise AnnotationError(f"image {name}: expected a frame >= 0, got {short(frame)}")
         number = -1 if camera is None else self._camera_number[camera]
         labels = [self._label(name, image.get(key)) for key in ("subject", "action")]
@@ -159,7 +169,16 @@ class Builder:
             raise AnnotationError(
                 f"image {name}: expected a subject and an action in words, got {short(text)}"
             )
-        return self._labels.setdefault(text, len(self._labels))
+        return self._labels.setdefault(_name(text, name), len(self._labels))
+
+
+def _name(text: str, where: str) -> str:
+    """A name in a file, which is not so long that a column of such names fills the memory."""
+    if len(text) > LONGEST_NAME:
+        raise AnnotationError(
+            f"{short(where)}: expected names up to {LONGEST_NAME} characters, got {short(text)}"
+        )
+    return text
 
 
 def _stacked(whose: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Table:
@@ -177,7 +196,8 @@ def check(table: Table) -> None:
     sizes: dict[str, int] = {}
     for name, (whose, axes, kind) in COLUMNS.items():
         column = table.get(name)
-        if column is None or column.dtype.kind != kind or column.shape[1:] != axes:
+        shape = (len(column), *axes) if column is not None and column.ndim else None
+        if column is None or column.dtype.kind != kind or column.shape != shape:
             got = "nothing" if column is None else f"{column.dtype} {column.shape}"
             raise AnnotationError(f"{name}: expected the shape (any, *{axes}), got {got}")
         if sizes.setdefault(whose, len(column)) != len(column):
@@ -193,6 +213,29 @@ def check(table: Table) -> None:
         column = table[name]
         if len(column) and not (column.min() >= low and column.max() < sizes[whose]):
             raise AnnotationError(f"{name}: expected {low} to {sizes[whose] - 1}")
+    _check_values(table)
+
+
+def _check_values(table: Table) -> None:
+    """Raise AnnotationError unless a file's numbers are such as a Builder lets through."""
+    for name, (_, _, kind) in COLUMNS.items():
+        # NaN is smaller than nothing, and was checked before.
+        if kind == "f" and (np.abs(table[name]) > LARGEST).any():
+            raise AnnotationError(f"{name}: expected numbers up to {LARGEST:g}")
+    size = table["image_size"]
+    wrong = {
+        "image_size": (size < 1) | (size > LONGEST_SIDE),
+        "image_frame": table["image_frame"] < -1,
+        "person_keypoints": ~np.isin(table["person_keypoints"][..., 2], (0, 1, 2)),
+        "person_box": table["person_box"][:, 2:] <= 0,
+        "person_area": table["person_area"] <= 0,
+        "camera_intrinsics": np.diagonal(table["camera_intrinsics"], axis1=1, axis2=2) <= 0,
+    }
+    for name, rows in wrong.items():
+        if rows.any():
+            first = int(np.argwhere(rows)[0, 0])
+            got = short(table[name][first].tolist())
+            raise AnnotationError(f"{name}: expected what can be packed, got {got}; pack it again")
 
 
 def named(names: np.ndarray, numbers: Int[np.ndarray, "M"]) -> tuple[str | None, ...]:
@@ -213,21 +256,16 @@ def numbers(value: Any, shape: tuple[int, ...], what: str) -> Float[np.ndarray, 
     `what`."""
     try:
         array = np.array(value, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         raise AnnotationError(
             f"{what}: expected numbers of shape {shape}, got {short(value)}"
         ) from None
-    if array.shape != shape or not np.isfinite(array).all():
+    if array.shape != shape or not (np.abs(array) <= LARGEST).all():
         raise AnnotationError(
-            f"{what}: expected finite numbers of shape {shape}, got {short(value)}"
+            f"{what}: expected finite numbers of shape {shape}, {LARGEST:g} at most, "
+            f"got {short(value)}"
         )
     return array
-
-
-def short(value: Any) -> str:
-    """A value as text for an error message, not too long."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _camera(

@@ -15,15 +15,16 @@ import io
 import os
 import struct
 import weakref
-import zipfile
 import zlib
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from prior.files import FilePath
+from prior import foreign, limits
+from prior.files import FilePath, replacing
 from python_layers.data import columns
 from python_layers.data.columns import AnnotationError, Record, Table
 from python_layers.data.images import ImageError
@@ -37,18 +38,22 @@ STORED = ("stored_offset", "stored_length", "stored_crc32")
 class Writer:
     """Writes a packed file; a context manager.
 
-    The file has a temporary name at first. At the end of the block it gets its own name, or is
-    removed if there was an error. Annotations, but not images, are kept in memory until then.
+    The file has a temporary name at first (prior.files.replacing). At the end of the block it gets
+    its own name, or is removed if there was an error. Annotations, but not images, are kept in
+    memory until then.
     """
 
     def __init__(self, path: FilePath, cameras: Any) -> None:
         """cameras: those of the JSON format, {name: object}. Raises AnnotationError."""
-        self.path, self._temporary = os.fspath(path), f"{os.fspath(path)}.new"
+        self.path = os.fspath(path)
         self._builder = columns.Builder(cameras)
         self._stored: list[tuple[int, int, int]] = []
 
     def __enter__(self) -> "Writer":
-        self._file = open(self._temporary, "wb")
+        with ExitStack() as stack:
+            temporary = stack.enter_context(replacing(self.path))
+            self._file = stack.enter_context(open(temporary, "wb"))
+            self._open = stack.pop_all()
         self._file.write(bytes(HEADER.size))
         return self
 
@@ -81,14 +86,11 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
+        if kind is not None:
+            self._open.__exit__(kind, error, trace)
+        else:
+            with self._open:
                 self._finish()
-                os.replace(self._temporary, self.path)
-        finally:
-            self._file.close()
-            if os.path.exists(self._temporary):
-                os.remove(self._temporary)
 
     def _finish(self) -> None:
         """Write the index and the header."""
@@ -133,11 +135,7 @@ class Store:
 
 def is_packed(path: FilePath) -> bool:
     """Whether a file begins as a packed one. Also False when it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
+    return foreign.head(path, len(MAGIC)) == MAGIC
 
 
 def index_of(path: FilePath) -> bytes:
@@ -145,7 +143,7 @@ def index_of(path: FilePath) -> bytes:
 
     Raises OSError, and AnnotationError when they are damaged, cut short, or of another version.
     """
-    with open(path, "rb") as file:
+    with foreign.open_file(path, AnnotationError) as file:
         header = file.read(HEADER.size)
         if len(header) < HEADER.size:
             raise AnnotationError("cut short: pack it again")
@@ -157,6 +155,7 @@ def index_of(path: FilePath) -> bytes:
             )
         if offset + length > os.fstat(file.fileno()).st_size:
             raise AnnotationError("cut short: pack or copy it again")
+        limits.check("its index", "file_mb", length / foreign.MB, AnnotationError)
         file.seek(offset)
         index = file.read(length)
     if zlib.crc32(index) != crc32:
@@ -166,15 +165,9 @@ def index_of(path: FilePath) -> bytes:
 
 def open_(path: str) -> tuple[Table, Store]:
     """The table of a packed file and the Store of its images. Raises AnnotationError."""
-    try:
-        with np.load(io.BytesIO(index_of(path)[HEADER.size :]), allow_pickle=False) as arrays:
-            table = dict(arrays)
-    except (OSError, zipfile.BadZipFile, KeyError) as error:
-        raise AnnotationError(f"expected a packed file, got: {error}") from None
-    except ValueError as error:
-        if isinstance(error, AnnotationError):
-            raise
-        raise AnnotationError(f"expected a packed file, got: {error}") from None
+    names = [*columns.COLUMNS, *STORED]
+    index = index_of(path)[HEADER.size :]
+    table = foreign.read_npz("its index", optional=names, error=AnnotationError, content=index)
     if "person_image" in table:  # files of before the column was there
         table.setdefault("person_area", np.full(table["person_image"].shape, np.nan))
     columns.check(table)
@@ -182,4 +175,7 @@ def open_(path: str) -> tuple[Table, Store]:
         column = table.get(name)
         if column is None or column.shape != table["image_name"].shape or column.dtype.kind != "i":
             raise AnnotationError(f"{name}: expected one number for each image")
+    start, length = table["stored_offset"], table["stored_length"]
+    if not ((start >= 0) & (length >= 0) & (start <= os.path.getsize(path) - length)).all():
+        raise AnnotationError("images beyond its end: cut short; pack or copy it again")
     return table, Store(path, table)

@@ -132,10 +132,10 @@ def check_inputs(net):
 
 def digest(path):
     """SHA-256 of a file. Raises TrainingError where it cannot be read."""
+    if not Path(path).exists():
+        raise TrainingError(f"{shown(path)}: no such file")
     try:
         return annotations.digest(path)
-    except FileNotFoundError:
-        raise TrainingError(f"{shown(path)}: no such file") from None
     except annotations.AnnotationError as error:
         raise TrainingError(f"{shown(path)}: {error}") from None
 

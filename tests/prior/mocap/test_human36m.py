@@ -1,6 +1,4 @@
-import io
 import os
-import pickle
 import re
 import zipfile
 
@@ -110,19 +108,6 @@ def test_videopose3d_file(dataset, tmp_path):
         np.testing.assert_allclose(clip.poses, expected, atol=1e-2)
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_all_pickle_protocols_of_numpy(protocol):
-    values = {"S1": {"Walking 1": np.arange(6, dtype=np.float32), "n": np.float64(3)}}
-    wrapped = np.empty((), dtype=object)
-    wrapped[()] = values
-    data = pickle.dumps(wrapped, protocol=protocol)
-    # As numpy 1 wrote it.
-    for text in (data, data.replace(b"numpy._core", b"numpy.core")) if protocol < 4 else (data,):
-        positions = human36m._Unpickler(io.BytesIO(text)).load().item()["S1"]
-        np.testing.assert_array_equal(positions["Walking 1"], np.arange(6))
-        assert positions["n"] == 3
-
-
 class _Evil:
     def __reduce__(self):
         return os.mkdir, ("made by a pickle",)
@@ -140,7 +125,7 @@ def test_a_pickle_cannot_run_code(tmp_path, monkeypatch):
     ("content", "says"),
     [
         ({}, "got no clip"),
-        ([1, 2], "got an array (2,)"),
+        ([1, 2], "got an array of something else"),
         ({"S1": [1]}, "S1: expected a dict of names, got list"),
         ({"S1": {"Walking": "far"}}, "S1, Walking: expected subject -> action -> (F, 32, 3)"),
         ({"S1": {"Walking": np.zeros((4, 17, 3))}}, "got (4, 17, 3)"),

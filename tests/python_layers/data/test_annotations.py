@@ -110,9 +110,13 @@ def change(*keys, to):
 SWAPPED = [*skeleton.LANDMARKS[:1], "left hip", *skeleton.LANDMARKS[2:]]
 CAMERA = ("cameras", "S1/54138969")
 BAD = {
-    "empty": ("", "expected annotations in JSON"),
-    "not json": ("{", "expected annotations in JSON"),
-    "deep": ("[" * 100_000, "expected annotations in JSON"),
+    "empty": ("", "expected JSON"),
+    "not json": ("{", "expected JSON"),
+    "deep": ("[" * 100_000, "at most 100 levels"),
+    "a huge number": (change("images", 0, "width", to=10**30), "size: expected finite numbers"),
+    "a number of 400 digits": (change("annotations", 0, "bbox", to=[10**400, 0, 1, 1]), "bbox"),
+    "half a pixel": (change("images", 0, "width", to=64.5), "whole numbers"),
+    "a long name": (change("images", 0, "subject", to="S" * 400_000), "up to 1024 characters"),
     "a list": ([], '"categories"'),
     "no annotations": (change("annotations", to=[]), '"annotations"'),
     "images of the wrong type": (change("images", to={"a": 1}), '"images"'),

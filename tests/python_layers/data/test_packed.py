@@ -1,7 +1,11 @@
 """The packed file: the same annotations as the JSON, random access, and what damage does."""
 
+import io
 import json
 import struct
+import tracemalloc
+import zipfile
+import zlib
 from dataclasses import fields
 
 import cv2
@@ -9,8 +13,9 @@ import numpy as np
 import pytest
 
 from prior import camera as cameras
-from prior import skeleton
-from python_layers.data import annotations, images, packed
+from prior import files, limits, skeleton
+from prior.errors import InputError
+from python_layers.data import annotations, columns, images, packed
 from python_layers.data.annotations import AnnotationError
 
 SIZE = (80, 60)
@@ -175,8 +180,43 @@ DAMAGE = {
     "no box": (rewritten(person_box=None), "person_box: expected the shape"),
     "number": (rewritten(person_image=np.full(5, 3)), "person_image: expected 0 to 2"),
     "offsets": (rewritten(stored_offset=np.zeros(2, int)), "stored_offset: expected one"),
-    "pickle": (rewritten(label=np.array([None])), "expected a packed file"),
+    "pickle": (rewritten(label=np.array([None])), "label: expected an array of numbers"),
+    "zero boxes": (rewritten(person_box=np.zeros((5, 4))), "person_box: expected what can be"),
+    "v of 3": (rewritten(person_keypoints=np.full((5, 17, 3), 3.0)), "person_keypoints: expected"),
+    "no size": (rewritten(image_size=np.zeros((3, 2), int)), "image_size: expected what can be"),
+    "far away": (rewritten(person_pose=np.full((5, 17, 3), 1e30)), "person_pose: expected numbers"),
+    "one number": (rewritten(person_box=np.array(1.0)), "person_box: expected the shape"),
+    "beyond the end": (rewritten(stored_length=np.full(3, 2**62)), "images beyond its end"),
 }
+
+
+def test_an_index_that_unpacks_to_gigabytes_is_not_unpacked(pack, monkeypatch):
+    monkeypatch.setattr(limits, "HARMLESS_MB", 4)
+    buffer, zeros = io.BytesIO(), np.zeros(1 << 16)
+    np.savez_compressed(buffer, **{name: zeros for name in columns.COLUMNS})
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name in packed.STORED:
+            archive.writestr(f"{name}.npy", bytes(8 << 20))
+    index = buffer.getvalue()
+    header = packed.HEADER.pack(
+        packed.MAGIC, packed.VERSION, zlib.crc32(index), packed.HEADER.size, len(index)
+    )
+    pack.write_bytes(header + index)
+    tracemalloc.start()
+    with pytest.raises(AnnotationError, match="at most 100 times the size of its archive"):
+        annotations.load(pack)
+    assert tracemalloc.get_traced_memory()[1] < 2e7
+    tracemalloc.stop()
+
+
+def test_a_second_writer_is_refused_and_damages_nothing(source, pack, monkeypatch):
+    monkeypatch.setattr(files, "PATIENCE", 0.0)
+    before = pack.read_bytes()
+    with pytest.raises(ZeroDivisionError), packed.Writer(pack, {}):
+        with pytest.raises(InputError, match="another process is writing it"):
+            packed.Writer(pack, {}).__enter__()
+        1 / 0  # noqa: B018
+    assert pack.read_bytes() == before and not list(pack.parent.glob(".part*"))
 
 
 @pytest.mark.parametrize("damage, message", DAMAGE.values(), ids=DAMAGE)
