@@ -206,7 +206,7 @@ def write_gif(path, poses, photos=None):
 
 
 def write_mp4(path, poses, photos=None):
-    """All frames. Raises InputError if OpenCV has no encoder."""
+    """All frames. Raises InputError if OpenCV has no encoder, or where the disk is full."""
     panels = Panels(poses, photos)
     with replacing(path) as temporary:
         video = cv2.VideoWriter(
@@ -221,3 +221,18 @@ def write_mp4(path, poses, photos=None):
         for number in tqdm(numbers, "draw", unit="frame", disable=None, delay=1):
             video.write(panels.frame(number))
         video.release()
+        # OpenCV does not say when it cannot write.
+        if (count := _frames_in(temporary)) != len(numbers):
+            raise InputError(
+                f"{path}: expected {len(numbers)} frames when it is read back, got {count}; is the "
+                "disk full?"
+            )
+
+
+def _frames_in(path):
+    """How many frames of a video can be decoded."""
+    video, count = cv2.VideoCapture(str(path)), 0
+    while video.grab():
+        count += 1
+    video.release()
+    return count
