@@ -14,6 +14,9 @@ from prior.errors import InputError
 # What functions take as the path of a file.
 FilePath: TypeAlias = str | os.PathLike[str]
 
+# The file in a folder by which it is locked.
+LOCK = ".lock"
+
 # Seconds that a writer waits for another of the same file. Our choice: small files are written in
 # less; who writes for minutes is named instead of waited for.
 PATIENCE = 2.0
@@ -62,7 +65,7 @@ def locked(folder: FilePath) -> Iterator[int]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".lock"
+    path = folder / LOCK
     lock = _lock(path, folder, 0.0)
     try:
         yield lock

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 
-from python_layers.data import annotations
+from python_layers.data import annotations, prefetch
 from tests.caffe import tiny_world
 from tests.caffe.training import (
     ITERATIONS,
@@ -127,6 +127,40 @@ def test_interrupted_and_resumed_is_the_same_to_the_last_bit(whole, world, tmp_p
     with open(out / "loss.csv", newline="") as file:
         iterations = [int(row["iteration"]) for row in csv.DictReader(file)]
     assert iterations == sorted(set(iterations))
+
+
+def _alive(pid):
+    """Whether a process runs, that is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_killed_training_ends_its_caffe_and_two_at_once_never_mix(world, tmp_path):
+    solver, out = write_solver(tmp_path, world, iterations=4000), tmp_path / "out"
+    command = [sys.executable, "-m", "tools.train", solver, "--out", out]
+    log = out / "caffe.log"
+    with subprocess.Popen(command, cwd=caffe_process.ROOT, stdout=-3, stderr=-3) as first:
+        while not (log.is_file() and "Iteration 1," in log.read_text()):
+            assert first.poll() is None
+            time.sleep(0.01)
+        second = subprocess.run(
+            command, cwd=caffe_process.ROOT, capture_output=True, text=True, check=False
+        )
+        assert second.returncode == 1
+        assert "another process is writing it" in second.stderr and second.stderr.count("\n") == 1
+        children = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()
+        assert children
+        first.kill()
+    until = time.monotonic() + 10
+    while any(map(_alive, children)):
+        assert time.monotonic() < until, "caffe outlived the program that started it"
+        time.sleep(0.05)
+    time.sleep(prefetch.PATIENCE + 0.5)  # its workers look after their parent so often
+    size = log.stat().st_size
+    assert run(solver, "--out", out, "--iterations", 5, "--resume", "none") == 0
+    assert (out / "before-1" / "caffe.log").stat().st_size == size
 
 
 @pytest.mark.parametrize("kind", ["caffemodel", "solverstate"])

@@ -164,13 +164,12 @@ def call(program, log, stop):
     """Run a program of ours to its end, or until `stop`; its exit code."""
     # Single-threaded runs side by side: products as small as the lite ones gain nothing from more.
     environment = caffe_process.environment() | {"OPENBLAS_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", *map(str, program)],
+    process = caffe_process.start_bound(
+        [sys.executable, "-m", *program],
         cwd=ROOT,
         env=environment,
         stdout=log,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # Ctrl-C reaches it from here alone
     )
     while process.poll() is None:
         if stop.wait(0.2):

@@ -3,17 +3,21 @@
 CAFFE_ROOT names another Caffe than build/caffe: a folder with build/tools/caffe and python/caffe.
 """
 
+import ctypes
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from prior.errors import InputError
 
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 ROOT = Path(__file__).resolve().parents[2]  # where the paths inside prototxts start
 
 
@@ -61,6 +65,25 @@ def dry_run(net: Path, save: Path | None = None, seed: int = 0) -> dict[str, lis
     if done.returncode:
         raise CaffeError(f"{net}: Caffe refuses this network: {last_error(done.stderr)}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def start_bound(command: Sequence[object], **options: Any) -> subprocess.Popen:
+    """Start a process that ends when this one does, even if this one is killed (on Linux).
+
+    It has a session of its own: Ctrl-C at the terminal reaches it from here alone. options: of
+    Popen.
+    """
+    libc, parent = ctypes.CDLL(None), os.getpid()
+
+    def bind() -> None:
+        if hasattr(libc, "prctl"):
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it has ended already
+            os._exit(1)
+
+    return subprocess.Popen(
+        list(map(str, command)), start_new_session=True, preexec_fn=bind, **options
+    )
 
 
 def shown(path: Path) -> str:

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from prior import program
-from prior.files import replacing, write
+from prior.files import LOCK, locked, replacing, write
 from prior.foreign import read_json
 from python_layers.data import annotations
 from tools.caffe_io import process as caffe_process
@@ -47,25 +47,31 @@ def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
 
     Raises TrainingError, CaffeError or CaffeFileError, with the reason in one line.
     """
-    caffe_program = caffe_process.program()
+    caffe_process.program()  # if it is missing, nothing is made
     out = out.resolve()
     settings = read_solver(solver)
     net = check_settings(solver, settings, iterations)
     inputs = check_inputs(net)
+    with locked(out) as lock:
+        return _train(settings, net, inputs, out, resume, weights, gpu, lock)
+
+
+def _train(settings, net, inputs, out, resume, weights, gpu, lock):
+    """`train` in a folder that is locked. inputs: of check_inputs."""
+    inputs = dict(inputs)
     if weights:
         inputs["weights"] = digest(weights)
     elif resume != "none" and any(out.glob("*.solverstate")):
         before = read_json(out / "inputs.json")
         if "weights" in before:  # they need not be named again
             inputs["weights"] = before["weights"]
-    out.mkdir(parents=True, exist_ok=True)
     write_run(out, settings, net, inputs, resume)
     shapes = caffe_process.dry_run(out / "train.prototxt")
     state = snapshots.find_state(out, resume, shapes)
     start = read_state(state).iteration if state else 0
     check_disk(out, settings, shapes, start)
 
-    command = [caffe_program, "train", f"--solver={out / 'solver.prototxt'}"]
+    command = [caffe_process.program(), "train", f"--solver={out / 'solver.prototxt'}"]
     command += [] if gpu is None else [f"--gpu={gpu}"]  # stronger than the solver's CPU
     if state:
         print(f"goes on from iteration {start}: {shown(state)}")
@@ -75,7 +81,7 @@ def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
         weights = snapshots.fitting_weights(weights, out, shapes)
         command.append(f"--weights={weights}")
     if start < settings.max_iter:
-        stopped = CaffeRun(out, settings.max_iter, start, shapes, weights).run(command)
+        stopped = CaffeRun(out, settings.max_iter, start, shapes, weights, lock).run(command)
         if stopped:
             return INTERRUPTED
     final = out / f"snapshot_iter_{settings.max_iter}.caffemodel"
@@ -162,7 +168,7 @@ def put_aside(out):
     aside = out / f"before-{number}"
     aside.mkdir()
     for path in out.iterdir():
-        if path.is_file():
+        if path.is_file() and path.name != LOCK:
             path.rename(aside / path.name)
     print(f"starts anew; {shown(out)} held another training, now in {shown(aside)}")
 

@@ -26,10 +26,14 @@ class TrainingError(InputError):
 
 
 class CaffeRun:
-    """One run of the caffe program, watched through its log."""
+    """One run of the caffe program, watched through its log.
 
-    def __init__(self, out, iterations, start, shapes, weights=None):
+    lock: of the folder (prior.files.locked), which caffe keeps as long as it lives; or None.
+    """
+
+    def __init__(self, out, iterations, start, shapes, weights=None, lock=None):
         self.out, self.iterations, self.start, self.shapes = out, iterations, start, shapes
+        self.lock = lock
         self.weights = weights  # to start from, not read so far; or None
         self.losses = LossTable(out / "loss.csv", start)
         self.stops = 0  # signals that came
@@ -69,15 +73,14 @@ class CaffeRun:
     def watch(self, command, sink, log):
         """Start a process and follow it to its end. Returns its exit code and what it said."""
         began = log.file.tell()
-        # Its own session: Ctrl-C at the terminal then reaches Caffe once, from us.
-        process = subprocess.Popen(
-            list(map(str, command)),
+        process = caffe_process.start_bound(
+            command,
             cwd=ROOT,
             env=caffe_process.environment(),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
-            start_new_session=True,
+            pass_fds=() if self.lock is None else (self.lock,),
         )
         old = {s: signal.signal(s, self.stopper(process)) for s in (signal.SIGINT, signal.SIGTERM)}
         # disable=None: no bar where the output is a file, which gets a line now and then.
