@@ -128,6 +128,11 @@ h36m: | venv ## checks and prepares Human3.6M in H36M=/path, into build/h36m; VI
 	@test -n "$(H36M)" || { echo "h36m: expected the dataset's folder: make h36m H36M=/path"; exit 1; }
 	@$(PYTHON) -m tools.convert.h36m "$(H36M)" --out build/h36m $(if $(filter no,$(VIDEOS)),--no-videos)
 
+.PHONY: motion
+motion: | venv ## the motion that the project carries, again, from a folder of CMU's files: CMU=/path
+	@test -n "$(CMU)" || { echo "motion: expected the folder of CMU's files: make motion CMU=/path"; exit 1; }
+	@$(PYTHON) -m tools.convert.cmu "$(CMU)"
+
 .PHONY: ablations
 ablations: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(EVALUATED) | venv ## rotations, K, J, noise, camera: what each does to the 3D error, in build/ablations
 	@$(PYTHON) -m tools.bench.ablations --data $(DATA) --prior $(PRIOR) --out build/ablations \

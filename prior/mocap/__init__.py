@@ -4,13 +4,13 @@ from pathlib import Path
 from types import ModuleType
 
 from prior.files import FilePath
-from prior.mocap import acclaim, bvh, clip_npz, deepmimic, human36m
+from prior.mocap import acclaim, bvh, clip_npz, deepmimic, human36m, motion
 from prior.mocap.clip import Clip, MocapError, check
 
 __all__ = ["Clip", "MocapError", "find", "read"]
 
 # Each has recognises(path) and read(path), which returns a list of Clip.
-READERS = (acclaim, bvh, human36m, deepmimic, clip_npz)
+READERS = (acclaim, bvh, human36m, deepmimic, clip_npz, motion)
 
 
 def _reader(path: FilePath) -> ModuleType | None:

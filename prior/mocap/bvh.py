@@ -7,6 +7,7 @@ are the exporter's: a table per known skeleton, or a joint map, says where the l
 """
 
 import json
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from scipy.spatial.transform import Rotation
 from prior.files import FilePath
 from prior.mocap import kinematics
 from prior.mocap.clip import Clip, MocapError, check_frames
-from prior.mocap.skeletons import BVH_TABLES, UNITS_MM
+from prior.mocap.skeletons import BVH_TABLES, UNITS_MM, Known
 from prior.skeleton import LANDMARKS, limb_scale
 
 # The limb scale, mm, by which the unit of a file is guessed if no table knows it: of the units, the
@@ -41,17 +42,6 @@ class Hierarchy(NamedTuple):
     parents: list[int]
     offsets: Float[np.ndarray, "B 3"]
     channels: list[tuple[str, ...]]
-
-
-class JointMap(NamedTuple):
-    """Where the landmarks are on a skeleton, and the unit of its files, None if it is guessed."""
-
-    name: str
-    table: kinematics.Places
-    unit: str | None = None
-
-
-TABLES = tuple(JointMap(*entry) for entry in BVH_TABLES)
 
 
 def recognises(path: FilePath) -> bool:
@@ -173,8 +163,8 @@ def forward(
     return kinematics.forward(hierarchy.parents, offsets, local, offsets[:, 0])
 
 
-def read_joint_map(path: FilePath) -> JointMap:
-    """The JointMap in a JSON file that a user wrote. Raises MocapError.
+def read_joint_map(path: FilePath) -> Known:
+    """The skeleton in a joint map, a JSON file that a user wrote. Raises MocapError.
 
     {"hip": ["LThigh", "RThigh"], "nose": {"joint": "Head", "offset": [0, 40, 100]}, "neck": "Neck",
     ..., "unit": "cm"}: for each of the 17 landmarks a joint, the joints that it is in the middle
@@ -206,7 +196,7 @@ def read_joint_map(path: FilePath) -> JointMap:
                 f"{path}: {landmark}: expected a joint, a list of joints, or "
                 '{"joint": ..., "offset": [x, y, z]} in mm; write it so'
             ) from None
-    return JointMap(f"the joint map {path}", table, unit)
+    return Known(f"the joint map {path}", table, unit)
 
 
 def _place(value: Any) -> kinematics.Place:
@@ -227,9 +217,9 @@ def _place(value: Any) -> kinematics.Place:
 
 
 def find_table(
-    path: FilePath, names: Sequence[str], joint_map: JointMap | None = None
-) -> tuple[JointMap, list[str]]:
-    """The JointMap for a file's joints, and the joints' names as it has them.
+    path: FilePath, names: Sequence[str], joint_map: Known | None = None
+) -> tuple[Known, list[str]]:
+    """The skeleton for a file's joints, and the joints' names as it has them.
 
     Without a joint_map a prefix that all names share, such as "mixamorig:", is left out. Raises
     MocapError, which names the missing joints.
@@ -238,7 +228,8 @@ def find_table(
     if joint_map is None and len(names) > 1:
         prefix = len(os.path.commonprefix(list(names)))
     names = [name[prefix:] for name in names]
-    best = min([joint_map] if joint_map else TABLES, key=lambda each: len(_missing(each, names)))
+    tables = [joint_map] if joint_map else BVH_TABLES
+    best = min(tables, key=lambda each: len(_missing(each, names)))
     missing = _missing(best, names)
     if missing:
         raise MocapError(
@@ -248,9 +239,9 @@ def find_table(
     return best, names
 
 
-def _missing(joint_map: JointMap, names: Sequence[str]) -> list[str]:
-    """The joints of the map that are not among the names."""
-    places = map(kinematics.joints_and_offset, joint_map.table.values())
+def _missing(skeleton: Known, names: Sequence[str]) -> list[str]:
+    """The joints of the skeleton that are not among the names."""
+    places = map(kinematics.joints_and_offset, skeleton.table.values())
     wanted = dict.fromkeys(joint for joints, _ in places for joint in joints)
     return [joint for joint in wanted if joint not in names]
 
@@ -272,7 +263,27 @@ def find_unit(path: FilePath, poses: Float[np.ndarray, "F 17 3"]) -> str:
     return units[0]
 
 
-def read(path: FilePath, joint_map: JointMap | None = None) -> list[Clip]:
+def _with_lengths(
+    path: Path, hierarchy: Hierarchy, names: Sequence[str], skeleton: Known
+) -> Hierarchy:
+    """The hierarchy with the lengths that the skeleton's files have lost; says so."""
+    offsets, lost = hierarchy.offsets.copy(), []
+    for length in skeleton.lengths:
+        if {length.joint, length.mended, length.like} <= set(names):
+            joint, mended, like = (names.index(name) for name in length[:3])
+            if not hierarchy.offsets[joint].any():
+                offsets[mended] = length.factor * hierarchy.offsets[like]
+                lost.append(length.joint)
+    if lost:
+        logging.getLogger(__name__).info(
+            "%s: %s lie at their parents; these bones' lengths are taken from others",
+            path,
+            ", ".join(lost),
+        )
+    return hierarchy._replace(offsets=offsets)
+
+
+def read(path: FilePath, joint_map: Known | None = None) -> list[Clip]:
     """The file's clip, in a list; the subject is the folder's name, the action the file's.
 
     joint_map: for skeletons that no table knows. Raises MocapError when the file is damaged, a
@@ -281,6 +292,7 @@ def read(path: FilePath, joint_map: JointMap | None = None) -> list[Clip]:
     path = Path(path)
     hierarchy, rows, rate = read_motion(path)
     skeleton, names = find_table(path, hierarchy.names, joint_map)
+    hierarchy = _with_lengths(path, hierarchy, names, skeleton)
     rotations, positions = forward(hierarchy, rows)
     unturned = (rotations[:2, 0] == np.eye(3)).all(axis=(1, 2))
     if unturned.tolist() == [True, False]:

@@ -18,13 +18,16 @@ SCALE_SPREAD = 0.08
 class Clip(NamedTuple):
     """A stretch of motion capture of one person.
 
-    poses: (F, 17, 3), mm, y up, the landmarks of prior.skeleton; rate: frames per second.
+    poses: (F, 17, 3), mm, y up, the landmarks of prior.skeleton; rate: frames per second; name: of
+    the clip, where the action has several; kind: of motion, such as "walk", where it is known.
     """
 
     poses: Float[np.ndarray, "F 17 3"]
     rate: float
     subject: str
     action: str
+    name: str = ""
+    kind: str = ""
 
 
 class MocapError(InputError):

@@ -10,6 +10,7 @@ nose and 115 mm above the eyes, and the nose is 100 mm in front of the neck's ax
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from prior.mocap.kinematics import Place
 
@@ -17,6 +18,26 @@ from prior.mocap.kinematics import Place
 # (mocap.cs.cmu.edu/faqs.php) turns lengths into metres by (1 / 0.45) * 2.54 / 100.
 INCH_MM = 25.4
 UNITS_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "inch": INCH_MM, "cmu": INCH_MM / 0.45}
+
+
+class Length(NamedTuple):
+    """A bone whose length a file has lost: if `joint` lies at its parent, the offset of `mended` is
+    taken from that of `like`, times `factor`."""
+
+    joint: str
+    mended: str
+    like: str
+    factor: float
+
+
+class Known(NamedTuple):
+    """A skeleton that files have: its name, where the landmarks are on it, the unit of its files
+    (guessed where it is None), and the lengths that they may have lost."""
+
+    name: str
+    table: Mapping[str, Place]
+    unit: str | None = None
+    lengths: tuple[Length, ...] = ()
 
 
 def _two_sided(limbs: Mapping[str, str], trunk: Mapping[str, Place]) -> dict[str, Place]:
@@ -69,6 +90,36 @@ _HUMANOID = _two_sided(
 # CMU's bones under MotionBuilder's names. The neck has two joints, as in ACCLAIM.
 _CMU_HUMANOID = _HUMANOID | {"spine": "Spine", "neck": "Neck1", "nose": ("Head", (0, 0, 100))}
 
+# The joints LeftHip, LeftKnee and so on of another conversion of CMU's database. A joint stands for
+# the start of the bone of ACCLAIM: "Neck" is that of upperneck, "Chest" that of upperback.
+_CMU_HIPS = _two_sided(
+    {
+        "hip": "{Side}Hip",
+        "knee": "{Side}Knee",
+        "foot": "{Side}Ankle",
+        "shoulder": "{Side}Shoulder",
+        "elbow": "{Side}Elbow",
+        "wrist": "{Side}Wrist",
+    },
+    {
+        "spine": "Chest",
+        "neck": "Neck",
+        "nose": ("Head", (0, 0, 100)),
+        "head top": "Head end",
+    },
+)
+# Two of its bones have lost their length: the joints at their ends lie at their starts, and trunk
+# and forearms are some 115 and 95 mm too short. In CMU's skeletons "thorax" is as long as
+# "upperback", to 1 %, and "wrist", which goes on from "radius" without a bend, half as long as it
+# (01.asf and 02.asf).
+_CMU_HIPS_LENGTHS = (
+    Length("lowerneck", "lowerneck", "Chest2", 1.0),
+    Length("LeftCollar", "LeftCollar", "Chest2", 1.0),
+    Length("RightCollar", "RightCollar", "Chest2", 1.0),
+    Length("lhand", "LeftWrist", "LeftWrist", 1.5),
+    Length("rhand", "RightWrist", "RightWrist", 1.5),
+)
+
 # The names of DAZ, in the conversion of CMU's database for its figures. The offsets follow from its
 # eyes, which are 80 mm above the joint of the head and in front of it.
 _DAZ = _two_sided(
@@ -101,12 +152,12 @@ LANDMARK_SKELETON = _two_sided(
     {"spine": "Spine", "neck": "Neck", "nose": "Nose", "head top": "HeadTop"},
 ) | {"hip": "Hips"}
 
-# The name of a skeleton, its table, and the unit of its files, which is guessed where it is None;
-# in the order in which they are tried.
-BVH_TABLES: tuple[tuple[str, Mapping[str, Place], str | None], ...] = (
-    ("the landmarks' skeleton", LANDMARK_SKELETON, "cm"),
-    ("the DAZ skeleton", _DAZ, "cm"),
-    ("CMU's MotionBuilder skeleton", _CMU_HUMANOID, None),
-    ("the Mixamo skeleton", _HUMANOID | {"head top": "HeadTop_End"}, None),
-    ("a skeleton with Hips, LeftUpLeg and so on", _HUMANOID, None),
+# In the order in which they are tried.
+BVH_TABLES = (
+    Known("the landmarks' skeleton", LANDMARK_SKELETON, "cm"),
+    Known("the DAZ skeleton", _DAZ, "cm"),
+    Known("CMU's MotionBuilder skeleton", _CMU_HUMANOID),
+    Known("CMU's skeleton with LeftHip, LeftKnee and so on", _CMU_HIPS, "cmu", _CMU_HIPS_LENGTHS),
+    Known("the Mixamo skeleton", _HUMANOID | {"head top": "HeadTop_End"}),
+    Known("a skeleton with Hips, LeftUpLeg and so on", _HUMANOID),
 )

@@ -157,7 +157,7 @@ def _slow_ends(asf, amc, wanted):
 def test_forward_kinematics_as_with_4_by_4_matrices(tmp_path, length, unit):
     amc = _write(tmp_path, length=length, unit=unit)
     (clip,) = acclaim.read(amc)
-    assert clip[1:] == (120.0, "01", "01_02") and clip.poses.shape == (3, 17, 3)
+    assert clip[1:4] == (120.0, "01", "01_02") and clip.poses.shape == (3, 17, 3)
     for frame in range(3):
         ends = _slow_ends(tmp_path / "01.asf", amc, frame + 1)
         for name, bone in ENDS.items():
@@ -211,7 +211,7 @@ def test_the_skeleton_is_found_or_asked_for(tmp_path):
     with pytest.raises(MocapError, match=r"expected its skeleton walk.asf, .* got 2 others"):
         acclaim.read(alone)
     (tmp_path / "02.asf").unlink()
-    assert acclaim.read(alone)[0][2:] == ("01", "walk")
+    assert acclaim.read(alone)[0][2:4] == ("01", "walk")
     (tmp_path / "01.asf").unlink()
     with pytest.raises(MocapError, match="got 0 others"):
         acclaim.read(alone)
