@@ -44,6 +44,7 @@ MISSING = {
     "tools.bench.study_network": "--start no.caffemodel --out OUT",
     "tools.bench.study_prior": "no.npz --out OUT",
     "tools.convert": "json no.json --out OUT/a.pack",
+    "tools.convert.cmu": "no --out OUT",
     "tools.convert.h36m": "no --out OUT",
     "tools.evaluate": "no.prototxt no.caffemodel --data no.json --prior no.npz --out OUT",
     "tools.infer.detect": "no.jpg --out OUT/a.json",
