@@ -1,10 +1,9 @@
 """Sets of landmarks other than ours, as datasets and detectors have them, and how they map to ours.
 
-To add one, write its LandmarkSet and name it in LANDMARK_SETS.
+To add one, write its LandmarkSet and name it in LANDMARK_SETS. Sets by names: landmark_names.py.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -104,24 +103,10 @@ COCO = LandmarkSet(
 # The neck is the thorax, which lies between the shoulders; the upper neck has no counterpart.
 MPII = LandmarkSet(
     "MPII 16",
-    (
-        "right ankle",
-        "right knee",
-        "right hip",
-        "left hip",
-        "left knee",
-        "left ankle",
-        "pelvis",
-        "thorax",
-        "upper neck",
-        "head top",
-        "right wrist",
-        "right elbow",
-        "right shoulder",
-        "left shoulder",
-        "left elbow",
-        "left wrist",
-    ),
+    ("right ankle", "right knee", "right hip", "left hip", "left knee", "left ankle")
+    + ("pelvis", "thorax", "upper neck", "head top")
+    + ("right wrist", "right elbow", "right shoulder")
+    + ("left shoulder", "left elbow", "left wrist"),
     _two_sided(
         {part: "{side} " + limb for part, limb in zip(_PARTS, _LIMBS, strict=True)},
         {"hip": "pelvis", "neck": "thorax", "head top": "head top"},
@@ -133,33 +118,9 @@ _OPENPOSE_LIMBS = {
 }
 BODY_25 = LandmarkSet(
     "OpenPose BODY_25",
-    (
-        "Nose",
-        "Neck",
-        "RShoulder",
-        "RElbow",
-        "RWrist",
-        "LShoulder",
-        "LElbow",
-        "LWrist",
-        "MidHip",
-        "RHip",
-        "RKnee",
-        "RAnkle",
-        "LHip",
-        "LKnee",
-        "LAnkle",
-        "REye",
-        "LEye",
-        "REar",
-        "LEar",
-        "LBigToe",
-        "LSmallToe",
-        "LHeel",
-        "RBigToe",
-        "RSmallToe",
-        "RHeel",
-    ),
+    ("Nose", "Neck", "RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist", "MidHip")
+    + ("RHip", "RKnee", "RAnkle", "LHip", "LKnee", "LAnkle", "REye", "LEye", "REar", "LEar")
+    + ("LBigToe", "LSmallToe", "LHeel", "RBigToe", "RSmallToe", "RHeel"),
     _two_sided(_OPENPOSE_LIMBS, {"hip": "MidHip", "neck": "Neck", "nose": "Nose"}),
 )
 OPENPOSE_COCO = LandmarkSet(
@@ -197,62 +158,106 @@ def _sided(*parts: str) -> tuple[str, ...]:
     return tuple(f"{side} {part}" for part in parts for side in ("left", "right"))
 
 
+# developers.google.com/mediapipe, Pose Landmarker.
 MEDIAPIPE = LandmarkSet(
     "MediaPipe 33",
-    (
-        "nose",
-        "left eye (inner)",
-        "left eye",
-        "left eye (outer)",
-        "right eye (inner)",
-        "right eye",
-        "right eye (outer)",
+    ("nose", "left eye (inner)", "left eye", "left eye (outer)")
+    + ("right eye (inner)", "right eye", "right eye (outer)")
+    + (*_sided("ear"), "mouth (left)", "mouth (right)")
+    + _sided("shoulder", "elbow", "wrist", "pinky", "index", "thumb")
+    + _sided("hip", "knee", "ankle", "heel", "foot index"),
+    {
+        ours: theirs.replace("_", " ")
+        if isinstance(theirs, str)
+        else (theirs[0].replace("_", " "), theirs[1].replace("_", " "))
+        for ours, theirs in COCO.table.items()
+    },
+)
+
+# COCO-WholeBody and Halpe add points of the feet, 68 of the face and 21 of each hand, which have no
+# counterpart here.
+_SIDES = ("left", "right")
+_FACE = tuple(f"face-{i}" for i in range(68))
+_HAND = ("root", *(f"{f}{i}" for f in "thumb index middle ring pinky".split() for i in range(1, 5)))
+_HANDS = tuple(f"{side}_hand_{part}" for side in _SIDES for part in _HAND)
+_TOES = tuple(f"{side}_{part}" for side in _SIDES for part in ("big_toe", "small_toe", "heel"))
+
+# github.com/jin-s13/COCO-WholeBody
+WHOLEBODY = LandmarkSet("COCO-WholeBody 133", COCO.names + _TOES + _FACE + _HANDS, COCO.table)
+
+# github.com/Fang-Haoshu/Halpe-FullBody: its hip lies between the hips, its neck between the
+# shoulders, and its head is the top.
+HALPE_26 = LandmarkSet(
+    "Halpe 26",
+    COCO.names
+    + ("head", "neck", "hip")
+    + tuple(f"{side}_{part}" for part in ("big_toe", "small_toe", "heel") for side in _SIDES),
+    COCO.table | {"hip": "hip", "neck": "neck", "head top": "head"},
+)
+HALPE_136 = LandmarkSet("Halpe 136", HALPE_26.names + _FACE + _HANDS, HALPE_26.table)
+
+# Sets whose neck is above the shoulders: ours is midway between them, as COCO's is.
+_WITH_HEAD_TOP = {k: v for k, v in COCO.table.items() if k != "nose"} | {"head top": "head_top"}
+AI_CHALLENGER = LandmarkSet(  # github.com/AIChallenger/AI_Challenger_2017
+    "AI Challenger 14",
+    tuple(
+        f"{side}_{part}"
+        for parts in (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
+        for side in ("right", "left")
+        for part in parts
     )
-    + _sided("ear")
-    + ("mouth (left)", "mouth (right)")
-    + _sided(
-        "shoulder",
-        "elbow",
-        "wrist",
-        "pinky",
-        "index",
-        "thumb",
-        "hip",
-        "knee",
-        "ankle",
-        "heel",
-        "foot index",
+    + ("head_top", "neck"),
+    _WITH_HEAD_TOP,
+)
+CROWDPOSE = LandmarkSet(  # github.com/Jeff-sjtu/CrowdPose
+    "CrowdPose 14", COCO.names[5:] + ("top_head", "neck"), _WITH_HEAD_TOP | {"head top": "top_head"}
+)
+LEEDS = LandmarkSet(  # sam.johnson.io/research/lsp.html
+    "Leeds 14",
+    tuple(MPII.names[:6]) + tuple(MPII.names[10:]) + ("neck", "head top"),
+    MPII.table | {"hip": ("left hip", "right hip"), "neck": ("left shoulder", "right shoulder")},
+)
+# jhmdb.is.tue.mpg.de; its head is the middle of the face, its belly no joint of ours.
+JHMDB = LandmarkSet(
+    "JHMDB 15",
+    ("neck", "belly", "head")
+    + tuple(
+        f"{side}_{part}"
+        for part in ("shoulder", "hip", "elbow", "knee", "wrist", "ankle")
+        for side in ("right", "left")
     ),
-    _two_sided(
-        {part: "{side} " + limb for part, limb in zip(_PARTS, _LIMBS, strict=True)},
-        {
-            "hip": ("left hip", "right hip"),
-            "neck": ("left shoulder", "right shoulder"),
-            "nose": "nose",
-        },
-    ),
+    {k: v for k, v in COCO.table.items() if k != "nose"},
+)
+# posetrack.net: of 2017, MPII's order with a nose; and of 2018, COCO's with the head in place of
+# the eyes.
+POSETRACK_15 = LandmarkSet(
+    "PoseTrack 15",
+    tuple(name.replace(" ", "_") for name in LEEDS.names[:12])
+    + ("head_bottom", "nose", "head_top"),
+    COCO.table | {"head top": "head_top"},
+)
+POSETRACK_17 = LandmarkSet(
+    "PoseTrack 17",
+    ("nose", "head_bottom", "head_top") + COCO.names[3:],
+    COCO.table | {"head top": "head_top"},
 )
 
 LANDMARK_SETS = {
     "human36m": HUMAN36M,
     "coco": COCO,
+    "wholebody": WHOLEBODY,
+    "halpe26": HALPE_26,
+    "halpe136": HALPE_136,
     "mpii": MPII,
+    "leeds": LEEDS,
     "body25": BODY_25,
     "openpose-coco": OPENPOSE_COCO,
     "openpose-mpi": OPENPOSE_MPI,
     "cpm": CPM,
     "mediapipe": MEDIAPIPE,
+    "aic": AI_CHALLENGER,
+    "crowdpose": CROWDPOSE,
+    "jhmdb": JHMDB,
+    "posetrack15": POSETRACK_15,
+    "posetrack17": POSETRACK_17,
 }
-
-
-def find_set(names: Iterable[object]) -> LandmarkSet | None:
-    """The LandmarkSet with these names in this order, or None.
-
-    Case and punctuation do not count.
-    """
-    plain = _plain(names)
-    return next((s for s in LANDMARK_SETS.values() if _plain(s.names) == plain), None)
-
-
-def _plain(names: Iterable[object]) -> list[str]:
-    return [re.sub("[^a-z0-9]", "", str(name).lower()) for name in names]

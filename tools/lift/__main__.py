@@ -17,7 +17,9 @@ line), or nobody was found.
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,8 +28,10 @@ from prior import landmark_sets, program
 from prior.errors import InputError
 from prior.lifting.lifter import NOISE_MM
 from tools.arguments import add_as_published
-from tools.lift import calibration, drawing, keypoints, lifted, smoothing, writing
+from tools.lift import calibration, counting, drawing, keypoints, lifted, smoothing, writing
 from tools.lift.lifting import LEAST_CONFIDENCE, LEVELS, lift
+from tools.lift.people import How
+from tools.pictures import Pictures
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,6 +55,13 @@ def _parser() -> argparse.ArgumentParser:
         default=LEAST_CONFIDENCE,
         metavar="C",
         help="a landmark of lower confidence counts as missing",
+    )
+    parser.add_argument(
+        "--image-size",
+        type=float,
+        nargs=2,
+        metavar=("WIDTH", "HEIGHT"),
+        help="of the frames' images, px, for coordinates from 0 or -1 to 1",
     )
     parser.add_argument(
         "--rate", type=float, metavar="HZ", help="how many frames a second the input has"
@@ -141,23 +152,63 @@ def _add_lifting(group: argparse._ArgumentGroup) -> None:
     )
 
 
+class Said(NamedTuple):
+    """What a lift has to say: lines that account for the input, notes, doubts; and whether
+    something was left out or is doubtful."""
+
+    account: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    doubts: Sequence[str] = ()
+    wanting: bool = False
+
+
+def image_size(options):
+    """The (width, height) of the frames' images, px, as far as the options say it, or None."""
+    if options.image_size is not None:
+        return tuple(options.image_size)
+    if options.images is None:
+        return None
+    image = next((image for _, image, _ in Pictures([options.images]) if image is not None), None)
+    return None if image is None else (image.shape[1], image.shape[0])
+
+
+def without_doubts(poses, strict):
+    """(Poses, lines, list of the LeftOut) of those that are no plausible person: marked and said,
+    or, if `strict`, left out."""
+    odd = ~poses.plausible
+    if not odd.any():
+        return poses, [], []
+    first, count = int(np.argmax(odd)), np.count_nonzero(odd)
+    where = f"frame {poses.frame_name(poses.frame[first])}, person {poses.person[first]}"
+    where = f"{where}: {poses.reason[first]}"
+    if strict:
+        left = counting.LeftOut(counting.PEOPLE, count, "no plausible person", where)
+        return poses.of(~odd), [], [left]
+    line = (
+        f"{count} of {len(odd)} poses are no plausible person: marked; --strict leaves them out; "
+        f"first in {where}"
+    )
+    return poses, [line], []
+
+
 def poses_of(options):
-    """(Poses, lines on what was left out) of the options. Raises InputError or OSError."""
+    """(Poses, Said) of the options. Raises InputError or OSError."""
     if options.rate is not None and not 0 < options.rate < np.inf:
         raise InputError(f"--rate: expected a positive number, got {options.rate}")
     if lifted.is_lifted(options.input):
         poses = lifted.read(options.input)
         rate = poses.meta["rate"] if options.rate is None else options.rate
-        return poses._replace(meta=poses.meta | {"rate": rate}), []
+        poses = poses._replace(meta=poses.meta | {"rate": rate})
+        poses, doubts, left = without_doubts(poses, options.strict)
+        return poses, Said([str(part) for part in left], (), doubts, bool(doubts or left))
     if options.elevation is not None and not abs(options.elevation) < 90:
         raise InputError(f"--elevation: expected -90 to 90 degrees, got {options.elevation}")
     model = prior.load(options.prior) if options.prior else prior.load()
     camera = calibration.read(options.camera, options.up) if options.camera else calibration.NONE
     landmarks = options.landmarks and landmark_sets.LANDMARK_SETS[options.landmarks]
-    people = keypoints.read(options.input, landmarks)
-    if options.rate is not None:
-        people = people._replace(rate=options.rate)
-    poses, problems = lift(
+    size = partial(image_size, options)
+    people = keypoints.read(options.input, How(landmarks, options.rate, size))
+    poses, left = lift(
         people,
         model,
         camera=camera,
@@ -171,41 +222,34 @@ def poses_of(options):
         refine=options.refine,
         deviation=options.deviation,
     )
-    return poses, [*people.problems, *problems]
-
-
-def without_doubts(poses, strict):
-    """(Poses, lines on those that are no plausible person); strict: without these."""
-    odd = ~poses.plausible
-    if not odd.any():
-        return poses, []
-    first = int(np.argmax(odd))
-    line = (
-        f"{np.count_nonzero(odd)} of {len(odd)} poses are no plausible person: "
-        f"{'left out' if strict else 'marked; --strict leaves them out'}; first in frame "
-        f"{poses.meta['frames'][poses.frame[first]]}, person {poses.person[first]}: "
-        f"{poses.reason[first]}"
+    poses, doubts, odd = without_doubts(poses, options.strict)
+    left, doubts = [*left, *odd], [*people.doubts, *doubts]
+    return poses, Said(
+        counting.account(people, left, poses, options.min_confidence),
+        people.notes,
+        doubts,
+        bool(doubts or counting.matters([*people.left, *left])),
     )
-    return (poses.of(~odd) if strict else poses), [line]
 
 
 def lift_file(options):
     """Lift, print what was left out, and write every file; returns the exit status."""
     for path in options.out:
         writing.check(path)
-    poses, problems = poses_of(options)
-    poses, doubts = without_doubts(poses, options.strict)
+    poses, said = poses_of(options)
     if options.smooth is not None:
         poses = smoothing.smooth(poses, options.smooth)
         print(f"smoothed over {options.smooth:g} s, which is not in the paper")
-    for line in [*problems, *doubts]:
-        print(line, file=sys.stderr)
-    frames = len(poses.meta["frames"])
-    with_people = len(np.unique(poses.frame))
+    for line in said.notes:
+        print(f"note: {line}", file=sys.stderr)
+    for line in said.doubts:
+        print(f"warning: {line}", file=sys.stderr)
     print(
-        f"{len(poses.frame)} poses of {len(np.unique(poses.person))} people in {with_people} "
-        f"of {frames} frames; left out: {len(problems) or 'nothing'}"
+        f"{len(poses.frame)} poses of {len(np.unique(poses.person))} people in "
+        f"{len(np.unique(poses.frame))} of {len(poses.meta['frames'])} frames"
     )
+    for line in said.account:
+        print(line)
     if not len(poses.frame):
         print("nobody found: nothing to write")
         return 3
@@ -215,11 +259,24 @@ def lift_file(options):
             print(f"wrote {written}")
     for line in dict.fromkeys(photos.problems):
         print(line, file=sys.stderr)
-    return 3 if problems or doubts or photos.problems else 0
+    return 3 if said.wanting or photos.problems else 0
+
+
+def joined(arguments: Sequence[str]) -> list[str]:
+    """The arguments with "--up -y" as "--up=-y": argparse takes a word with a dash for an
+    option."""
+    result: list[str] = []
+    for word in arguments:
+        if result and result[-1] == "--up" and word in calibration.UP:
+            result[-1] = f"--up={word}"
+        else:
+            result.append(word)
+    return result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit status."""
+    arguments = joined(sys.argv[1:] if arguments is None else arguments)
     return program.run(
         _parser(), lift_file, arguments, interrupted="files not named as written are not there"
     )

@@ -86,7 +86,7 @@ class Panels:
     def frame(self, number):
         """The two panels of a frame (SIDE, 2 SIDE, 3) uint8 BGR."""
         rows = np.flatnonzero(self.poses.frame == number)
-        left = self._overlay(rows, self.poses.meta["frames"][number])
+        left = self._overlay(rows, self.poses.frame_name(number))
         return np.concatenate([left, self._space(rows)], axis=1)
 
     def _overlay(self, rows, name):

@@ -1,36 +1,139 @@
-"""2D landmarks from the files of other programs: `read` knows those of FORMATS.
+"""2D landmarks from the files of other programs: `read` knows those of tools.lift.readers.
 
-The kind of a file is told by its content, and the landmark set by the file or by how many landmarks
-there are. Coordinates are pixels of the image; confidences are 0 to 1, 0 for missing.
+The kind of a file is told by its content. Coordinates are pixels of the image; confidences are 0 to
+1, 0 for missing.
 """
 
+import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from tools.lift import from_arrays, from_json
-from tools.lift.people import FORMATS, KeypointError, looks_like
+import numpy as np
+
+from tools.lift import frames, unknown
+from tools.lift.people import UNSAID, How, KeypointError, Keypoints, People
+from tools.lift.readers import (
+    by_image,
+    coco,
+    deeplabcut,
+    detectron,
+    mpii,
+    per_frame,
+    pickled,
+    points,
+    predicted,
+    results,
+    sleap,
+    table,
+)
+
+# The first that recognises what is in the file reads it.
+JSON = (predicted, points, coco, by_image, per_frame, results, mpii)
+ARRAYS = (points, detectron)
+TABLES = (deeplabcut, sleap, table)
+FORMATS = "; ".join(dict.fromkeys(reader.FORMAT for reader in (*JSON, *ARRAYS, *TABLES)))
 
 
-def read(path, landmarks=None):
-    """The Keypoints in a file or folder.
+def read(path: str | Path, how: How = UNSAID) -> Keypoints:
+    """The Keypoints in a file, or in a folder with a file for each frame.
 
-    landmarks: a LandmarkSet, for files that do not say which it is. People and files that are
-    damaged are left out, with a line for each in `problems`. Raises KeypointError if nothing can
-    be read.
+    how: what the user says. People and frames that are damaged are left out, and counted in `left`.
+    Raises KeypointError if nothing can be read, or if what it means is not certain.
     """
     path = Path(path)
     try:
-        if path.is_dir():
-            return from_json.folder(path, landmarks)
-        if path.suffix.lower() == ".npz":
-            return from_arrays.npz(path, landmarks)
-        data = path.read_bytes()
-        if path.suffix.lower() == ".csv":
-            return from_arrays.csv_table(path, data.decode("utf-8-sig"), landmarks)
-        return from_json.keypoints(path, json.loads(data), landmarks)
+        people = _folder(path) if path.is_dir() else _file(path)
     except OSError as error:
         raise KeypointError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, KeypointError):
+    except KeypointError as error:
+        text = str(error)
+        raise KeypointError(text if text.startswith(str(path)) else f"{path}: {text}") from None
+    keypoints = people.keypoints(path, how)
+    if people.values and not len(keypoints.frame) or not people.listed and people.left:
+        raise KeypointError(f"{path}: nobody in it can be read: {keypoints.left[0]}")
+    return keypoints
+
+
+def _file(path: Path) -> People:
+    data = path.read_bytes()
+    if data.startswith(b"PK"):
+        return _collect(ARRAYS, pickled.arrays(path))
+    if data.startswith(b"\x93NUMPY"):
+        return _collect(ARRAYS, {"points": np.load(path, allow_pickle=False)})
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _unknown(unknown.looks_like(path)) from None
+    if text.lstrip()[:1] in ("[", "{"):
+        return _json(path, text)
+    rows = _rows(text)
+    if not any(reader.recognises(rows) for reader in TABLES):
+        header = f", a table of {','.join(rows[0])[:80]}" if len(rows) > 1 else ""
+        raise _unknown(unknown.looks_like(path) + header)
+    return _collect(TABLES, rows)
+
+
+def _json(path: Path, text: str) -> People:
+    try:
+        return _collect(JSON, json.loads(text))
+    except KeypointError:
+        raise
+    except (ValueError, RecursionError):
+        try:
+            # A document in each line: OpenPifPaf's of a video.
+            return _collect(JSON, [json.loads(line) for line in text.splitlines() if line.strip()])
+        except KeypointError:
             raise
-        raise KeypointError(f"{path}: expected {FORMATS}; found {looks_like(path)}") from None
+        except (ValueError, RecursionError):
+            raise _unknown(unknown.looks_like(path)) from None
+
+
+def _collect(readers: Sequence[ModuleType], content: Any) -> People:
+    if isinstance(content, list) and not content:
+        return People()
+    for reader in readers:
+        if reader.recognises(content):
+            return reader.collect(content)
+    raise _unknown(unknown.describe(content))
+
+
+def _unknown(what: str) -> KeypointError:
+    return KeypointError(f"got {what}; expected 2D landmarks, as {FORMATS}")
+
+
+def _rows(text: str) -> list[list[str]]:
+    """The rows of CSV, between whose cells are commas, semicolons or tabs."""
+    head = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=head.count)
+    lines = text.splitlines()
+    try:
+        return list(csv.reader(lines, delimiter=delimiter))
+    except csv.Error as error:
+        raise KeypointError(f"expected CSV, got {error}") from None
+
+
+def _folder(path: Path) -> People:
+    """A folder with a file for each frame: OpenPose's, MMPose's, OpenPifPaf's, AlphaPose's."""
+    files = sorted(path.glob("*.json"), key=lambda file: frames.natural(file.name))
+    if not files:
+        kinds = sorted({file.suffix for file in path.iterdir() if file.suffix})
+        raise KeypointError(
+            "expected a folder with a JSON file for each frame, got none in it, but files "
+            f"{', '.join(kinds[:6]) or 'without a suffix'}"
+        )
+    people = People()
+    first = ""
+    for file in files:
+        name = file.stem.removesuffix("_keypoints").removesuffix(".predictions")
+        try:
+            people.absorb(_collect(JSON, json.loads(file.read_bytes())), name)
+        except (OSError, ValueError, RecursionError) as error:
+            said = str(error) if isinstance(error, KeypointError) else unknown.looks_like(file)
+            people.lose(name, "could not be read", f"{file.name}: {said}")
+            first = first or f"{file.name}: {said}"
+    if len(people.left) >= len(files) and not people.values:
+        raise KeypointError(f"expected a JSON file for each frame; {first}")
+    return people

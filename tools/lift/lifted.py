@@ -70,8 +70,9 @@ class Poses(NamedTuple):
     world to camera; scale (N,), px per mm; component (N,), from 0; component_probability (N, K);
     log_likelihood (N,); translation_mm (N, 3), in the camera's axes, NaN where the intrinsics are
     not known; misfit (N,), plausible (N,) bool and reason (N,) text: the verdict of
-    prior.lifting.plausibility; frame, person (N,) int; meta: a dict with "frames" (names), "rate"
-    (frames a second, or None), "landmarks", "parents", "units", "model".
+    prior.lifting.plausibility; frame, person (N,) int; meta: a dict with "frames" (names, of the
+    frames from number "first_frame" on), "rate" (frames a second, or None), "landmarks", "parents",
+    "units", "model".
     """
 
     pose_mm: np.ndarray
@@ -90,6 +91,10 @@ class Poses(NamedTuple):
     frame: np.ndarray
     person: np.ndarray
     meta: dict
+
+    def frame_name(self, number):
+        """The name of a frame by its number."""
+        return self.meta["frames"][number - self.meta["first_frame"]]
 
     def of(self, rows):
         """The poses of these rows."""
@@ -112,6 +117,7 @@ def make(meta, **arrays):
         "parents": PARENTS.tolist(),
         "units": UNITS,
         "rate": None,
+        "first_frame": 0,
         **meta,
     }
     return Poses(**arrays, meta=meta)
@@ -153,7 +159,7 @@ def write_csv(path, poses):
             frame = int(poses.frame[i])
             numbers = ["" if value != value else value for value in row]
             verdict = "yes" if poses.plausible[i] else "no", poses.reason[i]
-            start = frame, poses.meta["frames"][frame], poses.person[i], poses.component[i]
+            start = frame, poses.frame_name(frame), poses.person[i], poses.component[i]
             writer.writerow([*start, *verdict, *numbers])
 
 
@@ -187,12 +193,17 @@ def read(path):
         arrays.setdefault("reason", np.full(count, _NOT_JUDGED))
         if not count:  # no row says how many components there are
             arrays = {k: v.reshape(0, *_SHAPES.get(k, ())) for k, v in arrays.items()}
-        poses = Poses(**arrays, meta=meta)
+        # Nor do their frames begin elsewhere than at 0.
+        poses = Poses(**arrays, meta={"first_frame": 0} | meta)
         for name, array in zip(Poses._fields, poses[:-1], strict=False):
             shape = (count, *_SHAPES.get(name, ()))
             if name != "component_probability" and array.shape != shape:
                 raise ValueError(f"{name} of shape {array.shape} for {count} poses")
-        if meta["format"] != FORMAT or len(meta["frames"]) <= poses.frame.max(initial=-1):
+        first = poses.meta["first_frame"]
+        if meta["format"] != FORMAT or not (
+            first <= poses.frame.min(initial=first)
+            and poses.frame.max(initial=first - 1) < first + len(meta["frames"])
+        ):
             raise ValueError(f"format {meta['format']!r}, {len(meta['frames'])} frames")
         return poses
     except (KeyError, TypeError, ValueError) as error:

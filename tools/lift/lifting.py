@@ -11,6 +11,7 @@ from prior.lifting.candidates import ELEVATIONS, ROLLS
 from prior.lifting.lifter import AS_PUBLISHED, NOISE_MM
 from prior.lifting.plausibility import judge
 from tools.lift import calibration, lifted, tracks
+from tools.lift.counting import PEOPLE, LeftOut
 
 # A person with fewer landmarks is left out. Our choice: more than a head and shoulders.
 LEAST_LANDMARKS = 6
@@ -40,7 +41,7 @@ def lift(
     refine=False,
     deviation=True,
 ):
-    """Lift Keypoints; returns (lifted.Poses, lines on what was left out).
+    """Lift Keypoints; returns (lifted.Poses, list of the counting.LeftOut).
 
     camera: a Calibration. elevation, roll: of a camera without rotation, radians; without elevation
     the tilt is searched, one for all poses, or for `each` its own. least: the confidence below
@@ -48,7 +49,7 @@ def lift(
     those that are there count alike. Where the intrinsics are known the lifting is by full
     perspective; as_published: always by weak perspective, and to the letter of section 5.3.
     """
-    rows, points, confidence, problems = _enough(people, least)
+    rows, points, confidence, left = _enough(people, least)
     weight = np.ceil(confidence * LEVELS) / LEVELS if weigh else (confidence > 0).astype(float)
     how = AS_PUBLISHED if as_published else {"noise_mm": noise_mm}
     lifter = prior.Lifter(model, **how)
@@ -73,12 +74,18 @@ def lift(
         )
         spread = lifter.deviation(result) if deviation else np.full(points.shape[:2], np.nan)
     if not result.ok.all():
-        problems.append(
-            f"{np.count_nonzero(~result.ok)} people could not be lifted (all landmarks in one "
-            "place, or upside down): left out"
+        first = rows[np.flatnonzero(~result.ok)[0]]
+        left.append(
+            LeftOut(
+                PEOPLE,
+                np.count_nonzero(~result.ok),
+                "all landmarks in one place, or upside down",
+                people.frame_name(people.frame[first]),
+            )
         )
     meta = {
         "frames": list(people.frames),
+        "first_frame": people.first,
         "rate": people.rate,
         "noise_mm": how["noise_mm"],
         "model": str(model.meta.get("source", "unknown")),
@@ -86,23 +93,27 @@ def lift(
     scale = result.scale / model.scale_mm
     verdict = judge(result, model, how["noise_mm"])
     poses = _poses(meta, result, scale, spread, verdict, people, rows, points, confidence)
-    return poses, problems
+    return poses, left
 
 
 def _enough(people, least):
-    """The people with enough landmarks: rows of Keypoints, points, confidence; and a line on those
-    that are left out."""
+    """The people with enough landmarks: rows of Keypoints, points, confidence; and a list of the
+    LeftOut."""
     confidence = np.where(people.confidence >= max(least, 1e-9), people.confidence, 0)
     points = np.where(confidence[..., None] > 0, people.points, np.nan)
     enough = np.count_nonzero(confidence, axis=1) >= LEAST_LANDMARKS
-    problems = []
+    left = []
     if not enough.all():
         few = np.flatnonzero(~enough)
-        problems.append(
-            f"{len(few)} people with fewer than {LEAST_LANDMARKS} landmarks of confidence "
-            f"{least:g} left out, first in frame {people.frames[people.frame[few[0]]]}"
+        left.append(
+            LeftOut(
+                PEOPLE,
+                len(few),
+                f"fewer than {LEAST_LANDMARKS} landmarks of confidence {least:g}",
+                people.frame_name(people.frame[few[0]]),
+            )
         )
-    return np.flatnonzero(enough), points[enough], confidence[enough], problems
+    return np.flatnonzero(enough), points[enough], confidence[enough], left
 
 
 def _poses(meta, result, scale, spread, verdict, people, rows, points, confidence):

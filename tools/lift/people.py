@@ -1,27 +1,24 @@
-"""What every reader of 2D landmarks gives, Keypoints, and People, which collects them."""
+"""What every reader of 2D landmarks gives: People, collected as a file is read, then Keypoints."""
 
-from typing import NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 
-from prior import landmark_sets
 from prior.errors import InputError
-from prior.skeleton import L
+from prior.landmark_sets import LandmarkSet
+from prior.skeleton import LANDMARKS, L
+from tools.lift import frames, meaning
+from tools.lift.counting import FRAMES, PEOPLE, LeftOut, together
 
-FORMATS = (
-    "OpenPose JSON (a file, or a folder with one for each frame), COCO keypoints JSON (annotations "
-    "or results), MPII JSON (a list with 16 'joints' each), what tools.infer writes, "
-    "JSON or .npz with 'points', or CSV"
-)
-# The set that a count of landmarks stands for, where it stands for one alone: 17 may be COCO's or
-# Human3.6M's.
-BY_COUNT = {
-    25: landmark_sets.BODY_25,
-    18: landmark_sets.OPENPOSE_COCO,
-    15: landmark_sets.OPENPOSE_MPI,
-    16: landmark_sets.MPII,
-    33: landmark_sets.MEDIAPIPE,
-}
+# Of people with different numbers of landmarks those of the commonest number are read, if they are
+# this share. Our choice: a few damaged ones do not hide what the file is.
+MAJORITY = 0.9
+# Fewer numbers are no person: x and y of six landmarks.
+LEAST = 12
+# Larger numbers are no number of a person: they are taken as a name. Our choice: int32's range.
+MOST_PEOPLE = 2**31
 
 
 class KeypointError(InputError):
@@ -31,132 +28,265 @@ class KeypointError(InputError):
 class Keypoints(NamedTuple):
     """N people in F frames.
 
-    points (N, 17, 2), px, NaN where missing; confidence (N, 17), 0 where missing; frame (N,), from
-    0, rising; person (N,), -1 where the file does not say who it is; frames: F names; rate: frames
-    a second or None; problems: a line for each part of the input that was left out.
+    points (N, 17, 2), px, NaN where missing; confidence (N, 17), 0 where missing; frame (N,),
+    rising, as the input numbers them; person (N,), -1 where the file does not say who it is;
+    frames: F names, of the frames from number `first` on; rate: frames a second or None; listed:
+    how many of the frames the input has, the others are gaps; set_name: of the landmark set;
+    lacks: our landmarks that it has no counterpart of; left: what was left out; notes: a line for
+    each decision that could be another; doubts: a line for each reason to think that the input is
+    wrong.
     """
 
-    points: np.ndarray
-    confidence: np.ndarray
-    frame: np.ndarray
-    person: np.ndarray
-    frames: tuple
+    points: Float[np.ndarray, "N 17 2"]
+    confidence: Float[np.ndarray, "N 17"]
+    frame: Int[np.ndarray, " N"]
+    person: Int[np.ndarray, " N"]
+    frames: tuple[str, ...]
+    first: int = 0
     rate: float | None = None
-    problems: tuple = ()
+    listed: int = 0
+    set_name: str = ""
+    lacks: tuple[str, ...] = ()
+    left: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    def frame_name(self, number: int) -> str:
+        """The name of a frame by its number."""
+        return self.frames[number - self.first]
+
+
+class How(NamedTuple):
+    """What the user says about a file. landmarks: the set; rate: frames a second; size: a function
+    that gives the image's (width, height), px, or None."""
+
+    landmarks: LandmarkSet | None = None
+    rate: float | None = None
+    size: meaning.SizeOf = meaning.no_size
+
+
+UNSAID = How()
 
 
 class People:
-    """Collects people as a file is read, each a list of S x (x, y, confidence)."""
+    """Collects people as a file is read.
 
-    def __init__(self):
-        self.values, self.frame, self.person, self.problems = [], [], [], []
+    default: the LandmarkSet where nobody says; names: the landmarks' names, where the file has
+    them; unit: of the frames' keys if they are times, a key of frames.UNITS or "" (not known).
+    """
 
-    def add(self, where, values, frame, person=-1):
-        """Add one person; where the values are none of a person, a line to `problems` instead."""
-        try:
-            array = np.array(values, dtype=float).reshape(-1, 3)
-        except (TypeError, ValueError):
-            array = None
-        if array is None or not len(array) or np.isinf(array).any():
-            got = f"{len(values)} values" if isinstance(values, list) else repr(values)[:40]
-            self.problems.append(
-                f"{where}: expected numbers x, y, confidence for each landmark, got {got}"
-            )
-            return
-        self.values.append(array)
-        self.frame.append(frame)
-        self.person.append(person if isinstance(person, int) else -1)
+    def __init__(
+        self,
+        default: LandmarkSet | None = None,
+        names: Sequence[object] | None = None,
+        unit: str | None = None,
+    ) -> None:
+        self.default, self.names, self.unit = default, names, unit
+        self.rate: float | None = None
+        self.notes: list[str] = []
+        self.left: list[LeftOut] = []
+        self.listed: dict[Hashable, None] = {}
+        self.values: list[Any] = []
+        self.scores: list[Any] = []
+        self.where: list[str] = []
+        self.frame: list[Hashable] = []
+        self.person: list[Any] = []
+        self.canvas: list[tuple[float, float] | None] = []
 
-    def keypoints(self, path, frames, landmarks, default=None, rate=None):
-        """The Keypoints of the people. Raises KeypointError where the landmark set is not certain.
+    def add(
+        self,
+        where: str,
+        values: Any,
+        frame: Hashable = None,
+        person: Any = None,
+        scores: Any = None,
+        canvas: tuple[float, float] | None = None,
+    ) -> None:
+        """Add one person: x, y, and maybe confidence of each landmark, in rows or in one list.
 
-        landmarks: their LandmarkSet, or None; then it is told by how many landmarks there are, or
-        is `default`.
+        frame: its key; None in a file of one image. person: who it is, in any form. scores: the
+        confidences, where they stand apart. canvas: the image's (width, height), px.
         """
-        sizes = {len(values) for values in self.values}
-        if len(sizes) > 1:
-            raise KeypointError(
-                f"{path}: expected one landmark set, got people of "
-                f"{' and '.join(map(str, sorted(sizes)))} landmarks"
-            )
-        size = sizes.pop() if sizes else L
-        values = np.array(self.values).reshape(-1, size, 3)
-        chosen = set_of(path, size, landmarks, default) if self.values else landmark_sets.HUMAN36M
-        confidence = np.where(np.isfinite(values).all(axis=2), values[..., 2], 0).clip(0, 1)
-        points, confidence = (
-            chosen.to_ours(values[..., :2], confidence)
-            if len(values)
-            else (np.empty((0, L, 2)), np.empty((0, L)))
-        )
-        frame = np.array(self.frame, dtype=int)
+        self.listed[frame] = None
+        self.values.append(values)
+        self.scores.append(scores)
+        self.where.append(where)
+        self.frame.append(frame)
+        self.person.append(person)
+        self.canvas.append(canvas)
+
+    def leave_out(self, why: str, first: str) -> None:
+        """One person that cannot be read."""
+        self.left.append(LeftOut(PEOPLE, 1, why, first))
+
+    def lose(self, frame: Hashable, why: str, first: str) -> None:
+        """A frame that cannot be read."""
+        self.listed[frame] = None
+        self.left.append(LeftOut(FRAMES, 1, why, first))
+
+    def absorb(self, other: "People", frame: Hashable) -> None:
+        """Add what a file of one image has, as a frame."""
+        if any(key is not None for key in other.listed):
+            raise KeypointError("expected a file of one image, got several frames")
+        self.listed[frame] = None
+        self.default = self.default or other.default
+        self.names = self.names or other.names
+        self.left += [part._replace(first=f"{frame}, {part.first}") for part in other.left]
+        self.values += other.values
+        self.scores += other.scores
+        self.where += [f"{frame}, {where}" for where in other.where]
+        self.frame += [frame] * len(other.values)
+        self.person += other.person
+        self.canvas += other.canvas
+
+    def keypoints(self, path: object, how: How = UNSAID) -> Keypoints:
+        """The Keypoints of the people. Raises KeypointError where what they mean is not certain."""
+        try:
+            return self._keypoints(str(getattr(path, "stem", path)), how)
+        except InputError as error:
+            raise KeypointError(f"{path}: {error}") from None
+
+    def _keypoints(self, stem: str, how: How) -> Keypoints:
+        rows, block, left = _blocks(self.values, self.scores, self.where)
+        notes, doubts = list(self.notes), []
+        name, lacks, points, confidence = "", (), np.empty((0, L, 2)), np.empty((0, L))
+        if len(rows):
+            landmark_set, said = meaning.set_of(block, how.landmarks, self.names, self.default)
+            notes += said
+            block = meaning.without_markers(meaning.split(block, landmark_set))
+            block, said = meaning.in_pixels(block, [self.canvas[i] for i in rows], how.size)
+            notes += said
+            keys = [self.frame[i] for i in rows]
+            doubts += meaning.sides(block, landmark_set, [stem if k is None else k for k in keys])
+            points, confidence = landmark_set.to_ours(block[..., :2], block[..., 2])
+            name = landmark_set.name
+            lacks = tuple(ours for ours in LANDMARKS if ours not in landmark_set.table)
+        keys = [stem if key is None else key for key in self.listed]
+        line = frames.time_line(keys, self.unit, how.rate)
+        number = dict(zip(self.listed, line.number.tolist(), strict=True))
+        frame = np.array([number[self.frame[i]] for i in rows], dtype=int)
+        person, said = _identities([self.person[i] for i in rows], frame)
         order = np.argsort(frame, kind="stable")
         return Keypoints(
             points[order],
             confidence[order],
             frame[order],
-            np.array(self.person, dtype=int)[order],
-            tuple(map(str, frames)),
-            rate,
-            tuple(self.problems),
+            person[order],
+            line.names,
+            line.first,
+            how.rate or self.rate or line.rate,
+            len(set(number.values())),
+            name,
+            lacks,
+            together([*self.left, *left]),
+            tuple(dict.fromkeys([*notes, *line.notes, *said])),
+            tuple(doubts),
         )
 
 
-def set_of(path, size, landmarks, default=None):
-    """The LandmarkSet of `size` landmarks: `landmarks`, or `default`, or the one of that size.
+def _blocks(
+    values: list[Any], scores: list[Any], where: list[str]
+) -> tuple[list[int], np.ndarray, list[LeftOut]]:
+    """People of one size as one array: which they are, the array (n, ...), and who is left out.
 
-    Raises KeypointError where it has another size, or where no set or several have this one.
+    The array is (n, S, 2 or 3), or (n, M) of flat lists.
     """
-    chosen = landmarks or default or BY_COUNT.get(size)
-    if chosen is not None and len(chosen.names) == size:
-        return chosen
-    like = [s.name for s in landmark_sets.LANDMARK_SETS.values() if len(s.names) == size]
-    if chosen:
-        hint = f", as {' or '.join(like)} has" if like else ""
-        raise KeypointError(
-            f"{path}: expected the {len(chosen.names)} landmarks of {chosen.name}, got {size}"
-            f"{hint}; try --landmarks"
+    whole = _array(values) if values else None
+    if whole is not None and whole.ndim in (2, 3) and whole.size and not np.isinf(whole).any():
+        return list(range(len(values))), _with_scores(whole, scores), []
+    left, arrays = [], {}
+    for i, row in enumerate(values):
+        array = _array(row)
+        if array is None or array.ndim not in (1, 2) or not array.size:
+            got = f"{len(row)} values" if isinstance(row, list) else repr(row)[:40]
+            why = "not numbers x, y, confidence of each landmark"
+            left.append(LeftOut(PEOPLE, 1, why, f"{where[i]}: got {got}"))
+        elif np.isinf(array).any():
+            left.append(LeftOut(PEOPLE, 1, "infinite coordinates", where[i]))
+        else:
+            arrays[i] = array
+    shapes: dict[tuple[int, ...], list[int]] = {}
+    for i, array in arrays.items():
+        shapes.setdefault(array.shape, []).append(i)
+    if not shapes:
+        return [], np.empty((0, 0)), left
+    rows = max(shapes.values(), key=lambda rows: (arrays[rows[0]].size >= LEAST, len(rows)))
+    if len(rows) < MAJORITY * sum(array.size >= LEAST for array in arrays.values()):
+        raise InputError(
+            "expected one landmark set, got people with "
+            f"{' and '.join(' x '.join(map(str, shape)) for shape in sorted(shapes))} numbers"
         )
-    raise KeypointError(
-        f"{path}: {size} landmarks may be {' or '.join(like) or 'anything'}: "
-        f"{'say which with --landmarks' if like else 'no known set has as many'}"
+    for shape, others in shapes.items():
+        if others is not rows:
+            why = f"{' x '.join(map(str, shape))} numbers, unlike the others"
+            left.append(LeftOut(PEOPLE, len(others), why, where[others[0]]))
+    return (
+        rows,
+        _with_scores(np.stack([arrays[i] for i in rows]), [scores[i] for i in rows]),
+        left,
     )
 
 
-def set_named(path, names):
-    """The LandmarkSet whose landmarks are `names`, in order. Raises KeypointError."""
-    landmarks = landmark_sets.find_set(names)
-    if landmarks is None:
-        raise KeypointError(
-            f"{path}: expected the landmarks of one of "
-            f"{', '.join(s.name for s in landmark_sets.LANDMARK_SETS.values())} in "
-            f"their order, got {', '.join(map(str, names))[:80]}"
-        )
-    return landmarks
-
-
-def looks_like(path):
-    """What a file that is none of ours seems to be."""
-    with open(path, "rb") as file:
-        head = file.read(512)
-    starts = {
-        b"\x89PNG": "a PNG image",
-        b"\xff\xd8": "a JPEG image",
-        b"PK": "a zip archive",
-        b"\x89HDF": "an HDF5 file",
-        b"MATLAB": "a MATLAB file",
-        b"HIERARCHY": "BVH motion",
-        b"\x93NUMPY": "a single NumPy array (put it into an .npz as 'points')",
-        b"<": "XML or HTML",
-    }
-    for start, name in starts.items():
-        if head.startswith(start):
-            return name
-    if head[4:8] == b"ftyp":
-        return "a video"
-    if not head.strip():
-        return "an empty file"
+def _array(values: Any) -> np.ndarray | None:
     try:
-        text = head.decode()
-    except UnicodeDecodeError:
-        return "binary data"
-    return "damaged JSON" if text.lstrip()[:1] in "[{" else f"text: {text.split(chr(10))[0][:40]!r}"
+        return np.array(values, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _with_scores(block: np.ndarray, scores: list[Any]) -> np.ndarray:
+    """Points (n, S, 2 or more) with the scores that stand apart as their third value."""
+    if all(score is None for score in scores):
+        return block
+    confidence = _array(scores)
+    if confidence is None or block.ndim != 3 or confidence.shape != block.shape[:2]:
+        raise InputError(
+            f"expected a score for each landmark, got points {block.shape} and scores "
+            f"{'of different numbers' if confidence is None else confidence.shape}"
+        )
+    return np.concatenate([block[..., :2], confidence[..., None]], axis=2)
+
+
+def _identities(
+    people: list[Any], frame: Int[np.ndarray, " n"]
+) -> tuple[Int[np.ndarray, " n"], list[str]]:
+    """The numbers of people, -1 where nobody says, and notes on it.
+
+    A name gets a number of its own. Who is twice in a frame is nobody's number.
+    """
+    plain = [_identity(value) for value in people]
+    taken = {value for value in plain if isinstance(value, int) and value >= 0}
+    names = [value for value in dict.fromkeys(plain) if isinstance(value, str)]
+    free = (i for i in range(len(taken) + len(names)) if i not in taken)
+    number: dict[Hashable, int] = dict(zip(names, free, strict=False))
+    result = np.array([number.get(value, value) for value in plain], dtype=int)
+    notes = []
+    if names:
+        few = ", ".join(f"{number[name]} is {name}" for name in names[:3])
+        notes.append(f"people have names: {few}{', ...' if len(names) > 3 else ''}")
+    pairs, count = np.unique(np.stack([frame, result], axis=1), axis=0, return_counts=True)
+    doubled = np.unique(pairs[(count > 1) & (pairs[:, 1] >= 0), 1]) if len(pairs) else []
+    if len(doubled):
+        result[np.isin(result, doubled)] = -1
+        notes.append(
+            f"person {doubled[0]} is twice in a frame: told apart by place instead"
+            + (f", and {len(doubled) - 1} more" if len(doubled) > 1 else "")
+        )
+    return result, notes
+
+
+def _identity(value: Any) -> int | str:
+    """A person's number, or name, or -1 for nobody: of numbers, text, and lists of these."""
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+    if isinstance(value, str):
+        if not value.isdecimal() or len(value) > 9:
+            return value.strip() or -1
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return -1
+    if not np.isfinite(value) or value < 0:
+        return -1
+    if value != int(value) or value >= MOST_PEOPLE:
+        return f"{value:.12g}"
+    return int(value)

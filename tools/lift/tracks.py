@@ -10,22 +10,32 @@ PATIENCE = 15
 
 
 def link(points, frame, person):
-    """Numbers (N,) of the people, from 0, each at most once in a frame.
+    """Numbers (N,) of the people, each at most once in a frame.
 
-    points (N, 17, 2), px, NaN where missing; frame (N,), rising; person (N,), kept if none is -1.
-    Otherwise frame by frame: its poses are paired with the last pose of each person so that the
-    sum of distances is least (Hungarian method).
+    points (N, 17, 2), px, NaN where missing; frame (N,), rising; person (N,), -1 where nobody says
+    it. Who has a number keeps it. The others get the numbers that are free, from 0: frame by frame
+    its poses are paired with the last pose of each of them so that the sum of distances is least
+    (Hungarian method).
     """
-    if (person >= 0).all():
-        pairs = np.unique(np.stack([frame, person]), axis=1)
-        if pairs.shape[1] == len(person):
-            return person
+    result = person.copy()
+    unknown = person < 0
+    if unknown.any():
+        own = _follow(points[unknown], frame[unknown])
+        taken = np.unique(person[~unknown])
+        free = np.setdiff1d(np.arange(len(taken) + own.max() + 1), taken)
+        result[unknown] = free[own]
+    return result
+
+
+def _follow(points, frame):
+    """Numbers (n,) from 0 of people of whom nobody says who they are."""
     if len(np.unique(frame)) == len(frame):
         return np.zeros(len(frame), dtype=int)
     result = np.full(len(frame), -1)
     last, count = {}, 0  # person: (row, frame)
-    for now in np.unique(frame):
-        rows = np.flatnonzero(frame == now)
+    starts = np.flatnonzero(np.diff(frame, prepend=frame[0] - 1))
+    for rows in np.split(np.arange(len(frame)), starts[1:]):
+        now = frame[rows[0]]
         known = [p for p, (_, then) in last.items() if now - then <= PATIENCE]
         if known:
             cost = np.stack([_distance(points[rows], points[last[p][0]]) for p in known], axis=1)

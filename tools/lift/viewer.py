@@ -35,7 +35,6 @@ def content(title, poses, photos):
     Poses are in mm, rounded to tenths; the camera's angles are in radians.
     """
     placed = on_ground(poses)
-    names = poses.meta["frames"]
     rows_of = {}
     for row, frame in enumerate(poses.frame.tolist()):
         rows_of.setdefault(frame, []).append(row)
@@ -58,9 +57,9 @@ def content(title, poses, photos):
 
     frames = []
     for number in numbers:
-        name = Path(str(names[number])).name
+        name = Path(str(poses.frame_name(number))).name
         frame = {"name": name, "people": [person(r) for r in rows_of.get(number, ())]}
-        photo = _photo(photos.read(names[number])) if number in shown else None
+        photo = _photo(photos.read(poses.frame_name(number))) if number in shown else None
         if photo is not None:
             frame["photo"], factor = photo
             for entry in frame["people"]:

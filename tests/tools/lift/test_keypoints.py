@@ -3,11 +3,12 @@ import json
 import numpy as np
 import pytest
 
-from prior.landmark_sets import BODY_25, COCO, LANDMARK_SETS, MPII, find_set
+from prior.landmark_names import find_set
+from prior.landmark_sets import BODY_25, COCO, LANDMARK_SETS, MPII
 from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
 from tools.lift import keypoints, tracks
-from tools.lift.people import KeypointError
+from tools.lift.people import How, KeypointError
 
 POINTS = files.image_points(files.walk(5))
 INDEX = {name: i for i, name in enumerate(LANDMARKS)}
@@ -37,7 +38,7 @@ def test_every_format_gives_the_landmarks_that_were_written(tmp_path, name):
     assert np.isnan(people.points[:, ~there]).all() and not people.confidence[:, ~there].any()
     assert (people.confidence[:, there] > 0).all()
     assert people.frame.tolist() == list(range(5)) and len(people.frames) == 5
-    assert not people.problems
+    assert not people.left and not people.notes and not people.doubts
 
 
 def test_sets_are_sets():
@@ -74,8 +75,14 @@ def test_frames_without_people_and_damaged_ones(tmp_path):
         json.dumps({"people": [{"pose_keypoints_2d": [1, 2]}, {"pose_keypoints_2d": None}]})
     )
     people = keypoints.read(folder)
-    assert people.frame.tolist() == [0, 2] and len(people.frames) == 5
-    assert len(people.problems) == 3 and "damaged JSON" in people.problems[0]
+    # The names count the frames: 3 and 4 are not there.
+    assert people.frame.tolist() == [0, 2] and len(people.frames) == 7 and people.listed == 5
+    left = [(part.what, part.count, part.first) for part in people.left]
+    assert left == [
+        ("frames", 1, "clip_5_keypoints.json: damaged JSON"),
+        ("people", 1, "clip_6, person 1"),
+        ("people", 1, "clip_6, person 0"),
+    ]
     assert people.frames[0] == "clip_000000000000"
 
 
@@ -93,21 +100,29 @@ def test_csv_has_empty_cells(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.json", b"\x89PNG\r\n\x1a\n", "found a PNG image"),
-        ("a.json", b"", "found an empty file"),
-        ("a.json", b"HIERARCHY\nROOT", "found BVH motion"),
-        ("a.json", b'{"people": [', "found damaged JSON"),
+        ("a.json", b"\x89PNG\r\n\x1a\n", "got a PNG image"),
+        ("a.json", b"", "got an empty file"),
+        ("a.json", b"HIERARCHY\nROOT", "got BVH motion"),
+        ("a.json", b'{"people": [', "got damaged JSON"),
         ("a.json", b'{"annotations": [{"bbox": [1]}]}', "without any"),
-        ("a.json", b'{"shapes": []}', "found JSON with ['shapes']"),
-        ("a.json", b"3", "found JSON with int"),
+        (
+            "a.json",
+            b'{"shapes": []}',
+            "got an object with shapes: a list (0); expected 2D landmarks",
+        ),
+        ("a.json", b"3", "got text: '3'"),
         ("a.json", b'[{"image_id": 1, "keypoints": [1, 2, 3]}]', "expected the 17 landmarks of"),
-        ("a.json", b'{"points": [[[1, 2], [3]]]}', "expected points (N, landmarks, 2)"),
+        ("a.json", b'{"points": [[[1, 2], [3]]]}', "not numbers x, y, confidence"),
         ("a.json", b'{"points": [[[1, 2], [3, 4]]]}', "no known set has as many"),
-        ("a.json", b'{"points": [[[1, 2]]], "landmarks": ["a"]}', "in their order, got a"),
-        ("a.npz", b"PK\x03\x04", "found"),
-        ("a.npz", b"\xff\xd8\xff", "found"),
-        ("a.csv", b"1,2,3\n", "expected a header"),
-        ("a.csv", b"hip x,hip y\n1,a\n", "expected a table of numbers"),
+        (
+            "a.json",
+            b'{"points": [[[1, 2]]], "landmarks": ["a"]}',
+            "known set by their names, got 1 for 1: a",
+        ),
+        ("a.npz", b"PK\x03\x04", "got a damaged archive"),
+        ("a.npz", b"\xff\xd8\xff", "got a JPEG image"),
+        ("a.csv", b"1,2,3\n", "got text: '1,2,3'"),
+        ("a.csv", b"hip x,hip y\n1,a\n", "not a row of numbers"),
     ],
 )
 def test_bad_files_say_what_they_look_like(tmp_path, name, content, message):
@@ -122,7 +137,7 @@ def test_bad_files_say_what_they_look_like(tmp_path, name, content, message):
 def test_another_set_than_said_is_named(tmp_path):
     path = files.openpose(tmp_path / "frames", POINTS)
     with pytest.raises(KeypointError, match="got 25, as OpenPose BODY_25 has"):
-        keypoints.read(path, COCO)
+        keypoints.read(path, How(COCO))
 
 
 def test_people_keep_their_numbers():

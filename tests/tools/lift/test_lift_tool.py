@@ -180,13 +180,22 @@ def test_what_is_left_out_is_said(tmp_path, capsys):
         values[(values[:, :2] == 0).all(axis=1), 2] = 0
         document["people"][0]["pose_keypoints_2d"] = values.ravel().tolist()
         path.write_text(json.dumps(document))
-    (folder / "z.json").write_text("{")
+    (folder / "clip_000000000004_keypoints.json").write_text("{")
     out = tmp_path / "out.npz"
     assert run(folder, "--out", out, "--elevation", "10") == 3
     printed = capsys.readouterr()
-    assert "1 poses of 1 people in 1 of 5 frames; left out: 3" in printed.out
-    lines = printed.err.splitlines()
-    assert "damaged JSON" in lines[0] and "fewer than 6" in lines[1] and "one place" in lines[2]
+    assert "1 poses of 1 people in 1 of 5 frames" in printed.out
+    people, frames, landmarks = printed.out.splitlines()[1:4]
+    assert people == (
+        "people: 3 = 1 lifted + 1 left out: fewer than 6 landmarks of confidence 0.2 (first: "
+        "clip_000000000002) + 1 left out: all landmarks in one place, or upside down (first: "
+        "clip_000000000003)"
+    )
+    assert frames == (
+        "frames: 5 = 1 with people lifted + 3 without + 1 left out: could not be read (first: "
+        "clip_000000000004_keypoints.json: damaged JSON)"
+    )
+    assert landmarks == "landmarks: 17 = 15 used + 2 that OpenPose BODY_25 lacks"
     assert lifted.read(out).frame.tolist() == [0]
 
 

@@ -1,0 +1,176 @@
+"""Which frame is which: numbers in names and fields, times, and gaps that stay gaps."""
+
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from prior.errors import InputError
+from tests import landmark_files as files
+from tools.lift import frames, keypoints
+from tools.lift.people import How, KeypointError
+
+POINTS = files.image_points(files.walk(6))
+
+
+def numbers(keys, **more):
+    line = frames.time_line(keys, **more)
+    return line.number.tolist(), line.first, len(line.names)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ([0, 1, 2], ([0, 1, 2], 0, 3)),
+        ([7, 8, 12], ([7, 8, 12], 7, 6)),
+        ([12, 8, 7], ([12, 8, 7], 7, 6)),
+        ([3.0, 5.0], ([3, 5], 3, 3)),
+        (["0", "1", "15"], ([0, 1, 15], 0, 16)),
+        (["0.jpg", "2.jpg"], ([0, 2], 0, 3)),
+        (["a/frame_000009.png", "a/frame_000012.png"], ([9, 12], 9, 4)),
+        # The number that differs counts, wherever it is.
+        (["take2_0001_rendered", "take2_0004_rendered"], ([1, 4], 1, 4)),
+        (["cam1-5-x3", "cam1-6-x3"], ([5, 6], 5, 2)),
+        # A video analysed at every fifth frame.
+        (list(range(0, 500, 5)), (list(range(0, 500, 5)), 0, 496)),
+        # No number, or several that differ: in the order of the names.
+        (["dog.jpg", "cat.jpg"], ([1, 0], 0, 2)),
+        (["a1_b2", "a2_b1"], ([0, 1], 0, 2)),
+        (["img2", "img10", "img1x"], ([1, 2, 0], 0, 3)),
+        # The ids of photos are no time line.
+        ([397133, 37777, 252219, 87038], ([3, 0, 2, 1], 0, 4)),
+        (["000000397133.jpg", "000000037777.jpg", "000000252219.jpg"], ([2, 0, 1], 0, 3)),
+        ([0, 10**15], ([0, 1], 0, 2)),
+    ],
+)
+def test_numbers_of_frames(keys, expected):
+    assert numbers(keys) == expected
+
+
+def test_names_of_gaps_have_the_form_of_the_others():
+    assert frames.time_line(["f_08.png", "f_11.png"]).names == tuple(
+        f"f_{n:02d}.png" for n in (8, 9, 10, 11)
+    )
+    assert frames.time_line([4, 6]).names == ("4", "5", "6")
+
+
+def test_ids_that_only_order_are_said():
+    (note,) = frames.time_line([397133, 37777, 252219, 87038]).notes
+    assert "37777 to 397133 of 4 frames" in note
+
+
+def test_one_name_of_another_form_does_not_end_the_time_line():
+    line = frames.time_line([*(f"clip_{n:04d}" for n in range(5, 25)), "cover"])
+    assert line.number.tolist() == [*range(5, 25), 25] and line.names[-1] == "cover"
+    assert "1 frames have no number" in line.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("start", "tick", "unit"),
+    [
+        (1.7e9, 1 / 30, None),  # the seconds of a clock, and so on
+        (1_700_000_000_000, 1000 / 30, None),
+        (1_700_000_000_000_000, 1e6 / 30, None),
+        (1_700_000_000_000_000_000, 10**9 / 30, None),
+        (0.0, 1 / 30, None),
+        (12.4, 1 / 30, "s"),
+        (0, 1000 / 30, ""),  # a column of times, whose unit the steps tell
+        (0, 1e6 / 30, ""),
+        (0, 1000 / 30, "ms"),
+    ],
+)
+def test_times_become_frames(start, tick, unit):
+    # Frames 3 and 4 are missing, and times jitter by a tenth of a frame.
+    random = np.random.default_rng(0)
+    frame = np.array([0, 1, 2, 5, 6, 7, 8])
+    ticks = (frame + random.uniform(-0.05, 0.05, len(frame))) * tick
+    ticks[0] = 0
+    whole = isinstance(start, int)
+    keys = [start + (round(t) if whole else float(t)) for t in ticks]
+    line = frames.time_line(keys, unit=unit)
+    assert line.number.tolist() == frame.tolist()
+    assert abs(line.rate - 30) < 2
+
+
+def test_times_and_a_rate():
+    times = [k / 30 for k in range(6)]
+    assert frames.time_line(times, rate=60).number.tolist() == [0, 2, 4, 6, 8, 10]
+    with pytest.raises(InputError, match="its times say 30 frames a second, --rate 1"):
+        frames.time_line(times, rate=1)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ([0.0, 1e-9, 3e-9], "expected times of frames, in seconds, got steps of"),
+        ([0.0, 1 / 30, 2 / 30, 1e9], "expected the times of one video, got 4 frames in 1e+09 s"),
+        ([0.5, 1e-7, 1e18], "expected"),
+    ],
+)
+def test_times_that_cannot_be(keys, message):
+    with pytest.raises(InputError) as caught:
+        frames.time_line(keys)
+    assert message in str(caught.value)
+
+
+def test_unknown_units_are_asked_for():
+    with pytest.raises(InputError, match=r"name the unit in the column, such as time_s"):
+        frames.time_line([0, 1, 2], unit="")
+
+
+@pytest.mark.parametrize("number", [10**6, 1_700_000_000_000, 10**17, 10**30])
+def test_memory_is_by_the_rows(tmp_path, number):
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"points": POINTS.tolist(), "frame": [0, 1, 2, 3, 4, number]}))
+    tracemalloc.start()
+    try:
+        keypoints.read(path)
+    except KeypointError as error:
+        assert "\n" not in str(error)
+    assert tracemalloc.get_traced_memory()[1] < 3e6
+    tracemalloc.stop()
+
+
+def table(path, columns, rows):
+    """CSV of POINTS with more columns before and after them."""
+    from prior.skeleton import LANDMARKS
+
+    header = [*columns, *(f"{name} {axis}" for name in LANDMARKS for axis in "xy")]
+    lines = [",".join(header)]
+    for row, points in zip(rows, POINTS, strict=False):
+        lines.append(",".join([*map(str, row), *(f"{v:.12g}" for v in points.ravel())]))
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["frame", "Frame", "FRAME_ID", "frame_idx", "image", "frame number"]
+)
+def test_csv_says_the_frame_by_many_names(tmp_path, name):
+    people = keypoints.read(table(tmp_path / "t.csv", [name], [[n] for n in (4, 5, 6, 9, 10, 11)]))
+    assert people.frame.tolist() == [4, 5, 6, 9, 10, 11] and people.first == 4
+    assert len(people.frames) == 8 and people.listed == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [("time", 1), ("Time (s)", 1), ("timestamp", 1000), ("time_ms", 1000), ("timestamp_us", 1e6)],
+)
+def test_csv_has_times(tmp_path, name, scale):
+    rows = [[round(n * scale / 25, 6)] for n in (0, 1, 2, 5, 6, 7)]
+    people = keypoints.read(table(tmp_path / "t.csv", [name], rows))
+    assert people.frame.tolist() == [0, 1, 2, 5, 6, 7] and people.rate == 25
+
+
+def test_frame_and_time_together_say_the_rate(tmp_path):
+    rows = [[n, n / 50] for n in (10, 11, 14, 15, 16, 17)]
+    people = keypoints.read(table(tmp_path / "t.csv", ["frame", "time"], rows))
+    assert people.frame.tolist() == [10, 11, 14, 15, 16, 17] and people.rate == 50
+    assert keypoints.read(tmp_path / "t.csv", How(rate=24.0)).rate == 24
+
+
+def test_a_row_without_a_frame_is_left_out(tmp_path):
+    people = keypoints.read(table(tmp_path / "t.csv", ["frame"], [[0], [1], [""], [3], [4], [5]]))
+    assert people.frame.tolist() == [0, 1, 3, 4, 5]
+    assert [str(part) for part in people.left] == ["1 people: no frame (first: line 4)"]

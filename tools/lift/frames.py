@@ -1,0 +1,266 @@
+"""Which frame is which: the numbers of frames from their names, their fields or their times.
+
+A frame that the input leaves out is missing time, and stays a gap. Numbers that no time line can
+have, such as the ids of photos, only order the frames.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from prior.errors import InputError
+
+# Numbers are a time line if its frames are at most so many for each that is there, or so many in
+# all: our choice, a person seen once in three seconds of video. What is made later, such as BVH,
+# has every frame, so this also bounds memory by the number of rows.
+MOST_GAPS, SHORT = 100, 10_000
+# ... and if this share of the steps between them is of one length. Our choice: of a video most
+# steps are equal, of photos' ids hardly any.
+REGULAR = 0.25
+# Names that do not have the form of the others are put last, if these are so many. Our choice.
+ALIKE = 0.9
+# Seconds in a unit of time, and its name in a column's name.
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+# Rates that cameras have, Hz; they tell the unit of times, and do not overlap between units.
+SLOWEST, FASTEST = 2.0, 500.0
+# Seconds since 1970 of 2001 to 2286: times of such a size are clock times, in a unit of UNITS.
+EPOCH = (1e9, 1e10)
+# More digits are no number of a frame; in nanoseconds since 1970 there are 19.
+MOST_DIGITS = 19
+LARGEST = 10**MOST_DIGITS
+
+
+class TimeLine(NamedTuple):
+    """The frames from the first to the last.
+
+    number (n,): of each frame that was asked for; first: the number of the first frame; names: of
+    all frames from there on, without a hole; rate: frames a second, None if no times say it;
+    notes: a line for each decision that could be another.
+    """
+
+    number: Int[np.ndarray, " n"]
+    first: int
+    names: tuple[str, ...]
+    rate: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def time_line(
+    keys: Sequence[Hashable],
+    unit: str | None = None,
+    rate: float | None = None,
+) -> TimeLine:
+    """The TimeLine of frames that are known by `keys`, each a different one.
+
+    Keys are numbers, or names that hold one, or times: those with fractions, those of a clock, and
+    all if `unit` is one of UNITS, or "" for times of a unit that their steps tell. rate: frames a
+    second, where the user says it. Raises InputError for times that cannot be understood.
+    """
+    numbers = [_number(key) for key in keys]
+    if not keys:
+        return TimeLine(np.empty(0, int), 0, ())
+    if None not in numbers and not all(isinstance(key, str) for key in keys):
+        fractions = any(number != int(number) for number in numbers)
+        clock = _clock_unit(numbers)
+        if unit is not None or fractions or clock:
+            return _timed(keys, numbers, unit or clock or ("s" if fractions else ""), rate)
+    else:
+        return _named(keys, rate)
+    if _is_time_line(numbers):
+        return _numbered(keys, [int(number) for number in numbers], "{}")
+    return _in_order(keys, numbers)
+
+
+def _named(keys: Sequence[Hashable], rate: float | None) -> TimeLine:
+    """Frames by the numbers in their names."""
+    numbers, template = _numbers_in_names([str(key) for key in keys])
+    known = [number for number in numbers if number is not None]
+    if not known:
+        return _in_order(keys, ())
+    others = [key for key, number in zip(keys, numbers, strict=True) if number is None]
+    clock = _clock_unit(known)
+    if clock and not others:
+        return _timed(keys, known, clock, rate)
+    if not _is_time_line(known):
+        return _in_order(keys, () if others else known)
+    after = {key: max(known) + 1 + i for i, key in enumerate(sorted(others, key=natural))}
+    numbered = [after.get(key, n) for key, n in zip(keys, numbers, strict=True)]
+    line = _numbered(keys, [n for n in numbered if n is not None], template)
+    if not others:
+        return line
+    note = f"{len(others)} frames have no number, as the others have (first: {others[0]}): put last"
+    return line._replace(notes=(note,))
+
+
+def _number(key: Hashable) -> int | float | None:
+    """The number that a key is; None for a name, and for what no frame can have."""
+    if isinstance(key, bool) or key is None:
+        return None
+    if isinstance(key, str):
+        return int(key) if key.isdecimal() and len(key) <= MOST_DIGITS else None
+    if isinstance(key, int) and abs(key) < LARGEST:
+        return key
+    if isinstance(key, float) and abs(key) < LARGEST:  # not so of NaN
+        return float(key)
+    return None
+
+
+def _numbers_in_names(names: Sequence[str]) -> tuple[list[int | None], str]:
+    """The one number that tells names apart, and the name with "{}" in its place.
+
+    A few names of another form have None. ([], "") if no number tells: names that differ in more,
+    or in words.
+    """
+    parts = [re.split(r"(\d+)", name) for name in names]
+    forms = Counter(tuple(part[::2]) for part in parts)
+    form, count = forms.most_common(1)[0]
+    if len(form) < 2 or count < ALIKE * len(names):
+        return [], ""
+    fits = [tuple(part[::2]) == form for part in parts]
+    digits = list(
+        zip(*(part[1::2] for part, fit in zip(parts, fits, strict=True) if fit), strict=True)
+    )
+    differing = [i for i, column in enumerate(digits) if len(set(column)) > 1]
+    # Of one name alone it is the last number.
+    at = differing[0] if differing else len(digits) - 1
+    if len(differing) > 1 or max(map(len, digits[at])) > MOST_DIGITS:
+        return [], ""
+    numbers = [
+        int(part[2 * at + 1]) if fit else None for part, fit in zip(parts, fits, strict=True)
+    ]
+    if len(set(numbers)) < count:
+        return [], ""
+    width = len(digits[at][0])
+    padded = f"{{:0{width}d}}" if all(len(text) == width for text in digits[at]) else "{}"
+    first = next(part for part, fit in zip(parts, fits, strict=True) if fit)
+    plain = [part.replace("{", "{{").replace("}", "}}") for part in first]
+    return numbers, "".join([*plain[: 2 * at + 1], padded, *plain[2 * at + 2 :]])
+
+
+def _clock_unit(numbers: Sequence[float]) -> str | None:
+    """The unit in which these are times of a clock since 1970, or None."""
+    low, high = min(numbers), max(numbers)
+    for unit, seconds in UNITS.items():
+        if EPOCH[0] <= low * seconds and high * seconds < EPOCH[1]:
+            return unit
+    return None
+
+
+def _is_time_line(numbers: Sequence[float]) -> bool:
+    """Whether whole numbers count the frames of one video."""
+    low, high = min(numbers), max(numbers)
+    if high - low >= max(MOST_GAPS * len(numbers), SHORT):
+        return False
+    steps = np.diff(np.sort(np.array(numbers, dtype=float) - low))
+    if not len(steps):
+        return True
+    return Counter(steps.tolist()).most_common(1)[0][1] >= REGULAR * len(steps)
+
+
+def _numbered(keys: Sequence[Hashable], numbers: Sequence[int], template: str) -> TimeLine:
+    first, last = min(numbers), max(numbers)
+    names = dict(zip(numbers, keys, strict=True))
+    return TimeLine(
+        np.array(numbers, dtype=int),
+        first,
+        tuple(str(names.get(n, template.format(n))) for n in range(first, last + 1)),
+    )
+
+
+def _in_order(keys: Sequence[Hashable], numbers: Sequence[float]) -> TimeLine:
+    """Frames counted from 0: by their numbers where these only order them."""
+    at = range(len(keys))
+    order = sorted(at, key=lambda i: numbers[i] if len(numbers) else natural(keys[i]))
+    number = np.empty(len(keys), dtype=int)
+    number[order] = np.arange(len(keys))
+    notes = []
+    if len(numbers):
+        notes = [
+            f"the frames' numbers ({min(numbers):.12g} to {max(numbers):.12g} of {len(keys)} "
+            "frames) are no time line: counted in their order"
+        ]
+    return TimeLine(number, 0, tuple(str(keys[i]) for i in order), None, tuple(notes))
+
+
+def _timed(
+    keys: Sequence[Hashable],
+    numbers: Sequence[float],
+    unit: str,
+    rate: float | None,
+) -> TimeLine:
+    """Frames at times: the first is frame 0."""
+    start = min(numbers)
+    ticks = np.array([number - start for number in numbers], dtype=float)
+    order = np.argsort(ticks, kind="stable")
+    steps = np.diff(ticks[order])
+    if not len(steps):
+        return TimeLine(np.zeros(1, dtype=int), 0, (str(keys[0]),))
+    step = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+    seconds = UNITS[unit] if unit else _unit_of_step(step)
+    measured = 1 / (step * seconds) if step else np.inf
+    if not 1e-3 < measured < 1e5:
+        raise InputError(
+            f"expected times of frames, in seconds, got steps of {step * seconds:.3g} s; "
+            "put the frames' numbers there and say the rate with --rate"
+        )
+    if rate is not None and rate < 0.9 * measured:
+        raise InputError(
+            f"its times say {measured:.4g} frames a second, --rate {rate:g}: leave --rate "
+            "out, or leave out frames"
+        )
+    chosen = rate or round(measured, 2)
+    rounded = np.round(ticks[order] * seconds * chosen).astype(int)
+    # Where times jitter two frames may round to one: the later one moves on.
+    count = np.arange(len(rounded))
+    rounded = np.maximum.accumulate(rounded - count) + count
+    if rounded[-1] >= max(MOST_GAPS * len(keys), SHORT):
+        raise InputError(
+            f"expected the times of one video, got {len(keys)} frames in "
+            f"{ticks.max() * seconds:.3g} s with steps of {step * seconds:.3g} s; split the file"
+        )
+    number = np.empty(len(keys), dtype=int)
+    number[order] = rounded
+    by_number = dict(zip(number.tolist(), keys, strict=True))
+    names = tuple(str(by_number.get(n, "")) for n in range(int(rounded[-1]) + 1))
+    note = f"frames by their times, {chosen:g} a second"
+    return TimeLine(number, 0, names, chosen, (note,))
+
+
+def _unit_of_step(step: float) -> float:
+    """How many seconds the unit has in which `step` is that of a camera."""
+    for seconds in UNITS.values():
+        if step and SLOWEST < 1 / (step * seconds) <= FASTEST:
+            return seconds
+    raise InputError(
+        f"expected times in s, ms, us or ns with {SLOWEST:g} to {FASTEST:g} frames a "
+        f"second, got steps of {step:.6g}; name the unit in the column, such as time_s"
+    )
+
+
+def rate_of(
+    number: Int[np.ndarray, " n"], times: Float[np.ndarray, " n"], unit: str | None
+) -> float | None:
+    """Frames a second of frames that have both a number and a time; None if no step says it."""
+    order = np.argsort(number, kind="stable")
+    frames, ticks = np.diff(number[order]), np.diff(times[order])
+    steps = ticks[(frames > 0) & (ticks > 0)] / frames[(frames > 0) & (ticks > 0)]
+    if not len(steps):
+        return None
+    step = float(np.median(steps))
+    for seconds in [UNITS[unit]] if unit else UNITS.values():
+        if unit or SLOWEST < 1 / (step * seconds) <= FASTEST:
+            return round(1 / (step * seconds), 2)
+    return None
+
+
+def natural(name: object) -> list[tuple[int, int, str]]:
+    """A key that sorts names by the numbers in them: frame 2 before frame 10."""
+    return [
+        (0, int(part), "") if part.isdecimal() and len(part) <= MOST_DIGITS else (1, 0, part)
+        for part in re.split(r"(\d+)", str(name))
+        if part
+    ]

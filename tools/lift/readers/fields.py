@@ -1,0 +1,55 @@
+"""The names that formats have for the same things in JSON objects."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+# Which frame: numbers, names of images, or times.
+FRAME = ("frame_id", "frame", "frame_index", "frame_idx", "frame_number", "image_id", "image_name")
+FRAME += ("image", "file_name", "imgname", "img", "filename")
+# Who it is. An `id` alone is an annotation's.
+PERSON = ("track_id", "person_id", "tracking_id", "idx", "instance_id", "person", "track")
+# The landmarks of one person, and their confidences where these stand apart.
+LANDMARKS = (
+    "pose_keypoints_2d",
+    "keypoints",
+    "pose_keypoints",
+    "joints",
+    "keypoints_2d",
+    "landmarks",
+)
+SCORES = ("keypoint_scores", "keypoints_scores", "kp_score", "kp_scores", "scores")
+# The people of one frame.
+PEOPLE = ("people", "instances", "predictions", "bodies", "persons", "annotations", "detections")
+
+
+def first(record: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    """The value of the first of the names that the record has, or None."""
+    for name in names:
+        if name in record:
+            return record[name]
+    return None
+
+
+def frame_of(record: Mapping[str, Any]) -> Hashable:
+    """The key of a record's frame, or None."""
+    value = first(record, FRAME)
+    while isinstance(value, list) and value:
+        value = value[0]
+    return value if isinstance(value, str | int | float) else None
+
+
+def people_in(record: Any) -> list[Any] | None:
+    """The list of people in a frame's record, or None."""
+    if not isinstance(record, dict):
+        return None
+    value = first(record, PEOPLE)
+    return value if isinstance(value, list) else None
+
+
+def canvas_of(record: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The (width, height) of the image, where the record says it."""
+    for names in (("canvas_width", "canvas_height"), ("width", "height")):
+        size = [record.get(name) for name in names]
+        if all(isinstance(side, int | float) and 1 < side < 1e6 for side in size):
+            return size[0], size[1]
+    return None
