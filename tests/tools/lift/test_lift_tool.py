@@ -302,7 +302,7 @@ def test_what_is_no_person_is_marked_everywhere(tmp_path, capsys):
     assert shares == expected
     # Read again, it still says so; --strict leaves it out.
     assert run(outs[0], "--out", tmp_path / "strict.npz", "--strict") == 3
-    assert "left out" in capsys.readouterr().err
+    assert "2 people: no plausible person" in capsys.readouterr().out
     assert lifted.read(tmp_path / "strict.npz").frame.tolist() == list(range(6))
 
 

@@ -79,7 +79,7 @@ def test_it_is_said_and_not_done_twice(tmp_path, capsys):
     assert tool.main(arguments) == 0
     assert "not in the paper" in capsys.readouterr().out
     assert lifted.read(out).meta["smoothed_s"] == 0.1
-    assert tool.main([str(out), "--out", str(out), "--smooth", "0.1"]) == 1
+    assert tool.main([str(out), "--out", str(tmp_path / "b.npz"), "--smooth", "0.1"]) == 1
     assert "smoothed already" in capsys.readouterr().err
     with pytest.raises(ValueError, match="expected a positive"):
         smooth(made(files.walk(3)), 0)
