@@ -1,4 +1,4 @@
-"""The frames of people on one time line: frame 0 of every file is frame 0 of the input."""
+"""The frames of people on one time line: every file begins with the first frame of the input."""
 
 import numpy as np
 
@@ -14,11 +14,11 @@ def rate_of(poses):
 
 
 def tracks(poses):
-    """{person: (poses (n, 17, 3), mm, on the ground; their frames (n,))}, side by side as
-    lifted.on_ground puts them."""
-    placed = on_ground(poses)
+    """{person: (poses (n, 17, 3), mm, on the ground; their frames (n,), from the input's first)},
+    side by side as lifted.on_ground puts them."""
+    placed, frame = on_ground(poses), poses.frame - poses.meta["first_frame"]
     return {
-        int(person): (placed[poses.person == person], poses.frame[poses.person == person])
+        int(person): (placed[poses.person == person], frame[poses.person == person])
         for person in np.unique(poses.person)
     }
 

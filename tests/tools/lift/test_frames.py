@@ -8,7 +8,8 @@ import pytest
 
 from prior.errors import InputError
 from tests import landmark_files as files
-from tools.lift import frames, keypoints
+from tools.lift import __main__ as tool
+from tools.lift import frames, keypoints, lifted
 from tools.lift.people import How, KeypointError
 
 POINTS = files.image_points(files.walk(6))
@@ -174,3 +175,20 @@ def test_a_row_without_a_frame_is_left_out(tmp_path):
     people = keypoints.read(table(tmp_path / "t.csv", ["frame"], [[0], [1], [""], [3], [4], [5]]))
     assert people.frame.tolist() == [0, 1, 3, 4, 5]
     assert [str(part) for part in people.left] == ["1 people: no frame (first: line 4)"]
+
+
+def test_what_comes_out_keeps_the_numbers(tmp_path):
+    folder = files.openpose(tmp_path / "frames", POINTS)
+    for i, path in enumerate(sorted(folder.iterdir())):
+        path.rename(folder / f"clip_{1000 + i + 4 * (i > 2):012d}_keypoints.json")
+    outs = [tmp_path / f"out.{kind}" for kind in ("json", "bvh", "csv")]
+    arguments = [folder, "--out", *outs, "--elevation", 10, "--no-deviation", "--rate", 25]
+    assert tool.main([str(a) for a in arguments]) == 0
+    poses = lifted.read(outs[0])
+    assert poses.frame.tolist() == [1000, 1001, 1002, 1007, 1008, 1009]
+    assert poses.meta["first_frame"] == 1000 and len(poses.meta["frames"]) == 10
+    assert poses.frame_name(1005) == "clip_000000001005"
+    # A motion begins with the input's first frame, and has the gap's four.
+    assert "Frames: 10\n" in outs[1].read_text()
+    rows = [line.split(",")[:2] for line in outs[2].read_text().splitlines()[1:]]
+    assert rows[3] == ["1007", "clip_000000001007"]
