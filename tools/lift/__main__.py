@@ -1,8 +1,10 @@
-"""2D landmarks of other programs to 3D poses: python -m tools.lift INPUT --out FILE...
+"""Photos, videos, or 2D landmarks to 3D poses: python -m tools.lift INPUT [--out FILE...]
 
-INPUT: OpenPose JSON (a file, or a folder of frames), COCO keypoints JSON (annotations, results),
-MPII JSON, what tools.infer writes, .npz or JSON with "points" (N x landmarks x
-2), CSV ("hip x", "hip y", ..., "frame"), or poses that this program wrote, for other formats.
+INPUT: a photo, a video or a folder of images, in which the detector that is installed finds the
+landmarks; or what another program detected: OpenPose JSON (a file, or a folder of frames), COCO
+keypoints JSON (annotations, results), MPII JSON, what tools.infer writes, .npz or JSON with
+"points" (N x landmarks x 2), CSV ("hip x", "hip y", ..., "frame"), and others (README.md beside
+this); or poses that this program wrote, for other formats.
 
 Each FILE is written by its suffix: .npz .json .csv .glb (all people), .bvh .trc .c3d (a file for
 each person, all on the input's time line), .png .gif .mp4 (2D landmarks, on the --images, beside
@@ -26,12 +28,23 @@ import numpy as np
 import prior
 from prior import landmark_sets, program
 from prior.errors import InputError
-from prior.lifting.lifter import NOISE_MM
-from tools.arguments import add_as_published
-from tools.lift import calibration, counting, drawing, keypoints, lifted, smoothing, writing
-from tools.lift.lifting import LEAST_CONFIDENCE, LEVELS, lift
+from tools.lift import (
+    calibration,
+    counting,
+    detecting,
+    drawing,
+    keypoints,
+    lifted,
+    smoothing,
+    writing,
+)
+from tools.lift.lifting import LEAST_CONFIDENCE, lift
+from tools.lift.options import add_camera, add_detecting, add_lifting
 from tools.lift.people import How
 from tools.pictures import Pictures
+
+# Where results go that nobody names.
+RESULTS = Path("build/lift")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,10 +52,18 @@ def _parser() -> argparse.ArgumentParser:
         "python -m tools.lift", description=__doc__, formatter_class=program.HelpFormatter
     )
     parser.add_argument(
-        "input", type=Path, metavar="INPUT", help="the landmarks, or poses that this program wrote"
+        "input",
+        type=Path,
+        metavar="INPUT",
+        help="the landmarks, or poses that this program wrote, or an image, a folder of images or "
+        "a video",
     )
     parser.add_argument(
-        "--out", type=Path, nargs="+", required=True, metavar="FILE", help="the files to write"
+        "--out",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help=f"the files to write (default: a page, which is opened, and an .npz, in {RESULTS}/)",
     )
     parser.add_argument(
         "--landmarks",
@@ -66,8 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rate", type=float, metavar="HZ", help="how many frames a second the input has"
     )
-    _add_camera(parser.add_argument_group("camera"))
-    _add_lifting(parser.add_argument_group("lifting"))
+    add_detecting(parser.add_argument_group("photos and videos"))
+    add_camera(parser.add_argument_group("camera"))
+    add_lifting(parser.add_argument_group("lifting"))
     parser.add_argument(
         "--smooth",
         type=float,
@@ -84,72 +106,10 @@ def _parser() -> argparse.ArgumentParser:
         "--images",
         type=Path,
         metavar="PATH",
-        help="the frames' images, to draw on: a folder, a video, or one image",
+        help="the frames' images, to draw on: a folder, a video, or one image (default: INPUT, if "
+        "it is one of these)",
     )
     return parser
-
-
-def _add_camera(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--camera",
-        type=Path,
-        metavar="FILE",
-        help="camera_matrix (K), distortion_coefficients, R or rvec (world to camera), as OpenCV's "
-        "YAML, XML, JSON, or .npz; with K the lifting is by full perspective, and says where the "
-        "person is",
-    )
-    group.add_argument(
-        "--up",
-        choices=calibration.UP,
-        default="y",
-        help="the axis of that file's world that points up",
-    )
-    group.add_argument(
-        "--elevation", type=float, metavar="DEGREES", help="how far the camera looks down"
-    )
-    group.add_argument(
-        "--roll",
-        type=float,
-        default=0.0,
-        metavar="DEGREES",
-        help="with --elevation: the camera's turn about its own axis",
-    )
-    group.add_argument(
-        "--search-each",
-        action="store_true",
-        help="search the tilt for each pose alone, as for photos of several cameras",
-    )
-
-
-def _add_lifting(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--prior", type=Path, metavar="FILE", help="the pose model (default: the ready one)"
-    )
-    group.add_argument(
-        "--weigh",
-        action="store_true",
-        help=f"weigh landmarks by their confidence, in {LEVELS} levels; without it, those that are "
-        "there count alike, which is much faster",
-    )
-    group.add_argument(
-        "--noise-mm",
-        type=float,
-        default=NOISE_MM,
-        metavar="MM",
-        help="the error of the 2D landmarks, in mm at the body",
-    )
-    add_as_published(group, "landmarks")
-    group.add_argument(
-        "--refine",
-        action="store_true",
-        help="search turns about the vertical between the enumerated ones",
-    )
-    group.add_argument(
-        "--no-deviation",
-        dest="deviation",
-        action="store_false",
-        help="leave out the uncertainty, which takes most of the time",
-    )
 
 
 class Said(NamedTuple):
@@ -232,10 +192,41 @@ def poses_of(options):
     )
 
 
+def with_landmarks(options):
+    """(the options with a file of landmarks as input, lines on what the detector left out).
+
+    Of pictures, the landmarks are detected, into a file beside the first one that is written; what
+    else is an input stays as it is. Raises InputError.
+    """
+    values, problems = vars(options).copy(), []
+    if options.live is not None and not 0 < options.live < np.inf:
+        raise InputError(f"--live: expected a positive number of seconds, got {options.live:g}")
+    name = "webcam" if options.live is not None else options.input.stem or "lifted"
+    values["out"] = options.out or [RESULTS / f"{name}{suffix}" for suffix in (".html", ".npz")]
+    for path in values["out"]:
+        writing.check(path)
+    first = values["out"][0]
+    if options.live is not None:
+        values["input"] = first.with_name(f"{name}.mp4")
+        rate = detecting.record(options.input, options.live, values["input"])
+        values["rate"] = options.rate or rate
+    if options.live is not None or detecting.is_pictures(options.input):
+        values["images"] = options.images or values["input"]
+        landmarks = first.with_name(f"{first.stem}.landmarks.json")
+        problems = detecting.detect(values["input"], landmarks, options.detector)
+        print(f"wrote {landmarks}")
+        values["input"] = landmarks
+    elif options.detector:
+        raise InputError(f"{options.input}: expected pictures with --detector, got another file")
+    return argparse.Namespace(**values), problems
+
+
 def lift_file(options):
     """Lift, print what was left out, and write every file; returns the exit status."""
-    for path in options.out:
-        writing.check(path)
+    shown = options.out is None
+    options, problems = with_landmarks(options)
+    for line in problems:
+        print(line, file=sys.stderr)
     poses, said = poses_of(options)
     if options.smooth is not None:
         poses = smoothing.smooth(poses, options.smooth)
@@ -259,7 +250,9 @@ def lift_file(options):
             print(f"wrote {written}")
     for line in dict.fromkeys(photos.problems):
         print(line, file=sys.stderr)
-    return 3 if said.wanting or photos.problems else 0
+    if shown:
+        detecting.show(options.out[0])
+    return 3 if said.wanting or problems or photos.problems else 0
 
 
 def joined(arguments: Sequence[str]) -> list[str]:

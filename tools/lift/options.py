@@ -1,0 +1,90 @@
+"""The options of tools.lift, in groups."""
+
+import argparse
+from pathlib import Path
+
+from prior.lifting.lifter import NOISE_MM
+from tools.arguments import add_as_published
+from tools.lift import calibration, detecting
+from tools.lift.lifting import LEVELS
+
+
+def add_camera(group: argparse._ArgumentGroup) -> None:
+    """What is known of the camera."""
+    group.add_argument(
+        "--camera",
+        type=Path,
+        metavar="FILE",
+        help="camera_matrix (K), distortion_coefficients, R or rvec (world to camera), as OpenCV's "
+        "YAML, XML, JSON, or .npz; with K the lifting is by full perspective, and says where the "
+        "person is",
+    )
+    group.add_argument(
+        "--up",
+        choices=calibration.UP,
+        default="y",
+        help="the axis of that file's world that points up",
+    )
+    group.add_argument(
+        "--elevation", type=float, metavar="DEGREES", help="how far the camera looks down"
+    )
+    group.add_argument(
+        "--roll",
+        type=float,
+        default=0.0,
+        metavar="DEGREES",
+        help="with --elevation: the camera's turn about its own axis",
+    )
+    group.add_argument(
+        "--search-each",
+        action="store_true",
+        help="search the tilt for each pose alone, as for photos of several cameras",
+    )
+
+
+def add_lifting(group: argparse._ArgumentGroup) -> None:
+    """How the landmarks are lifted."""
+    group.add_argument(
+        "--prior", type=Path, metavar="FILE", help="the pose model (default: the ready one)"
+    )
+    group.add_argument(
+        "--weigh",
+        action="store_true",
+        help=f"weigh landmarks by their confidence, in {LEVELS} levels; without it, those that are "
+        "there count alike, which is much faster",
+    )
+    group.add_argument(
+        "--noise-mm",
+        type=float,
+        default=NOISE_MM,
+        metavar="MM",
+        help="the error of the 2D landmarks, in mm at the body",
+    )
+    add_as_published(group, "landmarks")
+    group.add_argument(
+        "--refine",
+        action="store_true",
+        help="search turns about the vertical between the enumerated ones",
+    )
+    group.add_argument(
+        "--no-deviation",
+        dest="deviation",
+        action="store_false",
+        help="leave out the uncertainty, which takes most of the time",
+    )
+
+
+def add_detecting(group: argparse._ArgumentGroup) -> None:
+    """How landmarks are detected in pictures."""
+    group.add_argument(
+        "--detector",
+        choices=detecting.DETECTORS,
+        help="of photos and videos (default: the first that is installed)",
+    )
+    group.add_argument(
+        "--live",
+        type=float,
+        metavar="SECONDS",
+        help="INPUT is a webcam's number (0: the first) or device; record so long, or "
+        "until Ctrl-C, and lift that",
+    )
