@@ -113,6 +113,21 @@ def turn_to_axis(ray: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batc
     return np.eye(3) + cross + cross @ cross / (1 + z)[..., None, None]
 
 
+def intrinsics_of_view(degrees: float, width: int, height: int) -> Float[np.ndarray, "3 3"]:
+    """The camera matrix, px, of a lens without distortion whose axis is in the image's middle.
+
+    degrees: what the lens sees along the image's longer side, above 0 and below 180; width and
+    height of the image, px. Raises InputError.
+    """
+    if not 0 < degrees < 180:
+        raise InputError(
+            f"field of view: expected above 0 and below 180 degrees, got {degrees:g}; a phone has "
+            "65 to 75 along the longer side"
+        )
+    focal = max(width, height) / 2 / np.tan(np.deg2rad(degrees) / 2)
+    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+
+
 def focal_length(intrinsics: Float[np.ndarray, "*batch 3 3"]) -> Float[np.ndarray, "*batch"]:
     """The focal length, px: the geometric mean of both axes'."""
     return np.asarray(np.sqrt(intrinsics[..., 0, 0] * intrinsics[..., 1, 1]))

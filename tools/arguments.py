@@ -93,6 +93,17 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_fov(parser: Any, without: str) -> None:
+    """--fov, for camera.intrinsics_of_view. without: what is done where it is not given."""
+    parser.add_argument(
+        "--fov",
+        type=float,
+        metavar="DEGREES",
+        help="what the lens sees along the image's longer side: lift in full perspective (a phone: "
+        f"65 to 75; without: {without})",
+    )
+
+
 def add_as_published(parser: Any, what: str) -> None:
     """--as-published, of a parser or a group. what: is lifted, in words."""
     parser.add_argument(

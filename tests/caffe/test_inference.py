@@ -209,12 +209,25 @@ def test_predict_writes_what_the_estimator_says(world, network, people, capsys):
     (expected,) = Estimator(network).estimates([Person(people[0].image, box, camera)])
     first = written[str(world / "data/0.png")]
     np.testing.assert_allclose(first["landmarks"], expected.points[-1], atol=0.01)
-    np.testing.assert_allclose(first["pose_mm"], expected.poses[-1], atol=0.1)
+    np.testing.assert_allclose(first["covariance"], expected.covariance[-1], atol=0.01)
+    lifted = prior.lift(
+        expected.points[-1:],
+        prior.load(world / "prior.npz"),
+        camera=camera,
+        covariance=expected.covariance[-1:],
+    )
+    np.testing.assert_allclose(first["pose_mm"], lifted.pose[0], atol=0.1)
+    assert run(world, "--box", *box, "--elevation", 10, "--as-published") == 0
+    own = json.loads((world / "out.json").read_text())[str(world / "data/0.png")]["pose_mm"]
+    np.testing.assert_allclose(own, expected.poses[-1], atol=0.1)
+    assert run(world, "--box", *box, "--fov", 200) == 1
     assert len(written["landmark_names"]) == len(first["confidence"]) == L
     more = ("--flip", "--scales", 0.8, 1, "--prior", world / "prior.npz", "--no-subpixel")
     assert run(world, *more) == 0
     assert run(world, "--flip", network="cpm") == 0
     assert "pose_mm" not in json.loads((world / "out.json").read_text())[str(world / "data/1.png")]
+    assert run(world, "--flip", "--prior", world / "prior.npz", network="cpm") == 0
+    assert "pose_mm" in json.loads((world / "out.json").read_text())[str(world / "data/1.png")]
 
 
 def test_predict_takes_folders_and_leaves_out_what_is_damaged(world, tmp_path, capsys):

@@ -117,8 +117,9 @@ def test_a_photo_in_and_3d_out(name, released, ready, tmp_path, capsys):
         else:
             assert got is None
     np.testing.assert_allclose(written["confidence"], there, atol=0.02)
-    lifted = prior.lift(points[None], ready, camera=LEVEL, confidence=there)
-    np.testing.assert_allclose(written["pose_mm"], lifted.pose[0], atol=0.2)
+    covariance = covariance_of(written)
+    lifted = prior.lift(points[None], ready, camera=LEVEL, covariance=covariance)
+    np.testing.assert_allclose(written["pose_mm"], lifted.pose[0], atol=0.5)
     # A cell is 8 px of a person 150 px tall, some 90 mm; seen from one side, in depth more.
     error = np.linalg.norm(np.array(written["pose_mm"]) - truth, axis=1)
     assert error.mean() < 100
@@ -140,7 +141,7 @@ def test_views_are_averaged(name, released, ready):
     points, there = to_ours(their_set, theirs)
     np.testing.assert_allclose(estimate.points[0], points, atol=0.6)
     np.testing.assert_allclose(estimate.peak, there, atol=0.1)
-    assert estimate.poses is None  # without a prior
+    assert estimate.poses is None
 
     # What is a left landmark in the picture is a right one in its mirror image.
     theirs[[name.startswith("R") for name in their_set.names]] = np.nan
@@ -166,8 +167,8 @@ def test_missing_landmarks_are_left_out(released, ready, tmp_path, capsys):
     missing = {n for n, p in zip(LANDMARKS, written["landmarks"], strict=True) if p is None}
     assert missing == {"left wrist", "right foot", "head top", "spine", "nose"}
     points, there = to_ours(CPM, theirs)
-    lifted = prior.lift(points[None], ready, camera=LEVEL, confidence=there)
-    np.testing.assert_allclose(written["pose_mm"], lifted.pose[0], atol=0.2)
+    lifted = prior.lift(points[None], ready, camera=LEVEL, covariance=covariance_of(written))
+    np.testing.assert_allclose(written["pose_mm"], lifted.pose[0], atol=0.5)
     # With too few of them there is no pose.
     theirs[5:] = np.nan
     cv2.imwrite(str(tmp_path / "few.png"), released_nets.picture(theirs, len(theirs)))
@@ -189,11 +190,34 @@ def test_the_options_reach_the_lifting(released, ready, tmp_path):
     written = json.loads(out.read_text())[str(tmp_path / "photo.png")]
     points, there = to_ours(CPM, theirs)
     camera = level_camera(np.deg2rad(12))
+    model, covariance = prior.load(tmp_path / "other.npz"), covariance_of(written)
+    expected = prior.lift(points[None], model, camera=camera, covariance=covariance).pose[0]
+    np.testing.assert_allclose(written["pose_mm"], expected, atol=0.5)
+    assert (
+        run(released("variant"), tmp_path / "photo.png", out, "--box", *BOX, *more, "--fov", 60)
+        == 0
+    )
+    lens = json.loads(out.read_text())[str(tmp_path / "photo.png")]
+    # 60 degrees across a picture whose height is its width.
+    focal = SIDE / 2 * np.sqrt(3)
+    matrix = np.array([[focal, 0, (SIDE - 1) / 2], [0, focal, (SIDE - 1) / 2], [0, 0, 1]])
     expected = prior.lift(
-        points[None], prior.load(tmp_path / "other.npz"), camera=camera, confidence=there
-    ).pose[0]
-    np.testing.assert_allclose(written["pose_mm"], expected, atol=0.2)
+        points[None], model, camera=camera, covariance=covariance, intrinsics=matrix
+    )
+    np.testing.assert_allclose(lens["pose_mm"], expected.pose[0], atol=0.5)
+    np.testing.assert_allclose(lens["translation_mm"], expected.translation[0], atol=5)
+    published = ("--elevation", 12, "--prior", tmp_path / "other.npz", "--as-published")
+    assert run(released("variant"), tmp_path / "photo.png", out, "--box", *BOX, *published) == 0
+    expected = prior.lift(points[None], model, camera=camera, noise_mm=0, criterion="cost").pose[0]
+    pose = json.loads(out.read_text())[str(tmp_path / "photo.png")]["pose_mm"]
+    np.testing.assert_allclose(pose, expected, atol=0.5)
     assert run(released("variant"), tmp_path / "photo.png", out, "--min-confidence", 1.5) == 3
+
+
+def covariance_of(written):
+    """(1, 17, 2, 2), px^2, NaN where a landmark is missing."""
+    missing = np.full((2, 2), np.nan).tolist()
+    return np.array([[own or missing for own in written["covariance"]]])
 
 
 def shown_poses(model):

@@ -61,3 +61,18 @@ def test_what_is_no_rotation_is_refused(bad):
 def test_a_vertical_line_of_sight_is_refused():
     with pytest.raises(ValueError, match="vertical"):
         camera.look_at([0.0, 3000, 0], [0.0, 0, 0])
+
+
+def test_a_field_of_view_is_along_the_longer_side():
+    """Rays at half the angle meet the borders of the image, half a px beyond its outer centres."""
+    for width, height in ((640, 360), (360, 640)):
+        matrix = camera.intrinsics_of_view(70, width, height)
+        edge = np.tan(np.deg2rad(35))
+        ray = [edge, 0, 1] if width > height else [0, edge, 1]
+        x, y = (matrix @ ray)[:2]
+        assert max(x, y) == pytest.approx(639.5)
+        np.testing.assert_allclose((matrix @ [0, 0, 1])[:2], [(width - 1) / 2, (height - 1) / 2])
+        assert matrix[0, 0] == matrix[1, 1]
+    for degrees in (0, 180, -20, np.nan):
+        with pytest.raises(ValueError, match="field of view: expected above 0 and below 180"):
+            camera.intrinsics_of_view(degrees, 640, 360)

@@ -8,14 +8,19 @@ the exit status is then 3. tools.lift reads F: it writes other formats and a vie
 search for the camera.
 
 F is JSON: {image: {"landmarks": 17 x [x, y] px, null where missing, "confidence": 17 maxima of the
-belief maps, "pose_mm": 17 x [x, y, z], world axes, y up (of a network with lifting, and of a
-released one)}}, in the order of "landmark_names". Without --box the whole image is searched for the
-person in its middle, or at --centre. Without --elevation the camera is taken to be level.
+belief maps, "covariance": 17 x [[xx, xy], [xy, yy]] px^2, how unsure the landmarks are, "pose_mm":
+17 x [x, y, z], world axes, y up}}, in the order of "landmark_names"; with --fov also
+"translation_mm", where the person is in the camera's axes, if of average size. The pose is that of
+the last maps' landmarks, weighed by their covariances; with --as-published it is that of the
+network, if it lifts. A network without lifting has one with --prior. Without --box the whole image
+is searched for the person in its middle, or at --centre. Without --elevation the camera is taken to
+be level.
 """
 
 import argparse
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,16 +29,18 @@ from tqdm import tqdm
 
 import prior
 from prior import program
-from prior.camera import level_camera
+from prior.camera import intrinsics_of_view, level_camera
 from prior.errors import InputError
 from prior.files import write
 from prior.landmark_sets import LANDMARK_SETS
 from prior.skeleton import LANDMARKS
 from tools import pictures
-from tools.arguments import add_network
+from tools.arguments import add_as_published, add_fov, add_network
+from tools.evaluate.lifting import LandmarkLifter
 from tools.infer.estimator import Estimator, Network, Person, add_options, whole_image
 from tools.infer.released import (
     LEAST_CONFIDENCE,
+    LEAST_LANDMARKS,
     ReleasedEstimator,
     ReleasedNetwork,
     is_ours,
@@ -46,8 +53,8 @@ def predict(options):
 
     Raises InputError or OSError.
     """
-    source, names = pictures.Pictures(options.images), []
-    estimator, lifts = open_network(options)
+    source, asked = pictures.Pictures(options.images), []
+    estimator, lifter = open_network(options)
     network = estimator.network
     camera = level_camera(np.deg2rad(options.elevation))
 
@@ -58,50 +65,81 @@ def predict(options):
                 if box is None:
                     centre = options.centre and np.array(options.centre) / factor
                     box = whole_image(image.shape, network.size, centre)
-                names.append((name, factor))
-                yield Person(image, box, camera)
+                intrinsics = None
+                if options.fov is not None:
+                    intrinsics = intrinsics_of_view(options.fov, image.shape[1], image.shape[0])
+                asked.append((name, factor, Person(image, box, camera, intrinsics)))
+                yield asked[-1][-1]
 
     result, problems = {"landmark_names": LANDMARKS}, []
     estimates = tqdm(estimator.estimates(people()), "predict", len(source), disable=None)
     for i, estimate in enumerate(estimates):
-        name, factor = names[i]
+        name, factor, person = asked[i]
+        asked[i] = None  # so that images do not pile up
+        points, covariance = factor * estimate.points[-1], factor**2 * estimate.covariance[-1]
         result[name] = {
-            "landmarks": [
-                point.round(2).tolist() if np.isfinite(point).all() else None
-                for point in factor * estimate.points[-1]
-            ],
+            "landmarks": _rounded(points, 2),
             "confidence": estimate.peak.round(4).tolist(),
+            "covariance": _rounded(covariance, 3),
         }
-        if estimate.poses is not None:
+        if options.as_published and estimate.poses is not None:
             result[name]["pose_mm"] = estimate.poses[-1].round(1).tolist()
-        elif lifts:
-            count = np.isfinite(estimate.points[-1]).all(axis=-1).sum()
+        if lifter is None or "pose_mm" in result[name]:
+            continue
+        lifted = lift(lifter, person, estimate)
+        if lifted is None:
+            count = np.isfinite(points).all(axis=-1).sum()
             problems.append(f"{name}: not lifted: only {count} landmarks are there")
-    if not names:
+            continue
+        result[name]["pose_mm"] = lifted.pose[0].round(1).tolist()
+        if person.intrinsics is not None:
+            result[name]["translation_mm"] = lifted.translation[0].round(1).tolist()
+    if not asked:
         raise InputError(source.problems[0])
     return result, source.problems + problems
 
 
+def lift(lifter, person, estimate):
+    """The Lifted of the last landmarks of an Estimate, or None where there are too few."""
+    points = estimate.points[-1]
+    if np.isfinite(points).all(axis=-1).sum() < LEAST_LANDMARKS:
+        return None
+    intrinsics = np.full((3, 3), np.nan) if person.intrinsics is None else person.intrinsics
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what cannot be lifted: None
+        lifted = lifter.lift(
+            points[None],
+            person.rotation[None],
+            intrinsics[None],
+            covariance=estimate.covariance[-1:],
+        )
+    return lifted if lifted.ok.all() else None
+
+
+def _rounded(values, digits):
+    """Lists of the values of each landmark, None where they are NaN."""
+    return [v.round(digits).tolist() if np.isfinite(v).all() else None for v in values]
+
+
 def open_network(options):
-    """(an estimator with the network that the options name, whether it gives poses)."""
+    """(an estimator with the network that the options name, a LandmarkLifter or None)."""
     averaging = {"scales": options.scales, "flip": options.flip, "subpixel": options.subpixel}
     model = prior.load(options.prior) if options.prior else None
     if is_ours(options.deploy):
         if options.landmarks:
             raise InputError(f"{options.deploy}: a network of ours, whose landmarks are known")
         network = Network(options.deploy, options.weights)
-        return Estimator(network, model=model, **averaging), network.lifts
+        estimator = Estimator(network, model=model, **averaging)
+        if model is None and network.lifts:
+            model = prior.load(network.lifting["model"])
+        return estimator, model and LandmarkLifter(model, options.as_published)
     landmarks = landmark_set(options.landmarks) if options.landmarks else None
     network = ReleasedNetwork(options.deploy, options.weights, landmarks)
     print(network)
     estimator = ReleasedEstimator(
-        network,
-        model=model or prior.load(),
-        least=options.min_confidence,
-        in_box=options.box is not None,
-        **averaging,
+        network, least=options.min_confidence, in_box=options.box is not None, **averaging
     )
-    return estimator, True
+    return estimator, LandmarkLifter(model or prior.load(), options.as_published)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -137,12 +175,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DEGREES",
         help="how far the camera looks down (default: 0)",
     )
+    add_fov(parser, "weak perspective")
+    add_as_published(parser, "the landmarks")
     add_options(parser)
     parser.add_argument(
         "--prior",
         type=Path,
-        help="pose model (.npz) for averaged maps, and for a released network (default for this: "
-        "the ready one)",
+        help="pose model (.npz) that lifts (default: the network's own; of a released network the "
+        "ready one); needed for averaged maps",
     )
     parser.add_argument(
         "--landmarks",

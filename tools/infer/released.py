@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import prior
 from prior.errors import InputError
 from prior.landmark_sets import (
     BODY_25,
@@ -149,8 +148,8 @@ class ReleasedNetwork:
 class ReleasedEstimator:
     """Estimates people with a ReleasedNetwork, as estimator.Estimator does with ours.
 
-    scales, flip, subpixel: as there. model: the prior that lifts; None: no poses. least: the height
-    of a maximum from which it is a landmark. in_box: take landmarks only within the person's box or
+    scales, flip, subpixel: as there. It lifts nothing: poses are None. least: the height of a
+    maximum from which it is a landmark. in_box: take landmarks only within the person's box or
     close to it, since a network without an input for the centre responds to everyone in sight.
     Raises InputError on scales outside 0.1 to 10.
     """
@@ -162,28 +161,24 @@ class ReleasedEstimator:
         scales: Iterable[float] = (1.0,),
         flip: bool = False,
         subpixel: bool = True,
-        model: prior.PriorModel | None = None,
         least: float = LEAST_CONFIDENCE,
         in_box: bool = False,
     ) -> None:
         self.network, self.subpixel, self.least = network, subpixel, least
         self.in_box = in_box and network.centre is None
         self.variants = variants(scales, flip)
-        self.lifter = None if model is None else prior.Lifter(model)
 
     def estimates(self, people: Iterable[Person]) -> Iterator[Estimate]:
         """Yields the Estimate of each Person, with one stage.
 
-        A landmark that is missing is NaN, with a peak of 0. A person with too few of them for a
-        lifting has the poses None.
+        A landmark that is missing is NaN, with a peak of 0.
         """
         for person in people:
             points, peak, covariance = self._detect(person)
             peak = np.where(peak >= max(self.least, 1e-9), peak, 0)
             points, peak = self.network.landmarks.to_ours(points[None], peak[None])
             covariance = self.network.landmarks.covariance_to_ours(covariance[None])
-            poses = self._lift(person, points, peak)
-            yield Estimate(points, points, poses, peak[0], covariance)
+            yield Estimate(points, points, None, peak[0], covariance)
 
     def _detect(self, person: Person) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The network's own landmarks (S, 2), px of the image, the maps' maxima (S,), and how
@@ -210,16 +205,6 @@ class ReleasedEstimator:
             peak[0].astype(float),
             crop.covariance_to_image(covariance, target),
         )
-
-    def _lift(self, person: Person, points: np.ndarray, peak: np.ndarray) -> np.ndarray | None:
-        """The pose (1, 17, 3), mm, of the landmarks that are there, all of the same weight."""
-        there = (peak > 0).astype(float)
-        if self.lifter is None or np.count_nonzero(there) < LEAST_LANDMARKS:
-            return None
-        view = crop.frame(person.box, self.network.size)
-        camera = crop.camera(person.rotation, view, person.intrinsics)
-        lifted = self.lifter.lift(points, camera=camera, confidence=there)
-        return lifted.pose if lifted.ok.all() else None
 
 
 def _read(deploy: Path) -> Any:
