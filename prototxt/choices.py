@@ -4,9 +4,6 @@ from typing import NamedTuple
 
 from prototxt.solvers import SEED
 
-TRAINING_DATA = "build/data/train.json"
-PRIOR = "build/prior.npz"
-
 
 class Choices(NamedTuple):
     """In what the paper and its authors' code differ, and what an ablation changes.
@@ -19,6 +16,7 @@ class Choices(NamedTuple):
     lift: str | None = None  # one of machines.LIFTINGS; None: the Machine's
     backward: str = "none"  # gradient through the lifting: "scale-held" (supplement) or "exact"
     fusion: str = "stage"  # a weight w_t for each "stage", for each "landmark" of it, or "fixed"
-    data: str | dict = TRAINING_DATA  # a file of annotations, or {file: its share of the samples}
-    prior: str = PRIOR  # file of the pose model
+    # A file of annotations, or {file: its share of the samples}; None: the Machine's
+    data: str | dict | None = None
+    prior: str | None = None  # file of the pose model; None: the Machine's
     seed: int = SEED  # of fillers and dropout, and of the order and augmentation of the data

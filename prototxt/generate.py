@@ -18,8 +18,8 @@ from typing import Any
 from google.protobuf import text_format
 
 from prior import program
-from prototxt.choices import PRIOR, TRAINING_DATA, Choices
-from prototxt.machines import LIFTINGS, MACHINES, Machine
+from prototxt.choices import Choices
+from prototxt.machines import LIFTINGS, MACHINES, RENDERED, Machine
 from prototxt.solvers import SCHEDULES, SEED, solver
 
 HERE = Path(__file__).resolve().parent
@@ -29,7 +29,6 @@ def files(base: str | Path = "prototxt", **choices: Any) -> dict[str, str]:
     """Every file: {its path in the folder `base`: its text}. choices: of Choices."""
     from prototxt import networks  # needs Caffe
 
-    tuned = {"kept_rate": 1e-3, "batch": 8}  # as the paper's authors fine-tuned
     seed = Choices(**choices).seed
     written = {}
     for size, m in MACHINES.items():
@@ -49,7 +48,8 @@ def files(base: str | Path = "prototxt", **choices: Any) -> dict[str, str]:
             written[f"{folder}/train.prototxt"] = net(m, True)
             schedule("", schedules.scratch, "train")
             if schedules.tuned:
-                written[f"{folder}/train_finetune.prototxt"] = net(m._replace(**tuned), True)
+                tuned = m._replace(**schedules.tuned)
+                written[f"{folder}/train_finetune.prototxt"] = net(tuned, True)
             fine_tuned = "train_finetune" if schedules.tuned else "train"
             schedule("_finetune", schedules.fine_tuning, fine_tuned)
     check_parsed(written)
@@ -74,10 +74,10 @@ def share(argument: str) -> tuple[str, int]:
     return name, int(number)
 
 
-def sources(shares: list[tuple[str, int]] | None) -> str | dict[str, int]:
-    """What the data layer takes as its source."""
+def sources(shares: list[tuple[str, int]] | None) -> str | dict[str, int] | None:
+    """What the data layer takes as its source; None: what each network has."""
     if not shares:
-        return TRAINING_DATA
+        return None
     return dict(shares) if len(shares) > 1 else shares[0][0]
 
 
@@ -96,7 +96,11 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder to write into (default: the one of this program)",
     )
     _add_choices(parser.add_argument_group("in what the networks differ from the paper's"))
-    parser.add_argument("--prior", default=PRIOR, metavar="FILE", help="the pose model")
+    parser.add_argument(
+        "--prior",
+        metavar="FILE",
+        help="the pose model (default: build/prior.npz, and the ready prior for small/)",
+    )
     parser.add_argument(
         "--seed",
         type=int,
@@ -110,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         type=share,
         metavar="FILE[=SHARE]",
         help="the annotations to train on, each with its share of the samples (default: "
-        f"{TRAINING_DATA})",
+        f"{RENDERED}, and photographs for small/)",
     )
     return parser
 

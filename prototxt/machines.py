@@ -7,6 +7,8 @@ from typing import NamedTuple
 from prior.skeleton import L
 from python_layers.belief_maps import LABEL_INPUT, LABEL_SIGMA
 
+RENDERED = "build/data/train.json"  # made by make data
+PHOTOGRAPHS = "build/data/photographs.pack"  # written by tools.convert
 MAPS = L + 1  # a belief map for each landmark; the background is the last
 
 
@@ -22,6 +24,29 @@ class Conv(NamedTuple):
     stride: int = 1
     dilation: int = 1  # 3 x 3 with dilation 2 sees 5 x 5 cells at a third of the cost
     drop: bool = False  # followed by dropout
+    relu: bool = True
+    clip: bool = False  # the ReLU ends at 6, as MobileNet's do
+    group: int = 1
+    # In units of the solver's rate, where released weights fill the convolution; their
+    # normalisation is folded into them. 0: it stays as it is. None: it is learned from scratch.
+    released_rate: float | None = None
+
+
+class Block(NamedTuple):
+    """MobileNet's inverted residual (Sandler et al. 2018), as EfficientNet-Lite has it.
+
+    A 1 x 1 convolution to `hidden` channels, one of each channel by itself, a 1 x 1 convolution to
+    `channels`, without a ReLU, and the block's input added where that has the same shape.
+    """
+
+    name: str
+    kernel: int
+    incoming: int  # channels
+    hidden: int  # channels; as many as come in: the first convolution is left out
+    channels: int
+    stride: int = 1
+    clip: bool = False
+    released_rate: float = 0  # as a Conv's
 
 
 class Pool(NamedTuple):
@@ -29,6 +54,14 @@ class Pool(NamedTuple):
 
     name: str
     kernel: int
+
+
+class Merge(NamedTuple):
+    """The sum of features, doubled in size, and those of an earlier block (Lin et al. 2017)."""
+
+    name: str
+    earlier: str  # a blob
+    channels: int
 
 
 class Machine(NamedTuple):
@@ -55,6 +88,8 @@ class Machine(NamedTuple):
     augment: bool | dict  # true: as CPM; else some of python_layers.data.crop.Ranges
     label_sigma: float  # px of the input: standard deviation of a label's Gaussian
     lift: str  # how a stage lifts: one of LIFTINGS
+    data: str | dict = RENDERED  # a file of annotations, or {file: its share of the samples}
+    prior: str = "build/prior.npz"  # file of the pose model, written by make prior
 
 
 GAUSSIAN = dict(type="gaussian", std=0.01)  # CPM
@@ -169,6 +204,47 @@ LITE = VGG._replace(
     lift="probable",  # a cell is a sixteenth of the input: its middle is too coarse a landmark
 )
 
+# EfficientNet-Lite0 (Tan and Le 2019; tensorflow/tpu, models/official/efficientnet/lite) down to a
+# sixteenth of the input, with its ImageNet weights. The first blocks stay as they are: edges and
+# textures are those of ImageNet's photographs. Its ReLUs end at 6. Caffe has no such layer, and
+# what makes one costs time, so only the first two have it, where 7 % of the values would be above
+# 6. In the others less than 0.5 % are, and they learn to do without.
+FROZEN, TUNED = 0, 0.15
+LITE0 = (
+    Conv("conv_stem", 3, 32, stride=2, clip=True, released_rate=FROZEN),
+    Block("conv0", 3, 32, 32, 16, clip=True, released_rate=FROZEN),
+    Block("conv1", 3, 16, 96, 24, 2, released_rate=FROZEN),
+    Block("conv2", 3, 24, 144, 24, released_rate=FROZEN),
+    Block("conv3", 5, 24, 144, 40, 2, released_rate=TUNED),
+    Block("conv4", 5, 40, 240, 40, released_rate=TUNED),
+    Block("conv5", 3, 40, 240, 80, 2, released_rate=TUNED),
+    *(Block(f"conv{i}", 3, 80, 480, 80, released_rate=TUNED) for i in (6, 7)),
+    Block("conv8", 5, 80, 480, 112, released_rate=TUNED),
+    *(Block(f"conv{i}", 5, 112, 672, 112, released_rate=TUNED) for i in (9, 10)),
+)
+
+# Our choice: a network for photographs that two CPU cores train in hours. It sees what ImageNet
+# teaches, since the photographs at hand are too few to learn that from.
+SMALL = LITE._replace(
+    input=192,
+    trunk=(*LITE0, Merge("merge", "conv4_sum", 96), Conv("conv11", 3, 96)),
+    head=(
+        Conv("conv12_stage{t}", 3, 64, dilation=2),
+        Conv("conv13_stage{t}", 1, 128),
+        Conv("conv14_stage{t}", 1, MAPS),
+    ),
+    refine=(
+        Conv("Mconv1_stage{t}", 3, 64, dilation=2),
+        Conv("Mconv2_stage{t}", 3, 64, dilation=2),
+        Conv("Mconv3_stage{t}", 1, 128),
+        Conv("Mconv4_stage{t}", 1, MAPS),
+    ),
+    # Sportspeople in photographs stand on their heads too, and are cut off.
+    augment=dict(scale=(0.7, 1.2), degrees=60, shift=0.06, colour=0.2, occlusion=0.3),
+    data=PHOTOGRAPHS,
+    prior="prior/models/cmu.npz",  # the one that the project carries, as it does this network
+)
+
 # By the folder, below prototxt/, of the networks: the pose machine in cpm/, with the paper's layers
 # in lifting/.
-MACHINES = {"": CPM, "vgg/": VGG, "lite/": LITE}
+MACHINES = {"": CPM, "vgg/": VGG, "lite/": LITE, "small/": SMALL}

@@ -19,7 +19,7 @@ from google.protobuf import text_format
 from prior.errors import InputError
 from prior.lifting.lifter import ROTATIONS
 from prototxt.choices import Choices
-from prototxt.machines import GAUSSIAN, LIFTINGS, MAPS, Conv, Machine, Pool
+from prototxt.machines import GAUSSIAN, LIFTINGS, MAPS, Block, Conv, Machine, Merge, Pool
 
 Top: TypeAlias = Any  # a blob of a NetSpec
 
@@ -77,7 +77,7 @@ def inputs(n: NetSpec, m: Machine, lifting: bool, train: bool, c: Choices) -> No
         "pose_data",
         "PoseDataLayer",
         dict(
-            source=c.data,
+            source=c.data or m.data,
             batch_size=m.batch,
             input_size=m.input,
             stride=m.stride,
@@ -122,7 +122,7 @@ def judge(n: NetSpec, t: int, maps: Top) -> None:
 def lift(n: NetSpec, m: Machine, maps: Top, suffix: str, train: bool, c: Choices) -> Top:
     """Equation 4: maps to landmarks (N, 17, 2), map px, and in a deploy network pose (N, 17, 3),
     mm. Returns the landmarks."""
-    parameters = dict(model=c.prior, rotations=ROTATIONS)
+    parameters = dict(model=c.prior or m.prior, rotations=ROTATIONS)
     parameters |= LIFTINGS[c.lift or m.lift] | dict(backward=c.backward)
     if c.backward != "none" or parameters.get("covariance"):
         parameters["sigma"] = m.label_sigma / m.stride
@@ -182,20 +182,30 @@ def python(module: str, layer: str, parameters: dict, *bottoms: Top, **keywords:
     return L.Python(*bottoms, python_param=where, **keywords)
 
 
-def chain(n: NetSpec, m: Machine, t: int, top: Top, rows: Iterable[Conv | Pool]) -> Top:
-    """Poolings, and convolutions with their normalisation, ReLU and dropout, in this order."""
+def chain(
+    n: NetSpec, m: Machine, t: int, top: Top, rows: Iterable[Conv | Pool | Block | Merge]
+) -> Top:
+    """Poolings, blocks, merges, and convolutions with their normalisation, ReLU and dropout."""
     for row in rows:
         name = row.name.format(t=t)
+        if isinstance(row, Block):
+            top = inverted_residual(n, m, top, row)
+            continue
+        if isinstance(row, Merge):
+            top = merge(n, m, top, row)
+            continue
         if isinstance(row, Pool):
             top = n[name] = L.Pooling(top, pool=P.Pooling.MAX, kernel_size=row.kernel, stride=2)
             continue
         top = n[name] = convolve(m, t, top, row)
-        if m.normalise:
+        if _normalised(m, row):
             top = n[name.replace("conv", "norm")] = L.BatchNorm(
                 top, in_place=True, moving_average_fraction=AVERAGED
             )
             top = n[name.replace("conv", "scale")] = L.Scale(top, in_place=True, bias_term=True)
-        top = n[name.replace("conv", "relu")] = L.ReLU(top, in_place=True)
+        if row.relu:
+            top = n[name.replace("conv", "relu")] = L.ReLU(top, in_place=True)
+            top = clip(n, top, name) if row.clip else top
         if row.drop:
             top = n[name.replace("conv", "drop")] = L.Dropout(
                 top, dropout_ratio=DROP, in_place=True
@@ -203,17 +213,70 @@ def chain(n: NetSpec, m: Machine, t: int, top: Top, rows: Iterable[Conv | Pool])
     return top
 
 
+def _normalised(m: Machine, row: Conv) -> bool:
+    return m.normalise and row.channels != MAPS and row.released_rate is None
+
+
+def inverted_residual(n: NetSpec, m: Machine, bottom: Top, row: Block) -> Top:
+    """A Block."""
+    same = dict(clip=row.clip, released_rate=row.released_rate)
+    parts = [
+        Conv(f"{row.name}_expand", 1, row.hidden, **same),
+        Conv(f"{row.name}_depth", row.kernel, row.hidden, row.stride, group=row.hidden, **same),
+        Conv(f"{row.name}_project", 1, row.channels, relu=False, **same),
+    ]
+    top = chain(n, m, 1, bottom, parts[row.hidden == row.incoming :])
+    if row.stride == 1 and row.incoming == row.channels:
+        top = n[f"{row.name}_sum"] = L.Eltwise(top, bottom)
+    return top
+
+
+def clip(n: NetSpec, top: Top, name: str) -> Top:
+    """min(x, 6) = x - max(x - 6, 0), of layers that every Caffe has."""
+    above = n[name.replace("conv", "above")] = L.Power(top, shift=-6)
+    above = n[name.replace("conv", "excess")] = L.ReLU(above, in_place=True)
+    clipped = n[name.replace("conv", "clip")] = L.Eltwise(top, above, coeff=[1, -1])
+    return clipped
+
+
+def merge(n: NetSpec, m: Machine, bottom: Top, row: Merge) -> Top:
+    """A Merge: the larger of the two blobs comes from an earlier block."""
+    plain = dict(relu=False)
+    deep = chain(n, m, 1, bottom, [Conv("conv_deep", 1, row.channels, **plain)])
+    fine = chain(n, m, 1, n[row.earlier], [Conv("conv_fine", 1, row.channels, **plain)])
+    # Bilinear, of each channel by itself, and not learned.
+    doubled = n.conv_double = L.Deconvolution(
+        deep,
+        convolution_param=dict(
+            num_output=row.channels,
+            group=row.channels,
+            kernel_size=4,
+            stride=2,
+            pad=1,
+            bias_term=False,
+            weight_filler=dict(type="bilinear"),
+        ),
+        param=dict(lr_mult=0, decay_mult=0),
+    )
+    top = n[row.name] = L.Eltwise(doubled, fine)
+    return top
+
+
 def convolve(m: Machine, t: int, bottom: Top, row: Conv) -> Top:
     """One convolution. As CPM's, biases learn twice as fast and do not decay."""
     rate = m.first_rate if t == 1 else m.later_rate
+    if row.released_rate is not None:
+        rate = row.released_rate
     if m.kept_rate is not None:
         # The paper replaces the layers that read or write maps, since its landmarks are not CPM's
         # (5.2).
         replaced = row.channels == MAPS or row.name.startswith("Mconv1_")
         rate = 1 if replaced else m.kept_rate
     more = {} if row.dilation == 1 else dict(dilation=row.dilation)
+    if row.group > 1:
+        more["group"] = row.group
     param = [dict(lr_mult=rate, decay_mult=1)]
-    if m.normalise and row.channels != MAPS:
+    if _normalised(m, row):
         more["bias_term"] = False  # normalisation would remove it; the Scale layer has one
     else:
         more["bias_filler"] = dict(type="constant")

@@ -1,7 +1,10 @@
 """The schedules, as Caffe's SolverParameter in text."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from prototxt.machines import PHOTOGRAPHS, RENDERED
 
 # Our choice; one for all networks, so that the baseline and the paper's see the same images.
 SEED = 2017
@@ -42,22 +45,35 @@ average_loss: 20
 LITE_SOLVER = f"{ADAM}base_lr: 3e-3\nmax_iter: 5000\nsnapshot: 1000\n"
 # Goes on from the weights of the lite pose machine, as the paper does from CPM's.
 LITE_FINE_TUNING = f"{ADAM}base_lr: 5e-4\nmax_iter: 800\nsnapshot: 200\n"
+# An hour or two of two cores.
+SMALL_SOLVER = f"{ADAM}base_lr: 2e-3\nmax_iter: 6000\nsnapshot: 500\n"
+SMALL_FINE_TUNING = f"{ADAM}base_lr: 1e-3\nmax_iter: 2000\nsnapshot: 500\n"
 
 
 class Schedules(NamedTuple):
-    """How a network is trained: from scratch, and from the weights of a pose machine; tuned: the
-    latter has rates and a batch of its own, in train_finetune.prototxt."""
+    """How a network is trained: from scratch, and from the weights of a pose machine; tuned: what
+    of the Machine is another in the latter, which then has a train_finetune.prototxt."""
 
     scratch: str
     fine_tuning: str
-    tuned: bool
+    tuned: Mapping[str, Any]
 
 
-LONG_TRAINING = Schedules(FROM_SCRATCH + LONG, FINE_TUNING + LONG, tuned=True)
-SHORT_TRAINING = Schedules(LITE_SOLVER, LITE_FINE_TUNING, tuned=False)
+# As the paper's authors fine-tuned.
+LONG_TRAINING = Schedules(FROM_SCRATCH + LONG, FINE_TUNING + LONG, {"kept_rate": 1e-3, "batch": 8})
+# Photographs teach what people look like, rendered people where spine and nose are, which the
+# photographs' annotations have not.
+MIXED = {"data": {PHOTOGRAPHS: 3, RENDERED: 1}}
+SMALL_TRAINING = Schedules(SMALL_SOLVER, SMALL_FINE_TUNING, MIXED)
+SHORT_TRAINING = Schedules(LITE_SOLVER, LITE_FINE_TUNING, {})
 
 # By the folder of the networks, as machines.MACHINES.
-SCHEDULES = {"": LONG_TRAINING, "vgg/": LONG_TRAINING, "lite/": SHORT_TRAINING}
+SCHEDULES = {
+    "": LONG_TRAINING,
+    "vgg/": LONG_TRAINING,
+    "lite/": SHORT_TRAINING,
+    "small/": SMALL_TRAINING,
+}
 
 
 def solver(base: str | Path, folder: str, suffix: str, schedule: str, seed: int, net: str) -> str:

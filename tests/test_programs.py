@@ -35,6 +35,7 @@ print(json.dumps(results))
 # What reads a file or folder that is not there. OUT: a folder to write into.
 MISSING = {
     "prior": "show no.npz --out OUT/page.png",
+    "prototxt.sizes": "no",
     "tools.bench.ablations": "--data no.json --out OUT",
     "tools.bench.lift_accuracy": "--mocap no.npz --out OUT/a.json",
     "tools.bench.lift_ways": "--mocap no.npz --out OUT/a.json",
@@ -56,6 +57,7 @@ MISSING = {
     "tools.report.results": "--take no.json",
     "tools.train": "no.prototxt --out OUT",
     "tools.train.curves": "no --out OUT/a.png",
+    "tools.train.lite0_weights": "no.pth --out OUT/a.caffemodel",
     "tools.train.transfer_weights": "no.caffemodel no.prototxt --out OUT/a.caffemodel",
 }
 WITHOUT_INPUT = {"prototxt.generate", "tools.bench.lift", "tools.rendered"}

@@ -40,6 +40,10 @@ class Augmentation(NamedTuple):
     angle: float = 0.0  # radians; positive turns the picture's x axis towards its y axis
     flip: bool = False  # mirrored, left and right, after the rotation
     shift: tuple[float, float] = (0.0, 0.0)  # of the person's centre, parts of the input's size
+    gains: tuple[float, float, float] = (1.0, 1.0, 1.0)  # of B, G and R about grey: contrast, hue
+    brightness: float = 0.0  # added, parts of the range from black to white
+    # A grey rectangle that hides what is behind it: x, y, width, height, parts of the input's size
+    hidden: tuple[float, float, float, float] | None = None
 
 
 PLAIN = Augmentation()
@@ -55,6 +59,12 @@ class Ranges(NamedTuple):
     scale: tuple[float, float] = (0.7, 1.3)
     degrees: float = 40.0  # to either side
     shift: float = 0.0  # of the centre, along each axis to either side, parts of the input
+    colour: float = 0.0  # of the gains and, halved, of the brightness, to either side
+    occlusion: float = 0.0  # the part of the samples that has a hidden rectangle
+
+
+# Sides of a hidden rectangle, parts of the input: our choice, from a hand to half a trunk.
+HIDDEN_SIDES = 0.08, 0.3
 
 
 class Crop(NamedTuple):
@@ -81,12 +91,13 @@ def ranges(augment: bool | dict[str, Any]) -> Ranges | None:
         chosen = CPM_RANGES if augment is True else Ranges(**augment)
         low, high = chosen.scale
         good = 0 < low <= high and 0 <= chosen.degrees <= 180 and 0 <= chosen.shift <= 1
+        good = good and 0 <= chosen.colour < 1 and 0 <= chosen.occlusion <= 1
     except (TypeError, ValueError):
         good = False
     if not good:
         raise InputError(
             'augment: expected true, false or some of {"scale": [0.7, 1.3], "degrees": 40, '
-            f'"shift": 0.1}}, got {json.dumps(augment)}'
+            f'"shift": 0.1, "colour": 0.2, "occlusion": 0.3}}, got {json.dumps(augment)}'
         )
     return chosen
 
@@ -97,7 +108,15 @@ def draw(rng: np.random.Generator, within: Ranges = CPM_RANGES) -> Augmentation:
     angle = np.deg2rad(rng.uniform(-within.degrees, within.degrees))
     flip = bool(rng.random() < 0.5)
     x, y = rng.uniform(-within.shift, within.shift, size=2)
-    return Augmentation(scale, angle, flip, (x, y))
+    common, *own = rng.uniform(-within.colour, within.colour, size=4)
+    gains = tuple((1 + common) * (1 + channel / 2) for channel in own)
+    brightness = rng.uniform(-within.colour, within.colour) / 2
+    hidden = None
+    if rng.random() < within.occlusion:
+        width, height = rng.uniform(*HIDDEN_SIDES, size=2)
+        left, top = rng.uniform(size=2) * (1 - width, 1 - height)
+        hidden = (left, top, width, height)
+    return Augmentation(scale, angle, flip, (x, y), gains, brightness, hidden)
 
 
 def person_fraction(size: int) -> float:
@@ -198,9 +217,19 @@ def warp(
     )
 
 
-def input_blob(image: UInt8[np.ndarray, "size size 3"]) -> Float32[np.ndarray, "3 size size"]:
-    """An input, BGR -> what the network sees."""
-    return (image.transpose(2, 0, 1).astype(np.float32) - GREY) / 256
+def input_blob(
+    image: UInt8[np.ndarray, "size size 3"], augmentation: Augmentation = PLAIN
+) -> Float32[np.ndarray, "3 size size"]:
+    """An input, BGR -> what the network sees, with the augmentation's colours."""
+    blob = (image.transpose(2, 0, 1).astype(np.float32) - GREY) / 256
+    a = augmentation
+    if (a.gains, a.brightness) != (PLAIN.gains, PLAIN.brightness):
+        blob = blob * np.array(a.gains, np.float32)[:, None, None] + np.float32(a.brightness)
+        blob = blob.clip(-0.5, 0.5 - 1 / 256)  # as an image that is saved again
+    if a.hidden is not None:
+        left, top, width, height = (round(part * len(image)) for part in a.hidden)
+        blob[:, top : top + height, left : left + width] = 0
+    return blob
 
 
 def centre_map(crop: Crop) -> Float32[np.ndarray, "{crop.size} {crop.size}"]:

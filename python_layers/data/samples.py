@@ -145,7 +145,7 @@ class Samples:
             label_stage1, mask_stage1 = self._label(everyone, square)
         intrinsics = people.intrinsics[index] if people.has_camera(index) else None
         return (
-            crop.input_blob(crop.warp(image, square)),
+            crop.input_blob(crop.warp(image, square), augmentation),
             crop.centre_map(square)[None],
             label,
             mask,

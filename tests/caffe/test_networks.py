@@ -11,7 +11,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from prior import skeleton
-from prototxt import generate, machines, networks
+from prototxt import generate, machines, networks, sizes
 from prototxt.solvers import SEED
 from python_layers import lifting
 from tests.caffe import tiny_world
@@ -20,7 +20,7 @@ from tools.caffe_io import process as caffe_process
 HERE = Path(generate.__file__).parent
 FILES = sorted(HERE.rglob("*.prototxt"))
 NETS = [path for path in FILES if "solver" not in path.name]
-FOLDERS = [size + kind for size in ("", "vgg/", "lite/") for kind in ("cpm", "lifting")]
+FOLDERS = [size + kind for size in ("", "vgg/", "lite/", "small/") for kind in ("cpm", "lifting")]
 
 # In one process for all, apart from this one, which Caffe would abort at a bad network.
 LOAD = """
@@ -177,8 +177,11 @@ def test_parameters_are_the_convolutions_and_one_weight_for_each_fusion(loaded, 
     params = loaded[name]["params"]
     kinds = ("norm", "scale", "Mnorm", "Mscale")
     normalised = {k: v for k, v in params.items() if k.startswith(kinds)}
-    if "lite" in name:  # mean, variance and their weight; gain and shift
-        hidden = [v[0][0] for k, v in params.items() if "conv" in k and v[0][0] != machines.MAPS]
+    normalises = name.startswith(("lite", "small"))
+    if normalises:  # mean, variance and their weight; gain and shift
+        # A convolution that is normalised has no bias.
+        convolved = [v for k, v in params.items() if "conv" in k and k != "conv_double"]
+        hidden = [v[0][0] for v in convolved if len(v) == 1]
         norms = [v for k, v in normalised.items() if "norm" in k]
         assert norms == [[[c], [c], [1]] for c in hidden]
         assert [v for k, v in normalised.items() if "scale" in k] == [[[c], [c]] for c in hidden]
@@ -186,13 +189,20 @@ def test_parameters_are_the_convolutions_and_one_weight_for_each_fusion(loaded, 
         assert not normalised
     others = {k: v for k, v in params.items() if "conv" not in k and k not in normalised}
     fusions = [k for k in layers(name) if k.startswith("fusion")]
-    assert len(fusions) == (0 if "cpm/" in name else 3 if "lite" in name else 6)
+    assert len(fusions) == (0 if "cpm/" in name else 3 if normalises else 6)
     assert sorted(others) == sorted(fusions + ["pose_data"] * ("train" in name))
     assert all(others[k] == [[1]] for k in fusions)
     convolutions = sum(count(v) for k, v in params.items() if k not in others)
-    if "lite" not in name:
+    if not normalises:
         table = VARIANT if "vgg" in name else ORIGINAL
         assert convolutions == sum(k * k * i * o + o for _, k, i, o, _ in rows(table))
+
+
+@pytest.mark.parametrize(("folder", "table"), [("cpm", ORIGINAL), ("vgg/cpm", VARIANT)])
+def test_sizes_are_those_of_the_tables(folder, table):
+    size = sizes.size(HERE / folder / "deploy.prototxt")
+    assert size.parameters == sum(k * k * i * o + o for _, k, i, o, _ in rows(table))
+    assert size.multiplications == sum(k * k * i * o * side**2 for _, k, i, o, side in rows(table))
 
 
 def receptive_field(name, top):
@@ -231,7 +241,7 @@ def test_receptive_field_of_the_variant():
 
 
 def test_each_convolution_has_its_relu_and_in_lite_networks_its_normalisation_but_for_the_maps():
-    for folder in FOLDERS:
+    for folder in (folder for folder in FOLDERS if "small" not in folder):  # see test_small.py
         all_layers = list(read(HERE / folder / "train.prototxt").layer)
         for layer in all_layers:
             if layer.type != "Convolution":
@@ -241,7 +251,7 @@ def test_each_convolution_has_its_relu_and_in_lite_networks_its_normalisation_bu
             types = [x.type for x in following]
             if layer.convolution_param.num_output == 18:
                 assert "ReLU" not in types and layer.convolution_param.bias_term
-            elif "lite" in folder:
+            elif not layer.convolution_param.bias_term and "lite" in folder:
                 assert types == ["BatchNorm", "Scale", "ReLU"]
                 assert following[1].scale_param.bias_term
                 assert not layer.convolution_param.bias_term
@@ -249,7 +259,7 @@ def test_each_convolution_has_its_relu_and_in_lite_networks_its_normalisation_bu
                 assert types[0] == "ReLU" and layer.convolution_param.bias_term
 
 
-@pytest.mark.parametrize("size", ["", "vgg/", "lite/"])
+@pytest.mark.parametrize("size", ["", "vgg/", "lite/", "small/"])
 @pytest.mark.parametrize("phase", ["train", "deploy"])
 def test_each_stage_is_that_of_figure_1(size, phase):
     by_name = layers(f"{size}lifting/{phase}.prototxt")
@@ -286,8 +296,8 @@ def test_blobs_have_the_documented_shapes(loaded, folder):
     assert blobs["center_map"] == [1, 1, side, side]
     maps = blobs["beliefs_stage1"]
     assert maps == [1, skeleton.L + 1, maps[-1], maps[-1]]
-    if "lite" not in folder:
-        assert (side, maps[-1]) == (368, 46)
+    size = {"lite": (128, 16), "small": (192, 24)}.get(folder.split("/")[0], (368, 46))
+    assert (side, maps[-1]) == size
     if folder.endswith("lifting"):
         assert blobs["camera"] == [1, 3, 3]
         for suffix in ("", "_stage1", "_stage3"):
@@ -301,7 +311,7 @@ def test_blobs_have_the_documented_shapes(loaded, folder):
         assert train["mask" + of_stage] == [batch, maps[1]]
 
 
-@pytest.mark.parametrize("size", ["", "vgg/", "lite/"])
+@pytest.mark.parametrize("size", ["", "vgg/", "lite/", "small/"])
 @pytest.mark.parametrize("suffix", ["", "_finetune"])
 def test_baseline_and_papers_network_train_alike(size, suffix):
     solvers = [read(HERE / f"{size}{kind}/solver{suffix}.prototxt") for kind in ("cpm", "lifting")]
@@ -359,7 +369,7 @@ def test_other_choices():
     assert json.loads(other["lifting_stage6"].python_param.param_str)["model"] == "other.npz"
     assert json.loads(other["pose_data"].python_param.param_str)["seed"] == 5
     solvers = [v for k, v in generate.files(seed=5).items() if "solver" in k]
-    assert len(solvers) == 12 and all("random_seed: 5\n" in text for text in solvers)
+    assert len(solvers) == 16 and all("random_seed: 5\n" in text for text in solvers)
     with pytest.raises(ValueError, match="last fusion learns nothing"):
         net(loss="beliefs")
 

@@ -102,7 +102,9 @@ def adapt(net, data=None, prior=None, **parameters):
     """The text of a network with its data and prior, and values of the data layer, replaced."""
     text = net.read_text()
     if data:
-        text = text.replace("build/data/train.json", str(data))
+        text = text.replace('"build/data/photographs.pack": 3, ', "")  # of two sources
+        for source in "build/data/train.json", "build/data/photographs.pack":
+            text = text.replace(source, str(data))
     if prior:
         text = text.replace("build/prior.npz", str(prior))
     for key, value in parameters.items():

@@ -4,6 +4,7 @@ import pytest
 
 from prior import camera as cameras
 from prior import skeleton
+from prior.errors import InputError
 from python_layers.data import crop, images
 from python_layers.data.crop import Augmentation
 
@@ -206,3 +207,51 @@ def test_covariances_go_to_the_image_as_points_do():
     moved = crop.covariance_to_image(covariance[None], view)[0]
     expected = np.cov(crop.to_image(points, view).T)
     np.testing.assert_allclose(moved, expected, rtol=0.05)
+
+
+def test_colours_change_and_a_rectangle_is_grey(rng):
+    image = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    plain = crop.input_blob(image)
+    augmentation = Augmentation(
+        gains=(1.1, 0.9, 1.0), brightness=0.05, hidden=(0.25, 0.5, 0.2, 0.1)
+    )
+    blob = crop.input_blob(image, augmentation)
+    # Twin, pixel by pixel: x' = g (x - 128) + 128 + 256 b, cut to what an image can hold.
+    for channel, gain in enumerate((1.1, 0.9, 1.0)):
+        for i, j in ((0, 0), (3, 39), (30, 12), (19, 10)):
+            value = gain * (float(image[i, j, channel]) - 128) + 128 + 256 * 0.05
+            expected = (min(max(value, 0), 255) - 128) / 256
+            assert blob[channel, i, j] == pytest.approx(expected, abs=1e-6)
+    assert (blob[:, 20:24, 10:18] == 0).all()
+    outside = np.ones((40, 40), bool)
+    outside[20:24, 10:18] = False
+    assert (blob != plain)[:, outside].mean() > 0.9
+
+
+def test_drawn_colours_and_rectangles_are_within_their_ranges(rng):
+    within = crop.Ranges(colour=0.2, occlusion=0.3)
+    drawn = [crop.draw(rng, within) for _ in range(2000)]
+    gains = np.array([a.gains for a in drawn])
+    assert gains.min() >= 0.8 * 0.9 and gains.max() <= 1.2 * 1.1 and gains.std() > 0.1
+    brightness = np.array([a.brightness for a in drawn])
+    assert np.abs(brightness).max() <= 0.1 and brightness.std() > 0.05
+    hidden = [a.hidden for a in drawn if a.hidden is not None]
+    assert len(hidden) / len(drawn) == pytest.approx(0.3, abs=0.04)
+    left, top, width, height = np.array(hidden).T
+    assert (left >= 0).all() and (top >= 0).all()
+    assert (left + width <= 1).all() and (top + height <= 1).all()
+    plain = crop.draw(rng, crop.Ranges())
+    assert (plain.gains, plain.brightness, plain.hidden) == ((1, 1, 1), 0, None)
+
+
+def test_new_draws_come_last():
+    """Or each training with colours would have other scales and turns than the one without."""
+    with_colours = crop.draw(np.random.default_rng(5), crop.Ranges(colour=0.2, occlusion=0.3))
+    without = crop.draw(np.random.default_rng(5), crop.Ranges())
+    assert with_colours[:4] == without[:4]
+
+
+@pytest.mark.parametrize("wrong", [{"colour": 1}, {"colour": -0.1}, {"occlusion": 1.1}])
+def test_wrong_colours_are_refused(wrong):
+    with pytest.raises(InputError, match="augment: expected"):
+        crop.ranges(wrong)
