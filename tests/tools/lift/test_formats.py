@@ -1,0 +1,83 @@
+"""One projected motion in every input format and landmark set: the same 3D."""
+
+import json
+
+import numpy as np
+import pytest
+
+import prior
+from prior.landmark_sets import LANDMARK_SETS
+from prior.skeleton import LANDMARKS
+from tests import landmark_files as files
+from tests.landmark_formats import FORMATS, ROUNDED
+from tools.lift import keypoints
+from tools.lift.lifting import lift
+from tools.lift.people import How
+
+MODEL = prior.load()
+POINTS = files.image_points(files.walk(4))
+
+
+def without(missing):
+    """POINTS without these landmarks."""
+    there = np.array([name not in missing for name in LANDMARKS])
+    return np.where(there[:, None], POINTS, np.nan)
+
+
+def poses(people):
+    result, left = lift(people, MODEL, elevation=files.ELEVATION, deviation=False)
+    assert not left
+    return result.pose_mm
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """A function that gives the poses lifted without some landmarks, from plain arrays."""
+    folder, known = tmp_path_factory.mktemp("arrays"), {}
+
+    def lifted(missing):
+        key = frozenset(missing)
+        if key not in known:
+            path = folder / f"{len(known)}.npz"
+            known[key] = poses(keypoints.read(files.arrays(path, without(missing))))
+        return known[key]
+
+    return lifted
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_the_same_poses(tmp_path, expected, name):
+    write, missing = FORMATS[name]
+    people = keypoints.read(write(tmp_path / name, POINTS))
+    there = [landmark not in missing for landmark in LANDMARKS]
+    close = 1e-4 if name in ROUNDED else 1e-8
+    np.testing.assert_allclose(people.points[:, there], POINTS[:, there], atol=close)
+    assert np.isnan(people.points[:, ~np.array(there)]).all()
+    assert people.frame.tolist() == [0, 1, 2, 3] and len(people.frames) == 4
+    assert not people.left and not people.doubts
+    assert (people.person <= 0).all()
+    np.testing.assert_allclose(poses(people), expected(missing), atol=2e-3)
+
+
+@pytest.mark.parametrize("name", LANDMARK_SETS)
+def test_every_landmark_set_gives_the_same_poses(tmp_path, expected, name):
+    chosen = LANDMARK_SETS[name]
+    missing = {ours for ours in LANDMARKS if ours not in chosen.table}
+    flat = [row.ravel().tolist() for row in files.in_set(POINTS, chosen)]
+    path = tmp_path / "results.json"
+    records = [{"image_id": i, "keypoints": row, "score": 1.0} for i, row in enumerate(flat)]
+    path.write_text(json.dumps(records))
+    people = keypoints.read(path, How(chosen))
+    assert people.set_name == chosen.name and set(people.lacks) == missing
+    np.testing.assert_allclose(poses(people), expected(missing), atol=2e-3)
+    # By the names in the file, in any order.
+    order = np.random.default_rng(0).permutation(len(chosen.names))
+    rows = files.in_set(POINTS, chosen)[:, order]
+    path.write_text(
+        json.dumps({
+            "points": rows[..., :2].tolist(),
+            "confidence": rows[..., 2].tolist(),
+            "landmarks": [chosen.names[i] for i in order],
+        })
+    )  # fmt: skip
+    np.testing.assert_allclose(poses(keypoints.read(path)), expected(missing), atol=2e-3)
