@@ -78,8 +78,12 @@ def read_bytes(path: FilePath, error: type[InputError] = InputError) -> bytes:
         most = limits.of("file_mb")
         limits.check(path, "file_mb", os.fstat(file.fileno()).st_size / MB, error)
         try:
-            # The file may grow while it is read.
-            content = file.read(int(most * MB) + 1)
+            # The file may grow while it is read. Not in one piece, for which `read` would take as
+            # much memory as the limit allows.
+            pieces = [file.read(max(1, min(os.fstat(file.fileno()).st_size, int(most * MB)) + 1))]
+            while pieces[-1] and sum(map(len, pieces)) <= most * MB:
+                pieces.append(file.read(MB))
+            content = b"".join(pieces)
         except OSError as wrong:
             raise error(f"{path}: cannot be read: {wrong.strerror or wrong}") from None
     limits.check(path, "file_mb", len(content) / MB, error)

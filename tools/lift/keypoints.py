@@ -5,24 +5,23 @@ The kind of a file is told by its content. Coordinates are pixels of the image; 
 """
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
+from prior import foreign
+from prior.errors import short
 from tools.lift import frames, unknown
 from tools.lift.people import UNSAID, How, KeypointError, Keypoints, People
 from tools.lift.readers import (
+    archive,
     by_image,
     coco,
     deeplabcut,
     detectron,
     mpii,
     per_frame,
-    pickled,
     points,
     predicted,
     results,
@@ -46,8 +45,6 @@ def read(path: str | Path, how: How = UNSAID) -> Keypoints:
     path = Path(path)
     try:
         people = _folder(path) if path.is_dir() else _file(path)
-    except OSError as error:
-        raise KeypointError(f"{path}: cannot be read: {error.strerror or error}") from None
     except KeypointError as error:
         text = str(error)
         raise KeypointError(text if text.startswith(str(path)) else f"{path}: {text}") from None
@@ -58,17 +55,17 @@ def read(path: str | Path, how: How = UNSAID) -> Keypoints:
 
 
 def _file(path: Path) -> People:
-    data = path.read_bytes()
-    if data.startswith(b"PK"):
-        return _collect(ARRAYS, pickled.arrays(path))
+    if foreign.head(path, 2) == b"PK":
+        return _collect(ARRAYS, archive.content(path))
+    data = foreign.read_bytes(path, KeypointError)
     if data.startswith(b"\x93NUMPY"):
-        return _collect(ARRAYS, {"points": np.load(path, allow_pickle=False)})
+        raise _unknown("a single NumPy array (save it as 'points' in an .npz)")
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
+        text = foreign.decode(data, path, KeypointError)
+    except KeypointError:
         raise _unknown(unknown.looks_like(path)) from None
     if text.lstrip()[:1] in ("[", "{"):
-        return _json(path, text)
+        return _collect(JSON, _document(path, text))
     rows = _rows(text)
     if not any(reader.recognises(rows) for reader in TABLES):
         header = f", a table of {','.join(rows[0])[:80]}" if len(rows) > 1 else ""
@@ -76,19 +73,20 @@ def _file(path: Path) -> People:
     return _collect(TABLES, rows)
 
 
-def _json(path: Path, text: str) -> People:
+def _document(path: Path, text: str) -> Any:
+    """The value of JSON; of a document in each line, OpenPifPaf's of a video, their list."""
     try:
-        return _collect(JSON, json.loads(text))
-    except KeypointError:
-        raise
-    except (ValueError, RecursionError):
-        try:
-            # A document in each line: OpenPifPaf's of a video.
-            return _collect(JSON, [json.loads(line) for line in text.splitlines() if line.strip()])
-        except KeypointError:
-            raise
-        except (ValueError, RecursionError):
-            raise _unknown(unknown.looks_like(path)) from None
+        return foreign.parse_json(text, path, KeypointError)
+    except KeypointError as error:
+        first, _, rest = text.partition("\n")
+        if not rest.strip() or not first.rstrip().endswith("}"):
+            raise _unknown(unknown.looks_like(path), str(error)) from None
+    lines = enumerate(text.splitlines(), 1)
+    return [
+        foreign.parse_json(line, f"{path}, line {i}", KeypointError)
+        for i, line in lines
+        if line.strip()
+    ]
 
 
 def _collect(readers: Sequence[ModuleType], content: Any) -> People:
@@ -100,8 +98,9 @@ def _collect(readers: Sequence[ModuleType], content: Any) -> People:
     raise _unknown(unknown.describe(content))
 
 
-def _unknown(what: str) -> KeypointError:
-    return KeypointError(f"got {what}; expected 2D landmarks, as {FORMATS}")
+def _unknown(what: str, why: str = "") -> KeypointError:
+    why = f" ({why.split(': ')[-1]})" if why else ""
+    return KeypointError(f"got {what}{why}; expected 2D landmarks, as {FORMATS}")
 
 
 def _rows(text: str) -> list[list[str]]:
@@ -129,9 +128,9 @@ def _folder(path: Path) -> People:
     for file in files:
         name = file.stem.removesuffix("_keypoints").removesuffix(".predictions")
         try:
-            people.absorb(_collect(JSON, json.loads(file.read_bytes())), name)
-        except (OSError, ValueError, RecursionError) as error:
-            said = str(error) if isinstance(error, KeypointError) else unknown.looks_like(file)
+            people.absorb(_collect(JSON, foreign.read_json(file, KeypointError)), name)
+        except KeypointError as error:
+            said = short(str(error).removeprefix(f"{file}: "), 100)
             people.lose(name, "could not be read", f"{file.name}: {said}")
             first = first or f"{file.name}: {said}"
     if len(people.left) >= len(files) and not people.values:

@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from prior import foreign
+from prior.errors import short
+
 STARTS = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8": "a JPEG image",
@@ -24,8 +27,7 @@ LONGEST, MOST = 24, 8
 
 def looks_like(path: Path) -> str:
     """What the first bytes of a file say."""
-    with open(path, "rb") as file:
-        head = file.read(512)
+    head = foreign.head(path, 512)
     for start, name in STARTS.items():
         if head.startswith(start):
             return name
@@ -37,7 +39,11 @@ def looks_like(path: Path) -> str:
         text = head.decode()
     except UnicodeDecodeError:
         return "binary data"
-    return "damaged JSON" if text.lstrip()[:1] in "[{" else f"text: {text.split(chr(10))[0][:40]!r}"
+    return (
+        "damaged JSON"
+        if text.lstrip()[:1] in "[{"
+        else f"text: {short(text.strip().split(chr(10))[0], 40)!r}"
+    )
 
 
 def describe(content: Any, depth: int = 2) -> str:
@@ -47,7 +53,7 @@ def describe(content: Any, depth: int = 2) -> str:
     if isinstance(content, dict):
         keys = list(content)[:MOST]
         parts = [
-            str(key)[:LONGEST] + (f": {describe(content[key], depth - 1)}" if depth else "")
+            short(str(key), LONGEST) + (f": {describe(content[key], depth - 1)}" if depth else "")
             for key in keys
         ]
         return f"an object with {', '.join(parts) or 'nothing'}" + (

@@ -193,7 +193,8 @@ def test_what_is_left_out_is_said(tmp_path, capsys):
     )
     assert frames == (
         "frames: 5 = 1 with people lifted + 3 without + 1 left out: could not be read (first: "
-        "clip_000000000004_keypoints.json: damaged JSON)"
+        "clip_000000000004_keypoints.json: expected JSON, got Expecting property name enclosed in "
+        "double quotes: line 1 column 2 (char 1))"
     )
     assert landmarks == "landmarks: 17 = 15 used + 2 that OpenPose BODY_25 lacks"
     assert lifted.read(out).frame.tolist() == [0]

@@ -21,18 +21,18 @@ def recognises(content: Any) -> bool:
 
 def collect(content: Mapping[str, Any]) -> People:
     """The People in it. Raises KeypointError."""
+    metadata = content.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
     if "positions_2d" in content:
-        return _positions(_item(content["positions_2d"]), _item(content.get("metadata")))
+        return _positions(content["positions_2d"], metadata)
+    size = metadata.get("w"), metadata.get("h")
+    canvas = size if all(isinstance(v, int) for v in size) else None
     people = People(COCO)
-    metadata = _item(content.get("metadata"))
-    size = [metadata.get(k) for k in ("w", "h")] if isinstance(metadata, dict) else [None]
-    canvas = (size[0], size[1]) if all(isinstance(v, int) for v in size) else None
-    for i, entry in enumerate(content["keypoints"]):
+    for i, classes in enumerate(_frames(content["keypoints"])):
         people.listed[i] = None
         # Detectron lists the people of each class: class 1 is a person.
-        classes = list(entry) if isinstance(entry, list | tuple | np.ndarray) else []
-        if len(classes) != 2:
-            people.lose(i, "not Detectron's classes", f"frame {i}")
+        if not isinstance(classes, list) or len(classes) != 2:
+            people.lose(i, "not Detectron's lists of two classes", f"frame {i}")
             continue
         for number, rows in enumerate(classes[1]):
             rows = np.asarray(rows)
@@ -44,12 +44,15 @@ def collect(content: Mapping[str, Any]) -> People:
     return people
 
 
-def _item(value: Any) -> Any:
-    """What an array of one object holds."""
-    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+def _frames(objects: Any) -> list[Any]:
+    """The lists of classes of each frame; NumPy may have made one array (frames, 2) of them."""
+    if not isinstance(objects, list):
+        raise KeypointError("expected Detectron's keypoints of each frame, got another form")
+    nested = all(isinstance(entry, list) and len(entry) == 2 for entry in objects)
+    return objects if nested else [objects[i : i + 2] for i in range(0, len(objects), 2)]
 
 
-def _positions(videos: Any, metadata: Any) -> People:
+def _positions(videos: Any, metadata: Mapping[str, Any]) -> People:
     """One video of a data set: {video: {action: [(frames, S, 2) of each camera]}}."""
     if not isinstance(videos, dict) or not all(isinstance(v, dict) for v in videos.values()):
         raise KeypointError("expected positions_2d by video and action, got another form")
@@ -57,15 +60,16 @@ def _positions(videos: Any, metadata: Any) -> People:
         f"{video}/{action}/{camera}": points
         for video, actions in videos.items()
         for action, cameras in actions.items()
-        for camera, points in enumerate(cameras)
+        for camera, points in enumerate(cameras if isinstance(cameras, list) else [])
     }
     if len(clips) != 1:
         raise KeypointError(
             f"expected one video of one camera, got {len(clips)}: {', '.join(list(clips)[:4])}; "
             "save each by itself, as 'points' in an .npz"
         )
-    layout = metadata.get("layout_name") if isinstance(metadata, dict) else None
-    people = People({"coco": COCO, "h36m": HUMAN36M}.get(str(layout)))
-    for i, points in enumerate(next(iter(clips.values()))):
-        people.add(f"frame {i}", points, i, 0)
+    layout = {"coco": COCO, "h36m": HUMAN36M}.get(str(metadata.get("layout_name")))
+    people = People(layout)
+    points = next(iter(clips.values()))
+    for i, row in enumerate(points if isinstance(points, np.ndarray) else []):
+        people.add(f"frame {i}", row, i, 0)
     return people
