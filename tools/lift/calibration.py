@@ -1,4 +1,4 @@
-"""Cameras of calibration files, as OpenCV writes and names them."""
+"""Cameras of calibration files: which axis of their world is up, and what their lens does."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,14 +7,21 @@ import cv2
 import numpy as np
 
 from prior.camera import check_rotation, focal_length, turn_to_axis
-from prior.errors import InputError
+from prior.errors import short
+from prior.files import FilePath
+from tools.lift import unknown
+from tools.lift.cameras import (
+    anipose,
+    content,
+    easymocap,
+    human36m,
+    opencv,
+    openpose,
+    panoptic,
+    ros,
+)
+from tools.lift.cameras.raw import CalibrationError, RawCamera, numbers
 
-# The names that OpenCV's samples and other programs have for the same thing.
-KEYS = {
-    "intrinsics": ("camera_matrix", "K", "M", "intrinsics", "cameraMatrix", "mtx"),
-    "distortion": ("distortion_coefficients", "D", "dist", "distCoeffs", "distortion"),
-    "rotation": ("R", "rotation", "rvec", "rotation_vector", "R_world_to_camera"),
-}
 # By the axis of the calibration's world that points up: the rotation to our world, where y does.
 UP = {
     "y": np.eye(3),
@@ -24,17 +31,24 @@ UP = {
 }
 
 
-class CalibrationError(InputError):
-    """A calibration file that cannot be used: which, what was expected, what came."""
+# The first that recognises what is in the file reads it.
+READERS = (human36m, panoptic, easymocap, anipose, openpose, ros, opencv)
+# The cosine between the world's axis that points up and the image's upward direction: above it the
+# axis is taken for up, if nobody says it, and below the negative the camera would stand on its
+# head. Our choices: a camera that looks down by 40 degrees is sure, and nobody hangs one head down.
+SURELY_UP, ON_ITS_HEAD = 0.75, -0.5
+# How many coefficients OpenCV's model of a lens has.
+COEFFICIENTS = (4, 5, 8, 12, 14)
 
 
 class Calibration(NamedTuple):
     """rotation (3, 3) world (y up) to camera, or None; intrinsics (3, 3), px, or None; distortion,
-    OpenCV's coefficients, or None."""
+    OpenCV's coefficients, or None; note: what was assumed, or empty."""
 
     rotation: np.ndarray | None
     intrinsics: np.ndarray | None
     distortion: np.ndarray | None
+    note: str = ""
 
     def undistorted(self, points):
         """Points (N, 17, 2), px, as a camera of these intrinsics without distortion sees them."""
@@ -70,78 +84,110 @@ class Calibration(NamedTuple):
         return rays.reshape(points.shape)
 
 
-def read(path, up="y"):
-    """The Calibration in a file: OpenCV's YAML, XML or JSON (FileStorage), or .npz.
+def read(path: FilePath, up: str | None = None, name: str | None = None) -> Calibration:
+    """The Calibration in a file.
 
-    up: a key of UP. Raises CalibrationError.
+    up: a key of UP, the axis of its world that points up; without it the format says it, or the
+    axis that the camera sees pointing up. name: of the camera, where there are several. Raises
+    CalibrationError.
     """
     path = Path(path)
-    try:
-        values = _npz(path) if path.suffix.lower() == ".npz" else _storage(path)
-    except (OSError, ValueError, SystemError, cv2.error) as error:
-        said = str(error).splitlines()[0] if str(error) else "nothing readable"
+    values = content.read(path)
+    reader = next((reader for reader in READERS if reader.recognises(values)), None)
+    if reader is None:
         raise CalibrationError(
-            f"{path}: expected a calibration in OpenCV's YAML, XML or JSON, or an .npz: {said}"
-        ) from None
-    rotation, intrinsics, distortion = (
-        next((np.asarray(values[k], float) for k in KEYS[name] if k in values), None)
-        for name in ("rotation", "intrinsics", "distortion")
-    )
+            f"{path}: got {unknown.describe(values)}; expected a camera, as "
+            f"{'; '.join(reader.FORMAT for reader in READERS)}"
+        )
+    camera = _chosen(path, reader.cameras(values), name)
+    if camera.lens is not None:
+        raise CalibrationError(
+            f"{path}: expected OpenCV's model of a lens, got {short(camera.lens)}: undistort the "
+            "images, and leave its coefficients out"
+        )
+    intrinsics = _intrinsics(path, numbers(camera.intrinsics, f"{path}: camera matrix"))
+    distortion = numbers(camera.distortion, f"{path}: distortion")
+    rotation = numbers(camera.rotation, f"{path}: rotation")
     if rotation is None and intrinsics is None:
         raise CalibrationError(
-            f"{path}: expected a camera matrix ({', '.join(KEYS['intrinsics'][:2])}) or a rotation "
-            f"(R, rvec), found {', '.join(values) or 'nothing'}"
+            f"{path}: expected a camera matrix or a rotation, got {unknown.describe(values)}"
         )
+    note = ""
     if rotation is not None:
-        if rotation.size == 3:
-            rotation = cv2.Rodrigues(rotation.reshape(3, 1))[0]
-        try:
-            rotation = check_rotation(rotation, f"{path}: rotation") @ UP[up].T
-        except ValueError as error:
-            raise CalibrationError(str(error)) from None
-    if intrinsics is not None and not (
-        intrinsics.shape == (3, 3)
-        and np.isfinite(intrinsics).all()
-        and min(intrinsics[0, 0], intrinsics[1, 1]) > 0
+        rotation, note = _upright(path, rotation, up, camera.up)
+    return Calibration(rotation, intrinsics, _coefficients(path, distortion), note)
+
+
+def _chosen(path: Path, cameras: dict[str, RawCamera], name: str | None) -> RawCamera:
+    """The camera of this name; the only one, if nobody says which."""
+    if name is None and len(cameras) == 1:
+        return next(iter(cameras.values()))
+    if name is not None and name in cameras:
+        return cameras[name]
+    # A part of the name is enough if one camera has it.
+    alike = [key for key in cameras if name is not None and name in key.split("/")]
+    if len(alike) == 1:
+        return cameras[alike[0]]
+    listed = ", ".join(list(alike or cameras)[:6]) + (", ..." if len(alike or cameras) > 6 else "")
+    asked = "" if name is None else f", got {short(name)}"
+    raise CalibrationError(f"{path}: expected --camera-name, one of {listed or 'none'}{asked}")
+
+
+def _intrinsics(path: Path, matrix: np.ndarray | None) -> np.ndarray | None:
+    if matrix is not None and not (
+        matrix.shape == (3, 3)
+        and np.isfinite(matrix).all()
+        and min(matrix[0, 0], matrix[1, 1]) > 0
+        and matrix[2].tolist() == [0, 0, 1]
     ):
         raise CalibrationError(
-            f"{path}: camera matrix: expected 3 x 3, px, with positive focal "
-            f"lengths, got {intrinsics.tolist()}"
+            f"{path}: camera matrix: expected 3 x 3, px, with positive focal lengths and 0, 0, 1 "
+            f"as the last row, got {short(matrix.tolist(), 120)}"
         )
-    return Calibration(rotation, intrinsics, None if distortion is None else distortion.ravel())
+    return matrix
+
+
+def _coefficients(path: Path, values: np.ndarray | None) -> np.ndarray | None:
+    """The coefficients of the lens in OpenCV's order, those that are left out 0."""
+    if values is None or not values.size:
+        return None
+    flat = values.ravel()
+    count = next((n for n in COEFFICIENTS if n >= flat.size), None)
+    if count is None or not np.isfinite(flat).all():
+        raise CalibrationError(
+            f"{path}: distortion: expected at most {COEFFICIENTS[-1]} numbers, got "
+            f"{short(flat.tolist(), 120)}"
+        )
+    return np.concatenate([flat, np.zeros(count - flat.size)])
+
+
+def _upright(
+    path: Path, rotation: np.ndarray, said: str | None, usual: str | None
+) -> tuple[np.ndarray, str]:
+    """(rotation (3, 3) from our world to the camera, a note on which axis is up)."""
+    if rotation.size == 3:
+        rotation = cv2.Rodrigues(rotation.reshape(3, 1))[0]
+    try:
+        rotation = check_rotation(rotation, f"{path}: rotation")
+    except ValueError as error:
+        raise CalibrationError(str(error)) from None
+    # In the camera's axes y points down.
+    upward = {axis: -(rotation @ turn.T)[1, 1] for axis, turn in UP.items()}
+    best = max(upward, key=lambda axis: upward[axis])
+    up = said or usual
+    if up is None:
+        if upward[best] < SURELY_UP:
+            raise CalibrationError(
+                f"{path}: expected --up, the axis of its world that points up: the camera is not "
+                "upright enough to tell"
+            )
+        up = best
+    if upward[up] < ON_ITS_HEAD:
+        raise CalibrationError(
+            f"{path}: with --up {up} the camera stands on its head: try --up={best}"
+        )
+    note = "" if said else f"{path.name}: {up} points up in its world; if not, say it with --up"
+    return rotation @ UP[up].T, note
 
 
 NONE = Calibration(None, None, None)
-
-
-def _npz(path):
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
-
-
-def _storage(path):
-    text = path.read_text()
-    storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
-    root = storage.root()
-    values = {}
-    for key in root.keys() if root.isMap() else ():
-        node = root.getNode(key)
-        value = node.mat() if node.isMap() else None
-        if value is None and node.isSeq():
-            value = _sequence(node)
-        if value is not None:
-            values[key] = value
-    if not values:
-        raise ValueError(f"found {text[:30]!r}")
-    return values
-
-
-def _sequence(node):
-    """A list of numbers, or of lists of them, as JSON has it; None for anything else."""
-    items = [node.at(i) for i in range(node.size())]
-    if all(item.isInt() or item.isReal() for item in items):
-        return np.array([item.real() for item in items])
-    rows = [_sequence(item) if item.isSeq() else None for item in items]
-    if rows and all(row is not None and row.shape == rows[0].shape for row in rows):
-        return np.array(rows)
-    return None

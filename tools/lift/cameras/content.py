@@ -1,0 +1,65 @@
+"""What is in a calibration file: JSON, TOML, OpenCV's XML and YAML, plain YAML, .npz."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from prior import foreign
+from tools.lift.cameras import easymocap
+from tools.lift.cameras.raw import CalibrationError
+
+FORMATS = "JSON, TOML, OpenCV's XML or YAML, ROS's YAML, or .npz"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """{name: value} of a file, and of the one that belongs to it. Raises CalibrationError."""
+    content = _one(path)
+    for start, other in easymocap.BESIDE.items():
+        beside = path.with_name(other + path.name.removeprefix(start))
+        if path.name.startswith(start) and beside != path and beside.is_file():
+            content = _one(beside) | content
+    return content
+
+
+def _one(path: Path) -> dict[str, Any]:
+    if foreign.head(path, 2) == b"PK":
+        return dict(foreign.read_npz(path, optional=None, error=CalibrationError))
+    text = foreign.read_text(path, CalibrationError)
+    start = text.lstrip()
+    try:
+        if start.startswith("{"):
+            return foreign.parse_json(text, path, CalibrationError)
+        if start.startswith(("<", "%YAML")):
+            return _storage(text)
+        if path.suffix.lower() == ".toml" or start.startswith("["):
+            return tomllib.loads(text)
+        # ROS's YAML lacks the first line, and what it prints of a message ends with dashes.
+        return _storage("%YAML:1.0\n---\n" + start.removeprefix("---").split("\n---")[0] + "\n")
+    except (ValueError, SystemError, cv2.error, RecursionError) as error:
+        if isinstance(error, CalibrationError):
+            raise
+        said = str(error).splitlines()[0][:80] if str(error) else ""
+        raise CalibrationError(
+            f"{path}: expected a camera, as {FORMATS}, got {start[:30]!r} {said}"
+        ) from None
+
+
+def _storage(text: str) -> dict[str, Any]:
+    """What OpenCV's FileStorage reads."""
+    storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
+    root = storage.root()
+    value = _value(root) if root.isMap() else None
+    if not isinstance(value, dict) or not value:
+        raise ValueError("nothing that has a name")
+    return value
+
+
+def _value(node: Any) -> Any:
+    if node.isMap():
+        matrix = node.mat()
+        return matrix if matrix is not None else {k: _value(node.getNode(k)) for k in node.keys()}
+    if node.isSeq():
+        return [_value(node.at(i)) for i in range(node.size())]
+    return node.string() if node.isString() else node.real()
