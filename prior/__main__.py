@@ -121,6 +121,7 @@ def fit(options: argparse.Namespace) -> None:
     with _Progress(options.basis) as progress:
         model = prior.fit(
             poses_of(clips),
+            skeleton=clips[0].skeleton,
             components=options.components,
             basis=options.basis,
             seed=options.seed,
@@ -184,6 +185,7 @@ def select(options: argparse.Namespace) -> None:
             poses_of(held_out),
             options.components,
             options.basis,
+            skeleton=clips[0].skeleton,
             solver=options.solver,
             seed=options.seed,
         ),

@@ -119,10 +119,10 @@ class PriorModel:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def load(path: FilePath = READY) -> PriorModel:
+def load(path: FilePath = READY, skeleton: Skeleton | None = None) -> PriorModel:
     """The PriorModel in a file, by default the one that comes with the project.
 
-    Raises ModelFileError.
+    skeleton: what it has to be of, where another one would not do. Raises ModelFileError.
     """
     path = Path(path)
     try:
@@ -138,13 +138,18 @@ def load(path: FilePath = READY) -> PriorModel:
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(f"{path}: expected a pose model (.npz), got {error}") from None
-    skeleton = _check(arrays, path)
+    of = _check(arrays, path)
+    if skeleton not in (None, of):
+        raise ModelFileError(
+            f"{path}: expected a model of the landmarks {', '.join(skeleton.landmarks[:3])}, ... "
+            f"({len(skeleton)}), got one of {', '.join(of.landmarks[:3])}, ... ({len(of)})"
+        )
     meta = json.loads(str(arrays.pop("meta")))
     meta.pop("skeleton", None)
     for name in ("landmarks", "parents", "mirror"):
         del arrays[name]
     values: dict[str, Any] = arrays | {"scale_mm": float(arrays["scale_mm"])}
-    return PriorModel(**values, meta=meta, skeleton=skeleton)
+    return PriorModel(**values, meta=meta, skeleton=of)
 
 
 def _check_headers(archive: zipfile.ZipFile, path: Path) -> None:

@@ -214,6 +214,34 @@ HUMAN36M = Skeleton(
     limb_scale_mm=(300.0, 2500.0),
 )
 
+# COCO's keypoints, by their names. The root has to be in the middle, where COCO has the nose alone.
+# Only the bones of the limbs count for the limb scale, since they keep their lengths.
+COCO = Skeleton(
+    landmarks=(
+        "nose",
+        "left_eye",
+        "right_eye",
+        "left_ear",
+        "right_ear",
+        "left_shoulder",
+        "right_shoulder",
+        "left_elbow",
+        "right_elbow",
+        "left_wrist",
+        "right_wrist",
+        "left_hip",
+        "right_hip",
+        "left_knee",
+        "right_knee",
+        "left_ankle",
+        "right_ankle",
+    ),
+    parents=(-1, 0, 0, 1, 2, 0, 0, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
+    pairs=tuple((i, i + 1) for i in range(1, 17, 2)),
+    bones=(7, 8, 9, 10, 13, 14, 15, 16),
+    limb_scale_mm=(300.0, 2500.0),
+)
+
 LANDMARKS = HUMAN36M.landmarks
 L = len(HUMAN36M)
 PARENTS = np.array(HUMAN36M.parents)

@@ -14,10 +14,10 @@ from prior import foreign
 from prior.document import Document
 from prior.errors import InputError
 from prior.files import FilePath
-from prior.skeleton import HUMAN36M, Skeleton
+from prior.skeleton import COCO, HUMAN36M, Skeleton
 
 # What a program may name instead of a file.
-KNOWN = {"human36m": HUMAN36M}
+KNOWN = {"human36m": HUMAN36M, "coco": COCO}
 
 KEYS = ("landmarks", "parents", "pairs", "bones", "limb_scale_mm", "vertical")
 

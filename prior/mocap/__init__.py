@@ -1,11 +1,13 @@
-"""Motion capture as clips of the 17 landmarks; one module per file format."""
+"""Motion capture as clips of a skeleton's landmarks; one module per file format."""
 
 from pathlib import Path
 from types import ModuleType
 
+from prior.errors import InputError
 from prior.files import FilePath
-from prior.mocap import acclaim, bvh, clip_npz, deepmimic, human36m, motion
+from prior.mocap import acclaim, bvh, clip_npz, coco, deepmimic, human36m, motion
 from prior.mocap.clip import Clip, MocapError, check
+from prior.skeleton import COCO, HUMAN36M, Skeleton
 
 __all__ = ["Clip", "MocapError", "find", "read"]
 
@@ -36,11 +38,14 @@ def find(path: FilePath) -> list[Path]:
     return files
 
 
-def read(path: FilePath, joint_map: FilePath | None = None) -> list[Clip]:
+def read(
+    path: FilePath, joint_map: FilePath | None = None, skeleton: Skeleton = HUMAN36M
+) -> list[Clip]:
     """All clips below `path`, a file or a folder, in the order of the files' names.
 
     joint_map: path of a JSON file that says where the landmarks are on the skeleton of .bvh files
-    (prior.mocap.bvh.read_joint_map). Raises MocapError when there is no motion capture, a file is
+    (prior.mocap.bvh.read_joint_map). skeleton: of the clips; COCO's keypoints are placed on motion
+    of Human3.6M's landmarks, other skeletons' need .npz files that name theirs. Raises MocapError when there is no motion capture, a file is
     damaged, or a clip cannot be used (prior.mocap.clip.check).
     """
     places = None if joint_map is None else bvh.read_joint_map(joint_map)
@@ -48,9 +53,29 @@ def read(path: FilePath, joint_map: FilePath | None = None) -> list[Clip]:
     for file in find(path):
         reader = _reader(file)
         assert reader is not None  # else `find` would have left the file out
-        read_clips = bvh.read(file, places) if reader is bvh else reader.read(file)
+        if reader is bvh:
+            read_clips = bvh.read(file, places)
+        else:
+            read_clips = clip_npz.read(file, skeleton) if reader is clip_npz else reader.read(file)
         for clip in read_clips:
             alone = len(read_clips) == 1
-            check(clip, file if alone else f"{file}: {clip.subject}, {clip.action}")
-        clips += read_clips
+            where = str(file) if alone else f"{file}: {clip.subject}, {clip.action}"
+            clip = _of_skeleton(clip, skeleton, where)
+            check(clip, where)
+            clips.append(clip)
     return clips
+
+
+def _of_skeleton(clip: Clip, skeleton: Skeleton, where: str) -> Clip:
+    """The clip with the skeleton's landmarks. Raises MocapError."""
+    if clip.skeleton == skeleton:
+        return clip
+    if clip.skeleton != HUMAN36M or skeleton != COCO:
+        raise MocapError(
+            f"{where}: expected motion of the skeleton's {len(skeleton)} landmarks, got the "
+            f"{len(clip.skeleton)} of Human3.6M; write .npz files with poses_mm, rate and landmarks"
+        )
+    try:
+        return clip._replace(poses=coco.from_human36m(clip.poses), skeleton=COCO)
+    except InputError as error:
+        raise MocapError(f"{where}: {error}") from None

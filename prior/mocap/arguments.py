@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-from prior import mocap
+from prior import mocap, skeleton_file
 from prior.mocap import sampling
 from prior.mocap.clip import Clip
 
@@ -33,6 +33,13 @@ def add_clips(parser: argparse.ArgumentParser) -> None:
         "see prior/README.md",
     )
     parser.add_argument(
+        "--skeleton",
+        default="human36m",
+        metavar="JSON",
+        help="the landmarks: a file that says what they are (see prior/README.md), or coco, its 17 "
+        "keypoints; default: Human3.6M's 17 landmarks",
+    )
+    parser.add_argument(
         "--rate", type=float, metavar="HZ", help="leave out frames down to this rate"
     )
     parser.add_argument(
@@ -46,11 +53,12 @@ def add_clips(parser: argparse.ArgumentParser) -> None:
 
 def read_clips(options: argparse.Namespace) -> list[Clip]:
     """The clips that the options name, with fewer frames where they say so."""
+    skeleton = skeleton_file.find(options.skeleton)
     files = [file for path in options.clips for file in mocap.find(path)]
     clips, frames = [], 0
     interval = progress_interval()
     for file in tqdm(files, desc="read", unit="file", mininterval=interval, delay=1):
-        for clip in mocap.read(file, options.joint_map):
+        for clip in mocap.read(file, options.joint_map, skeleton):
             frames += len(clip.poses)
             if options.rate is not None:
                 clip = sampling.to_rate(clip, options.rate)
@@ -63,7 +71,7 @@ def read_clips(options: argparse.Namespace) -> list[Clip]:
     return clips
 
 
-def poses_of(clips: Sequence[Clip]) -> Float[np.ndarray, "N 17 3"]:
+def poses_of(clips: Sequence[Clip]) -> Float[np.ndarray, "N L 3"]:
     """The poses of all clips, mm."""
     return np.concatenate([clip.poses for clip in clips])
 

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Real
 from prior.errors import InputError
 from prior.files import FilePath
 from prior.normalise import PoseError, check_poses
+from prior.skeleton import HUMAN36M, Skeleton
 
 # How far a person's limb scale may be from its median. It changes a little as the trunk bends,
 # since some limbs span several joints: by 3 % at most in 48 clips of CMU's database. Two adults can
@@ -18,16 +19,17 @@ SCALE_SPREAD = 0.08
 class Clip(NamedTuple):
     """A stretch of motion capture of one person.
 
-    poses: (F, 17, 3), mm, y up, the landmarks of prior.skeleton; rate: frames per second; name: of
-    the clip, where the action has several; kind: of motion, such as "walk", where it is known.
+    poses: (F, L, 3), mm, y up, of the skeleton's landmarks; rate: frames per second; name: of the
+    clip, where the action has several; kind: of motion, such as "walk", where it is known.
     """
 
-    poses: Float[np.ndarray, "F 17 3"]
+    poses: Float[np.ndarray, "F L 3"]
     rate: float
     subject: str
     action: str
     name: str = ""
     kind: str = ""
+    skeleton: Skeleton = HUMAN36M
 
 
 class MocapError(InputError):
@@ -65,7 +67,7 @@ def check(clip: Clip, where: FilePath) -> None:
     if not 0 < clip.rate < np.inf:
         raise MocapError(f"{where}: expected a positive rate in frames per second, got {clip.rate}")
     try:
-        _, scale = check_poses(clip.poses)
+        _, scale = check_poses(clip.poses, clip.skeleton)
     except PoseError as error:
         raise MocapError(f"{where}: {error}") from None
     typical = np.median(scale)

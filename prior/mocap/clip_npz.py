@@ -1,8 +1,8 @@
 """Clips in our own format: an .npz (no pickle) with the poses of one clip, or of several.
 
-poses_mm: (F, 17, 3) floats, mm, world, y up; rate (or fps): frames per second. Optional are subject
+poses_mm: (F, L, 3) floats, mm, world, y up; rate (or fps): frames per second. Optional are subject
 and action, text, by default the file's name; clip: (F,) names, one per frame, for several clips in
-one file; landmarks: (17,) names, if their order is not that of prior.skeleton.
+one file; landmarks: (L,) names. Without them they are those of skeleton.HUMAN36M, in their order.
 """
 
 import zipfile
@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from prior.errors import short
 from prior.files import FilePath, replacing
 from prior.mocap.clip import Clip, MocapError
-from prior.skeleton import LANDMARKS, L
+from prior.skeleton import COCO, HUMAN36M, LANDMARKS, Skeleton
 
 KEYS = ("poses_mm", "rate", "fps", "subject", "action", "clip", "landmarks")
 # Other common names of landmarks. "LKnee" needs no line here: it is read as "left knee".
@@ -44,8 +45,10 @@ def _name(landmark: str) -> str:
     return SYNONYMS.get(name, name)
 
 
-def _order(path: Path, landmarks: np.ndarray) -> list[int]:
-    """Where each of our landmarks is among those of the file, text. Raises MocapError."""
+def _order(path: Path, landmarks: np.ndarray, skeleton: Skeleton) -> list[int]:
+    """Where each of the skeleton's landmarks is among those of the file, text. Raises MocapError."""
+    if skeleton != HUMAN36M:
+        return [landmarks.ravel().tolist().index(name) for name in skeleton.landmarks]
     names = [_name(str(landmark)) for landmark in landmarks.ravel()]
     if sorted(names) != sorted(LANDMARKS):
         unknown = [name for name in names if name not in LANDMARKS]
@@ -57,8 +60,24 @@ def _order(path: Path, landmarks: np.ndarray) -> list[int]:
     return [names.index(name) for name in LANDMARKS]
 
 
-def read(path: FilePath) -> list[Clip]:
-    """The file's clips, poses as float64. Raises MocapError when it is damaged."""
+def _skeleton_of(path: Path, landmarks: np.ndarray | None, wanted: Skeleton) -> Skeleton:
+    """The skeleton of a file with these names: the one that is wanted, or Human3.6M's. Raises
+    MocapError where the one that is wanted cannot be had from it."""
+    names = [] if landmarks is None else [str(name) for name in landmarks.ravel()]
+    if sorted(names) == sorted(wanted.landmarks):
+        return wanted
+    if wanted in (HUMAN36M, COCO):
+        return HUMAN36M  # COCO's keypoints are made of Human3.6M's landmarks
+    raise MocapError(
+        f"{path}: landmarks: expected those of the skeleton, {short(', '.join(wanted.landmarks))}, "
+        f"each once, got {short(', '.join(names)) or 'none'}; two kinds of skeleton are no one "
+        "model's"
+    )
+
+
+def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> list[Clip]:
+    """The file's clips, poses as float64; skeleton: what they are wanted for, whose landmarks the
+    file may have. Raises MocapError when it is damaged."""
     path = Path(path)
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -73,6 +92,8 @@ def read(path: FilePath) -> list[Clip]:
             f"{path}: expected poses_mm and rate, got {', '.join(arrays) or 'neither'}; "
             "write the file with prior.mocap.clip_npz.write"
         )
+    skeleton = _skeleton_of(path, arrays.get("landmarks"), skeleton)
+    L = len(skeleton)
     if poses.ndim != 3 or poses.shape[1:] != (L, 3) or poses.dtype.kind != "f":
         raise MocapError(
             f"{path}: expected poses_mm as (F, {L}, 3) floats, "
@@ -84,10 +105,10 @@ def read(path: FilePath) -> list[Clip]:
         )
     poses = poses.astype(float)
     if "landmarks" in arrays:
-        poses = poses[:, _order(path, arrays["landmarks"])]
+        poses = poses[:, _order(path, arrays["landmarks"], skeleton)]
     subject, action = (str(arrays.get(key, path.stem)) for key in ("subject", "action"))
     if "clip" not in arrays:
-        return [Clip(poses, float(rate.item()), subject, action)]
+        return [Clip(poses, float(rate.item()), subject, action, skeleton)]
     names = arrays["clip"].astype(str)
     if names.shape != (len(poses),):
         raise MocapError(
@@ -95,13 +116,15 @@ def read(path: FilePath) -> list[Clip]:
         )
     starts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1)]
     return [
-        Clip(part, float(rate.item()), subject, str(names[start]))
+        Clip(part, float(rate.item()), subject, str(names[start]), skeleton)
         for start, part in zip(starts, np.split(poses, starts[1:]), strict=True)
     ]
 
 
 def write(path: FilePath, clip: Clip) -> None:
     """Write a Clip: all of it, or nothing. The folder is made."""
+    ours = clip.skeleton == HUMAN36M
+    names = {} if ours else {"landmarks": np.array(clip.skeleton.landmarks)}
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file,
@@ -109,4 +132,5 @@ def write(path: FilePath, clip: Clip) -> None:
             rate=float(clip.rate),
             subject=clip.subject,
             action=clip.action,
+            **names,
         )

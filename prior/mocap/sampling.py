@@ -24,7 +24,7 @@ def to_rate(clip: Clip, hz: float) -> Clip:
 
 
 def change_mm(
-    poses: Float[np.ndarray, "F 17 3"], reference: Float[np.ndarray, "17 3"]
+    poses: Float[np.ndarray, "F L 3"], reference: Float[np.ndarray, "L 3"]
 ) -> Float[np.ndarray, "F"]:
     """How far poses, mm, are from a reference pose: the greatest displacement of a landmark, mm.
 
