@@ -18,6 +18,8 @@ from typing import Any
 from google.protobuf import text_format
 
 from prior import program
+from prior.model import load
+from prior.skeleton import HUMAN36M
 from prototxt.choices import Choices
 from prototxt.machines import LIFTINGS, MACHINES, RENDERED, Machine
 from prototxt.solvers import SCHEDULES, SEED, solver
@@ -25,13 +27,17 @@ from prototxt.solvers import SCHEDULES, SEED, solver
 HERE = Path(__file__).resolve().parent
 
 
-def files(base: str | Path = "prototxt", **choices: Any) -> dict[str, str]:
-    """Every file: {its path in the folder `base`: its text}. choices: of Choices."""
+def files(
+    base: str | Path = "prototxt", landmarks: int = len(HUMAN36M), **choices: Any
+) -> dict[str, str]:
+    """Every file: {its path in the folder `base`: its text}. landmarks: of the pose model; choices:
+    of Choices."""
     from prototxt import networks  # needs Caffe
 
     seed = Choices(**choices).seed
     written = {}
-    for size, m in MACHINES.items():
+    for size, machine in MACHINES.items():
+        m = machine._replace(landmarks=landmarks)
         schedules = SCHEDULES[size]
         for kind in ("cpm", "lifting"):
             folder = size + kind
@@ -64,6 +70,12 @@ def check_parsed(written: Mapping[str, str]) -> None:
     for content in written.values():
         kind = caffe_pb2.SolverParameter if "net:" in content[:5] else caffe_pb2.NetParameter
         text_format.Parse(content, kind())
+
+
+def landmarks_of(prior: str | None) -> int:
+    """L of the pose model in a file; None: of the Machines' own, the paper's. Raises
+    ModelFileError."""
+    return len(HUMAN36M if prior is None else load(HERE.parent / prior).skeleton)
 
 
 def share(argument: str) -> tuple[str, int]:
@@ -99,7 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--prior",
         metavar="FILE",
-        help="the pose model (default: build/prior.npz, and the ready prior for small/)",
+        help="the pose model, whose landmarks the networks have (default: build/prior.npz, and the "
+        "ready prior for small/)",
     )
     parser.add_argument(
         "--seed",
@@ -161,7 +174,7 @@ def generate(options: argparse.Namespace) -> int:
     base = out.resolve()
     base = base.relative_to(HERE.parent) if base.is_relative_to(HERE.parent) else base
     stale = 0
-    for path, content in files(base, **choices).items():
+    for path, content in files(base, landmarks_of(options.prior), **choices).items():
         file = out / path
         if file.is_file() and file.read_text() == content:
             continue

@@ -9,7 +9,9 @@ from python_layers.belief_maps import LABEL_INPUT, LABEL_SIGMA
 
 RENDERED = "build/data/train.json"  # made by make data
 PHOTOGRAPHS = "build/data/photographs.pack"  # written by tools.convert
-MAPS = L + 1  # a belief map for each landmark; the background is the last
+# Channels of a convolution that gives belief maps: one for each landmark that the pose model has,
+# the background last. How many that is, the Machine says.
+MAPS = 0
 
 
 class Conv(NamedTuple):
@@ -20,7 +22,7 @@ class Conv(NamedTuple):
 
     name: str  # {t} stands for the stage
     kernel: int
-    channels: int
+    channels: int  # or MAPS
     stride: int = 1
     dilation: int = 1  # 3 x 3 with dilation 2 sees 5 x 5 cells at a third of the cost
     drop: bool = False  # followed by dropout
@@ -90,6 +92,7 @@ class Machine(NamedTuple):
     lift: str  # how a stage lifts: one of LIFTINGS
     data: str | dict = RENDERED  # a file of annotations, or {file: its share of the samples}
     prior: str = "build/prior.npz"  # file of the pose model, written by make prior
+    landmarks: int = L  # of the pose model
 
 
 GAUSSIAN = dict(type="gaussian", std=0.01)  # CPM

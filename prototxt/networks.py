@@ -60,7 +60,7 @@ def network(m: Machine, *, lifting: bool, train: bool, **choices: Any) -> Any:
 
 def inputs(n: NetSpec, m: Machine, lifting: bool, train: bool, c: Choices) -> None:
     """data (N, 3, S, S), center_map (N, 1, S, S) and camera (N, 3, 3); in training label
-    (N, 18, S / stride, S / stride) and mask (N, 18).
+    (N, L + 1, S / stride, S / stride) and mask (N, L + 1).
 
     As CPM's, the labels of stage 1 are of everyone in sight, the others of the person in the
     centre.
@@ -97,7 +97,7 @@ def inputs(n: NetSpec, m: Machine, lifting: bool, train: bool, c: Choices) -> No
 
 
 def predict(n: NetSpec, m: Machine, t: int, maps: Top | None) -> Top:
-    """The CNN's belief maps b_t (N, 18, H, W), from the image and from the maps of stage t - 1."""
+    """The CNN's belief maps b_t (N, L + 1, H, W), from image and maps of stage t - 1."""
     own = min(t, m.trunks)
     if t == own:
         chain(n, m, t, n.data, m.trunk)
@@ -120,7 +120,7 @@ def judge(n: NetSpec, t: int, maps: Top) -> None:
 
 
 def lift(n: NetSpec, m: Machine, maps: Top, suffix: str, train: bool, c: Choices) -> Top:
-    """Equation 4: maps to landmarks (N, 17, 2), map px, and in a deploy network pose (N, 17, 3),
+    """Equation 4: maps to landmarks (N, L, 2), map px, and in a deploy network pose (N, L, 3),
     mm. Returns the landmarks."""
     parameters = dict(model=c.prior or m.prior, rotations=ROTATIONS)
     parameters |= LIFTINGS[c.lift or m.lift] | dict(backward=c.backward)
@@ -284,7 +284,7 @@ def convolve(m: Machine, t: int, bottom: Top, row: Conv) -> Top:
     return L.Convolution(
         bottom,
         name=row.name.format(t=t),
-        num_output=row.channels,
+        num_output=m.landmarks + 1 if row.channels == MAPS else row.channels,
         kernel_size=row.kernel,
         pad=row.dilation * (row.kernel // 2),
         stride=row.stride,

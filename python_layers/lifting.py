@@ -10,7 +10,6 @@ import caffe
 import numpy as np
 
 import prior
-from prior import skeleton
 from prior.errors import InputError
 from prior.lifting.lifter import ROTATIONS
 from python_layers import belief_maps, params
@@ -92,17 +91,20 @@ class LiftingLayer(caffe.Layer):
             raise InputError(f"{NAME}: {error}") from None
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
-        maps = (None, skeleton.L + 1, None, None)
+        landmarks = len(self.lifter.model.skeleton)
+        maps = (None, landmarks + 1, None, None)
         params.check_shape(NAME, "bottom 1 (maps)", bottom[0], maps)
         n = bottom[0].shape[0]
         if len(bottom) > 1:
             params.check_shape(NAME, "bottom 2 (camera)", bottom[1], (n, 3, 3))
-        top[0].reshape(n, skeleton.L, 2)
+        top[0].reshape(n, landmarks, 2)
         if len(top) > 1:
-            top[1].reshape(n, skeleton.L, 3)
+            top[1].reshape(n, landmarks, 3)
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
-        self.points, peak = belief_maps.argmax(bottom[0].data, self.parameters.subpixel)
+        self.points, peak = belief_maps.argmax(
+            bottom[0].data, self.parameters.subpixel, len(self.lifter.model.skeleton)
+        )
         if not np.isfinite(peak).all():
             raise InputError(
                 f"{NAME}: bottom 1 (maps): expected finite numbers, got nan or inf; has the "

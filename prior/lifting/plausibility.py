@@ -26,7 +26,6 @@ from jaxtyping import Bool, Float
 from prior.lifting.lifted import Lifted
 from prior.lifting.lifter import NOISE_MM
 from prior.model import PriorModel
-from prior.skeleton import limb_scale
 
 # From `make bench-plausibility`, on subjects of CMU's database that the ready model was not fitted
 # to. There is little room: the misfit is above 5 for 5 of 1,000 people whose landmarks are as exact
@@ -70,7 +69,7 @@ def judge(lifted: Lifted, model: PriorModel, noise_mm: float = NOISE_MM) -> Verd
     # Place, scale and yaw take four of the numbers.
     numbers = np.maximum(2 * np.count_nonzero(weight, axis=1) - 4, 1)
     misfit = (distance + squared.sum(axis=1) / nu) / numbers
-    limbs = np.where(lifted.ok, limb_scale(lifted.pose) / model.scale_mm, np.nan)
+    limbs = np.where(lifted.ok, model.skeleton.limb_scale(lifted.pose) / model.scale_mm, np.nan)
     residual = model.scale_mm * np.sqrt(squared.sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9))
     reasons = tuple(
         _reason(*of_one, MOST_RESIDUAL * noise_mm)

@@ -45,8 +45,9 @@ def read(
 
     joint_map: path of a JSON file that says where the landmarks are on the skeleton of .bvh files
     (prior.mocap.bvh.read_joint_map). skeleton: of the clips; COCO's keypoints are placed on motion
-    of Human3.6M's landmarks, other skeletons' need .npz files that name theirs. Raises MocapError when there is no motion capture, a file is
-    damaged, or a clip cannot be used (prior.mocap.clip.check).
+    of Human3.6M's landmarks, other skeletons' need .npz files that name theirs. Raises MocapError
+    when there is no motion capture, a file is damaged, or a clip cannot be used
+    (prior.mocap.clip.check).
     """
     places = None if joint_map is None else bvh.read_joint_map(joint_map)
     clips: list[Clip] = []

@@ -7,6 +7,7 @@ one file; landmarks: (L,) names. Without them they are those of skeleton.HUMAN36
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def _name(landmark: str) -> str:
 
 
 def _order(path: Path, landmarks: np.ndarray, skeleton: Skeleton) -> list[int]:
-    """Where each of the skeleton's landmarks is among those of the file, text. Raises MocapError."""
+    """Where each of the landmarks is among those of the file, text. Raises MocapError."""
     if skeleton != HUMAN36M:
         return [landmarks.ravel().tolist().index(name) for name in skeleton.landmarks]
     names = [_name(str(landmark)) for landmark in landmarks.ravel()]
@@ -124,7 +125,7 @@ def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> list[Clip]:
 def write(path: FilePath, clip: Clip) -> None:
     """Write a Clip: all of it, or nothing. The folder is made."""
     ours = clip.skeleton == HUMAN36M
-    names = {} if ours else {"landmarks": np.array(clip.skeleton.landmarks)}
+    names: dict[str, Any] = {} if ours else {"landmarks": np.array(clip.skeleton.landmarks)}
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file,

@@ -11,8 +11,8 @@ from prior.skeleton import COCO, HUMAN36M
 
 # mm from the nose, in the head's axes: to the left, up, and forward. Our choice, an adult's head:
 # the pupils are 63 mm apart (Dodgson 2004, "Variation and extrema of human interpupillary
-# distance"), the ears 145 mm; the eyes lie above and behind the tip of the nose, and the ears at its
-# height, in the middle of the head.
+# distance"), the ears 145 mm; the eyes lie above and behind the tip of the nose, and the ears at
+# its height, in the middle of the head.
 ON_HEAD_MM = {
     "left_eye": (31.5, 35.0, -30.0),
     "right_eye": (-31.5, 35.0, -30.0),

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from prior.skeleton import L
 from prototxt import networks
 from prototxt.machines import CPM, MAPS, Conv
 from tests.caffe import tiny_world
@@ -75,10 +76,7 @@ def loss(net):
 def places(net):
     """What must not change between the two ends of a difference: where the maxima are."""
     return np.concatenate(
-        [
-            net.blobs[f"beliefs_stage{t}"].data[:, : MAPS - 1].reshape(2, MAPS - 1, -1).argmax(-1)
-            for t in (1, 2)
-        ]
+        [net.blobs[f"beliefs_stage{t}"].data[:, :L].reshape(2, L, -1).argmax(-1) for t in (1, 2)]
     )
 
 

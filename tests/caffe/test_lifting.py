@@ -22,6 +22,7 @@ from tests.caffe.layer_net import (
     run,
     seen_by,
 )
+from tests.hands import HAND, random_hands
 
 
 def test_layers_of_one_model_share_their_tables_and_another_file_is_read_anew(tmp_path, model):
@@ -48,6 +49,22 @@ def test_lifting_is_argmax_then_lift(tmp_path, model, subpixel, options):
     points, _ = belief_maps.argmax(maps, subpixel)
     lifted = prior.lift(points, prior.load(model), camera=TILTED.astype(np.float32), **options)
     assert lifted.ok.all()
+    np.testing.assert_allclose(layer.blobs["landmarks"].data, lifted.projection, atol=1e-4)
+    np.testing.assert_allclose(layer.blobs["pose"].data, lifted.pose, atol=0.1)
+
+
+def test_lifting_of_another_skeleton_has_its_landmarks(tmp_path):
+    hands = random_hands(200)
+    path = str(tmp_path / "hand.npz")
+    prior.fit(hands, skeleton=HAND, components=1, basis=4, solver="closed-form").save(path)
+    points = hands[:N, :, :2] * [1, -1]
+    points = points / np.abs(points).max() * 4.5 + [(W - 1) / 2, (H - 1) / 2]
+    maps = belief_maps.render(points, H, W, SIGMA)
+    assert maps.shape[1] == 22
+    layer = lifting(tmp_path, {"model": path, "subpixel": True}, pose=True, maps=maps.shape)
+    run(layer, maps=maps)
+    cells, _ = belief_maps.argmax(maps, True, landmarks=21)
+    lifted = prior.lift(cells, prior.load(path))
     np.testing.assert_allclose(layer.blobs["landmarks"].data, lifted.projection, atol=1e-4)
     np.testing.assert_allclose(layer.blobs["pose"].data, lifted.pose, atol=0.1)
 

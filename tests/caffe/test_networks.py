@@ -370,6 +370,8 @@ def test_other_choices():
     assert json.loads(other["pose_data"].python_param.param_str)["seed"] == 5
     solvers = [v for k, v in generate.files(seed=5).items() if "solver" in k]
     assert len(solvers) == 16 and all("random_seed: 5\n" in text for text in solvers)
+    hand = generate.files(landmarks=21)["lite/lifting/deploy.prototxt"]
+    assert hand.count("num_output: 22") == 3 and "num_output: 18" not in hand
     with pytest.raises(ValueError, match="last fusion learns nothing"):
         net(loss="beliefs")
 
@@ -385,4 +387,4 @@ def test_the_papers_constants_reach_layers_and_networks():
     )
     assert lifting_["rotations"] == lifting.Params("a.npz").rotations == 80
     assert lifting.Params("a.npz").sigma == projection["sigma"] == 7 / 8
-    assert data["sigma"] == 7 and machines.CPM.input == 368 and machines.MAPS == 18
+    assert data["sigma"] == 7 and machines.CPM.input == 368 and machines.CPM.landmarks == 17

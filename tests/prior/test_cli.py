@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 
 import prior
+from prior import skeleton_file
 from prior.__main__ import main
-from prior.skeleton import LANDMARKS
+from prior.mocap import clip_npz
+from prior.mocap.clip import Clip
+from prior.skeleton import HUMAN36M, LANDMARKS
+from tests.hands import HAND, random_hands
 from tests.poses import random_poses
 
 
@@ -37,6 +41,30 @@ def test_fit_is_prior_fit(folder):
     direct = prior.fit(poses, components=2, basis=5, solver="closed-form")
     np.testing.assert_allclose(model.mean, direct.mean, atol=1e-6)
     assert model.meta["source"] == "120 poses of 2 clips of subjects S1"
+
+
+def test_fit_and_lift_another_skeleton(tmp_path, capsys):
+    hands = Clip(random_hands(300), 50.0, "S1", "wave", HAND)
+    clip_npz.write(tmp_path / "hands.npz", hands)
+    (tmp_path / "hand.json").write_text(json.dumps(skeleton_file.to_json(HAND)))
+    arguments = ["fit", str(tmp_path / "hands.npz"), "--out", str(tmp_path / "hand.prior")]
+    arguments += ["--components", "1", "--basis", "4", "--solver", "closed-form"]
+    assert main([*arguments, "--skeleton", str(tmp_path / "hand.json")]) == 0
+    assert "21 landmarks" in capsys.readouterr().out
+    model = prior.load(tmp_path / "hand.prior")
+    assert model.skeleton == HAND
+    points = hands.poses[:20, :, :2] * [1, -1]
+    np.savez(tmp_path / "points.npz", points=points, landmarks=np.array(HAND.landmarks))
+    out = ["--out", str(tmp_path / "poses.npz")]
+    assert main(["lift", str(tmp_path / "hand.prior"), str(tmp_path / "points.npz"), *out]) == 0
+    lifted = np.load(tmp_path / "poses.npz")
+    assert tuple(lifted["landmarks"]) == HAND.landmarks and lifted["pose"].shape == (20, 21, 3)
+    assert main(["show", str(tmp_path / "hand.prior"), "--out", str(tmp_path / "hand.png")]) == 0
+    # People's motion is no motion of hands, nor the other way round.
+    with pytest.raises(prior.ModelFileError, match="expected a model of the landmarks hip"):
+        prior.load(tmp_path / "hand.prior", HUMAN36M)
+    assert main(arguments) == 1
+    assert "expected" in capsys.readouterr().err
 
 
 def test_fit_as_published_and_in_parts(folder, tmp_path):

@@ -22,7 +22,7 @@ from tqdm import tqdm
 import prior
 from prior import files, metrics, mocap, program
 from prior.lifting import lifter as lifting
-from prior.skeleton import PROTOCOL_14
+from prior.skeleton import HUMAN36M, PROTOCOL_14
 from tools import measured
 from tools.arguments import add_out_folder, add_predictions, add_prior, add_truth
 from tools.evaluate import predictions, protocols, truth
@@ -286,7 +286,9 @@ def compare_settings(options):
     frames = evenly(all_frames, options.frames)
     few = evenly(all_frames, options.rotation_frames)
     detected = {name: predictions.load(path) for name, path in options.predictions}
-    rows = settings(frames, few, prior.load(options.prior), fitter(options.mocap), detected)
+    rows = settings(
+        frames, few, prior.load(options.prior, HUMAN36M), fitter(options.mocap), detected
+    )
     bar = tqdm(rows, "ablations", unit="setting", disable=None)
     results = {
         "measured": measured.stamp(),

@@ -28,7 +28,7 @@ from prior import program
 from prior.files import replacing, write
 from prior.lifting import plausibility
 from prior.simulation import room
-from prior.skeleton import LANDMARKS
+from prior.skeleton import HUMAN36M, LANDMARKS
 from tools import measured
 from tools.arguments import add_mocap, add_out_file, read_mocap
 from tools.markdown import table
@@ -209,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def bench(options):
     """Measure, print the tables, and write the files."""
-    model = prior.load(options.prior) if options.prior else prior.load()
+    model = prior.load(options.prior, HUMAN36M) if options.prior else prior.load()
     poses = np.concatenate([clip.poses for clip in read_mocap(options.mocap)])
     rows = np.linspace(0, len(poses) - 1, min(options.poses, len(poses))).astype(int)
     record, misfits = measure(poses[rows], model, options.seed)

@@ -23,6 +23,7 @@ import prior
 from prior import program
 from prior.errors import InputError
 from prior.files import write
+from prior.skeleton import HUMAN36M
 from python_layers.data import annotations
 from tools import measured
 from tools.arguments import add_as_published, add_network
@@ -61,7 +62,7 @@ def predict(network, people, **options):
 def evaluate(options):
     """Run the network on the data and write predictions.npz and errors.json; see the module."""
     people = annotations.load(options.data)
-    model = options.prior and prior.load(options.prior)
+    model = options.prior and prior.load(options.prior, HUMAN36M)
     if model is None and images.has_3d(people).any():
         raise EvaluationError(
             f"{options.data}: has 3D poses: expected a pose model to lift with; name it by --prior"

@@ -33,7 +33,7 @@ from prior.camera import intrinsics_of_view, level_camera
 from prior.errors import InputError
 from prior.files import write
 from prior.landmark_sets import LANDMARK_SETS
-from prior.skeleton import LANDMARKS
+from prior.skeleton import HUMAN36M, LANDMARKS
 from tools import pictures
 from tools.arguments import add_as_published, add_fov, add_network
 from tools.evaluate.lifting import LandmarkLifter
@@ -124,7 +124,7 @@ def _rounded(values, digits):
 def open_network(options):
     """(an estimator with the network that the options name, a LandmarkLifter or None)."""
     averaging = {"scales": options.scales, "flip": options.flip, "subpixel": options.subpixel}
-    model = prior.load(options.prior) if options.prior else None
+    model = prior.load(options.prior, HUMAN36M) if options.prior else None
     if is_ours(options.deploy):
         if options.landmarks:
             raise InputError(f"{options.deploy}: a network of ours, whose landmarks are known")

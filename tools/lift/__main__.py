@@ -28,6 +28,7 @@ import numpy as np
 import prior
 from prior import landmark_sets, program
 from prior.errors import InputError
+from prior.skeleton import HUMAN36M
 from tools.lift import (
     calibration,
     counting,
@@ -163,7 +164,7 @@ def poses_of(options):
         return poses, Said([str(part) for part in left], (), doubts, bool(doubts or left))
     if options.elevation is not None and not abs(options.elevation) < 90:
         raise InputError(f"--elevation: expected -90 to 90 degrees, got {options.elevation}")
-    model = prior.load(options.prior) if options.prior else prior.load()
+    model = prior.load(options.prior, HUMAN36M) if options.prior else prior.load()
     camera = calibration.read(options.camera, options.up) if options.camera else calibration.NONE
     landmarks = options.landmarks and landmark_sets.LANDMARK_SETS[options.landmarks]
     size = partial(image_size, options)

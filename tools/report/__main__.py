@@ -21,6 +21,7 @@ from prior import metrics, program, show
 from prior.errors import InputError
 from prior.files import write
 from prior.foreign import read_json
+from prior.skeleton import HUMAN36M
 from python_layers.data import annotations
 from tools.measured import stamp
 from tools.report import demo_page, figures, page
@@ -40,7 +41,7 @@ class Demo:
 
     def __init__(self, build):
         self.people = annotations.load(_made(build / "data/test.json", "make data"))
-        self.model = prior.load(_made(build / "prior.npz", "make prior"))
+        self.model = prior.load(_made(build / "prior.npz", "make prior"), HUMAN36M)
         self.errors, self.predictions = {}, {}
         self.start = _losses(build / "train/lite-start", "make demo")
         self.losses = {}

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 import prior
 from prior import files, program
+from prior.skeleton import HUMAN36M
 from tools.arguments import add_as_published, add_out_folder, add_predictions, add_prior, add_truth
 from tools.evaluate import predictions, protocols, scoring, truth
 from tools.evaluate.lifting import LandmarkLifter
@@ -42,7 +43,7 @@ def summary(data, model_path, named, progress=iter, as_published=False):
     frames = truth.load(data)
     compared, withheld = methods(named)
     results, more = scoring.score_all(
-        compared, frames, LandmarkLifter(prior.load(model_path), as_published), progress
+        compared, frames, LandmarkLifter(prior.load(model_path, HUMAN36M), as_published), progress
     )
     published = json.loads(protocols.PUBLISHED.read_text())
     return {

@@ -23,7 +23,7 @@ from prior import metrics, program, show
 from prior.errors import InputError
 from prior.files import replacing, write
 from prior.foreign import read_json
-from prior.skeleton import LANDMARKS
+from prior.skeleton import HUMAN36M, LANDMARKS
 from python_layers.data import annotations
 from tools.arguments import add_out_folder, add_prior
 from tools.infer.estimator import Network, annotated
@@ -81,7 +81,9 @@ def load(evaluation, data, model):
         if not path.is_file():
             raise FigureError(f"{path}: no such file, yet {paths[1]} is of it; evaluate again")
     error = metrics.root_aligned(predictions["poses"][-1], people.poses_mm)
-    return EvaluatedNetwork(people, prior.load(model), predictions, network, weights, error)
+    return EvaluatedNetwork(
+        people, prior.load(model, HUMAN36M), predictions, network, weights, error
+    )
 
 
 def read_arrays(path):
