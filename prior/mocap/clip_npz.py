@@ -109,7 +109,7 @@ def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> list[Clip]:
         poses = poses[:, _order(path, arrays["landmarks"], skeleton)]
     subject, action = (str(arrays.get(key, path.stem)) for key in ("subject", "action"))
     if "clip" not in arrays:
-        return [Clip(poses, float(rate.item()), subject, action, skeleton)]
+        return [Clip(poses, float(rate.item()), subject, action, skeleton=skeleton)]
     names = arrays["clip"].astype(str)
     if names.shape != (len(poses),):
         raise MocapError(
@@ -117,7 +117,7 @@ def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> list[Clip]:
         )
     starts = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1)]
     return [
-        Clip(part, float(rate.item()), subject, str(names[start]), skeleton)
+        Clip(part, float(rate.item()), subject, str(names[start]), skeleton=skeleton)
         for start, part in zip(starts, np.split(poses, starts[1:]), strict=True)
     ]
 

@@ -44,7 +44,7 @@ def test_fit_is_prior_fit(folder):
 
 
 def test_fit_and_lift_another_skeleton(tmp_path, capsys):
-    hands = Clip(random_hands(300), 50.0, "S1", "wave", HAND)
+    hands = Clip(random_hands(300), 50.0, "S1", "wave", skeleton=HAND)
     clip_npz.write(tmp_path / "hands.npz", hands)
     (tmp_path / "hand.json").write_text(json.dumps(skeleton_file.to_json(HAND)))
     arguments = ["fit", str(tmp_path / "hands.npz"), "--out", str(tmp_path / "hand.prior")]

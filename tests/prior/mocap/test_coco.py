@@ -82,7 +82,7 @@ def test_motion_is_read_as_the_skeleton_that_is_asked_for(tmp_path):
 
 
 def test_a_folder_with_two_kinds_of_skeleton_is_one_line(tmp_path):
-    hands = Clip(random_hands(20), 50.0, "S1", "wave", HAND)
+    hands = Clip(random_hands(20), 50.0, "S1", "wave", skeleton=HAND)
     clip_npz.write(tmp_path / "a.npz", hands)
     (clip,) = mocap.read(tmp_path, skeleton=HAND)
     np.testing.assert_allclose(clip.poses, hands.poses, atol=1e-3)
