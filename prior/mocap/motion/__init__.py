@@ -66,8 +66,10 @@ def read(path: FilePath) -> list[Clip]:
         )
     parts = np.split(steps, np.cumsum(frames)[:-1], axis=1)
     return [
-        Clip(_poses(part).astype(float), float(rate), *map(str, texts))
-        for part, *texts in zip(parts, *names, strict=True)
+        Clip(
+            _poses(part).astype(float), float(rate), str(subject), str(action), str(name), str(kind)
+        )
+        for part, subject, action, name, kind in zip(parts, *names, strict=True)
     ]
 
 
