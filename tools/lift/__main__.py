@@ -10,10 +10,10 @@ Each FILE is written by its suffix: .npz .json .csv .glb (all people), .bvh .trc
 each person, all on the input's time line), .png .gif .mp4 (2D landmarks, on the --images, beside
 the 3D poses), .html (a page to turn and play them, in one file).
 
-The camera is --camera FILE (OpenCV's matrices), or --elevation and --roll, or is searched: one tilt
-for the whole input (default), or --search-each pose's own. Exit status: 0, all was lifted; 1,
-nothing was written, bad input; 3, something was left out or is no plausible person (said in a
-line), or nobody was found.
+The camera is --camera FILE (OpenCV's matrices, and those of others), or --elevation and --roll, or
+is searched: one tilt for the whole input (default), or --search-each pose's own. Exit status: 0,
+all was lifted; 1, nothing was written, bad input; 3, something was left out, contradicts itself or
+is no plausible person (said in a line), or nobody was found.
 """
 
 import argparse
@@ -165,7 +165,9 @@ def poses_of(options):
     if options.elevation is not None and not abs(options.elevation) < 90:
         raise InputError(f"--elevation: expected -90 to 90 degrees, got {options.elevation}")
     model = prior.load(options.prior, HUMAN36M) if options.prior else prior.load()
-    camera = calibration.read(options.camera, options.up) if options.camera else calibration.NONE
+    camera = calibration.NONE
+    if options.camera:
+        camera = calibration.read(options.camera, options.up, options.camera_name)
     landmarks = options.landmarks and landmark_sets.LANDMARK_SETS[options.landmarks]
     size = partial(image_size, options)
     people = keypoints.read(options.input, How(landmarks, options.rate, size))
@@ -187,7 +189,7 @@ def poses_of(options):
     left, doubts = [*left, *odd], [*people.doubts, *doubts]
     return poses, Said(
         counting.account(people, left, poses, options.min_confidence),
-        people.notes,
+        [*filter(None, [camera.note]), *people.notes],
         doubts,
         bool(doubts or counting.matters([*people.left, *left])),
     )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from prior.camera import check_rotation, focal_length, turn_to_axis
+from prior.camera import check_rotation, decompose, focal_length, turn_to_axis
 from prior.errors import short
 from prior.files import FilePath
 from tools.lift import unknown
@@ -33,10 +33,13 @@ UP = {
 
 # The first that recognises what is in the file reads it.
 READERS = (human36m, panoptic, easymocap, anipose, openpose, ros, opencv)
-# The cosine between the world's axis that points up and the image's upward direction: above it the
-# axis is taken for up, if nobody says it, and below the negative the camera would stand on its
-# head. Our choices: a camera that looks down by 40 degrees is sure, and nobody hangs one head down.
-SURELY_UP, ON_ITS_HEAD = 0.75, -0.5
+# Where nobody says which axis is up, it is the one for which the camera's elevation, down from the
+# horizon, and roll are within these, degrees. A camera that looks down by 60 degrees could as well
+# look up by 30 in a world whose other axis is up: our choice is what people do.
+ELEVATIONS, ROLL = (-10.0, 60.0), 30.0
+# Its image's upward direction against the world's, as a cosine, below which it would stand on its
+# head: our choice; nobody turns a camera by more than 120 degrees.
+ON_ITS_HEAD = -0.5
 # How many coefficients OpenCV's model of a lens has.
 COEFFICIENTS = (4, 5, 8, 12, 14)
 
@@ -171,23 +174,30 @@ def _upright(
         rotation = check_rotation(rotation, f"{path}: rotation")
     except ValueError as error:
         raise CalibrationError(str(error)) from None
+    turned = {axis: rotation @ turn.T for axis, turn in UP.items()}
     # In the camera's axes y points down.
-    upward = {axis: -(rotation @ turn.T)[1, 1] for axis, turn in UP.items()}
-    best = max(upward, key=lambda axis: upward[axis])
+    best = min(turned, key=lambda axis: turned[axis][1, 1])
     up = said or usual
     if up is None:
-        if upward[best] < SURELY_UP:
+        usable = [axis for axis, camera in turned.items() if _is_usual(camera)]
+        if len(usable) != 1:
             raise CalibrationError(
-                f"{path}: expected --up, the axis of its world that points up: the camera is not "
-                "upright enough to tell"
+                f"{path}: expected --up, the axis of its world that points up: the camera is too "
+                "steep to tell"
             )
-        up = best
-    if upward[up] < ON_ITS_HEAD:
+        up = usable[0]
+    if -turned[up][1, 1] < ON_ITS_HEAD:
         raise CalibrationError(
             f"{path}: with --up {up} the camera stands on its head: try --up={best}"
         )
     note = "" if said else f"{path.name}: {up} points up in its world; if not, say it with --up"
-    return rotation @ UP[up].T, note
+    return turned[up], note
+
+
+def _is_usual(camera: np.ndarray) -> bool:
+    """Whether a rotation (3, 3) is that of a camera as people put it up."""
+    roll, elevation, _ = np.rad2deg(decompose(camera))
+    return abs(roll) <= ROLL and ELEVATIONS[0] <= elevation <= ELEVATIONS[1]
 
 
 NONE = Calibration(None, None, None)

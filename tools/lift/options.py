@@ -15,15 +15,18 @@ def add_camera(group: argparse._ArgumentGroup) -> None:
         "--camera",
         type=Path,
         metavar="FILE",
-        help="camera_matrix (K), distortion_coefficients, R or rvec (world to camera), as OpenCV's "
-        "YAML, XML, JSON, or .npz; with K the lifting is by full perspective, and says where the "
-        "person is",
+        help="the camera's matrix, distortion, rotation (world to camera): OpenCV's, OpenPose's, "
+        "EasyMocap's, Anipose's, Panoptic's, ROS's or Human3.6M's file; with a matrix the lifting "
+        "is by full perspective, and says where the person is",
+    )
+    group.add_argument(
+        "--camera-name", metavar="NAME", help="which one, where that file has several cameras"
     )
     group.add_argument(
         "--up",
         choices=calibration.UP,
-        default="y",
-        help="the axis of that file's world that points up",
+        help="the axis of that file's world that points up (default: the format's, or the one "
+        "that is up in the image)",
     )
     group.add_argument(
         "--elevation", type=float, metavar="DEGREES", help="how far the camera looks down"

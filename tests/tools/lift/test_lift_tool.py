@@ -212,8 +212,8 @@ def test_nobody_is_an_answer(tmp_path, capsys):
     [
         (["absent.json", "--out", "o.npz"], "No such file"),
         (["{points}", "--out", "o.doc"], "expected a suffix of"),
-        (["{points}", "--out", "o.npz", "--camera", "{points}"], "expected a camera matrix"),
-        (["{points}", "--out", "o.npz", "--camera", "README.md"], "expected a calibration"),
+        (["{points}", "--out", "o.npz", "--camera", "{points}"], "got an object with points"),
+        (["{points}", "--out", "o.npz", "--camera", "README.md"], "expected a camera, as"),
         (["{points}", "--out", "o.npz", "--elevation", "95"], "expected -90 to 90"),
         (["{points}", "--out", "o.npz", "--rate", "0"], "expected a positive number"),
         (["{points}", "--out", "o.npz", "--prior", "README.md"], "README.md"),

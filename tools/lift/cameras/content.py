@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 
 from prior import foreign
+from prior.errors import short
 from tools.lift.cameras import easymocap
 from tools.lift.cameras.raw import CalibrationError
 
@@ -40,10 +41,9 @@ def _one(path: Path) -> dict[str, Any]:
     except (ValueError, SystemError, cv2.error, RecursionError) as error:
         if isinstance(error, CalibrationError):
             raise
-        said = str(error).splitlines()[0][:80] if str(error) else ""
         raise CalibrationError(
-            f"{path}: expected a camera, as {FORMATS}, got {start[:30]!r} {said}"
-        ) from None
+            f"{path}: expected a camera, as {FORMATS}, got {short(start, 40) or 'nothing'}"
+        ) from error
 
 
 def _storage(text: str) -> dict[str, Any]:
@@ -58,8 +58,10 @@ def _storage(text: str) -> dict[str, Any]:
 
 def _value(node: Any) -> Any:
     if node.isMap():
-        matrix = node.mat()
-        return matrix if matrix is not None else {k: _value(node.getNode(k)) for k in node.keys()}
+        keys = node.keys()
+        if {"dt", "data"} <= set(keys):
+            return node.mat()
+        return {key: _value(node.getNode(key)) for key in keys}
     if node.isSeq():
         return [_value(node.at(i)) for i in range(node.size())]
     return node.string() if node.isString() else node.real()
