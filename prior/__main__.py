@@ -303,6 +303,9 @@ def add_lift(commands: Commands) -> None:
         help="search the camera's elevation and roll, for photos of unknown cameras",
     )
     parser.add_argument(
+        "--robust", action="store_true", help="leave out landmarks that the others contradict"
+    )
+    parser.add_argument(
         "--deviation",
         action="store_true",
         help="also write each landmark's standard deviation, deviation_mm",
@@ -315,12 +318,14 @@ def lift(options: argparse.Namespace) -> None:
     model = prior.load(options.model)
     arguments: dict[str, Any] = dict(points_file.read(options.points, model.skeleton))
     points = arguments.pop("points")
-    arguments |= {"refine": options.refine, "tilt": options.tilt}
+    arguments |= {"refine": options.refine, "tilt": options.tilt, "robust": options.robust}
     how = {name: getattr(options, name) for name in ("rotations", "noise_mm", "criterion")}
     how = lifting.AS_PUBLISHED if options.as_published else how
     lifter = lifter_for(model, points, arguments, **how)
     lifted = lifter.lift(points, **arguments)
     arrays: dict[str, Any] = {"landmarks": np.array(model.skeleton.landmarks)} | lifted.arrays()
+    if options.robust:
+        arrays["inlier"] = lifted.inlier
     if options.deviation:
         arrays["deviation_mm"] = lifter.deviation(lifted)
     with replacing(options.out) as temporary, open(temporary, "wb") as file:

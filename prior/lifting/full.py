@@ -27,8 +27,9 @@ ROUNDS = 2
 # capture another one would have been better for 1 to 2 % of the poses.
 REACH = 1.0
 
-# The same where landmarks have covariances, which weak perspective does without: 2 to 3 %.
-REACH_WITH_COVARIANCE = 7.0
+# The same where landmarks have covariances or weights, which weak perspective does without: 2 to
+# 3 %.
+REACH_UNLIKE = 7.0
 
 
 class Toward(NamedTuple):
@@ -144,7 +145,9 @@ class FullSearch:
     def lift(self, inputs: Inputs, refine: bool = False) -> Iterator[Described]:
         """The results by the names of the fields of Lifted and Full."""
         by_cost = self.search.by_cost
-        reach = REACH if inputs.covariance is None else REACH_WITH_COVARIANCE
+        confidence = inputs.confidence
+        alike = confidence is None or np.isin(confidence, (0, 1)).all()
+        reach = REACH if inputs.covariance is None and alike else REACH_UNLIKE
         solved = self.candidates(inputs, refine, None if by_cost else reach)
         unknowns = solved.solution.unknowns
         cost = np.where(solved.solution.ok, solved.solution.cost, np.inf)

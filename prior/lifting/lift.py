@@ -4,6 +4,7 @@ import warnings
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from prior.errors import InputError
@@ -33,6 +34,7 @@ def lift(
     covariance: ArrayLike | None = None,
     refine: bool = False,
     tilt: bool = False,
+    robust: bool = False,
     rotations: int = ROTATIONS,
     noise_mm: Noise = NOISE_MM,
     criterion: str = "density",
@@ -47,6 +49,7 @@ def lift(
         "covariance": covariance,
         "refine": refine,
         "tilt": tilt,
+        "robust": robust,
     }
     how: dict[str, Any] = {"rotations": rotations, "criterion": criterion}
     return lifter_for(model, points, arguments, noise_mm=noise_mm, **how).lift(points, **arguments)
@@ -71,7 +74,8 @@ def likely_noise_mm(
 ) -> float:
     """The noise, mm at the body, that makes a sample of the poses most probable together; between
     the values that are tried, by a parabola. With covariances it is theirs, by the poses' scale:
-    it then only rules out what cannot be the best. Raises InputError when no pose can be lifted.
+    it then only rules out what cannot be the best. Where the lifting is robust, outliers at the
+    noise of all landmarks are left out. Raises InputError when no pose can be lifted.
     """
     points = np.asarray(points, dtype=float)
     rows = np.linspace(0, len(points) - 1, min(SAMPLE, len(points))).astype(int)
@@ -83,18 +87,33 @@ def likely_noise_mm(
         else np.asarray(value)[rows]
         for name, value in arguments.items()
     }
+    points, robust = points[rows], part.pop("robust", False)
+    noise_mm = _most_probable(model, points, part, **how)
+    if not robust or part.get("covariance") is not None:
+        return noise_mm
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of poses that cannot be lifted
+        lifted = Lifter(model, noise_mm=noise_mm, **how).lift(points, robust=True, **part)
+    return _most_probable(model, lifted.inputs.points, part, **how)
+
+
+def _most_probable(
+    model: PriorModel, points: Float[np.ndarray, "N L 2"], arguments: dict[str, Any], **how: Any
+) -> float:
+    """`likely_noise_mm` of these points, with outliers."""
+    part = dict(arguments)
     covariance = part.pop("covariance", None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of poses that cannot be lifted: left out below
         if covariance is not None:
-            lifted = Lifter(model, **how).lift(points[rows], **part)
+            lifted = Lifter(model, **how).lift(points, **part)
             if not lifted.ok.any():
                 raise InputError("noise_mm auto: expected poses that can be lifted, got none")
             px = np.sqrt(np.nanmean(np.trace(covariance, axis1=-2, axis2=-1)) / 2)
             return float(px * model.scale_mm / np.median(lifted.scale[lifted.ok]))
         scores = np.stack(
             [
-                Lifter(model, noise_mm=noise, **how).lift(points[rows], **part).log_likelihood
+                Lifter(model, noise_mm=noise, **how).lift(points, **part).log_likelihood
                 for noise in NOISES_MM
             ]
         )

@@ -37,7 +37,8 @@ class Lifted:
     mean of the landmarks, rotation, scale and coefficients are 0, log_likelihood is -inf.
 
     inputs: points, cameras and what else was given; the cameras as they came out where their tilt
-    was searched. full: of lifts with intrinsics or covariances.
+    was searched; NaN in the place of points that were doubted (`robust`). full: of lifts with
+    intrinsics or covariances.
     """
 
     pose: Float[np.ndarray, "N L 3"]
@@ -66,6 +67,14 @@ class Lifted:
         """Where the mean landmark is in the camera's axes, mm, if the person is of the typical limb
         scale; NaN without intrinsics, and for poses that are not ok."""
         return np.full((len(self), 3), np.nan) if self.full is None else self.full.translation
+
+    @property
+    def inlier(self) -> Bool[np.ndarray, "N L"]:
+        """Which landmarks the poses are lifted from: those that are there and, with `robust`, not
+        doubted."""
+        there = ~np.isnan(self.inputs.points).any(axis=2)
+        confidence = self.inputs.confidence
+        return there if confidence is None else there & (confidence > 0)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The results by name, with the cameras, and the translation where it is known: what a

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from prior.chunks import each_chunk
 from prior.errors import InputError
-from prior.lifting import gradient, posterior
+from prior.lifting import gradient, outliers, posterior
 from prior.lifting import weak_perspective as weak
 from prior.lifting.candidates import Candidates, CandidateSearch
 from prior.lifting.full import FullSearch
@@ -80,6 +80,7 @@ class Lifter:
         covariance: ArrayLike | None = None,
         refine: bool = False,
         tilt: bool = False,
+        robust: bool = False,
     ) -> Lifted:
         """The 3D poses of 2D landmarks: the most probable ones, or the paper's.
 
@@ -90,7 +91,9 @@ class Lifter:
         covariance: (N, L, 2, 2) or (L, 2, 2), px^2, of the detector's noise of each landmark, in
         place of noise_mm. refine: from the enumerated rotations on to the best in between,
         as the paper does with 20. tilt: the camera's elevation and roll are not known (of `camera`
-        only the yaw counts): the most probable of ELEVATIONS and ROLLS is taken.
+        only the yaw counts): the most probable of ELEVATIONS and ROLLS is taken. robust: landmarks
+        that the others contradict are left out (robust.py); `Lifted.inlier` says which are not, and
+        a pose of which most are doubted cannot be lifted.
 
         Raises InputError for other shapes or values, or a camera that is no rotation. A pose that
         cannot be lifted is marked in `ok`, warned of, and leaves the others alone.
@@ -98,8 +101,34 @@ class Lifter:
         inputs = weak.validate(
             points, camera, confidence, intrinsics, covariance, len(self.model.skeleton)
         )
+        if robust and len(inputs.points):
+            inputs = self._without_outliers(inputs, tilt)
+        lifted = self._lifted(inputs, refine, tilt)
+        lost = np.count_nonzero(~lifted.ok)
+        if lost:
+            warnings.warn(
+                f"{lost} of {len(lifted)} poses could not be lifted (fewer than "
+                f"{weak.MIN_LANDMARKS} landmarks, all in one place, "
+                f"{'too many doubted, ' if robust else ''}or upside down): see Lifted.ok",
+                stacklevel=2,
+            )
+        return lifted
+
+    def _without_outliers(self, inputs: weak.Inputs, tilt: bool) -> weak.Inputs:
+        """The Inputs with NaN in the place of landmarks that the others contradict."""
+        trial = self._lifted(inputs, False, True).inputs if tilt else inputs
+
+        def lift(part: weak.Inputs, full: bool) -> Lifted:
+            return self._lifted(part, False, False, full)
+
+        return inputs._replace(points=outliers.left_out(self.search, trial, lift))
+
+    def _lifted(self, inputs: weak.Inputs, refine: bool, tilt: bool, full: bool = False) -> Lifted:
+        """The Lifted of Inputs. full: by full.py, even where weak perspective and one noise for all
+        landmarks would do."""
         count = len(inputs.points)
-        results = self._unset(count, inputs.full)
+        full = full or inputs.full
+        results = self._unset(count, full)
         tilted = np.empty((count if tilt else 0, 3, 3))
 
         def lift_chunk(chunk: slice) -> None:
@@ -107,7 +136,7 @@ class Lifter:
             if tilt:
                 part = self.full.with_tilt(part)
                 tilted[chunk] = part.camera
-            lift = self.full.lift if part.full else self._lift
+            lift = self.full.lift if full else self._lift
             for rows, described in lift(part, refine):
                 for name, values in described.items():
                     results[name][chunk][rows] = values
@@ -121,13 +150,8 @@ class Lifter:
             for name, values in self._nothing(inputs.points[lost]).items():
                 if name in results:
                     results[name][lost] = values
-            warnings.warn(
-                f"{np.count_nonzero(lost)} of {count} poses could not be lifted (fewer than "
-                f"{weak.MIN_LANDMARKS} landmarks, all in one place, or upside down): see Lifted.ok",
-                stacklevel=2,
-            )
-        full = Full(*(results.pop(name) for name in Full._fields)) if inputs.full else None
-        return Lifted(**results, inputs=inputs, full=full)
+        known = Full(*(results.pop(name) for name in Full._fields)) if full else None
+        return Lifted(**results, inputs=inputs, full=known)
 
     def _unset(self, count: int, full: bool) -> dict[str, np.ndarray]:
         """Arrays for the results of so many poses, by the names of the fields of Lifted, and, if

@@ -183,7 +183,7 @@ def test_what_weak_perspective_rules_out_is_rarely_the_best(model, monkeypatch):
     _, points, cameras = photographs(150, noise_px=5)
     options = {"camera": cameras, "intrinsics": INTRINSICS, "covariance": covariances(150)}
     few = lifter.lift(points, **options)
-    monkeypatch.setattr(full_lifting, "REACH_WITH_COVARIANCE", 30.0)
+    monkeypatch.setattr(full_lifting, "REACH_UNLIKE", 30.0)
     many = lifter.lift(points, **options)
     lost = many.log_likelihood - few.log_likelihood
     assert (lost > -1e-6).all() and (lost > 1e-6).mean() < 0.05 and lost.mean() < 0.05
