@@ -53,16 +53,17 @@ build/data/test.json: $(wildcard tools/rendered/*.py) | venv venv-demo
 	@$(TIMED) data $(PYTHON) -m tools.rendered --out build/data
 	@touch $@
 
-# Motion capture that the prior is learned from: that of the training subjects.
-MOCAP ?= $(addprefix build/data/,S1 S5 S6 S7 S8)
-MOCAP_MADE := $(if $(filter build/data/%,$(MOCAP)),build/data/test.json)
+# Motion capture that the prior is learned from: by default that of the training subjects of the
+# motion that the project carries, as many poses of each kind of motion and subject as possible.
+MOCAP ?=
+PRIOR_OPTIONS := $(if $(MOCAP),,--min-change 50 --balance 10000)
 
 .PHONY: prior
-prior: venv $(MOCAP_MADE) ## fits the 3D prior, build/prior.npz, to MOCAP="CLIP_OR_FOLDER ..."
-	@$(TIMED) prior $(PYTHON) -m prior fit $(MOCAP) --out build/prior.npz
+prior: venv ## fits the 3D prior, build/prior.npz, to the carried motion, or to MOCAP="CLIP_OR_FOLDER ..."
+	@$(TIMED) prior $(PYTHON) -m prior fit $(MOCAP) $(PRIOR_OPTIONS) --out build/prior.npz
 
-build/prior.npz: $(MOCAP_MADE) | venv
-	@$(TIMED) prior $(PYTHON) -m prior fit $(MOCAP) --out build/prior.npz
+build/prior.npz: | venv
+	@$(TIMED) prior $(PYTHON) -m prior fit $(MOCAP) $(PRIOR_OPTIONS) --out build/prior.npz
 
 # The network to train or evaluate: a folder of prototxt/. In build/ its slashes are dashes.
 NET ?= lite/lifting
@@ -164,7 +165,7 @@ motion: | venv ## the motion that the project carries, again, from a folder of C
 .PHONY: ablations
 ablations: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(EVALUATED) | venv ## rotations, K, J, noise, camera: what each does to the 3D error, in build/ablations
 	@$(PYTHON) -m tools.bench.ablations --data $(DATA) --prior $(PRIOR) --out build/ablations \
-	  --mocap $(MOCAP) \
+	  $(if $(MOCAP),--mocap $(MOCAP)) \
 	  --predictions $(foreach net,$(NETWORKS),$(net)=build/eval/$(subst /,-,$(net))/predictions.npz) \
 	  $(PREDICTIONS)
 
@@ -242,19 +243,19 @@ results: venv ## RESULTS.md, from the records in tools/report/records/; TAKE="FI
 	@$(PYTHON) -m tools.report.results $(if $(TAKE),--take $(TAKE))
 
 .PHONY: bench-prior
-bench-prior: venv $(VENV)/.installed-clips ## time and memory of fitting the prior to up to a million poses, into build/bench
+bench-prior: venv ## time and memory of fitting the prior to up to a million poses, into build/bench
 	@$(PYTHON) -m tools.bench.prior
 
 .PHONY: study-prior
-study-prior: venv $(VENV)/.installed-clips ## what start, annealing and Ceres are worth, on DeepMimic's clips and each of CLIPS="CLIP_OR_FOLDER ...", into build/study
+study-prior: venv ## what start, annealing and Ceres are worth, on the carried motion and each of CLIPS="CLIP_OR_FOLDER ...", into build/study
 	@$(PYTHON) -m tools.bench.study_prior $(CLIPS)
 
 .PHONY: bench-lift
-bench-lift: venv venv-demo ## speed of the lifting, beside its floor, into build/bench/lift.json
+bench-lift: venv ## speed of the lifting, beside its floor, into build/bench/lift.json
 	$(PYTHON) -m tools.bench.lift --out build/bench/lift.json
 
 .PHONY: accuracy-lift
-accuracy-lift: venv venv-demo ## accuracy of the lifting on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
+accuracy-lift: venv ## accuracy of the lifting on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
 	$(PYTHON) -m tools.bench.lift_accuracy $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-accuracy.json
 
 .PHONY: bench-plausibility
@@ -262,7 +263,7 @@ bench-plausibility: venv venv-demo ## which of people, animals and shuffled land
 	$(PYTHON) -m tools.bench.plausibility $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/plausibility.json
 
 .PHONY: ways-lift
-ways-lift: venv venv-demo ## what lens, covariance and its own noise are worth to the lifting, and the paper's way, on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
+ways-lift: venv ## what lens, covariance and its own noise are worth to the lifting, and the paper's way, on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
 	$(PYTHON) -m tools.bench.lift_ways $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-ways.json
 
 .PHONY: study-network
@@ -270,7 +271,7 @@ study-network: $(START) build/prior.npz build/prior-1.npz ## what lifting, gradi
 	@$(PYTHON) -m tools.bench.study_network --out build/study/network
 
 build/prior-1.npz: build/prior.npz
-	@$(PYTHON) -m prior fit $(MOCAP) --components 1 --out $@
+	@$(PYTHON) -m prior fit $(MOCAP) $(PRIOR_OPTIONS) --components 1 --out $@
 
 .PHONY: bench-network
 bench-network: build/data/test.json build/prior.npz | caffe ## times of the networks, into build/bench/network.json

@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from prior import mocap
-from prior.mocap import deepmimic
+from prior.mocap import motion, sampling
+
+# Poses of the motion that the project carries: those of all its subjects, balanced. Our choice, as
+# many as are lifted and fitted in minutes.
+CARRIED = 5000
 
 
 def add_out_file(parser: argparse.ArgumentParser, default: str) -> None:
@@ -34,13 +38,21 @@ def add_mocap(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="CLIP_OR_FOLDER",
-        help="motion capture (default: DeepMimic's clips, which come with pybullet)",
+        help=f"motion capture (default: {CARRIED:,} poses of the motion that the project carries)",
     )
 
 
 def read_mocap(paths: Sequence[Path] | None) -> list[mocap.Clip]:
-    """The clips of --mocap; DeepMimic's where it was not given."""
-    return [clip for path in paths or deepmimic.find_clips() for clip in mocap.read(path)]
+    """The clips of --mocap; where it was not given, CARRIED poses of the motion that the project
+    carries, equally many of each kind and subject as far as possible."""
+    if paths:
+        return [clip for path in paths for clip in mocap.read(path)]
+    return read_carried()
+
+
+def read_carried(split: str | None = None) -> list[mocap.Clip]:
+    """CARRIED poses of the motion that the project carries, of all subjects or those of a split."""
+    return sampling.balanced(motion.load(split), CARRIED)
 
 
 def add_prior(parser: argparse.ArgumentParser) -> None:

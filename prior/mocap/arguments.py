@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from prior import mocap, skeleton_file
-from prior.mocap import sampling
+from prior.mocap import motion, sampling
 from prior.mocap.clip import Clip
 
 
@@ -18,12 +18,19 @@ def add_clips(parser: argparse.ArgumentParser) -> None:
     """Add the options that `read_clips` takes."""
     parser.add_argument(
         "clips",
-        nargs="+",
+        nargs="*",
         type=Path,
         metavar="CLIP_OR_FOLDER",
         help="motion capture, or folders of it: Acclaim .amc with .asf, .bvh, "
         "Human3.6M (D3_Positions/*.cdf or data_3d_h36m.npz), DeepMimic .txt, "
-        ".npz with poses_mm and rate",
+        ".npz with poses_mm and rate; default: the motion that the project carries",
+    )
+    parser.add_argument(
+        "--carried",
+        choices=(*motion.SPLITS, "all"),
+        default="training",
+        help="without clips: the motion that the project carries, of these subjects; "
+        "default: %(default)s",
     )
     parser.add_argument(
         "--joint-map",
@@ -49,26 +56,45 @@ def add_clips(parser: argparse.ArgumentParser) -> None:
         help="leave out frames in which no landmark has moved by so many mm since the last frame "
         "that was kept; walking on and turning do not count",
     )
+    parser.add_argument(
+        "--balance",
+        type=int,
+        metavar="N",
+        help="then keep N frames: equally many of each kind of motion and, within it, subject, as "
+        "far as there are so many; of clips without a kind, of each subject",
+    )
 
 
 def read_clips(options: argparse.Namespace) -> list[Clip]:
     """The clips that the options name, with fewer frames where they say so."""
-    skeleton = skeleton_file.find(options.skeleton)
-    files = [file for path in options.clips for file in mocap.find(path)]
     clips, frames = [], 0
-    interval = progress_interval()
-    for file in tqdm(files, desc="read", unit="file", mininterval=interval, delay=1):
-        for clip in mocap.read(file, options.joint_map, skeleton):
-            frames += len(clip.poses)
-            if options.rate is not None:
-                clip = sampling.to_rate(clip, options.rate)
-            if options.min_change is not None:
-                clip = sampling.by_change(clip, options.min_change)
-            clips.append(clip)
+    for clip in _all(options):
+        frames += len(clip.poses)
+        if options.rate is not None:
+            clip = sampling.to_rate(clip, options.rate)
+        if options.min_change is not None:
+            clip = sampling.by_change(clip, options.min_change)
+        clips.append(clip)
+    if options.balance is not None:
+        clips = sampling.balanced(clips, options.balance)
     kept = sum(len(clip.poses) for clip in clips)
     if kept != frames:
         print(f"kept {kept} of {frames} frames")
     return clips
+
+
+def _all(options: argparse.Namespace) -> Iterator[Clip]:
+    """The clips with all their frames."""
+    skeleton = skeleton_file.find(options.skeleton)
+    if not options.clips:
+        for clip in mocap.read(motion.PATH, skeleton=skeleton):
+            if options.carried in ("all", motion.split_of(clip.subject)):
+                yield clip
+        return
+    files = [file for path in options.clips for file in mocap.find(path)]
+    interval = progress_interval()
+    for file in tqdm(files, desc="read", unit="file", mininterval=interval, delay=1):
+        yield from mocap.read(file, options.joint_map, skeleton)
 
 
 def poses_of(clips: Sequence[Clip]) -> Float[np.ndarray, "N L 3"]:

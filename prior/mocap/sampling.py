@@ -1,4 +1,7 @@
-"""Fewer frames of a clip: by rate, or by how much the pose has changed."""
+"""Fewer frames of clips: by rate, by change of pose, or equally many of each kind."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -60,3 +63,47 @@ def by_change(clip: Clip, mm: float) -> Clip:
             at, count = at + count, 2 * count
     rate = clip.rate * len(kept) / len(clip.poses)
     return clip._replace(poses=clip.poses[kept], rate=rate)
+
+
+Name = TypeVar("Name")
+
+
+def shared(available: Mapping[Name, int], count: int) -> dict[Name, int]:
+    """How many each gives, so that they are `count` together: equally many, but those that have
+    fewer give all that they have, and the others more. Fewer than `count` if there are fewer."""
+    shares: dict[Name, int] = {}
+    for number, name in enumerate(sorted(available, key=lambda name: available[name])):
+        left = count - sum(shares.values())
+        shares[name] = min(available[name], left // (len(available) - number))
+    return shares
+
+
+def balanced(clips: Sequence[Clip], count: int) -> list[Clip]:
+    """The clips with `count` frames together, or somewhat fewer: equally many of each kind of
+    motion and, within a kind, of each subject, as far as there are so many (`shared`).
+
+    So neither the kind nor the subject with the longest clips dominates. The frames of a subject's
+    motions of one kind are evenly spread. The rate of a clip becomes its mean rate; clips without a
+    frame are left out. Raises InputError unless count is positive.
+    """
+    if count < 1:
+        raise InputError(f"balance: expected a positive number of frames, got {count}")
+    frames: dict[str, dict[str, int]] = {}
+    for clip in clips:
+        subjects = frames.setdefault(clip.kind, {})
+        subjects[clip.subject] = subjects.get(clip.subject, 0) + len(clip.poses)
+    of_kind = shared({kind: sum(subjects.values()) for kind, subjects in frames.items()}, count)
+    kept = {}
+    for kind, subjects in frames.items():
+        for subject, some in shared(subjects, of_kind[kind]).items():
+            rows = np.linspace(0, subjects[subject] - 1, some).round().astype(int)
+            kept[kind, subject] = np.isin(np.arange(subjects[subject]), rows)
+    result = []
+    for clip in clips:
+        mask, kept[clip.kind, clip.subject] = np.split(
+            kept[clip.kind, clip.subject], [len(clip.poses)]
+        )
+        if mask.any():
+            rate = clip.rate * float(mask.mean())
+            result.append(clip._replace(poses=clip.poses[mask], rate=rate))
+    return result

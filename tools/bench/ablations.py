@@ -24,7 +24,7 @@ from prior import files, metrics, mocap, program
 from prior.lifting import lifter as lifting
 from prior.skeleton import HUMAN36M, PROTOCOL_14
 from tools import measured
-from tools.arguments import add_out_folder, add_predictions, add_prior, add_truth
+from tools.arguments import add_out_folder, add_predictions, add_prior, add_truth, read_carried
 from tools.evaluate import predictions, protocols, truth
 from tools.evaluate.lifting import cameras_toward
 from tools.evaluate.truth import TruthError
@@ -220,10 +220,14 @@ def _fewer(row):
 
 
 def fitter(paths):
-    """fit(K, J) -> model of the motion capture at the paths, each fitted once; None without."""
-    if not paths:
+    """fit(K, J) -> model of the motion capture at the paths, each fitted once; paths: None for that
+    of the carried training subjects; without any there is no fit."""
+    if paths is None:
+        clips = read_carried("training")
+    elif paths:
+        clips = [clip for path in paths for file in mocap.find(path) for clip in mocap.read(file)]
+    else:
         return None
-    clips = [clip for path in paths for file in mocap.find(path) for clip in mocap.read(file)]
     poses, models = np.concatenate([clip.poses for clip in clips]), {}
 
     def fit(components, basis):
@@ -259,9 +263,9 @@ def _parser() -> argparse.ArgumentParser:
         "--mocap",
         type=Path,
         nargs="*",
-        default=[],
         metavar="CLIP_OR_FOLDER",
-        help="motion capture to fit models of other K and J to; never the test subjects'",
+        help="motion capture to fit models of other K and J to, never the test subjects'; by "
+        "default of the carried training subjects; with no value, no such models",
     )
     add_predictions(parser, "detected landmarks to lift beside the true ones")
     parser.add_argument(
@@ -295,7 +299,9 @@ def compare_settings(options):
         "data": ", ".join(map(measured.portable, frames.source.split(", "))),
         "human36m": frames.human36m,
         "prior": measured.portable(str(options.prior)),
-        "mocap": [measured.portable(str(path)) for path in options.mocap],
+        "mocap": ["carried"]
+        if options.mocap is None
+        else [measured.portable(str(path)) for path in options.mocap],
         "rows": [measure(setting) for setting in bar],
     }
     write(options.out, finite(results))

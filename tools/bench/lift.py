@@ -2,11 +2,11 @@
 
     python -m tools.bench.lift [--out build/bench/lift.json]
 
-The poses are those of DeepMimic's clips, seen by one camera with 5 px of noise. The floor is the
-float32 product of (poses x 595) and (595 x K R) matrices that enumerates all K components and R
-rotations without any saving, in the shape in which this machine computes it fastest. Lifting and
-floor are timed in turn. The fastest time and the median are kept; the fastest is the one to
-compare, since other programs on the machine can only slow a measurement down.
+The poses are of the motion that the project carries, seen by one camera with 5 px of noise. The
+floor is the float32 product of (poses x 595) and (595 x K R) matrices that enumerates all K
+components and R rotations without any saving, in the shape in which this machine computes it
+fastest. Lifting and floor are timed in turn. The fastest time and the median are kept; the fastest
+is the one to compare, since other programs on the machine can only slow a measurement down.
 """
 
 import argparse

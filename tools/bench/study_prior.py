@@ -1,4 +1,4 @@
-"""What the steps of the alignment are worth, on DeepMimic's clips and on your motion capture.
+"""What the steps of the alignment are worth, on the carried motion and on your motion capture.
 
 Aligns the same poses from different starts and in different ways, each until it has converged, and
 compares the objective, the PPCA negative log-likelihood per pose: Tomasi-Kanade's start against
@@ -24,9 +24,10 @@ from prior.files import replacing, write
 from prior.fitting import alignment
 from prior.fitting.alignment import AS_PUBLISHED, FACTORISATIONS, Alignment, Method
 from prior.fitting.fit import BASIS
-from prior.mocap import deepmimic, sampling
+from prior.mocap import sampling
 from prior.normalise import NormalisedPoses
 from tools import measured
+from tools.arguments import read_mocap
 from tools.markdown import table
 
 if TYPE_CHECKING:
@@ -190,7 +191,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="*",
         metavar="CLIP_OR_FOLDER",
-        help="motion capture; each argument is a set of its own, after DeepMimic's clips",
+        help="motion capture; each argument is a set of its own, after the motion that the project "
+        "carries",
     )
     parser.add_argument(
         "--rate", type=float, default=10.0, metavar="HZ", help="how many frames a second are kept"
@@ -219,12 +221,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def study_sets(options: argparse.Namespace) -> None:
     """Compare the ways on each set; write and print tables, and draw a figure for each set."""
-    sets = [("DeepMimic's clips", deepmimic.find_clips())]
-    sets += [(path.stem, [path]) for path in options.clips]
     # All are read first, so that one that cannot be read is known before hours of work.
-    named_clips = [
-        (name, [sampling.to_rate(c, options.rate) for path in paths for c in mocap.read(path)])
-        for name, paths in sets
+    named_clips = [("the carried motion", read_mocap(None))]
+    named_clips += [
+        (path.stem, [sampling.to_rate(clip, options.rate) for clip in mocap.read(path)])
+        for path in options.clips
     ]
     results = []
     for number, (name, clips) in enumerate(named_clips):

@@ -3,8 +3,9 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.spatial.transform import Rotation
 
+from prior.errors import InputError
 from prior.mocap import Clip
-from prior.mocap.sampling import by_change, change_mm, to_rate
+from prior.mocap.sampling import balanced, by_change, change_mm, shared, to_rate
 from prior.normalise import centred
 from tests.poses import random_poses
 
@@ -86,3 +87,48 @@ def test_standing_still_does_not_dominate():
 def test_a_negative_change_is_an_error():
     with pytest.raises(ValueError, match="0 or more"):
         by_change(_clip(), -1)
+
+
+def _named(kind, subject, frames):
+    poses = np.arange(frames)[:, None, None] * np.ones((17, 3))
+    return Clip(poses, 30.0, subject, "x", kind=kind)
+
+
+def _counts(clips, field):
+    counts = {}
+    for clip in clips:
+        name = getattr(clip, field)
+        counts[name] = counts.get(name, 0) + len(clip.poses)
+    return counts
+
+
+def test_shares_by_hand():
+    assert shared({"a": 50, "b": 50}, 20) == {"a": 10, "b": 10}
+    assert shared({"a": 3, "b": 50, "c": 50}, 21) == {"a": 3, "b": 9, "c": 9}
+    assert shared({"a": 3, "b": 4}, 20) == {"a": 3, "b": 4}
+
+
+def test_neither_a_kind_nor_a_subject_dominates():
+    clips = [
+        _named("walk", "1", 900),
+        _named("walk", "1", 100),
+        _named("walk", "2", 60),
+        _named("sit", "2", 300),
+        _named("drink", "1", 20),
+    ]
+    kept = balanced(clips, 320)
+    assert _counts(kept, "kind") == {"drink": 20, "walk": 150, "sit": 150}
+    walks = [clip for clip in kept if clip.kind == "walk"]
+    assert _counts(walks, "subject") == {"1": 90, "2": 60}
+    # Those of subject 1 are evenly spread over both clips, and the mean rate says how far apart.
+    assert [len(clip.poses) for clip in walks] == [81, 9, 60]
+    assert set(np.diff(walks[0].poses[:, 0, 0])) <= {11, 12}
+    assert walks[0].rate == pytest.approx(30 * 81 / 900)
+    assert walks[0].poses[0, 0, 0] == 0
+
+
+def test_few_frames_are_all_kept():
+    clips = [_named("walk", "1", 10), _named("sit", "1", 5)]
+    assert sum(len(clip.poses) for clip in balanced(clips, 100)) == 15
+    with pytest.raises(InputError, match="balance: expected a positive number"):
+        balanced(clips, 0)
