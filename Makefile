@@ -266,6 +266,10 @@ bench-plausibility: venv venv-demo ## which of people, animals and shuffled land
 ways-lift: venv ## what lens, covariance and its own noise are worth to the lifting, and the paper's way, on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
 	$(PYTHON) -m tools.bench.lift_ways $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-ways.json
 
+.PHONY: ways-track
+ways-track: venv venv-demo ## what it is worth to lift frames as one motion, on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
+	$(PYTHON) -m tools.bench.tracks $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/tracks.json
+
 .PHONY: study-network
 study-network: $(START) build/prior.npz build/prior-1.npz ## what lifting, gradients, K and w_t are worth in training, into build/study
 	@$(PYTHON) -m tools.bench.study_network --out build/study/network

@@ -54,6 +54,19 @@ def room(poses: Real[np.ndarray, "N L 3"], seed: int) -> Simulation:
     return Simulation(truth, _project(truth - place[:, None], cameras), cameras)
 
 
+def filmed(poses: Real[np.ndarray, "N L 3"], seed: int) -> Simulation:
+    """The frames of a motion, mm, in the middle of a room, before one camera in a corner of it,
+    which stands as it is: not turned towards the person."""
+    random = np.random.default_rng(seed)
+    truth = poses - poses.mean(axis=(0, 1))
+    truth = turned(truth, np.full(len(poses), random.uniform(-np.pi, np.pi)))
+    truth[..., 1] -= truth[..., 1].min()  # feet on the ground
+    place = CAMERAS_MM[random.integers(len(CAMERAS_MM))]
+    camera = look_at(place, TARGET_MM)
+    cameras = np.tile(camera, (len(poses), 1, 1))
+    return Simulation(truth, _project(truth - place, camera), cameras)
+
+
 def tilted(poses: Real[np.ndarray, "N L 3"], elevation: float, seed: int) -> Simulation:
     """Poses, mm, of random yaw before one camera that looks down on them.
 

@@ -32,6 +32,9 @@ REFINEMENTS = 6
 ELEVATIONS = np.deg2rad(np.arange(-10, 40.1, 2.5))
 ROLLS = np.deg2rad(np.arange(-10, 10.1, 5))
 
+# Where a tilt is shared, how much one pose may speak against it, nats: our choice.
+DOUBT = 20.0
+
 # Stands for an angle that is none of the enumerated ones.
 REFINED = -1
 
@@ -168,24 +171,25 @@ class CandidateSearch:
         together = Candidates(*(np.concatenate(a, axis=-1) for a in zip(*candidates, strict=True)))
         return together.take(np.argsort(together.component, kind="stable")), probability
 
-    def tilt(self, images: weak.Observations) -> Float[np.ndarray, "3 N"]:
+    def tilt(self, images: weak.Observations, shared: bool = False) -> Float[np.ndarray, "3 N"]:
         """Roll, elevation and yaw, radians, of the most probable cameras for images whose
-        Observations take them to be level."""
-        best = np.full(len(images.ok), -np.inf)
-        tilt = np.zeros((3, len(best)))
-        tilt[2] = images.yaw
-        for elevation in ELEVATIONS:
-            level = images._replace(
-                elevation=np.broadcast_to(elevation, len(best)), one_camera=True
-            )
+        Observations take them to be level; shared: one roll and elevation for all."""
+        count = len(images.ok)
+        scores = np.empty((len(ELEVATIONS), len(ROLLS), count))
+        for i, elevation in enumerate(ELEVATIONS):
+            level = images._replace(elevation=np.broadcast_to(elevation, count), one_camera=True)
             for rows, table in self.tables.groups(level):
-                for roll in ROLLS:
+                for j, roll in enumerate(ROLLS):
                     for block, forms in self._evaluated(level, rows, table, -roll):
-                        row, score = rows[block], search.log_densities(forms).max(axis=0)
-                        better = row[score > best[row]]
-                        best[row] = np.maximum(best[row], score)
-                        tilt[:2, better] = [[roll], [elevation]]
-        return tilt
+                        scores[i, j, rows[block]] = search.log_densities(forms).max(axis=0)
+        flat = scores.reshape(-1, count)
+        best = flat.argmax(axis=0)
+        if shared:
+            # A pose that is wrong altogether must not outvote the others.
+            likely = np.maximum(flat - flat.max(axis=0), -DOUBT)[:, images.ok].sum(axis=1)
+            best = np.full(count, likely.argmax())
+        elevation, roll = np.divmod(best, len(ROLLS))
+        return np.stack([ROLLS[roll], ELEVATIONS[elevation], images.yaw])
 
     def refined(self, images: weak.Observations, candidates: Candidates) -> Candidates:
         """The Candidates moved to the nearest maxima of the density, or minima of the cost: the

@@ -91,11 +91,12 @@ class FullSearch:
         self.search = search
         self.projections = Projections(search.model, search.nu)
 
-    def with_tilt(self, inputs: Inputs) -> Inputs:
-        """The Inputs with cameras of the most probable tilt; of theirs only the yaw counts."""
+    def with_tilt(self, inputs: Inputs, shared: bool = False) -> Inputs:
+        """The Inputs with cameras of the most probable tilt, of each or shared by all; of theirs
+        only the yaw counts."""
         toward = toward_persons(inputs)
         angles = toward.inputs.angles() * [[0], [0], [1]]
-        tilted = compose(*self.search.tilt(weak.observe(toward.inputs, angles)))
+        tilted = compose(*self.search.tilt(weak.observe(toward.inputs, angles), shared))
         return inputs._replace(camera=toward.turn.swapaxes(1, 2) @ tilted, one_camera=False)
 
     def candidates(
@@ -149,29 +150,33 @@ class FullSearch:
         alike = confidence is None or np.isin(confidence, (0, 1)).all()
         reach = REACH if inputs.covariance is None and alike else REACH_UNLIKE
         solved = self.candidates(inputs, refine, None if by_cost else reach)
-        unknowns = solved.solution.unknowns
         cost = np.where(solved.solution.ok, solved.solution.cost, np.inf)
         # One for each row, in the order of the rows.
         best = choose(solved.row, solved.component, cost, solved.log_density, by_cost)
         best = best[np.argsort(solved.row[best])]
-        yield (
-            slice(None),
-            {
-                "pose": solved.pose[best],
-                "projection": solved.solution.projection[best],
-                "scale": unknowns[best, -1],
-                "yaw": solved.yaw[best],
-                "coefficients": coefficients_of(unknowns[best]),
-                "component": solved.component[best],
-                "rotation": solved.rotation[best],
-                "log_likelihood": solved.log_density[best],
-                "component_probability": solved.probability,
-                "ok": solved.ok[best],
-                "place": unknowns[best, :2],
-                "whitening": solved.views.whitening[best],
-                "translation": self._translation(inputs, unknowns[best]),
-            },
-        )
+        yield slice(None), self.described(inputs, solved, best)
+
+    def described(
+        self, inputs: Inputs, solved: Solved, which: Int[np.ndarray, "N"]
+    ) -> dict[str, np.ndarray]:
+        """What one candidate for each of the Inputs says of its pose, by the names of the fields of
+        Lifted and Full."""
+        unknowns = solved.solution.unknowns[which]
+        return {
+            "pose": solved.pose[which],
+            "projection": solved.solution.projection[which],
+            "scale": unknowns[:, -1],
+            "yaw": solved.yaw[which],
+            "coefficients": coefficients_of(unknowns),
+            "component": solved.component[which],
+            "rotation": solved.rotation[which],
+            "log_likelihood": solved.log_density[which],
+            "component_probability": solved.probability,
+            "ok": solved.ok[which],
+            "place": unknowns[:, :2],
+            "whitening": solved.views.whitening[which],
+            "translation": self._translation(inputs, unknowns),
+        }
 
     def views(self, lifted: Lifted) -> Views:
         """The Views of poses that are lifted."""

@@ -77,8 +77,8 @@ def likely_noise_mm(
     it then only rules out what cannot be the best. Where the lifting is robust, outliers at the
     noise of all landmarks are left out. Raises InputError when no pose can be lifted.
     """
-    points = np.asarray(points, dtype=float)
-    rows = np.linspace(0, len(points) - 1, min(SAMPLE, len(points))).astype(int)
+    count = len(np.asarray(points))
+    rows = np.linspace(0, count - 1, min(SAMPLE, count)).astype(int)
     # What is one for all poses has a dimension less.
     one = {"camera": 2, "intrinsics": 2, "confidence": 1, "covariance": 3}
     part = {
@@ -87,13 +87,13 @@ def likely_noise_mm(
         else np.asarray(value)[rows]
         for name, value in arguments.items()
     }
-    points, robust = points[rows], part.pop("robust", False)
-    noise_mm = _most_probable(model, points, part, **how)
+    sample, robust = np.asarray(points, dtype=float)[rows], part.pop("robust", False)
+    noise_mm = _most_probable(model, sample, part, **how)
     if not robust or part.get("covariance") is not None:
         return noise_mm
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of poses that cannot be lifted
-        lifted = Lifter(model, noise_mm=noise_mm, **how).lift(points, robust=True, **part)
+        lifted = Lifter(model, noise_mm=noise_mm, **how).lift(sample, robust=True, **part)
     return _most_probable(model, lifted.inputs.points, part, **how)
 
 

@@ -8,6 +8,7 @@ A Lifted (lifted.py) keeps what it was lifted from, so that derivatives (gradien
 uncertainty (posterior.py) need nothing else.
 """
 
+import dataclasses
 import warnings
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from prior.chunks import each_chunk
 from prior.errors import InputError
-from prior.lifting import gradient, outliers, posterior
+from prior.lifting import gradient, outliers, posterior, track
 from prior.lifting import weak_perspective as weak
 from prior.lifting.candidates import Candidates, CandidateSearch
 from prior.lifting.full import FullSearch
@@ -114,6 +115,17 @@ class Lifter:
             )
         return lifted
 
+    def _made(self, results: dict[str, np.ndarray], inputs: weak.Inputs) -> Lifted:
+        """The Lifted of its fields' values and maybe Full's; what is not ok is replaced."""
+        lost = ~results["ok"]
+        if lost.any():
+            nothing = self._nothing(inputs.points[lost])
+            results = {name: values.copy() for name, values in results.items()}
+            for name, values in results.items():
+                values[lost] = nothing[name]
+        full = Full(*(results[name] for name in Full._fields)) if "place" in results else None
+        return Lifted(**{name: results[name] for name in RESULTS}, inputs=inputs, full=full)
+
     def _without_outliers(self, inputs: weak.Inputs, tilt: bool) -> weak.Inputs:
         """The Inputs with NaN in the place of landmarks that the others contradict."""
         trial = self._lifted(inputs, False, True).inputs if tilt else inputs
@@ -145,13 +157,7 @@ class Lifter:
             pass
         if tilt:
             inputs = inputs._replace(camera=tilted, one_camera=False)
-        lost = ~results["ok"]
-        if lost.any():
-            for name, values in self._nothing(inputs.points[lost]).items():
-                if name in results:
-                    results[name][lost] = values
-        known = Full(*(results.pop(name) for name in Full._fields)) if full else None
-        return Lifted(**results, inputs=inputs, full=known)
+        return self._made(results, inputs)
 
     def _unset(self, count: int, full: bool) -> dict[str, np.ndarray]:
         """Arrays for the results of so many poses, by the names of the fields of Lifted, and, if
@@ -234,6 +240,51 @@ class Lifter:
             + (images.log_volume[row] - images.dimensions[row] * np.log(size)),
             "ok": ok,
         }
+
+    def lift_track(
+        self,
+        points: ArrayLike,
+        rate: float,
+        *,
+        camera: ArrayLike | None = None,
+        confidence: ArrayLike | None = None,
+        intrinsics: ArrayLike | None = None,
+        covariance: ArrayLike | None = None,
+        tilt: bool = False,
+        smooth: bool = True,
+    ) -> Lifted:
+        """The most probable motion of one person, beyond the paper, which lifts each image alone.
+
+        points (N, L, 2), px, of consecutive frames, `rate` a second; NaN where missing. The others
+        are as of `lift`, but tilt: one elevation and roll are searched for all frames. Of each
+        frame the highest peaks of the density are kept, and of these the sequence is taken that is
+        the most probable with a prior of smooth motion (track.py). smooth: the poses then are
+        smoothed, the less the surer they are; the other fields are those of the sequence. Frames
+        that cannot be lifted are bridged. Raises InputError as `lift`, and for no positive rate.
+        """
+        if not 0 < rate < np.inf:
+            raise InputError(f"rate: expected frames a second, above 0, got {rate}")
+        inputs = weak.validate(
+            points, camera, confidence, intrinsics, covariance, len(self.model.skeleton)
+        )
+        if not len(inputs.points):
+            return self._lifted(inputs, False, False)
+        if tilt:
+            inputs = self.full.with_tilt(inputs, shared=True)
+        parts = list(
+            each_chunk(
+                lambda chunk: self.full.candidates(inputs.take(chunk), True, 0.0),
+                len(inputs.points),
+                CHUNK,
+            )
+        )
+        solved = track.joined(parts, CHUNK)
+        which = track.most_probable(solved, rate)
+        lifted = self._made(self.full.described(inputs, solved, which), inputs)
+        if not smooth or len(lifted) < 3 or not lifted.ok.any():
+            return lifted
+        moments = self.posterior(lifted, spread=False)
+        return dataclasses.replace(lifted, pose=track.smoothed(lifted.pose, moments, rate))
 
     def vjp(
         self,

@@ -7,9 +7,10 @@ from sklearn.linear_model import Ridge
 from prior import metrics
 from prior.mocap import Clip, clip_npz
 from prior.simulation import room
+from prior.skeleton import L
 from tests.poses import random_poses
 from tools.bench import lift as bench_lift
-from tools.bench import lift_accuracy, lift_ways
+from tools.bench import lift_accuracy, lift_ways, tracks
 
 
 def test_a_regressor_answers_in_the_world():
@@ -59,3 +60,26 @@ def test_every_way_of_lifting_is_measured(tmp_path, capsys, monkeypatch):
     assert record["rows"][0]["noise_mm"] == 0 and record["rows"][1]["noise_mm"] == 20
     printed = capsys.readouterr().out
     assert lift_ways.markdown(record) in printed and printed.count("as published") == 1
+
+
+@pytest.mark.slow
+def test_clips_are_lifted_as_motions(tmp_path, capsys):
+    for i in range(6):
+        clip = Clip(random_poses(20, seed=i), 25, "S1", str(i))
+        clip_npz.write(tmp_path / "clips" / f"{i}.npz", clip)
+    out = tmp_path / "tracks.json"
+    assert tracks.main(["--mocap", str(tmp_path / "clips"), "--out", str(out)]) == 0
+    result = json.loads(out.read_text())
+    assert result["held_out_clips"] == 1 and result["held_out_frames"] == 20
+    assert len(result["rows"]) == 2 * 4 * 3
+    assert "| K = 3, and smoothed | " in capsys.readouterr().out
+
+
+def test_a_flip_is_a_step_that_the_truth_does_not_make():
+    truth = np.zeros((6, L, 3)) + np.arange(6)[:, None, None] * random_poses(1, seed=1)[0] / 100
+    pose = truth.copy()
+    pose[3, :, 2] *= -1
+    assert tracks.flips(truth, truth) == 0 and tracks.flips(pose, truth) == 0
+    pose[3, 4:, 2] += 400 * (-1) ** np.arange(L - 4)
+    assert tracks.flips(pose, truth) == 2
+    assert tracks.flips(pose + 5000 * np.arange(6)[:, None, None], truth) == 2
