@@ -109,6 +109,35 @@ def test_runs_are_what_they_are_called(out, start):
         assert 0 < moved < 0.01
 
 
+def test_the_networks_for_photographs_without_3d_truth(world, tmp_path):
+    """Two of the variants: trained on what small/ is fine-tuned on, but for the tiny world."""
+    texts = study_network.prototxts(
+        study_network.Run(VARIANTS[PAPERS], 3, tmp_path / "run", world / "prior.npz"), "small", None
+    )
+    solver, train, deploy = (path.name for path in texts)
+    assert (solver, train) == ("solver_finetune.prototxt", "train_finetune.prototxt")
+    text = next(text for path, text in texts.items() if path.name == train)
+    assert '{"build/data/photographs.pack": 3, "build/data/train.json": 1}' in text
+    assert "prior.npz" in text and deploy == "deploy.prototxt"
+
+
+def test_tables_leave_out_what_the_data_cannot_tell():
+    numbers = {name: [None] for name in study_network.MEASURES}
+    numbers |= {"2D px": [20.0], "2D px by stage": [[21.0, 20.0]], "PCK@0.2 %": [61.0]}
+    cpm = numbers | {"2D px": [21.0], "PCK@0.2 %": [60.5]}
+    record = {"seeds": [1], "iterations": 5, "variants": {"CPM alone": cpm, PAPERS: numbers}}
+    head, _, first, *_ = study_network.markdown(record).splitlines()[2:]
+    assert [cell.strip() for cell in head.strip("|").split("|")] == [
+        "",
+        "2D px",
+        "2D px by stage",
+        "PCK@0.2 %",
+        f"2D px, less {PAPERS}",
+        f"PCK@0.2 %, less {PAPERS}",
+    ]
+    assert "-0.5" in first and "3D" not in head
+
+
 def test_what_is_done_is_not_done_again(world, start, out, capsys):
     files = {path: path.stat().st_mtime_ns for path in out.glob("*/eval/errors.json")}
     (out / "cpm-2/eval/errors.json").unlink()
@@ -151,7 +180,7 @@ def test_one_that_fails_stops_the_others(monkeypatch, tmp_path):
     monkeypatch.setattr(study_network, "carry_out", carry_out)
     monkeypatch.setattr(study_network, "VARIANTS", {PAPERS: VARIANTS[PAPERS]})
     options = argparse.Namespace(
-        seeds=[1, 2, 3], jobs=2, out=tmp_path, prior=None, prior_single=None
+        seeds=[1, 2, 3], jobs=2, out=tmp_path, prior=None, prior_single=None, variants=None
     )
     began = time.monotonic()
     with pytest.raises(study_network.StudyError):

@@ -46,7 +46,7 @@ class StudyError(InputError):
 class Variant(NamedTuple):
     """A way to build the network.
 
-    name: how its runs' folders begin; kind: the folder of prototxt/lite; choices: what differs
+    name: how its runs' folders begin; kind: the folder, cpm or lifting; choices: what differs
     from the defaults of prototxt.choices; single: whether the prior has one component.
     """
 
@@ -92,27 +92,32 @@ def runs(options):
             for seed in options.seeds
         ]
         for title, variant in VARIANTS.items()
+        if options.variants is None or variant.name in options.variants
     }
 
 
-def prototxts(run, data):
-    """{path: content} of the run's solver, training and deploy network."""
-    base, kind = run.folder / "prototxt", run.variant.kind
-    choices = run.variant.choices | {"prior": shown(run.prior), "data": shown(data)}
+def prototxts(run, networks, data):
+    """{path: content} of the run's solver, training and deploy network.
+
+    networks: the folder of prototxt/, lite say; data: the annotations to train on, or None for
+    those that these networks are fine-tuned on.
+    """
+    base = run.folder / "prototxt"
+    choices = run.variant.choices | {"prior": shown(run.prior), "data": data and shown(data)}
     files = generate.files(shown(base), seed=run.seed, **choices)
-    names = [f"lite/{kind}/{file}.prototxt" for file in ("solver_finetune", "train", "deploy")]
+    folder = f"{networks}/{run.variant.kind}"
+    tuned = f"{folder}/train_finetune.prototxt"
+    train = tuned if tuned in files else f"{folder}/train.prototxt"
+    names = [f"{folder}/solver_finetune.prototxt", train, f"{folder}/deploy.prototxt"]
     return {base / name: files[name] for name in names}
 
 
 def carry_out(run, options, stop):
     """Train and evaluate, unless that is done. Raises StudyError with the last error in the log."""
-    files = {
-        "start": options.start,
-        "prior": run.prior,
-        "data": options.data,
-        "test": options.test_data,
-    }
-    texts = prototxts(run, options.data)
+    files = {"start": options.start, "prior": run.prior, "test": options.test_data}
+    if options.data:
+        files["data"] = options.data
+    texts = prototxts(run, options.networks, options.data)
     asked = {name: digest(path) for name, path in files.items()}
     asked |= {"iterations": options.iterations, "prototxts": list(texts.values())}
     note = run.folder / "asked.json"
@@ -201,17 +206,24 @@ def study(options):
     }
 
 
-MEASURES = {  # title: (digits, from errors.json)
+def _percent(key):
+    """Takes a share from errors.json, where it is."""
+    return lambda e: None if e.get(key) is None else 100 * e[key]
+
+
+MEASURES = {  # title: (digits, from errors.json, None where the data cannot tell)
     "2D px": (2, lambda e: e["error_2d_px"]),
     "2D px by stage": (1, lambda e: e["error_2d_px_by_stage"]),
     "before the fusion": (1, lambda e: e.get("error_2d_px_before_fusion_by_stage")),
-    "PCKh@0.5 %": (1, lambda e: 100 * e["pckh"]),
-    "3D mm": (0, lambda e: e["mpjpe_mm"]),
-    "3D mm, Procrustes": (0, lambda e: e["errors_3d_mm"]["procrustes"]),
+    "PCKh@0.5 %": (1, _percent("pckh")),
+    "PCK@0.2 %": (1, _percent("pck_0.2")),
+    "PCK@0.2 %, upright": (1, _percent("pck_0.2_upright")),
+    "3D mm": (0, lambda e: e.get("mpjpe_mm")),
+    "3D mm, Procrustes": (0, lambda e: e.get("errors_3d_mm", {}).get("procrustes")),
     "3D mm, of its own lifting": (0, lambda e: e.get("network_mpjpe_mm")),
     "w by stage": (2, lambda e: e.get("fusion_weight_by_stage")),
 }
-COMPARED = ("2D px", "3D mm")
+COMPARED = ("2D px", "PCK@0.2 %", "3D mm")
 
 
 def spread(numbers, digits):
@@ -236,14 +248,20 @@ def values(errors_by_title):
 def markdown(record):
     """The tables of results.json in Markdown: means and standard deviations over the seeds."""
     errors = record["variants"]
+    measures = {
+        name: digits
+        for name, (digits, _) in MEASURES.items()
+        if any(numbers.get(name, [None])[0] is not None for numbers in errors.values())
+    }
+    compared = [name for name in COMPARED if name in measures and PAPERS in errors]
     rows = []
     for title, numbers in errors.items():
-        row = [spread(numbers[name], digits) for name, (digits, _) in MEASURES.items()]
-        for name in COMPARED:  # one seed has the same images for all: compared pair by pair
+        row = [spread(numbers[name], digits) for name, digits in measures.items()]
+        for name in compared:  # one seed has the same images for all: compared pair by pair
             pairs = np.subtract(numbers[name], errors[PAPERS][name])
             row.append("" if title == PAPERS else spread(list(pairs), MEASURES[name][0]))
         rows.append([title, *row])
-    head = ("", *MEASURES, *(f"{name}, less {PAPERS}" for name in COMPARED))
+    head = ("", *measures, *(f"{name}, less {PAPERS}" for name in compared))
     seeds = ", ".join(map(str, record["seeds"]))
     return (
         f"Mean ± standard deviation over the seeds {seeds}; {record['iterations']} iterations "
@@ -252,19 +270,23 @@ def markdown(record):
 
 
 def figure(errors_by_title):
-    """The 2D error by stage and the 3D error of each variant: the means, and each seed as a dot."""
+    """The 2D error by stage of each variant, and its 3D error or, without 3D truth, its PCK@0.2:
+    the means, and each seed as a dot."""
+    posed = all("mpjpe_mm" in e for errors in errors_by_title.values() for e in errors)
+    measure = "mpjpe_mm" if posed else "pck_0.2"
     drawn, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for i, (name, errors) in enumerate(errors_by_title.items()):
         stages = np.array([e["error_2d_px_by_stage"] for e in errors])
         at = np.arange(1, stages.shape[1] + 1) + 0.02 * (i - len(errors_by_title) / 2)
         (line,) = left.plot(at, stages.mean(axis=0), label=name, linewidth=1)
         left.plot(at, stages.T, ".", color=line.get_color(), markersize=4)
-        poses = np.array([e["mpjpe_mm"] for e in errors])
-        right.barh(i, poses.mean(), color=line.get_color(), alpha=0.4)
-        right.plot(poses, np.full(len(poses), i), ".", color=line.get_color())
+        scores = np.array([e[measure] for e in errors])
+        right.barh(i, scores.mean(), color=line.get_color(), alpha=0.4)
+        right.plot(scores, np.full(len(scores), i), ".", color=line.get_color())
     left.set(xlabel="stage", ylabel="2D error, px", xticks=range(1, stages.shape[1] + 1))
     left.legend(fontsize=8)
-    right.set(xlabel="3D error, mm, root-aligned", yticks=range(len(errors_by_title)))
+    label = "3D error, mm, root-aligned" if posed else "PCK@0.2 of the torso"
+    right.set(xlabel=label, yticks=range(len(errors_by_title)))
     right.set_yticklabels(list(errors_by_title))
     right.invert_yaxis()
     return drawn
@@ -286,14 +308,31 @@ def _parser() -> argparse.ArgumentParser:
             help=f"{text} (default: build/{default})",
         )
 
+    parser.add_argument(
+        "--networks",
+        choices=("lite", "small"),
+        default="lite",
+        help="the folder of prototxt/ that has them (default: lite)",
+    )
     add_path("--start", "train/lite-start/final.caffemodel", "the pose machine that all go on from")
-    add_path("--data", "data/train.json", "the annotations to train on")
+    parser.add_argument(
+        "--data",
+        type=lambda path: Path(path).resolve(),
+        metavar="PATH",
+        help="the annotations to train on (default: what the networks are fine-tuned on)",
+    )
     add_path("--test-data", "data/test.json", "the annotations to evaluate on")
     add_path("--prior", "prior.npz", "the pose model")
     add_path("--prior-single", "prior-1.npz", "the pose model of one component")
     add_path("--out", "study/network", "the folder to write into")
     parser.add_argument(
         "--iterations", type=int, default=800, metavar="N", help="the iterations of each training"
+    )
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        choices=[variant.name for variant in VARIANTS.values()],
+        help="those to train (default: all)",
     )
     parser.add_argument(
         "--seeds",
@@ -319,7 +358,8 @@ def write_study(options):
         raise StudyError("--iterations and --jobs: expected 1 or more")
     if min(options.seeds) < 0 or len(set(options.seeds)) < len(options.seeds):
         raise StudyError(f"--seeds: expected different ones from 0 on, got {options.seeds}")
-    for path in options.start, options.data, options.test_data, options.prior, options.prior_single:
+    files = [options.start, options.test_data, options.prior, options.prior_single]
+    for path in [*files, options.data] if options.data else files:
         digest(path)  # what is missing is named before the work begins
     errors = study(options)
     results = {
