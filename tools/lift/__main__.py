@@ -34,6 +34,7 @@ from tools.lift import (
     counting,
     detecting,
     drawing,
+    height,
     keypoints,
     lifted,
     smoothing,
@@ -42,6 +43,7 @@ from tools.lift import (
 from tools.lift.lifting import LEAST_CONFIDENCE, lift
 from tools.lift.options import add_camera, add_detecting, add_lifting
 from tools.lift.people import How
+from tools.lift.tilt import Tilt
 from tools.pictures import Pictures
 
 # Where results go that nobody names.
@@ -97,6 +99,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="average over time with a Gaussian of this standard deviation, such as 0.1; not in "
         "the paper",
+    )
+    parser.add_argument(
+        "--height",
+        nargs="+",
+        metavar="METRES",
+        help="of the people, such as 1.75, or 3=1.62 for person 3: poses are then of their size, "
+        "not of the typical one",
     )
     parser.add_argument(
         "--strict",
@@ -157,6 +166,8 @@ def poses_of(options):
     if options.rate is not None and not 0 < options.rate < np.inf:
         raise InputError(f"--rate: expected a positive number, got {options.rate}")
     if lifted.is_lifted(options.input):
+        if options.constant_bones:
+            raise InputError("--constant-bones: expected landmarks, got poses; lift again")
         poses = lifted.read(options.input)
         rate = poses.meta["rate"] if options.rate is None else options.rate
         poses = poses._replace(meta=poses.meta | {"rate": rate})
@@ -184,14 +195,19 @@ def poses_of(options):
         as_published=options.as_published,
         refine=options.refine,
         deviation=options.deviation,
+        constant_bones=options.constant_bones,
     )
     poses, doubts, odd = without_doubts(poses, options.strict)
     left, doubts = [*left, *odd], [*people.doubts, *doubts]
+    wanting = bool(doubts or counting.matters([*people.left, *left]))
+    tilt = "searched_tilt" in poses.meta and Tilt.of(poses.meta["searched_tilt"])
+    if tilt:
+        doubts = [*doubts, *filter(None, [tilt.at_edge()])]
     return poses, Said(
         counting.account(people, left, poses, options.min_confidence),
-        [*filter(None, [camera.note]), *people.notes],
+        [*filter(None, [camera.note]), *people.notes, *([tilt.described()] if tilt else [])],
         doubts,
-        bool(doubts or counting.matters([*people.left, *left])),
+        wanting,
     )
 
 
@@ -234,6 +250,8 @@ def lift_file(options):
     if options.smooth is not None:
         poses = smoothing.smooth(poses, options.smooth)
         print(f"smoothed over {options.smooth:g} s, which is not in the paper")
+    if options.height:
+        poses = height.scaled(poses, height.parse(options.height))
     for line in said.notes:
         print(f"note: {line}", file=sys.stderr)
     for line in said.doubts:

@@ -70,6 +70,12 @@ def add_lifting(group: argparse._ArgumentGroup) -> None:
         help="search turns about the vertical between the enumerated ones",
     )
     group.add_argument(
+        "--constant-bones",
+        action="store_true",
+        help="lift again with the bones of each person's track: of one length in all frames, left "
+        "as right; not in the paper",
+    )
+    group.add_argument(
         "--no-deviation",
         dest="deviation",
         action="store_false",

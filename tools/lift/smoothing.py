@@ -4,6 +4,7 @@ import numpy as np
 
 from prior.errors import InputError
 from prior.skeleton import L, limb_scale
+from tools.lift import bones
 from tools.lift.timeline import rate_of
 
 # The Gaussian ends so many standard deviations away: our choice.
@@ -15,9 +16,10 @@ def smooth(poses, seconds):
 
     The weights are a Gaussian of standard deviation `seconds`, divided by the landmarks' variances
     where these are known: an uncertain landmark follows its neighbours in time. Only pose_mm
-    changes, and each pose keeps its limb scale; meta["smoothed_s"] is `seconds`. A jump to another
-    pose, such as a limb's depth that flips for longer than `seconds`, is only slowed down. Raises
-    InputError unless seconds is positive, and for poses that are smoothed already.
+    changes, and each pose keeps its limb scale, or its bones if they are constant;
+    meta["smoothed_s"] is `seconds`. A jump to another pose, such as a limb's depth that flips for
+    longer than `seconds`, is only slowed down. Raises InputError unless seconds is positive, and
+    for poses that are smoothed already.
     """
     if not 0 < seconds < np.inf:
         raise InputError(f"--smooth: expected a positive number of seconds, got {seconds:g}")
@@ -46,4 +48,6 @@ def smooth(poses, seconds):
         result[rows] = total / weights
     result *= (limb_scale(poses.pose_mm) / limb_scale(result))[:, None, None]
     result -= result.mean(axis=1, keepdims=True)
-    return poses._replace(pose_mm=result.round(3), meta=poses.meta | {"smoothed_s": seconds})
+    return bones.held(
+        poses._replace(pose_mm=result.round(3), meta=poses.meta | {"smoothed_s": seconds})
+    )
