@@ -6,9 +6,9 @@ keypoints JSON (annotations, results), MPII JSON, what tools.infer writes, .npz 
 "points" (N x landmarks x 2), CSV ("hip x", "hip y", ..., "frame"), and others (README.md beside
 this); or poses that this program wrote, for other formats.
 
-Each FILE is written by its suffix: .npz .json .csv .glb (all people), .bvh .trc .c3d (a file for
-each person, all on the input's time line), .png .gif .mp4 (2D landmarks, on the --images, beside
-the 3D poses), .html (a page to turn and play them, in one file).
+Each FILE is written by its suffix: .npz .json .csv .glb (all people), .angles.csv (joint angles),
+.bvh .trc .c3d .mot (a file for each person, all on the input's time line), .png .gif .mp4 (2D
+landmarks, on the images, beside the 3D poses), .html (a page to turn and play them, in one file).
 
 The camera is --camera FILE (OpenCV's matrices, and those of others), or --elevation and --roll, or
 is searched: one tilt for the whole input (default), or --search-each pose's own. Exit status: 0,

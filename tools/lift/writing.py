@@ -1,7 +1,7 @@
 """Poses into files, by their suffixes."""
 
 from prior.errors import InputError
-from tools.lift import bvh, c3d, drawing, gltf, lifted, timeline, trc, viewer
+from tools.lift import angles, bvh, c3d, drawing, gltf, lifted, timeline, trc, viewer
 
 # write(path, poses) of all people.
 _TABLES = {".npz": lifted.write_npz, ".json": lifted.write_json, ".csv": lifted.write_csv}
@@ -18,8 +18,11 @@ _MOTION = {
     ".bvh": (bvh.write, timeline.held),
     ".trc": (trc.write, timeline.with_gaps),
     ".c3d": (c3d.write, timeline.with_gaps),
+    ".mot": (angles.write_mot, timeline.held),
 }
-SUFFIXES = (*_TABLES, ".glb", *_MOTION, *_PICTURES)
+# A table of joint angles, in place of positions.
+ANGLES = ".angles.csv"
+SUFFIXES = (*_TABLES, ANGLES, ".glb", *_MOTION, *_PICTURES)
 
 
 def check(path):
@@ -36,7 +39,9 @@ def write(path, poses, photos=None):
     """
     suffix = path.suffix.lower()
     rate, count = timeline.rate_of(poses), len(poses.meta["frames"])
-    if suffix in _TABLES:
+    if path.name.lower().endswith(ANGLES):
+        angles.write_csv(path, poses, lifted.on_ground(poses))
+    elif suffix in _TABLES:
         _TABLES[suffix](path, poses)
     elif suffix in _PICTURES:
         _PICTURES[suffix](path, poses, photos)
