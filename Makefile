@@ -177,6 +177,9 @@ venv: $(VENV)/.installed ## the Python packages, in build/venv
 .PHONY: venv-demo
 venv-demo: $(VENV)/.installed-demo $(VENV)/.installed-clips ## a body and motion capture to render
 
+.PHONY: venv-dask
+venv-dask: $(VENV)/.installed-dask ## an extra: what python -m prior fit --dask runs on
+
 # An environment of its own: it wants an older NumPy.
 .PHONY: venv-mediapipe
 venv-mediapipe: $(VENV)-mediapipe/.installed ## an extra: MediaPipe's 2D detector for tools.infer.detect
@@ -207,6 +210,11 @@ $(VENV)/.installed-demo: requirements-demo.txt $(VENV)/.made
 	@tools/setup/packages.sh $(RENDER_PACKAGES)
 	@echo "set-up: installing the packages of $<"
 	@$(TIMED) packages-demo $(PIP) install --quiet --no-deps --requirement $<
+	@touch $@
+
+$(VENV)/.installed-dask: requirements-dask.txt $(VENV)/.installed
+	@echo "set-up: installing the packages of $<"
+	@$(TIMED) packages-dask $(PIP) install --quiet --no-deps --requirement $<
 	@touch $@
 
 $(VENV)/.installed-clips: tools/setup/clips.txt tools/setup/clips.sh $(VENV)/.made

@@ -5,7 +5,6 @@ import json
 import logging
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,8 @@ import prior
 from prior import mat_file, points_file, program, selection, show
 from prior.errors import InputError
 from prior.files import replacing, write
-from prior.fitting import alignment, mixture
-from prior.fitting import fit as fitting
-from prior.fitting.alignment import Step
-from prior.fitting.arguments import add_method, method_of
+from prior.fit_command import add_fit, add_seed
+from prior.fitting import alignment
 from prior.lifting import lifter as lifting
 from prior.lifting.lift import lifter_for
 from prior.mocap.arguments import add_clips, described, poses_of, progress_interval, read_clips
@@ -29,70 +26,7 @@ FIGURES = (".png", ".svg", ".pdf")
 Commands = Any
 
 
-# fit ---------------------------------------------------------------------------------------------
-
-
-class _Progress:
-    """Shows the Steps of a fit as a bar; a context manager."""
-
-    def __init__(self, basis: int) -> None:
-        self._bar = tqdm(total=basis, desc="align", unit="basis", mininterval=progress_interval())
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.close()
-
-    def __call__(self, step: Step) -> None:
-        self._bar.set_postfix_str(f"NLL {step.nll:.3f} after {step.half_step}", refresh=False)
-        self._bar.update(step.basis - self._bar.n)
-
-
-def add_fit(commands: Commands) -> None:
-    """The command fit."""
-    parser = commands.add_parser("fit", help=fit.__doc__, description=fit.__doc__)
-    add_clips(parser)
-    parser.add_argument("--out", type=Path, required=True, help="model file to write (.npz)")
-    parser.add_argument(
-        "--components",
-        type=int,
-        default=fitting.COMPONENTS,
-        metavar="K",
-        help="components of the mixture, at most; default: %(default)s",
-    )
-    parser.add_argument(
-        "--basis",
-        type=int,
-        default=fitting.BASIS,
-        metavar="J",
-        help="basis vectors of each component; default: %(default)s",
-    )
-    add_method(parser)
-    parser.add_argument(
-        "--stop-distance",
-        type=float,
-        default=mixture.STOP_DISTANCE,
-        metavar="D",
-        help="least distance between the seeds of two components, in limb scales over all "
-        "landmarks; default: %(default)s",
-    )
-    parser.add_argument(
-        "--restarts",
-        type=int,
-        default=1,
-        metavar="R",
-        help="run EM from the seeds of so many subsamples and keep the likeliest result; "
-        "default: %(default)s",
-    )
-    add_seed(parser)
-    parser.add_argument("--licence", help="licence of the data, to keep in the model file")
-    parser.set_defaults(work=fit)
+# select ------------------------------------------------------------------------------------------
 
 
 def add_solver(parser: argparse.ArgumentParser, default: str) -> None:
@@ -103,40 +37,6 @@ def add_solver(parser: argparse.ArgumentParser, default: str) -> None:
         default=default,
         help="how the yaws are solved for, as in fit; default: %(default)s",
     )
-
-
-def add_seed(parser: argparse.ArgumentParser) -> None:
-    """The option --seed."""
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the random subsamples; default: %(default)s"
-    )
-
-
-def fit(options: argparse.Namespace) -> None:
-    """Fit a model to motion capture."""
-    clips = read_clips(options)
-    print(described(clips))
-    meta = {"source": described(clips)}
-    meta |= {"licence": options.licence} if options.licence else {}
-    with _Progress(options.basis) as progress:
-        model = prior.fit(
-            poses_of(clips),
-            skeleton=clips[0].skeleton,
-            components=options.components,
-            basis=options.basis,
-            seed=options.seed,
-            restarts=options.restarts,
-            stop_distance=options.stop_distance,
-            progress=progress,
-            meta=meta,
-            **method_of(options),
-        )
-    model.save(options.out)
-    print(show.describe(model))
-    print(f"wrote {options.out}")
-
-
-# select ------------------------------------------------------------------------------------------
 
 
 def add_select(commands: Commands) -> None:

@@ -1,7 +1,8 @@
 """Passes over many rows, in chunks on all cores, with the same result on any number of them.
 
 A pass computes statistics of each chunk, and the caller merges them in order. The chunks share
-nothing else, so the same functions run over partitions on an engine such as Dask: prior/README.md.
+nothing else, so the same functions run over the same chunks on the machines of a cluster
+(cluster.py), with the same result.
 """
 
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -21,6 +22,9 @@ CHUNK = 4096
 _limited = threading.Lock()
 
 Result = TypeVar("Result")
+
+# A way to make a pass, `over_rows` or another one with its arguments and results.
+Passes: TypeAlias = Callable[..., Iterator[Any]]
 
 
 @cache
@@ -69,3 +73,21 @@ def each_chunk(
                 pool.shutdown(cancel_futures=True)
     finally:
         _limited.release()
+
+
+def over_rows(function: Callable[..., Result], rows: Any, *arrays: Any) -> Iterator[Result]:
+    """Yield function(rows[where], *(array[where] for array in arrays)) for the consecutive slices
+    `where` of CHUNK rows, in order, on the cores of this machine.
+
+    rows: what has a length and gives slices; arrays: of the same length, in memory.
+    """
+
+    def part(where: slice) -> Result:
+        return function(rows[where], *(array[where] for array in arrays))
+
+    return each_chunk(part, len(rows))
+
+
+def part_of(rows: Any, where: slice) -> Any:
+    """A slice of rows for another process: an array, or what will give its rows there."""
+    return rows.part(where) if hasattr(rows, "part") else rows[where]

@@ -4,12 +4,17 @@ A model is fitted to "rows". A row is an unwrapped pose, D = 3L numbers: all x, 
 y, so that what turns about the vertical lies together.
 """
 
+from copy import copy
+from functools import partial
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Int, Real
 from numpy.typing import ArrayLike
 
-from prior.chunks import each_chunk
+from prior.chunks import Passes, over_rows, part_of
 from prior.errors import InputError
+from prior.partitions import PartitionedPoses
 from prior.skeleton import HUMAN36M, Skeleton
 
 # Units that poses may be in by mistake, in mm.
@@ -29,14 +34,16 @@ class PoseError(InputError):
 
 
 def check_poses(
-    poses_mm: ArrayLike, skeleton: Skeleton = HUMAN36M
-) -> tuple[Real[np.ndarray, "N L 3"], Float[np.ndarray, "N"]]:
-    """Check poses (N, L, 3), mm, of a skeleton. Returns them as an array, and their limb scales,
-    mm.
+    poses_mm: ArrayLike | PartitionedPoses,
+    skeleton: Skeleton = HUMAN36M,
+    passes: Passes = over_rows,
+) -> tuple[Real[np.ndarray, "N L 3"] | PartitionedPoses, Float[np.ndarray, "N"]]:
+    """Check poses (N, L, 3), mm, of a skeleton, in a pass. Returns them as an array, and their limb
+    scales, mm.
 
-    An array is not copied, nor is a memory map. Raises PoseError.
+    An array is not copied, nor are a memory map and PartitionedPoses. Raises PoseError.
     """
-    poses = np.asanyarray(poses_mm)
+    poses: Any = poses_mm if isinstance(poses_mm, PartitionedPoses) else np.asanyarray(poses_mm)
     if poses.ndim != 3 or poses.shape[1:] != (len(skeleton), 3) or not len(poses):
         raise PoseError(
             f"poses: expected shape (N, {len(skeleton)}, 3) with N > 0, got {poses.shape}"
@@ -44,9 +51,7 @@ def check_poses(
     if poses.dtype.kind not in "fiu":
         raise PoseError(f"poses: expected numbers, got {poses.dtype}")
     with np.errstate(invalid="ignore"):  # infinity less infinity is NaN, which is refused below
-        scale = np.concatenate(
-            list(each_chunk(lambda where: _finite_scale(poses[where], skeleton), len(poses)))
-        )
+        scale = np.concatenate(list(passes(partial(_finite_scale, skeleton=skeleton), poses)))
     finite = np.isfinite(scale)
     if not finite.all():
         raise PoseError(
@@ -110,9 +115,14 @@ class NormalisedPoses:
     (N,): the limb scales. Raises PoseError.
     """
 
-    def __init__(self, poses_mm: ArrayLike, skeleton: Skeleton = HUMAN36M) -> None:
+    def __init__(
+        self,
+        poses_mm: ArrayLike | PartitionedPoses,
+        skeleton: Skeleton = HUMAN36M,
+        passes: Passes = over_rows,
+    ) -> None:
         self.skeleton = skeleton
-        self._poses, self.scale_mm = check_poses(poses_mm, skeleton)
+        self._poses, self.scale_mm = check_poses(poses_mm, skeleton, passes)
         if not self.scale_mm.min() > 0:
             raise PoseError(
                 "poses: expected limbs with a length, got a pose with all landmarks equal"
@@ -126,6 +136,12 @@ class NormalisedPoses:
         rows = rows - rows.mean(axis=2, keepdims=True, dtype=float)
         rows /= self.scale_mm[where, None, None]
         return rows.reshape(len(rows), 3 * len(self.skeleton))
+
+    def part(self, where: slice) -> "NormalisedPoses":
+        """The poses of a slice, with what they need and no more, for another process."""
+        part = copy(self)
+        part._poses, part.scale_mm = part_of(self._poses, where), self.scale_mm[where]
+        return part
 
 
 class AlignedPoses:
@@ -160,3 +176,10 @@ class AlignedPoses:
         rows = turned_back(self._poses[where // 2], self._yaw[where // 2])
         image = (where % 2 == 1)[:, None]
         return np.where(image, mirrored(rows), rows)
+
+    def part(self, where: slice) -> "AlignedPoses":
+        """As NormalisedPoses.part; with mirror images the slice begins at an even number."""
+        start, stop, _ = where.indices(len(self))
+        each = 2 if self.skeleton.mirrors else 1
+        poses = slice(start // each, -(-stop // each))
+        return AlignedPoses(self._poses.part(poses), self._yaw[poses])

@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import Float
 
 from prior import ppca
-from prior.chunks import cores, each_chunk
+from prior.chunks import Passes, cores, over_rows
 from prior.errors import InputError
 from prior.fitting.distances import Distances, distances, minimise_closed_form
 from prior.fitting.factorisation import factorise, factorise_real
@@ -159,14 +159,16 @@ def rotation_half_step(
     *,
     both_valleys: bool = False,
     skeleton: Skeleton = HUMAN36M,
+    passes: Passes = over_rows,
 ) -> Rotated:
     """The yaws that minimise the NLL, under the model, of the poses turned back by them.
 
     yaw: where `minimise`, by default the closed form, starts. both_valleys: whether `minimise`
     starts a second time, in the better valley, for poses that it left in the worse.
     """
-    part = partial(_rotate, poses, np.asarray(yaw, dtype=float), model, minimise, both_valleys)
-    yaws, totals, worse, moments = zip(*each_chunk(part, len(poses)), strict=True)
+    part = partial(_rotate, model=model, minimise=minimise, both_valleys=both_valleys)
+    parts = passes(part, poses, np.asarray(yaw, dtype=float))
+    yaws, totals, worse, moments = zip(*parts, strict=True)
     constant = ppca.log_determinant(model) + model.mean.size * np.log(2 * np.pi)
     return Rotated(
         np.concatenate(yaws),
@@ -177,22 +179,20 @@ def rotation_half_step(
 
 
 def _rotate(
-    poses: Poses,
-    start: Float[np.ndarray, "N"],
+    rows: Float[np.ndarray, "n D"],
+    start: Float[np.ndarray, "n"],
     model: ppca.PPCA,
     minimise: Minimiser | None,
     both_valleys: bool,
-    where: slice,
 ) -> tuple[Float[np.ndarray, "n"], float, int, ppca.Moments]:
     """A chunk's part of rotation_half_step: yaws, sum of distances, number of poses in the worse
     valley, Moments without mirror images."""
-    rows = poses[where]
     curves = distances(rows, model)
     best = yaw = minimise_closed_form(curves)
     count = 0
     if minimise is not None:
         limit = curves.at(best) * (1 + WORSE)
-        yaw = minimise(rows, model, curves, start[where])
+        yaw = minimise(rows, model, curves, start)
         worse = np.flatnonzero(curves.at(yaw) > limit)
         if both_valleys and len(worse):
             yaw[worse] = minimise(rows[worse], model, curves.take(worse), best[worse])
@@ -211,14 +211,8 @@ def _with_mirror_images(moments: ppca.Moments, skeleton: Skeleton) -> ppca.Momen
     return ppca.merge(moments, ppca.Moments(moments.weight, mean, scatter))
 
 
-def _turned_moments(poses: Poses, yaw: Float[np.ndarray, "N"], skeleton: Skeleton) -> ppca.Moments:
-    """The Moments of the poses turned back by yaw and their mirror images."""
-    part = partial(_turned_part, poses, yaw)
-    return _with_mirror_images(reduce(ppca.merge, each_chunk(part, len(poses))), skeleton)
-
-
-def _turned_part(poses: Poses, yaw: Float[np.ndarray, "N"], where: slice) -> ppca.Moments:
-    return ppca.chunk_moments(turned_back(poses[where], yaw[where]))
+def _turned_part(rows: Float[np.ndarray, "n D"], yaw: Float[np.ndarray, "n"]) -> ppca.Moments:
+    return ppca.chunk_moments(turned_back(rows, yaw))
 
 
 def align(
@@ -229,17 +223,18 @@ def align(
     skeleton: Skeleton = HUMAN36M,
     yaw: Float[np.ndarray, "N"] | None = None,
     progress: Progress | None = None,
+    passes: Passes = over_rows,
 ) -> Alignment:
     """Minimise equation 1 over yaws, mean, basis and standard deviations.
 
     poses: rows of normalised poses of the skeleton; their mirror images, if it has any, are part of
     the set. basis: J. yaw: where to start, radians, by default at Tomasi-Kanade's. progress: called
-    with each Step. The mean of the result has its left, if there is one, along +x. Raises
-    InputError when J exceeds the rank of the data.
+    with each Step. passes: how passes over the poses are made. The mean of the result has its left,
+    if there is one, along +x. Raises InputError when J exceeds the rank of the data.
     """
     if yaw is None:
-        yaw = FACTORISATIONS[method.factorisation](poses, skeleton).yaw
-    alternation = _Alternation(poses, skeleton, method.solver, progress)
+        yaw = FACTORISATIONS[method.factorisation](poses, skeleton, passes).yaw
+    alternation = _Alternation(poses, skeleton, method.solver, progress, passes)
     if 0 < method.first < len(poses):
         yaw, model = _from_first_poses(alternation, yaw, basis, method)
     else:
@@ -260,8 +255,14 @@ class _Alternation:
     """The two half-steps on one set of poses, with the record of what each reached."""
 
     def __init__(
-        self, poses: Poses, skeleton: Skeleton, solver: str, progress: Progress | None
+        self,
+        poses: Poses,
+        skeleton: Skeleton,
+        solver: str,
+        progress: Progress | None,
+        passes: Passes,
     ) -> None:
+        self._passes = passes
         self.poses, self.skeleton, self.progress = poses, skeleton, progress
         self._minimise, self._both_valleys = _minimiser(solver), solver == "ceres"
         self.history: list[Step] = []
@@ -285,7 +286,8 @@ class _Alternation:
 
     def turned_moments(self, yaw: Float[np.ndarray, "N"]) -> ppca.Moments:
         """The Moments of the poses turned back by yaw and their mirror images."""
-        return _turned_moments(self.poses, yaw, self.skeleton)
+        parts = self._passes(_turned_part, self.poses, yaw)
+        return _with_mirror_images(reduce(ppca.merge, parts), self.skeleton)
 
     def alternate(
         self, yaw: Float[np.ndarray, "N"], model: ppca.PPCA
@@ -299,6 +301,7 @@ class _Alternation:
             self._minimise,
             both_valleys=self._both_valleys,
             skeleton=self.skeleton,
+            passes=self._passes,
         )
         self.record(size, "rotation", rotated.nll, rotated.worse)
         return rotated.yaw, self.fit(rotated.moments, size), rotated.moments

@@ -15,6 +15,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,10 +51,14 @@ class JointSolution(NamedTuple):
 
 
 class YawMinimiser:
-    """Minimises Distances with Ceres, in `processes` of its own."""
+    """Minimises Distances with Ceres, in `processes` of its own; 0: in this one. What is sent to
+    another process solves in that."""
 
     def __init__(self, processes: int) -> None:
         self._pool = _pool(processes)
+
+    def __reduce__(self) -> tuple[type["YawMinimiser"], tuple[int]]:
+        return YawMinimiser, (0,)
 
     def __call__(
         self,
@@ -87,10 +92,13 @@ class YawMinimiser:
 
 class JointMinimiser:
     """Minimises equation 1 over the rotation and the coefficients of each pose with Ceres, in
-    `processes` of its own."""
+    `processes` as YawMinimiser."""
 
     def __init__(self, processes: int) -> None:
         self._pool = _pool(processes)
+
+    def __reduce__(self) -> tuple[type["JointMinimiser"], tuple[int]]:
+        return JointMinimiser, (0,)
 
     def __call__(
         self,
@@ -139,7 +147,20 @@ def equation_1(
     return (residual**2).sum(axis=1) + (penalty**2).sum(axis=1)
 
 
+class _SameProcess:
+    """A pool that is none: what is submitted is done."""
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> "_SameProcess":
+        self._result = function(*arguments)
+        return self
+
+    def result(self) -> Any:
+        return self._result
+
+
 def _pool(processes: int) -> Any:
+    if not processes:
+        return _SameProcess()
     return get_reusable_executor(processes, initializer=_begin, initargs=(os.getpid(),))
 
 

@@ -23,7 +23,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Complex, Float
 
-from prior.chunks import each_chunk, one_thread
+from prior.chunks import Passes, one_thread, over_rows
 from prior.normalise import NormalisedPoses, from_rows, turned_back
 from prior.skeleton import HUMAN36M, Skeleton
 
@@ -45,12 +45,12 @@ class Start(NamedTuple):
 Poses: TypeAlias = Float[np.ndarray, "N D"] | NormalisedPoses
 
 
-def factorise(poses: Poses, skeleton: Skeleton = HUMAN36M) -> Start:
+def factorise(poses: Poses, skeleton: Skeleton = HUMAN36M, passes: Passes = over_rows) -> Start:
     """Initial mean and yaws of normalised poses of a skeleton and their mirror images.
 
-    poses: rows; their mirror images are counted in, not made.
+    poses: rows; their mirror images are counted in, not made. passes: how passes are made.
     """
-    gram = reduce(np.add, each_chunk(lambda where: _gram(poses[where]), len(poses)))
+    gram = reduce(np.add, passes(_gram, poses))
     if skeleton.mirrors:
         # In a mirror w becomes -conj(w), and left and right landmarks change places.
         gram = gram + gram.conj()[np.ix_(skeleton.mirror, skeleton.mirror)]
@@ -59,7 +59,7 @@ def factorise(poses: Poses, skeleton: Skeleton = HUMAN36M) -> Start:
         _, vectors = np.linalg.eigh(gram)
     shape = vectors[:, -1].conj()
     shape = shape * np.exp(-1j * _heading(shape, skeleton))
-    parts = list(each_chunk(lambda where: _turn_to(poses[where], shape), len(poses)))
+    parts = list(passes(partial(_turn_to, shape=shape), poses))
     mean = from_rows(sum(total for _, total in parts) / len(poses))
     return Start(_symmetric(mean, skeleton), np.concatenate([yaw for yaw, _ in parts]))
 
@@ -103,7 +103,9 @@ def _turn_to(
     return yaw, turned_back(rows, yaw).sum(axis=0)
 
 
-def factorise_real(poses: Poses, skeleton: Skeleton = HUMAN36M) -> Start:
+def factorise_real(
+    poses: Poses, skeleton: Skeleton = HUMAN36M, passes: Passes = over_rows
+) -> Start:
     """As `factorise`, by the paper's real factorisation of rank 2.
 
     M ~ A B is also (A Q)(Q^-1 B) for every invertible 2 x 2 matrix Q. The Q taken makes the blocks
@@ -111,23 +113,21 @@ def factorise_real(poses: Poses, skeleton: Skeleton = HUMAN36M) -> Start:
     turn and a reflection that all poses have in common. Of A Q and its reflection, the one to which
     rotations fit better is taken; the turn is the one that makes the mean face forward.
     """
-    gram = reduce(np.add, each_chunk(partial(_real_gram, poses), len(poses)))
+    gram = reduce(np.add, passes(_real_gram, poses))
     if skeleton.mirrors:
         # In a mirror x becomes -x, and left and right landmarks change places.
         gram = gram + gram[np.ix_(skeleton.mirror, skeleton.mirror)]
     with one_thread():
         _, vectors = np.linalg.eigh(gram)
     plane = vectors[:, :-3:-1].T
-    metric = partial(_metric, poses, plane, skeleton)
-    normals, rights = zip(*each_chunk(metric, len(poses)), strict=True)
+    metric = partial(_metric, plane=plane, skeleton=skeleton)
+    normals, rights = zip(*passes(metric, poses), strict=True)
     corrected = _upgrade(reduce(np.add, normals), reduce(np.add, rights)) @ plane
     # The mirror images would fit both alike where the plane has no front and back.
-    rotations, reflections = reduce(
-        np.add, each_chunk(partial(_fits, poses, corrected), len(poses))
-    )
+    rotations, reflections = reduce(np.add, passes(partial(_fits, corrected=corrected), poses))
     if reflections > rotations:
         corrected = corrected * [[1], [-1]]
-    parts = each_chunk(partial(_rotate_to, poses, corrected), len(poses))
+    parts = passes(partial(_rotate_to, corrected=corrected), poses)
     yaws, totals = zip(*parts, strict=True)
     mean = reduce(np.add, totals)[None] / len(poses)
     heading = _heading(_ground(mean)[0], skeleton)
@@ -148,21 +148,21 @@ def _pairs(rows: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "n 2 L"]:
     return rows.reshape(len(rows), 3, -1)[:, :2]
 
 
-def _real_gram(poses: Poses, where: slice) -> Float[np.ndarray, "L L"]:
-    pairs = _pairs(poses[where])
+def _real_gram(rows: Float[np.ndarray, "n D"]) -> Float[np.ndarray, "L L"]:
+    pairs = _pairs(rows)
     stacked = pairs.reshape(-1, pairs.shape[2])
     return stacked.T @ stacked
 
 
 def _metric(
-    poses: Poses, plane: Float[np.ndarray, "2 L"], skeleton: Skeleton, where: slice
+    rows: Float[np.ndarray, "n D"], plane: Float[np.ndarray, "2 L"], skeleton: Skeleton
 ) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]:
     """A chunk's normal equations of the metric constraints on S = Q Q^T.
 
     Of a block with rows p and q: p S p = 1, q S q = 1, p S q = 0, which are linear in (S_00, S_01,
     S_11).
     """
-    p, q = (_pairs(_with_mirror_images(poses[where], skeleton)) @ plane.T).swapaxes(0, 1)
+    p, q = (_pairs(_with_mirror_images(rows, skeleton)) @ plane.T).swapaxes(0, 1)
 
     def row(a: Float[np.ndarray, "n 2"], b: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 3"]:
         return np.stack(
@@ -190,21 +190,20 @@ def _blocks(
 
 
 def _fits(
-    poses: Poses, corrected: Float[np.ndarray, "2 L"], where: slice
+    rows: Float[np.ndarray, "n D"], corrected: Float[np.ndarray, "2 L"]
 ) -> Float[np.ndarray, "2"]:
     """How well rotations, and reflections, fit a chunk's blocks: the sums of the inner products of
     the blocks with the closest rotations, and with the closest reflections."""
-    (a, b), (c, d) = np.moveaxis(_blocks(poses[where], corrected), 0, -1)
+    (a, b), (c, d) = np.moveaxis(_blocks(rows, corrected), 0, -1)
     return np.array([np.hypot(a + d, b - c).sum(), np.hypot(a - d, b + c).sum()])
 
 
 def _rotate_to(
-    poses: Poses, corrected: Float[np.ndarray, "2 L"], where: slice
+    rows: Float[np.ndarray, "n D"], corrected: Float[np.ndarray, "2 L"]
 ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "D"]]:
     """Yaws of a chunk's poses, by the rotations closest to their blocks, and the sum of the poses
     turned back by them."""
     # The mean is pinv(A-bar) M; pinv of N stacked rotations is their transposes over N.
-    rows = poses[where]
     (a, b), (c, d) = np.moveaxis(_blocks(rows, corrected), 0, -1)
     yaw = np.arctan2(b - c, a + d)
     return yaw, turned_back(rows, yaw).sum(axis=0)

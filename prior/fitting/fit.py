@@ -13,12 +13,13 @@ import numpy as np
 from jaxtyping import Float, Int, Real
 from numpy.typing import ArrayLike
 
-from prior.chunks import CHUNK
+from prior.chunks import CHUNK, Passes, over_rows
 from prior.errors import InputError
 from prior.fitting import alignment, mixture
 from prior.fitting.alignment import AS_PUBLISHED, Alignment, Method, Progress, Step
 from prior.model import PriorModel
 from prior.normalise import AlignedPoses, NormalisedPoses, from_rows
+from prior.partitions import PartitionedPoses
 from prior.skeleton import HUMAN36M, Skeleton
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Aligned:
 
 
 def fit(
-    poses_mm: ArrayLike,
+    poses_mm: ArrayLike | PartitionedPoses,
     *,
     components: int = COMPONENTS,
     basis: int = BASIS,
@@ -63,6 +64,7 @@ def fit(
     stop_distance: float = mixture.STOP_DISTANCE,
     meta: dict[str, Any] | None = None,
     progress: Progress | None = None,
+    passes: Passes = over_rows,
     **method: Any,
 ) -> PriorModel:
     """Learn the 3D pose model: `align`, then `mix`, whose arguments these are.
@@ -71,7 +73,7 @@ def fit(
     sizes that the data cannot support.
     """
     _check_counts(components, restarts)
-    aligned = align(poses_mm, basis, progress=progress, **method)
+    aligned = align(poses_mm, basis, progress=progress, passes=passes, **method)
     return mix(
         aligned,
         components,
@@ -80,34 +82,39 @@ def fit(
         stop_distance=stop_distance,
         meta=meta,
         progress=progress,
+        passes=passes,
     )
 
 
 def align(
-    poses_mm: ArrayLike,
+    poses_mm: ArrayLike | PartitionedPoses,
     basis: int = BASIS,
     *,
     skeleton: Skeleton = HUMAN36M,
     as_published: bool = False,
     progress: Progress | None = None,
+    passes: Passes = over_rows,
     **method: Any,
 ) -> Aligned:
     """Normalise poses and align them (equation 1).
 
-    poses_mm: (N, L, 3), mm, y up; an array or a memory map, which is read in passes. basis: J.
+    poses_mm: (N, L, 3), mm, y up; an array, or a memory map or PartitionedPoses, which are read in
+    passes; passes: how these are made, on this machine or a cluster (cluster.Cluster). basis: J.
     skeleton: of the poses. as_published: align by AS_PUBLISHED, the paper's way, not by the
     defaults of Method. progress: called with each Step. method: fields of Method that are to have
     other values than these: solver="closed-form", for instance.
     """
     chosen = replace(AS_PUBLISHED if as_published else Method(), **method)
-    poses = NormalisedPoses(poses_mm, skeleton)
-    aligned = alignment.align(poses, basis, chosen, skeleton=skeleton, progress=progress)
+    poses = NormalisedPoses(poses_mm, skeleton, passes)
+    aligned = alignment.align(
+        poses, basis, chosen, skeleton=skeleton, progress=progress, passes=passes
+    )
     return Aligned(
         AlignedPoses(poses, aligned.yaw),
         aligned,
         chosen,
         float(np.median(poses.scale_mm)),
-        _digest(np.asanyarray(poses_mm)),
+        _digest(poses_mm, passes),
     )
 
 
@@ -120,6 +127,7 @@ def mix(
     stop_distance: float = mixture.STOP_DISTANCE,
     meta: dict[str, Any] | None = None,
     progress: Progress | None = None,
+    passes: Passes = over_rows,
 ) -> PriorModel:
     """The mixture of PPCA of aligned poses: greedy seeds (equation 2), then EM.
 
@@ -138,7 +146,9 @@ def mix(
     runs = []
     for number in range(restarts):
         seeds = _seeds(rows, components, random, stop_distance, again=number > 0)
-        runs.append((mixture.fit(rows, seeds, aligned.basis, progress=report), seeds))
+        runs.append(
+            (mixture.fit(rows, seeds, aligned.basis, progress=report, passes=passes), seeds)
+        )
     likelihoods = [mixed.log_likelihood[-1] for mixed, _ in runs]
     mixed, seeds = runs[int(np.argmax(likelihoods))]
     sample = rows[_choose(random, len(rows), SAMPLE)]
@@ -220,9 +230,19 @@ def _choose(random: np.random.Generator, count: int, size: int) -> Int[np.ndarra
     return np.sort(random.permutation(count)[:size])
 
 
-def _digest(poses_mm: Real[np.ndarray, "N L 3"]) -> str:
-    """SHA-256 of the poses' bytes."""
+def _digest(poses_mm: ArrayLike | PartitionedPoses, passes: Passes) -> str:
+    """SHA-256 of the poses' bytes; of partitions, that of the SHA-256s of all chunks, which need
+    not be made one after the other."""
     digest = hashlib.sha256()
+    if isinstance(poses_mm, PartitionedPoses):
+        for part in passes(_chunk_digest, poses_mm):
+            digest.update(part)
+        return digest.hexdigest()
+    poses_mm = np.asanyarray(poses_mm)
     for i in range(0, len(poses_mm), CHUNK):
         digest.update(np.ascontiguousarray(poses_mm[i : i + CHUNK]).data)
     return digest.hexdigest()
+
+
+def _chunk_digest(poses_mm: Real[np.ndarray, "n L 3"]) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(poses_mm).data).digest()

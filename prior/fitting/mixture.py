@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
 from prior import ppca
-from prior.chunks import each_chunk
+from prior.chunks import Passes, over_rows
 from prior.errors import InputError
 from prior.normalise import AlignedPoses
 
@@ -103,13 +103,15 @@ def fit(
     tolerance: float = TOLERANCE,
     iterations: int = ITERATIONS,
     progress: Callable[[float, int], None] | None = None,
+    passes: Passes = over_rows,
 ) -> Mixture:
     """EM from the assignment of every pose to its nearest seed.
 
     size: J. progress: called after each iteration with the log likelihood per pose, and of how many
-    rows it is. A component that is left with too few poses to span J directions, or collapses on
-    copies of a pose, is dropped, with a warning. The components of the result are in order of
-    descending weight. Raises InputError when no component is left.
+    rows it is. passes: how passes over the poses are made. A component that is left with too few
+    poses to span J directions, or collapses on copies of a pose, is dropped, with a warning. The
+    components of the result are in order of descending weight. Raises InputError when no component
+    is left.
     """
     if len(poses) > START:
         part = poses[np.linspace(0, len(poses) - 1, START).astype(int)]
@@ -118,7 +120,7 @@ def fit(
         )
         components, weight, floor = first.components, first.weight, first.floor
     else:
-        components, weight, floor = _from_seeds(poses, seeds, size)
+        components, weight, floor = _from_seeds(poses, seeds, size, passes)
     history: list[float] = []
     moments: list[ppca.Moments] = []
     converged = False
@@ -127,7 +129,7 @@ def fit(
             components, weight = _m_step(moments, size, floor)
             if len(components) < len(moments):
                 history.clear()  # another model: its likelihoods are not comparable
-        likelihood, moments = _e_step(poses, components, weight)
+        likelihood, moments = _e_step(poses, components, weight, passes)
         history.append(likelihood)
         if progress:
             progress(likelihood, len(poses))
@@ -139,35 +141,36 @@ def fit(
 
 
 def _from_seeds(
-    poses: Rows, seeds: Float[np.ndarray, "S D"], size: int
+    poses: Rows, seeds: Float[np.ndarray, "S D"], size: int, passes: Passes
 ) -> tuple[list[ppca.PPCA], Float[np.ndarray, "K"], float]:
     """Components and weights of the poses nearest to each seed, and the floor of the noise."""
-    parts = each_chunk(partial(_nearest_part, poses, seeds), len(poses))
-    moments = reduce(_merge_all, parts)
+    moments = reduce(_merge_all, passes(partial(_nearest_part, seeds=seeds), poses))
     floor = COLLAPSED**2 * ppca.fit(reduce(ppca.merge, moments), size).noise_variance
     return *_m_step(moments, size, floor), floor
 
 
-def _nearest_part(poses: Rows, seeds: Float[np.ndarray, "S D"], where: slice) -> list[ppca.Moments]:
+def _nearest_part(
+    rows: Float[np.ndarray, "n D"], seeds: Float[np.ndarray, "S D"]
+) -> list[ppca.Moments]:
     """A chunk's Moments for each seed, each row in those of the nearest."""
-    rows = poses[where]
     return _by_component(rows, np.eye(len(seeds))[cdist(rows, seeds).argmin(axis=1)])
 
 
 def _e_step(
-    poses: Rows, components: Sequence[ppca.PPCA], weight: Float[np.ndarray, "K"]
+    poses: Rows, components: Sequence[ppca.PPCA], weight: Float[np.ndarray, "K"], passes: Passes
 ) -> tuple[float, list[ppca.Moments]]:
     """Log likelihood per pose, and the Moments of each component, weighted by responsibility."""
-    part = partial(_e_step_part, poses, components, weight)
-    totals, parts = zip(*each_chunk(part, len(poses)), strict=True)
+    part = partial(_e_step_part, components=components, weight=weight)
+    totals, parts = zip(*passes(part, poses), strict=True)
     return float(sum(totals)) / len(poses), reduce(_merge_all, parts)
 
 
 def _e_step_part(
-    poses: Rows, components: Sequence[ppca.PPCA], weight: Float[np.ndarray, "K"], where: slice
+    rows: Float[np.ndarray, "n D"],
+    components: Sequence[ppca.PPCA],
+    weight: Float[np.ndarray, "K"],
 ) -> tuple[float, list[ppca.Moments]]:
     """A chunk's part of _e_step: the sum of its log likelihoods, and its Moments."""
-    rows = poses[where]
     joint = log_joint(rows, components, weight)
     total = logsumexp(joint, axis=1)
     return float(total.sum()), _by_component(rows, np.exp(joint - total[:, None]))
