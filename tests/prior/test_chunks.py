@@ -4,8 +4,7 @@ from loky import get_reusable_executor
 from threadpoolctl import threadpool_limits
 
 import prior
-from prior import chunks, normalise, ppca
-from prior.fitting import alignment, factorisation, mixture
+from prior import chunks
 from tests.poses import random_poses
 
 
@@ -39,18 +38,17 @@ def test_any_number_of_cores_gives_the_same_bytes(tmp_path, monkeypatch):
     assert (tmp_path / "many.npz").read_bytes() == (tmp_path / "one.npz").read_bytes()
 
 
-def test_the_passes_run_on_an_engine_of_processes(monkeypatch):
-    # As Dask would: functions of a slice sent to workers, their statistics merged.
+def test_the_passes_run_on_an_engine_of_processes():
+    # Other chunks, whose statistics are merged all the same.
     poses = random_poses(200)
     options = {"components": 1, "basis": 8, "solver": "closed-form"}
     expected = prior.fit(poses, **options)
 
-    def on_an_engine(function, count):
-        slices = [slice(i, min(i + 64, count)) for i in range(0, count, 64)]
-        return get_reusable_executor(2).map(function, slices)
+    def on_an_engine(function, rows, *arrays):
+        slices = [slice(i, min(i + 64, len(rows))) for i in range(0, len(rows), 64)]
+        parts = [[rows[where] for where in slices]] + [[a[w] for w in slices] for a in arrays]
+        return get_reusable_executor(2).map(function, *parts)
 
-    for module in (alignment, factorisation, mixture, normalise, ppca):
-        monkeypatch.setattr(module, "each_chunk", on_an_engine)
-    fitted = prior.fit(poses, **options)
+    fitted = prior.fit(poses, passes=on_an_engine, **options)
     np.testing.assert_allclose(fitted.mean, expected.mean, atol=1e-5)
     np.testing.assert_allclose(fitted.std, expected.std, rtol=1e-5)
