@@ -7,6 +7,8 @@ from prior.errors import InputError
 from prior.files import FilePath
 from prior.mocap import acclaim, bvh, clip_npz, coco, deepmimic, human36m, motion
 from prior.mocap.clip import Clip, MocapError, check
+from prior.mocap.joint_map import read as read_joint_map
+from prior.mocap.orientation import UP, find_up
 from prior.skeleton import COCO, HUMAN36M, Skeleton
 
 __all__ = ["Clip", "MocapError", "find", "read"]
@@ -39,28 +41,37 @@ def find(path: FilePath) -> list[Path]:
 
 
 def read(
-    path: FilePath, joint_map: FilePath | None = None, skeleton: Skeleton = HUMAN36M
+    path: FilePath,
+    joint_map: FilePath | None = None,
+    skeleton: Skeleton = HUMAN36M,
+    up: str | None = None,
 ) -> list[Clip]:
     """All clips below `path`, a file or a folder, in the order of the files' names.
 
-    joint_map: path of a JSON file that says where the landmarks are on the skeleton of .bvh files
-    (prior.mocap.bvh.read_joint_map). skeleton: of the clips; COCO's keypoints are placed on motion
-    of Human3.6M's landmarks, other skeletons' need .npz files that name theirs. Raises MocapError
+    joint_map: path of a JSON file that says where the landmarks are on the skeleton of .bvh files,
+    and what files do not say (prior.mocap.joint_map.read). up: the axis of the files' world that
+    points up, y, z, x, -y, -z or -x; without it, it is told from how the person stands. skeleton:
+    of the clips; COCO's keypoints are placed on motion of Human3.6M's landmarks, other skeletons'
+    need .npz files that name theirs. Raises MocapError
     when there is no motion capture, a file is damaged, or a clip cannot be used
     (prior.mocap.clip.check).
     """
-    places = None if joint_map is None else bvh.read_joint_map(joint_map)
+    said = None if joint_map is None else read_joint_map(joint_map)
     clips: list[Clip] = []
     for file in find(path):
         reader = _reader(file)
         assert reader is not None  # else `find` would have left the file out
-        if reader is bvh:
-            read_clips = bvh.read(file, places)
+        if reader in (acclaim, bvh):
+            read_clips = reader.read(file, said, up)
         else:
             read_clips = clip_npz.read(file, skeleton) if reader is clip_npz else reader.read(file)
         for clip in read_clips:
             alone = len(read_clips) == 1
             where = str(file) if alone else f"{file}: {clip.subject}, {clip.action}"
+            if reader is clip_npz and clip.skeleton == HUMAN36M:
+                # It is y up by agreement, which not everybody keeps.
+                turn = UP[find_up(where, clip.poses, None, up or (said and said.up))]
+                clip = clip._replace(poses=clip.poses @ turn.T)
             clip = _of_skeleton(clip, skeleton, where)
             check(clip, where)
             clips.append(clip)

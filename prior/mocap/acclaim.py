@@ -15,9 +15,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from prior import foreign
 from prior.files import FilePath
-from prior.mocap import kinematics
+from prior.mocap import kinematics, placing
 from prior.mocap.clip import Clip, MocapError, check_frames
+from prior.mocap.joint_map import JointMap
+from prior.mocap.kinematics import joints_of
 from prior.mocap.skeletons import ACCLAIM, INCH_MM
 
 # An .amc does not say its rate. This is that of CMU's database, except for a few clips of 60 Hz.
@@ -53,14 +56,13 @@ def recognises(path: FilePath) -> bool:
 def find_skeleton(path: FilePath) -> Path:
     """The .asf of an .amc, in its folder. Raises MocapError when there is none.
 
-    It has the same name, or is SUBJECT.asf for SUBJECT_clip.amc, or is the only one.
+    It has the longest of the names with which the motion's begins, or is the only one.
     """
     path = Path(path)
     skeletons = sorted(file for file in path.parent.iterdir() if file.suffix.lower() == ".asf")
-    for name in (path.stem, path.stem.rpartition("_")[0]):
-        for file in skeletons:
-            if file.stem == name:
-                return file
+    named = [file for file in skeletons if _begins(path.stem, file.stem)]
+    if named:
+        return max(named, key=lambda file: len(file.stem))
     if len(skeletons) != 1:
         raise MocapError(
             f"{path}: expected its skeleton {path.stem.rpartition('_')[0] or path.stem}.asf, or "
@@ -69,11 +71,15 @@ def find_skeleton(path: FilePath) -> Path:
     return skeletons[0]
 
 
+def _begins(motion: str, skeleton: str) -> bool:
+    """Whether a motion's name is the skeleton's, or goes on from it with something new: 13_01 from
+    13 and walk-2 from walk, but not 131_01 from 13."""
+    rest = motion[len(skeleton) :]
+    return motion.startswith(skeleton) and not (rest[:1].isalnum() and skeleton[-1:].isalnum())
+
+
 def _read_text(path: FilePath) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise MocapError(f"{path}: cannot be read: {error}") from None
+    return foreign.read_text(path, MocapError, damaged=True)
 
 
 def _turn(
@@ -236,23 +242,26 @@ def forward(
     return kinematics.forward(skeleton.parents, skeleton.offsets_mm, local, root_mm)
 
 
-def read(path: FilePath) -> list[Clip]:
+def read(path: FilePath, said: JointMap | None = None, up: str | None = None) -> list[Clip]:
     """The .amc's clip, in a list; the subject is the .asf's name, the action the .amc's.
 
-    Raises MocapError when a file is damaged, or when there is no skeleton like CMU's.
+    said: what a joint map says of rate and up; its landmarks are not for these files. up: the axis
+    that points up; without it, it is told from how the person stands. Raises MocapError when a file
+    is damaged, there is no skeleton like CMU's, or the axis cannot be told.
     """
     path = Path(path)
+    said = said or JointMap(path)
     asf = find_skeleton(path)
     skeleton = read_skeleton(asf)
     channels = read_motion(path, skeleton)
-    places = map(kinematics.joints_and_offset, ACCLAIM.values())
-    wanted = dict.fromkeys(joint for joints, _ in places for joint in joints)
-    missing = [joint for joint in wanted if joint not in skeleton.names]
+    missing = [joint for joint in joints_of(ACCLAIM) if joint not in skeleton.names]
     if missing:
         raise MocapError(
             f"{asf}: expected the bones of CMU's skeletons, missing: "
             f"{', '.join(missing)}; convert the clip to BVH"
         )
-    rotations, positions_mm = forward(skeleton, channels)
-    poses = kinematics.place(ACCLAIM, skeleton.names, rotations, positions_mm)
-    return [Clip(poses, RATE, asf.stem, path.stem)]
+    still = np.tile(np.eye(3), (1, len(skeleton.names), 1, 1))
+    rest_mm = kinematics.forward(skeleton.parents, skeleton.offsets_mm, still, np.zeros((1, 3)))[1]
+    joints = placing.Joints(skeleton.names, *forward(skeleton, channels))
+    poses = placing.landmarks(path, ACCLAIM, joints, rest_mm[0], up or said.up)
+    return [Clip(poses, said.rate or RATE, asf.stem, path.stem)]

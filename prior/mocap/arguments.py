@@ -10,7 +10,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from prior import mocap, skeleton_file
-from prior.mocap import motion, sampling
+from prior.mocap import motion, orientation, sampling
 from prior.mocap.clip import Clip
 
 
@@ -45,6 +45,12 @@ def add_clips(parser: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help="the landmarks: a file that says what they are (see prior/README.md), or coco, its 17 "
         "keypoints; default: Human3.6M's 17 landmarks",
+    )
+    parser.add_argument(
+        "--up",
+        choices=orientation.UP,
+        help="the axis of the files' world that points up, written --up=-y where it is negative; "
+        "default: told from how the person stands",
     )
     parser.add_argument(
         "--rate", type=float, metavar="HZ", help="leave out frames down to this rate"
@@ -94,7 +100,7 @@ def _all(options: argparse.Namespace) -> Iterator[Clip]:
     files = [file for path in options.clips for file in mocap.find(path)]
     interval = progress_interval()
     for file in tqdm(files, desc="read", unit="file", mininterval=interval, delay=1):
-        yield from mocap.read(file, options.joint_map, skeleton)
+        yield from mocap.read(file, options.joint_map, skeleton, options.up)
 
 
 def poses_of(clips: Sequence[Clip]) -> Float[np.ndarray, "N L 3"]:

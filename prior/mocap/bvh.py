@@ -6,28 +6,33 @@ them. As in ours, the world is right-handed, y up, and the figure at rest faces 
 are the exporter's: a table per known skeleton, or a joint map, says where the landmarks are.
 """
 
-import json
 import logging
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from prior import foreign
 from prior.files import FilePath
-from prior.mocap import kinematics
+from prior.mocap import kinematics, placing
 from prior.mocap.clip import Clip, MocapError, check_frames
+from prior.mocap.joint_map import JointMap
 from prior.mocap.skeletons import BVH_TABLES, UNITS_MM, Known
-from prior.skeleton import LANDMARKS, limb_scale
+from prior.skeleton import limb_scale
+
+log = logging.getLogger(__name__)
 
 # The limb scale, mm, by which the unit of a file is guessed if no table knows it: of the units, the
 # one in which the person has a limb scale in this range, which is a height of 1.0 to 2.4 m. With a
 # wider range inches could be mistaken for centimetres.
 GUESS_RANGE_MM = (600.0, 1400.0)
+# The largest turn of a joint, radians, that is none. Our choice: 3 degrees.
+STILL = np.radians(3)
 # What a joint may list, in any order.
 CHANNELS = ("Xposition", "Yposition", "Zposition", "Xrotation", "Yrotation", "Zrotation")
 
@@ -86,7 +91,8 @@ def read_hierarchy(path: FilePath, text: str) -> Hierarchy:
                 at += 3
             elif word == "CHANNELS":
                 count = int(words[at])
-                channels[stack[-1]] = tuple(words[at + 1 : at + 1 + count])
+                # "ZPosition" is written, too.
+                channels[stack[-1]] = tuple(map(str.capitalize, words[at + 1 : at + 1 + count]))
                 at += 1 + count
             else:
                 raise ValueError(f"unexpected {word!r} after {' '.join(words[at - 4 : at - 1])!r}")
@@ -111,10 +117,7 @@ def read_motion(path: FilePath) -> tuple[Hierarchy, Float[np.ndarray, "F C"], fl
 
     The columns of the rows are the channels of all joints in the hierarchy's order.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise MocapError(f"{path}: cannot be read: {error}") from None
+    text = foreign.read_text(path, MocapError, damaged=True)
     head = re.search(r"\bMOTION\s+Frames:\s*(\d+)\s+Frame\s+Time:\s*(\S+)", text)
     if head is None:
         raise MocapError(
@@ -125,6 +128,11 @@ def read_motion(path: FilePath) -> tuple[Hierarchy, Float[np.ndarray, "F C"], fl
     frames, step = int(head[1]), head[2]
     width = sum(len(listed) for listed in hierarchy.channels)
     words = text[head.end() :].split()
+    counted = len(words) // max(width, 1)
+    if width and len(words) == counted * width and abs(counted - frames) == 1:
+        # Some exporters count from 0, or a rest pose that they do not write.
+        log.warning("%s: Frames: %d, but there are %d; read all", path, frames, counted)
+        frames = counted
     if len(words) != frames * width or not width:
         raise MocapError(
             f"{path}: expected {frames} frames of {width} numbers, got {len(words)} numbers, that "
@@ -145,9 +153,22 @@ def forward(
     hierarchy: Hierarchy, rows: Float[np.ndarray, "F C"]
 ) -> tuple[Float[np.ndarray, "F B 3 3"], Float[np.ndarray, "F B 3"]]:
     """World rotations and positions, in the file's unit, of the joints; rows: the channels."""
-    count = len(rows)
-    local = np.tile(np.eye(3), (count, len(hierarchy.names), 1, 1))
-    offsets = np.tile(hierarchy.offsets, (count, 1, 1))
+    local, offsets = _local(hierarchy, rows)
+    return kinematics.forward(hierarchy.parents, offsets, local, offsets[:, 0])
+
+
+def rest(hierarchy: Hierarchy) -> Float[np.ndarray, "B 3"]:
+    """Positions of the joints, in the file's unit, if no joint is turned."""
+    local = np.tile(np.eye(3), (1, len(hierarchy.names), 1, 1))
+    return kinematics.forward(hierarchy.parents, hierarchy.offsets, local, np.zeros((1, 3)))[1][0]
+
+
+def _local(
+    hierarchy: Hierarchy, rows: Float[np.ndarray, "F C"]
+) -> tuple[Float[np.ndarray, "F B 3 3"], Float[np.ndarray, "F B 3"]]:
+    """Rotations and positions of the joints relative to their parents."""
+    local = np.tile(np.eye(3), (len(rows), len(hierarchy.names), 1, 1))
+    offsets = np.tile(hierarchy.offsets, (len(rows), 1, 1))
     column = 0
     for j, channels in enumerate(hierarchy.channels):
         turns = []
@@ -160,75 +181,40 @@ def forward(
         if turns:
             axes = "".join(channel[0] for channel in channels if channel.endswith("rotation"))
             local[:, j] = Rotation.from_euler(axes, rows[:, turns], degrees=True).as_matrix()
-    return kinematics.forward(hierarchy.parents, offsets, local, offsets[:, 0])
+    return local, offsets
 
 
-def read_joint_map(path: FilePath) -> Known:
-    """The skeleton in a joint map, a JSON file that a user wrote. Raises MocapError.
-
-    {"hip": ["LThigh", "RThigh"], "nose": {"joint": "Head", "offset": [0, 40, 100]}, "neck": "Neck",
-    ..., "unit": "cm"}: for each of the 17 landmarks a joint, the joints that it is in the middle
-    of, or a joint and an offset in its frame, mm. An End Site is "PARENT end". The unit of the
-    .bvh files is a key of UNITS_MM; without it, it is guessed.
-    """
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MocapError(f"{path}: expected a joint map as JSON, got {error}") from None
-    if not isinstance(document, dict):
-        raise MocapError(f"{path}: expected a joint map, landmark to joint, got {document!r:.40}")
-    unit = document.pop("unit", None)
-    if unit is not None and unit not in UNITS_MM:
-        raise MocapError(f"{path}: unit: expected one of {', '.join(UNITS_MM)}, got {unit!r:.40}")
-    missing = [landmark for landmark in LANDMARKS if landmark not in document]
-    unknown = [key for key in document if key not in LANDMARKS]
-    if missing or unknown:
-        raise MocapError(
-            f"{path}: expected the 17 landmarks {', '.join(LANDMARKS)}; "
-            f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
-        )
-    table = {}
-    for landmark, value in document.items():
-        try:
-            table[landmark] = _place(value)
-        except (KeyError, TypeError, ValueError):
-            raise MocapError(
-                f"{path}: {landmark}: expected a joint, a list of joints, or "
-                '{"joint": ..., "offset": [x, y, z]} in mm; write it so'
-            ) from None
-    return Known(f"the joint map {path}", table, unit)
-
-
-def _place(value: Any) -> kinematics.Place:
-    """A value of a joint map as a Place. Raises KeyError, TypeError, ValueError."""
-    if isinstance(value, dict):
-        if set(value) != {"joint", "offset"} or not isinstance(value["joint"], str):
-            raise ValueError
-        offset = np.array(value["offset"], dtype=float)
-        if offset.shape != (3,) or not np.isfinite(offset).all():
-            raise ValueError
-        return value["joint"], tuple(offset.tolist())
-    joints = [value] if isinstance(value, str) else value
-    if not isinstance(joints, list) or not joints:
-        raise ValueError
-    if not all(isinstance(joint, str) for joint in joints):
-        raise ValueError
-    return value
+def without_t_pose(
+    path: FilePath, hierarchy: Hierarchy, rows: Float[np.ndarray, "F C"]
+) -> Float[np.ndarray, "G C"]:
+    """The rows without those at the start in which no joint but the root turns, if others follow:
+    a T-pose, or another rest pose, that a conversion put first and nobody took."""
+    local, _ = _local(hierarchy, rows)
+    turn = Rotation.from_matrix(local.reshape(-1, 3, 3)).magnitude().reshape(local.shape[:2])
+    moves = np.flatnonzero(turn[:, 1:].max(axis=1, initial=0) > STILL)
+    first = int(moves[0]) if len(moves) else 0
+    root = (turn[:2, 0] == 0).tolist()
+    if not first and root == [True, False]:
+        first = 1  # of CMU's: the arms may hang a little, but the root is not turned at all
+    if first:
+        log.warning("%s: the first %d frames are a rest pose; left out", path, first)
+    return rows[first:]
 
 
 def find_table(
-    path: FilePath, names: Sequence[str], joint_map: Known | None = None
+    path: FilePath, names: Sequence[str], joint_map: JointMap | None = None
 ) -> tuple[Known, list[str]]:
     """The skeleton for a file's joints, and the joints' names as it has them.
 
     Without a joint_map a prefix that all names share, such as "mixamorig:", is left out. Raises
     MocapError, which names the missing joints.
     """
-    prefix = 0
-    if joint_map is None and len(names) > 1:
+    tables: Sequence[Known] = BVH_TABLES
+    if joint_map is not None and joint_map.table is not None:
+        tables = (Known(f"the joint map {joint_map.path}", joint_map.table),)
+    elif len(names) > 1:
         prefix = len(os.path.commonprefix(list(names)))
-    names = [name[prefix:] for name in names]
-    tables = [joint_map] if joint_map else BVH_TABLES
+        names = [name[prefix:] for name in names]
     best = min(tables, key=lambda each: len(_missing(each, names)))
     missing = _missing(best, names)
     if missing:
@@ -236,13 +222,12 @@ def find_table(
             f"{path}: expected the joints of {best.name}, missing: {', '.join(missing)}; "
             f"the file has {', '.join(names)}; give their names in a joint map (--joint-map)"
         )
-    return best, names
+    return best, list(names)
 
 
 def _missing(skeleton: Known, names: Sequence[str]) -> list[str]:
     """The joints of the skeleton that are not among the names."""
-    places = map(kinematics.joints_and_offset, skeleton.table.values())
-    wanted = dict.fromkeys(joint for joints, _ in places for joint in joints)
+    wanted = kinematics.joints_of(skeleton.table)
     return [joint for joint in wanted if joint not in names]
 
 
@@ -275,7 +260,7 @@ def _with_lengths(
                 offsets[mended] = length.factor * hierarchy.offsets[like]
                 lost.append(length.joint)
     if lost:
-        logging.getLogger(__name__).info(
+        log.warning(
             "%s: %s lie at their parents; these bones' lengths are taken from others",
             path,
             ", ".join(lost),
@@ -283,28 +268,28 @@ def _with_lengths(
     return hierarchy._replace(offsets=offsets)
 
 
-def read(path: FilePath, joint_map: Known | None = None) -> list[Clip]:
+def read(path: FilePath, joint_map: JointMap | None = None, up: str | None = None) -> list[Clip]:
     """The file's clip, in a list; the subject is the folder's name, the action the file's.
 
-    joint_map: for skeletons that no table knows. Raises MocapError when the file is damaged, a
-    joint is missing, or the unit cannot be guessed.
+    joint_map: for skeletons that no table knows, and for what the file does not say. up: the axis
+    that points up; without it, that of the joint map, or it is told from how the person stands.
+    Raises MocapError when the file is damaged, a joint is missing, or unit or axis cannot be told.
     """
     path = Path(path)
+    said = joint_map or JointMap(path)
     hierarchy, rows, rate = read_motion(path)
     skeleton, names = find_table(path, hierarchy.names, joint_map)
-    hierarchy = _with_lengths(path, hierarchy, names, skeleton)
-    rotations, positions = forward(hierarchy, rows)
-    unturned = (rotations[:2, 0] == np.eye(3)).all(axis=(1, 2))
-    if unturned.tolist() == [True, False]:
-        # CMU's clips as BVH begin with a T-pose that nobody took: its root is not turned at all.
-        rotations, positions = rotations[1:], positions[1:]
-    unit = skeleton.unit
+    hierarchy = _with_lengths(path, hierarchy, names, skeleton)._replace(names=names)
+    rotations, positions = forward(hierarchy, without_t_pose(path, hierarchy, rows))
+    unit = said.unit or skeleton.unit
     if unit is None:
-        # Without the offsets, which are in mm.
-        joints = {
-            landmark: kinematics.joints_and_offset(place)[0]
-            for landmark, place in skeleton.table.items()
-        }
-        unit = find_unit(path, kinematics.place(joints, names, rotations, positions))
-    poses = kinematics.place(skeleton.table, names, rotations, UNITS_MM[unit] * positions)
-    return [Clip(poses, rate, path.resolve().parent.name, path.stem)]
+        body = placing.body(skeleton.table, names, rotations, positions)
+        unit = find_unit(path, body)
+    poses = placing.landmarks(
+        path,
+        skeleton.table,
+        placing.Joints(names, rotations, UNITS_MM[unit] * positions),
+        UNITS_MM[unit] * rest(hierarchy),
+        up or said.up,
+    )
+    return [Clip(poses, said.rate or rate, path.resolve().parent.name, path.stem)]

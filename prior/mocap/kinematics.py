@@ -1,16 +1,26 @@
 """Skeletons as trees of joints: forward kinematics, and the 17 landmarks on them."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
 
 from prior.skeleton import LANDMARKS
 
+
+class OnPerson(NamedTuple):
+    """An offset, mm, from a joint that turns with it: to the person's left, up and forward,
+    whatever axes the maker of the skeleton gave the joint."""
+
+    joint: str
+    offset_mm: Sequence[float]
+
+
 # Where a landmark is: at a joint, in the middle of several, or at an offset (x, y, z), mm, from a
-# joint, in its frame.
-Place: TypeAlias = str | list[str] | tuple[str, Sequence[float]]
+# joint, in its frame or in the person's.
+Place: TypeAlias = str | list[str] | tuple[str, Sequence[float]] | OnPerson
 # Of each landmark, by its name.
 Places: TypeAlias = Mapping[str, Place]
 
@@ -43,22 +53,34 @@ def place(
     names: Sequence[str],
     rotations: Float[np.ndarray, "F B 3 3"],
     positions_mm: Float[np.ndarray, "F B 3"],
+    axes: Mapping[str, Float[np.ndarray, "3 3"]] = MappingProxyType({}),
 ) -> Float[np.ndarray, "F 17 3"]:
     """The landmarks, mm, of a skeleton in motion: table says where they are on it.
 
-    names: of the B joints; rotations, positions_mm: of the joints, as `forward` returns them.
+    names: of the B joints; rotations, positions_mm: of the joints, as `forward` returns them. axes:
+    of each joint of an OnPerson, the rotation from the person's axes to its own.
     """
     poses = np.empty((len(positions_mm), len(LANDMARKS), 3))
     for i, landmark in enumerate(LANDMARKS):
         joints, offset_mm = joints_and_offset(table[landmark])
+        if isinstance(table[landmark], OnPerson):
+            offset_mm = axes[joints[0]] @ offset_mm
         at = [names.index(joint) for joint in joints]
         poses[:, i] = positions_mm[:, at].mean(axis=1) + rotations[:, at[0]] @ offset_mm
     return poses
 
 
 def joints_and_offset(where: Place) -> tuple[list[str], Float[np.ndarray, "3"]]:
-    """A Place as the joints in whose middle it is, and an offset, mm, in the first one's frame."""
+    """A Place as the joints in whose middle it is, and an offset, mm, in the first one's frame or
+    the person's."""
     if isinstance(where, tuple):
         joint, offset = where
         return [joint], np.array(offset, dtype=float)
     return [where] if isinstance(where, str) else where, np.zeros(3)
+
+
+def joints_of(table: Places) -> list[str]:
+    """The joints that a table names, each once."""
+    return list(
+        dict.fromkeys(joint for where in table.values() for joint in joints_and_offset(where)[0])
+    )

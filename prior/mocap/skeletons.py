@@ -12,12 +12,19 @@ nose and 115 mm above the eyes, and the nose is 100 mm in front of the neck's ax
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from prior.mocap.kinematics import Place
+from prior.mocap.kinematics import OnPerson, Place
 
 # The units that lengths in a file may have, in mm. CMU's are inches times 0.45: its FAQ
 # (mocap.cs.cmu.edu/faqs.php) turns lengths into metres by (1 / 0.45) * 2.54 / 100.
 INCH_MM = 25.4
-UNITS_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "inch": INCH_MM, "cmu": INCH_MM / 0.45}
+UNITS_MM = {
+    "mm": 1.0,
+    "cm": 10.0,
+    "m": 1000.0,
+    "inch": INCH_MM,
+    "foot": 12 * INCH_MM,
+    "cmu": INCH_MM / 0.45,
+}
 
 
 class Length(NamedTuple):
@@ -68,7 +75,7 @@ ACCLAIM = _two_sided(
     {
         "spine": "upperback",
         "neck": "upperneck",
-        "nose": ("head", (0, 0, 100)),
+        "nose": OnPerson("head", (0, 0, 100)),
         "head top": "head end",
     },
 )
@@ -84,11 +91,20 @@ _HUMANOID = _two_sided(
         "elbow": "{Side}ForeArm",
         "wrist": "{Side}Hand",
     },
-    {"spine": "Spine1", "neck": "Neck", "nose": ("Head", (0, 40, 100)), "head top": "Head end"},
+    {
+        "spine": "Spine1",
+        "neck": "Neck",
+        "nose": OnPerson("Head", (0, 40, 100)),
+        "head top": "Head end",
+    },
 )
 
 # CMU's bones under MotionBuilder's names. The neck has two joints, as in ACCLAIM.
-_CMU_HUMANOID = _HUMANOID | {"spine": "Spine", "neck": "Neck1", "nose": ("Head", (0, 0, 100))}
+_CMU_HUMANOID = _HUMANOID | {
+    "spine": "Spine",
+    "neck": "Neck1",
+    "nose": OnPerson("Head", (0, 0, 100)),
+}
 
 # The joints LeftHip, LeftKnee and so on of another conversion of CMU's database. A joint stands for
 # the start of the bone of ACCLAIM: "Neck" is that of upperneck, "Chest" that of upperback.
@@ -104,7 +120,7 @@ _CMU_HIPS = _two_sided(
     {
         "spine": "Chest",
         "neck": "Neck",
-        "nose": ("Head", (0, 0, 100)),
+        "nose": OnPerson("Head", (0, 0, 100)),
         "head top": "Head end",
     },
 )
@@ -134,8 +150,8 @@ _DAZ = _two_sided(
     {
         "spine": "chest",
         "neck": "neck",
-        "nose": ("head", (2, 45, 105)),
-        "head top": ("head", (2, 195, 0)),
+        "nose": OnPerson("head", (2, 45, 105)),
+        "head top": OnPerson("head", (2, 195, 0)),
     },
 )
 

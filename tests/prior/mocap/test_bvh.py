@@ -118,7 +118,7 @@ def test_forward_kinematics_as_with_4_by_4_matrices(tmp_path, seed):
     path = tmp_path / "S9" / "wave.bvh"
     path.parent.mkdir()
     channels, rows = _write(path, seed=seed)
-    (clip,) = bvh.read(path)
+    (clip,) = bvh.read(path, up="y")
     assert clip[1:4] == (pytest.approx(100), "S9", "wave") and clip.poses.shape == (4, 17, 3)
     for frame, row in enumerate(rows):
         for name, joint in AT.items():
@@ -148,15 +148,15 @@ def test_a_t_pose_at_the_start_is_left_out(tmp_path):
         for i, value in enumerate(rows[0])
     ]
     text = path.read_text().splitlines()
-    whole = bvh.read(path)[0].poses
+    whole = bvh.read(path, up="y")[0].poses
     start = next(i for i, line in enumerate(text) if line.startswith("Frame Time")) + 1
     text[start] = " ".join(map(str, first))
     path.write_text("\n".join(text))
-    np.testing.assert_allclose(bvh.read(path)[0].poses, whole[1:], atol=1e-6)
+    np.testing.assert_allclose(bvh.read(path, up="y")[0].poses, whole[1:], atol=1e-6)
     # Somebody who does not turn at all is nobody's T-pose.
     text[start + 1] = text[start]
     path.write_text("\n".join(text))
-    assert len(bvh.read(path)[0].poses) == len(rows)
+    assert len(bvh.read(path, up="y")[0].poses) == len(rows)
 
 
 CMU = {"Spine1": "Spine", "Spine": "LowerBack", "Neck": "Neck1"}
@@ -214,10 +214,13 @@ def test_joint_map(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{", "expected a joint map as JSON"),
+        ("{", "map.json: expected JSON, got"),
         ("[]", "expected a joint map, landmark to joint, got []"),
         (_joint_map(hip=None, tail="Tail"), "missing: hip; unknown: tail"),
-        (_joint_map(unit="furlong"), "unit: expected one of mm, cm, m, inch, cmu, got 'furlong'"),
+        (
+            _joint_map(unit="furlong"),
+            "unit: expected one of mm, cm, m, inch, foot, cmu, got 'furlong'",
+        ),
         (_joint_map(neck=7), "neck: expected a joint"),
         (_joint_map(neck=[]), "neck: expected a joint"),
         (_joint_map(neck={"joint": "Neck"}), "neck: expected a joint"),
@@ -291,7 +294,7 @@ def test_real_arm_as_with_4_by_4_matrices():
         (r"}\s+MOTION", "MOTION", "Hips is not closed"),
         (r"\wrotation", "twist", "unexpected channels"),
         ("MOTION", "MOVES", "with MOTION"),
-        ("Frames:.4", "Frames: 5", "expected 5 frames of"),
+        ("Frames:.4", "Frames: 6", "expected 6 frames of"),
         (r"Time:\s+\S+", "Time: 0", "positive Frame Time"),
         (r"(\S+) \r?\n\r?\n$", "far\n", "expected a positive Frame Time and numbers"),
         (r"(\S+) \r?\n\r?\n$", "nan\n", "frame 3: expected finite"),
@@ -308,3 +311,42 @@ def test_damaged_files(tmp_path, old, new, says):
     with pytest.raises(MocapError, match=re.escape(says)) as caught:
         bvh.read(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "\ufeff" + text,
+        lambda text: re.sub(r"\b([XYZ])position", r"\1Position", text),
+        lambda text: re.sub(r"\b([XYZ])rotation", r"\1ROTATION", text),
+        lambda text: text.replace("Frames:\t4", "Frames:\t5"),
+        lambda text: text.replace("Frames:\t4", "Frames:\t3"),
+    ],
+)
+def test_what_exporters_write_otherwise(tmp_path, change):
+    path = tmp_path / "x.bvh"
+    _write(path)
+    (expected,) = bvh.read(path, up="y")
+    path.write_text(change(path.read_text()))
+    (clip,) = bvh.read(path, up="y")
+    assert np.array_equal(clip.poses, expected.poses)
+
+
+def test_a_rest_pose_with_a_turned_root_is_left_out_and_said(tmp_path, caplog):
+    path = tmp_path / "x.bvh"
+    channels, rows = _write(path)
+    (whole,) = bvh.read(path, up="y")
+    # Two frames in which only the root turns, a little.
+    listed = [channel for names in channels.values() for channel in names]
+    start = [
+        (3.0 if i < 6 else 0.0) if channel.endswith("rotation") else value
+        for i, (channel, value) in enumerate(zip(listed, rows[0], strict=True))
+    ]
+    text = path.read_text().splitlines()
+    at = next(i for i, line in enumerate(text) if line.startswith("Frame Time"))
+    text[at - 1] = "Frames: 6"
+    text[at + 1 : at + 1] = [" ".join(map(str, start))] * 2
+    path.write_text("\n".join(text))
+    (clip,) = bvh.read(path, up="y")
+    assert np.array_equal(clip.poses, whole.poses)
+    assert "the first 2 frames are a rest pose; left out" in caplog.text

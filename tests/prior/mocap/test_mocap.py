@@ -100,7 +100,7 @@ def test_fit_leaves_out_frames(folder, capsys, options, says):
     [
         (["--rate", "0"], "rate: expected a positive number"),
         (["--min-change", "-1"], "change: expected millimetres"),
-        (["--joint-map", "none.json"], "none.json: expected a joint map"),
+        (["--joint-map", "none.json"], "none.json: cannot be read"),
     ],
 )
 def test_bad_options_are_one_line(folder, capsys, options, says):
