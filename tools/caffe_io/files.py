@@ -21,6 +21,16 @@ from prior.files import write
 if TYPE_CHECKING:  # a program's --help works where there is no Caffe
     from caffe.proto import caffe_pb2
 
+# Types of layers with weights in Caffe's old formats, by number (V1LayerParameter.LayerType of
+# caffe.proto) or by name (before that), as they are called now.
+OLD_TYPES = {
+    4: "Convolution",
+    14: "InnerProduct",
+    39: "Deconvolution",
+    "conv": "Convolution",
+    "innerproduct": "InnerProduct",
+}
+
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
@@ -62,12 +72,18 @@ def read_text(path: Path, message: AnyMessage) -> AnyMessage:
 
 
 def read_weights(path: Path) -> dict[str, list[np.ndarray]]:
-    """A .caffemodel as {layer: [float array of each blob's shape]}. Raises CaffeFileError."""
+    """A .caffemodel as {layer: [float array of each blob's shape]}. Raises CaffeFileError.
+
+    Files of Caffe's old formats, as VGG's of 2014, are read as today's Caffe would upgrade them.
+    """
     return {name: blobs for name, blobs, _ in _layers(path)}
 
 
 def copy_weights(target: Path, *sources: tuple[Path, Collection[str]]) -> None:
-    """Write a .caffemodel with layers of others; sources: (path, names of the layers to take)."""
+    """Write a .caffemodel with layers of others; sources: (path, names of the layers to take).
+
+    Layers of Caffe's old formats are upgraded.
+    """
     kept = [raw for path, names in sources for name, _, raw in _layers(path) if name in names]
     write(target, b"".join(kept))
 
@@ -87,21 +103,35 @@ def read_state(path: Path) -> State:
     return State(iteration, weights, history)
 
 
+def parse_datum(message: bytes) -> np.ndarray:
+    """The array (channels, height, width) uint8 of a Datum that is not encoded.
+
+    Raises ValueError.
+    """
+    shape, data = {}, b""
+    for field, value, _ in _fields(memoryview(message)):
+        if field in (1, 2, 3) and isinstance(value, int):
+            shape[field] = value
+        elif field == 4 and not isinstance(value, int):
+            data = value
+    sides = [shape.get(i, 0) for i in (1, 2, 3)]
+    if not all(sides) or int(np.prod(sides, dtype=np.int64)) != len(data):
+        raise ValueError(f"{len(data)} bytes for the shape {sides}")
+    return np.frombuffer(data, np.uint8).reshape(sides)
+
+
 def _layers(path):
     """(name, blobs, bytes of the whole field) of each layer that has blobs."""
     layers = []
     with _named(path):
         for field, value, raw in _fields(_bytes(path)):
             if field == 2:
-                raise ValueError("layers of Caffe's old format; run upgrade_net_proto_binary on it")
-            if field != 100:
+                name, kind, blobs = _old_layer(value)
+                raw = _new_layer(name, kind, blobs)
+            elif field == 100:
+                name, kind, blobs = _layer(value, name=1, kind=2, blob=7)
+            else:
                 continue
-            name, blobs = "", []
-            for inner, content, _ in _fields(value):
-                if inner == 1:
-                    name = bytes(content).decode()
-                elif inner == 7:
-                    blobs.append(_blob(content))
             if blobs:
                 layers.append((name, blobs, bytes(raw)))
         if not layers:
@@ -109,7 +139,69 @@ def _layers(path):
     return layers
 
 
-def _blob(message):
+def _layer(message, name, kind, blob):
+    """(name, type, blobs) of a layer; the arguments are the numbers of their fields."""
+    texts, messages = {name: "", kind: ""}, []
+    for field, value, _ in _fields(message):
+        if field in texts:
+            texts[field] = OLD_TYPES.get(value, "") if isinstance(value, int) else _text(value)
+        elif field == blob:
+            messages.append(value)
+    blobs = [_blob(m, texts[kind], place) for place, m in enumerate(messages)]
+    return texts[name], texts[kind], blobs
+
+
+def _old_layer(message):
+    """The same of a layer as Caffe wrote it before LayerParameter (V1LayerParameter, of 2014), and
+    before that (V0LayerParameter, inside of one)."""
+    for field, value, _ in _fields(message):
+        if field == 1:
+            name, kind, blobs = _layer(value, name=1, kind=2, blob=50)
+            kind = OLD_TYPES.get(kind, "")
+            return name, kind, [_as_now(b, kind, place) for place, b in enumerate(blobs)]
+    return _layer(message, name=4, kind=5, blob=6)
+
+
+def _new_layer(name, kind, blobs):
+    """The bytes of a layer of a NetParameter, as Caffe writes it now."""
+    parts = [_message(1, name.encode()), _message(2, kind.encode())]
+    for blob in blobs:
+        shape = _message(1, b"".join(map(_as_varint, blob.shape)))
+        parts.append(_message(7, _message(7, shape) + _message(5, blob.astype("<f4").tobytes())))
+    return _message(100, b"".join(parts))
+
+
+def _message(number, content):
+    """The bytes of a field that has a length."""
+    return _as_varint(number << 3 | 2) + _as_varint(len(content)) + content
+
+
+def _as_varint(value):
+    parts = bytearray()
+    while value > 127:
+        parts.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*parts, value])
+
+
+def _text(message):
+    return bytes(message).decode()
+
+
+def _as_now(blob, kind, place):
+    """An array of the old shape (num, channels, height, width) in today's, which leaves out axes
+    that a layer's blob does not have. place: of the blob in the layer."""
+    axes = {"InnerProduct": 2, "Convolution": 4, "Deconvolution": 4}.get(kind)
+    if axes is None or blob.ndim != 4:
+        return blob
+    axes = axes if place == 0 else 1  # a bias is a row
+    if any(n != 1 for n in blob.shape[: 4 - axes]):
+        raise ValueError(f"a blob of a {kind} has the shape {list(blob.shape)}")
+    return blob.reshape(blob.shape[4 - axes :])
+
+
+def _blob(message, kind="", place=0):
+    """The array of a BlobProto. kind, place: the layer's type, and which of its blobs it is."""
     shape, old_shape, data = None, {}, np.zeros(0, np.float32)
     for field, value, _ in _fields(message):
         if field == 7:
@@ -118,11 +210,12 @@ def _blob(message):
             old_shape[field] = value
         elif field == 5:
             data = np.frombuffer(value, "<f4")
-    if shape is None:
+    old = shape is None
+    if old:
         shape = [old_shape.get(i, 0) for i in (1, 2, 3, 4)]
     if np.prod(shape, dtype=np.int64) != data.size:
         raise ValueError(f"a blob of shape {shape} holds {data.size} numbers")
-    return data.reshape(shape)
+    return _as_now(data.reshape(shape), kind, place) if old else data.reshape(shape)
 
 
 def _fields(message):
