@@ -1,9 +1,15 @@
 # Every job by name: `make help` lists them. Each does the set-up that it needs, into
 # build/, and every command runs from the repository root.
 
+# The GPU to compute on, by its number in nvidia-smi: make train GPU=0. GPU=yes is the first one,
+# and enough to build Caffe for it: make caffe GPU=yes
+GPU ?=
+DEVICE := $(patsubst yes,0,$(filter-out no,$(GPU)))
+ON_GPU := $(if $(DEVICE),--gpu $(DEVICE))
+
 # The Caffe to use. Name a built one of your own, on the command line or in the
 # environment, and nothing is compiled: make test CAFFE_ROOT=/path/to/caffe
-override CAFFE_ROOT := $(abspath $(or $(CAFFE_ROOT),build/caffe))
+override CAFFE_ROOT := $(abspath $(or $(CAFFE_ROOT),build/caffe$(if $(DEVICE),-gpu)))
 
 # Debian's and Ubuntu's packages. What is missing is installed (as root) or named.
 PACKAGES := python3 python3-venv
@@ -77,28 +83,51 @@ shell: caffe ## a shell in which caffe, pycaffe and python are ready; the same a
 	@unset MAKEFLAGS MFLAGS MAKELEVEL PYTHONPATH; . build/env.sh; \
 	  "$${SHELL:-/bin/bash}" || test -t 0  # at a terminal, the last command's status is no error
 
+# What is evaluated on: a file of annotations. Or a folder with what to train on too, as make h36m
+# writes it: its networks and results are in folders of its name, below those of build/.
+DATA ?= build/data/test.json
+# Weights to start a training from: CPM's, say. Layers that fit are taken.
+START ?=
+# Iterations of a training, where not the solver's; sizes of the person that are averaged.
+ITERATIONS ?=
+SCALES ?=
+
+DATA_FOLDER := $(if $(suffix $(notdir $(DATA))),,$(filter-out build/data build/data/,$(DATA)))
+SET := $(notdir $(DATA_FOLDER))
+# Of a file of one's own: the networks are the demo's, the results have its name.
+RESULTS_OF := $(or $(SET),$(basename $(notdir $(filter-out build/data/test.json build/data build/data/,$(DATA)))))
+TRAINED := build/train$(if $(SET),/$(SET))
+EVALUATION := build/eval$(if $(RESULTS_OF),/$(RESULTS_OF))
+TEST := $(if $(DATA_FOLDER),$(DATA_FOLDER)/test.pack,$(if $(RESULTS_OF),$(DATA),build/data/test.json))
+PRIOR ?= $(if $(DATA_FOLDER),$(DATA_FOLDER)/prior.npz,build/prior.npz)
+
 .PHONY: train
-train: build/train/$(RUN)/final.caffemodel ## trains NET=lite/lifting, or another folder of prototxt/, into build/train
+train: $(TRAINED)/$(RUN)/final.caffemodel ## trains NET=lite/lifting, or another folder of prototxt/, into build/train; DATA=FOLDER, START=WEIGHTS, GPU=ID
 
 .PHONY: eval
-eval: build/eval/$(RUN)/errors.json ## errors of the trained NET on the test images, into build/eval
+eval: $(EVALUATION)/$(RUN)/errors.json ## errors of the trained NET on the test images, into build/eval; DATA=..., SCALES="...", GPU=ID
 
 .SECONDEXPANSION:
 .PRECIOUS: build/train/%/final.caffemodel build/train/lite-%/final.caffemodel \
   build/train/small-%/final.caffemodel
 # The lite networks both go on from one pose machine, as the paper's network does from CPM (5.2).
-START := build/train/lite-start/final.caffemodel
-$(START): prototxt/lite/cpm/solver.prototxt prototxt/lite/cpm/train.prototxt build/data/test.json \
-  | caffe
-	@$(TIMED) train-lite-start $(PYTHON) -m tools.train $< --out $(@D)
+LITE_START := build/train/lite-start/final.caffemodel
+$(LITE_START): prototxt/lite/cpm/solver.prototxt prototxt/lite/cpm/train.prototxt \
+  build/data/test.json | caffe
+	@$(TIMED) train-lite-start $(PYTHON) -m tools.train $< $(ON_GPU) --out $(@D)
 
+TRAIN_OPTIONS = $(if $(ITERATIONS),--iterations $(ITERATIONS)) $(ON_GPU)
 build/train/lite-%/final.caffemodel: prototxt/lite/%/solver_finetune.prototxt \
-  prototxt/lite/%/train.prototxt $(START) build/prior.npz | caffe
-	@$(TIMED) train-lite-$* $(PYTHON) -m tools.train $< --weights $(START) --out $(@D)
+  prototxt/lite/%/train.prototxt $(or $(START),$(LITE_START)) build/prior.npz | caffe
+	@$(TIMED) train-lite-$* $(PYTHON) -m tools.train $< --weights $(or $(START),$(LITE_START)) \
+	  $(TRAIN_OPTIONS) --out $(@D)
 
-build/train/%/final.caffemodel: $$(net)/solver.prototxt $$(net)/train.prototxt \
-  build/data/test.json build/prior.npz | caffe
-	@$(TIMED) train-$* $(PYTHON) -m tools.train $< --out build/train/$*
+# From weights by the schedule for it, else from scratch.
+SOLVER := $(if $(START),solver_finetune,solver)
+build/train/%/final.caffemodel: $$(net)/$(SOLVER).prototxt $$(net)/train.prototxt \
+  build/data/test.json build/prior.npz $(START) | caffe
+	@$(TIMED) train-$* $(PYTHON) -m tools.train $< $(if $(START),--weights $(START)) \
+	  $(TRAIN_OPTIONS) --out $(@D)
 
 # The network for photographs starts from ImageNet's weights, and from photographs alone.
 build/lite0.caffemodel: tools/train/lite0.txt tools/train/lite0_weights.py tools/train/torch_file.py \
@@ -121,35 +150,76 @@ PHOTOGRAPHS_START := build/train/small-start/final.caffemodel
 $(PHOTOGRAPHS_START): prototxt/small/cpm/solver.prototxt prototxt/small/cpm/train.prototxt \
   build/data/photographs.pack build/lite0.caffemodel | caffe
 	@$(TIMED) train-small-start $(PYTHON) -m tools.train $< --weights build/lite0.caffemodel \
-	  --out $(@D)
+	  $(ON_GPU) --out $(@D)
 
 build/train/small-%/final.caffemodel: prototxt/small/%/solver_finetune.prototxt \
-  prototxt/small/%/train_finetune.prototxt $(PHOTOGRAPHS_START) build/data/test.json | caffe
-	@$(TIMED) train-small-$* $(PYTHON) -m tools.train $< --weights $(PHOTOGRAPHS_START) --out $(@D)
+  prototxt/small/%/train_finetune.prototxt $(or $(START),$(PHOTOGRAPHS_START)) \
+  build/data/test.json | caffe
+	@$(TIMED) train-small-$* $(PYTHON) -m tools.train $< \
+	  --weights $(or $(START),$(PHOTOGRAPHS_START)) $(TRAIN_OPTIONS) --out $(@D)
 
+EVAL_OPTIONS = $(if $(SCALES),--scales $(SCALES)) $(ON_GPU)
 build/eval/%/errors.json: $$(net)/deploy.prototxt build/train/%/final.caffemodel | caffe
 	@$(TIMED) eval-$* $(PYTHON) -m tools.evaluate $^ --data build/data/test.json \
-	  --training-data build/data/train.json --prior build/prior.npz --out $(@D)
+	  --training-data build/data/train.json --prior build/prior.npz $(EVAL_OPTIONS) --out $(@D)
 
-# What is compared with the paper: annotations with 3D truth, or the folder of make h36m.
-DATA ?= build/data/test.json
+# Of another file of annotations: the demo's networks.
+ifneq ($(if $(SET),,$(RESULTS_OF)),)
+build/eval/$(RESULTS_OF)/%/errors.json: $$(net)/deploy.prototxt build/train/%/final.caffemodel \
+  $(wildcard $(TEST)) | caffe
+	@$(PYTHON) -m tools.evaluate $(wordlist 1,2,$^) --data $(TEST) --prior $(PRIOR) $(EVAL_OPTIONS) \
+	  --out $(@D)
+endif
+
+# On a folder of data: the prior of its motion, the networks that read its images, from START.
+ifneq ($(SET),)
+GENERATED := build/prototxt/$(SET)
+.PRECIOUS: build/train/$(SET)/%/start.caffemodel build/train/$(SET)/%/final.caffemodel
+$(DATA_FOLDER)/human36m.json:
+	@echo "$(DATA_FOLDER): expected the folder that make h36m H36M=/path wrote"; exit 1
+
+$(DATA_FOLDER)/prior.npz: | $(DATA_FOLDER)/human36m.json venv
+	@$(NEEDS) prior --data $(DATA_FOLDER)
+	@$(TIMED) prior-$(SET) $(PYTHON) -m prior fit $(DATA_FOLDER)/motion --out $@
+
+$(GENERATED)/shares.txt: $(DATA_FOLDER)/shares.txt $(wildcard prototxt/*.py) | caffe
+	@$(PYTHON) -m prototxt.generate --out $(GENERATED) --prior $(PRIOR) --data $$(cat $<)
+	@cp $< $@
+
+build/train/$(SET)/%/start.caffemodel: $(START) $(GENERATED)/shares.txt $(PRIOR) | caffe
+	@$(PYTHON) -m tools.train.transfer_weights $(START) \
+	  $$(sed -n 's/^net: "\(.*\)"/\1/p' $(GENERATED)/$(subst -,/,$*)/solver_finetune.prototxt) --out $@
+
+build/train/$(SET)/%/final.caffemodel: $(GENERATED)/shares.txt $(PRIOR) \
+  $(if $(START),build/train/$(SET)/%/start.caffemodel) | caffe
+	@$(NEEDS) train --data $(DATA_FOLDER) --net $(subst -,/,$*) $(TRAIN_OPTIONS)
+	@$(TIMED) train-$(SET)-$* $(PYTHON) -m tools.train \
+	  $(GENERATED)/$(subst -,/,$*)/$(SOLVER).prototxt $(if $(START),--weights $(@D)/start.caffemodel) \
+	  $(TRAIN_OPTIONS) --out $(@D)
+
+build/eval/$(SET)/%/errors.json: build/train/$(SET)/%/final.caffemodel | caffe
+	@$(NEEDS) eval --data $(DATA_FOLDER) --net $(subst -,/,$*) $(EVAL_OPTIONS)
+	@$(TIMED) eval-$(SET)-$* $(PYTHON) -m tools.evaluate $(GENERATED)/$(subst -,/,$*)/deploy.prototxt \
+	  $< --data $(TEST) --prior $(PRIOR) $(EVAL_OPTIONS) --out $(@D)
+endif
+
 # Landmarks or poses of any detector: files as tools/evaluate/predictions.py describes.
 PREDICTIONS ?=
-PRIOR ?= build/prior.npz
-# A network that is named, NET=..., is evaluated first.
+# A network that is named, NET=..., is evaluated first, on DATA.
 NETWORKS := $(if $(filter command environment,$(firstword $(origin NET))),$(NET))
-EVALUATED = $(foreach net,$(NETWORKS),build/eval/$(subst /,-,$(net))/errors.json)
+EVALUATED = $(foreach net,$(NETWORKS),$(EVALUATION)/$(subst /,-,$(net))/errors.json)
+PREDICTED = $(foreach net,$(NETWORKS),$(net)=$(EVALUATION)/$(subst /,-,$(net))/predictions.npz)
+COMPARED := build/compare$(if $(RESULTS_OF),/$(RESULTS_OF))
 
 .PHONY: compare
 compare: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(EVALUATED) | venv ## our numbers beside the paper's, in build/compare; NET=..., PREDICTIONS="NAME=FILE ...", DATA=...
-	@$(PYTHON) -m tools.report.compare --data $(DATA) --prior $(PRIOR) --out build/compare \
-	  --predictions $(foreach net,$(NETWORKS),$(net)=build/eval/$(subst /,-,$(net))/predictions.npz) \
-	  $(PREDICTIONS)
+	@$(PYTHON) -m tools.report.compare --data $(DATA) --prior $(PRIOR) --out $(COMPARED) \
+	  --predictions $(PREDICTED) $(PREDICTIONS)
 
 .PHONY: figures
-figures: build/eval/$(RUN)/errors.json ## figures 2 to 5 as in the paper, of the trained NET, in build/figures
-	@$(PYTHON) -m tools.report.figures --eval $(<D) --data build/data/test.json --prior build/prior.npz \
-	  --out build/figures
+figures: $(EVALUATION)/$(RUN)/errors.json ## figures 2 to 5 as in the paper, of the trained NET, in build/figures
+	@$(PYTHON) -m tools.report.figures --eval $(<D) --data $(TEST) --prior $(PRIOR) $(ON_GPU) \
+	  --out build/figures$(if $(RESULTS_OF),/$(RESULTS_OF))
 
 # VIDEOS=no: only positions, enough to lift and score landmarks.
 .PHONY: h36m
@@ -162,11 +232,54 @@ motion: | venv ## the motion that the project carries, again, from a folder of C
 	@test -n "$(CMU)" || { echo "motion: expected the folder of CMU's files: make motion CMU=/path"; exit 1; }
 	@$(PYTHON) -m tools.convert.cmu "$(CMU)"
 
+# What a stage of the paper's experiments needs and takes, said before it starts.
+NEEDS = $(PYTHON) -m tools.paper
+
+# The paper's two networks; others, such as NET="vgg/cpm vgg/lifting", as for make compare.
+PAPER_NETS := $(or $(NETWORKS),cpm lifting)
+# Sizes at which CPM is tested.
+PAPER_SCALES := $(or $(SCALES),0.7 0.85 1 1.15 1.3)
+# The weights to start from.
+CPM ?=
+PAPER := DATA=build/h36m START="$(CPM)" GPU=$(GPU) ITERATIONS=$(ITERATIONS) SCALES="$(PAPER_SCALES)"
+STAGE = @$(MAKE) --no-print-directory $(PAPER)
+
+.PHONY: paper
+paper: paper-check ## the paper's tables 1 and 2, from H36M=/path and CPM=WEIGHTS, on GPU=ID: the stages below, each resumed where it stopped
+	$(STAGE) paper-tables
+
+.PHONY: paper-check
+paper-check: caffe ## what make paper needs, checked before any hour is spent
+	@$(NEEDS) check --h36m "$(H36M)" --start "$(CPM)" --net $(PAPER_NETS) $(ON_GPU)
+
+.PHONY: paper-data
+paper-data: build/h36m/shares.txt ## 1. frames, positions and motion of H36M=/path, in build/h36m
+
+build/h36m/shares.txt: | venv
+	@$(NEEDS) data --h36m "$(H36M)" --data build/h36m
+	@$(TIMED) h36m $(PYTHON) -m tools.convert.h36m "$(H36M)" --out build/h36m
+
+.PHONY: paper-prior
+paper-prior: paper-data ## 2. the prior of subjects 1, 5, 6, 7, 8
+	$(STAGE) build/h36m/prior.npz
+
+.PHONY: paper-train
+paper-train: paper-prior ## 3. networks from CPM's weights, fine-tuned
+	$(STAGE) $(foreach net,$(PAPER_NETS),build/train/h36m/$(subst /,-,$(net))/final.caffemodel)
+
+.PHONY: paper-eval
+paper-eval: paper-train ## 4. their landmarks and poses on the test frames; parts of it on other machines: tools/paper/README.md
+	$(STAGE) $(foreach net,$(PAPER_NETS),build/eval/h36m/$(subst /,-,$(net))/errors.json)
+
+.PHONY: paper-tables
+paper-tables: paper-eval ## 5. protocols 1, 2 and 3 and the 2D error beside the published rows, in build/compare/h36m
+	$(STAGE) compare NET="$(PAPER_NETS)"
+
 .PHONY: ablations
 ablations: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(EVALUATED) | venv ## rotations, K, J, noise, camera: what each does to the 3D error, in build/ablations
 	@$(PYTHON) -m tools.bench.ablations --data $(DATA) --prior $(PRIOR) --out build/ablations \
 	  $(if $(MOCAP),--mocap $(MOCAP)) \
-	  --predictions $(foreach net,$(NETWORKS),$(net)=build/eval/$(subst /,-,$(net))/predictions.npz) \
+	  --predictions $(PREDICTED) \
 	  $(PREDICTIONS)
 
 ##@ Set-up, done by the jobs above as they need it
@@ -227,14 +340,26 @@ build/env.sh:
 	@tools/setup/environment.sh
 
 .PHONY: caffe
-caffe: build/env.sh ## Caffe itself, compiled into build/caffe unless CAFFE_ROOT names one; and build/env.sh
-ifeq ($(CAFFE_ROOT),$(CURDIR)/build/caffe)
-caffe: build/caffe/build/tools/caffe
+caffe: build/env.sh ## Caffe itself, compiled into build/caffe unless CAFFE_ROOT names one; GPU=yes: with CUDA, into build/caffe-gpu
+BUILT := $(addprefix $(CURDIR)/build/,caffe caffe-gpu)
+ifneq ($(filter $(BUILT),$(CAFFE_ROOT)),)
+caffe: $(patsubst $(CURDIR)/%,%,$(CAFFE_ROOT))/build/tools/caffe
 
-build/caffe/build/tools/caffe: $(addprefix tools/caffe/,build.sh source.txt CMakeLists.txt) \
-  $(wildcard tools/caffe/*.patch) | $(VENV)/.installed
+# What is compiled, and how.
+CAFFE_SOURCES := $(addprefix tools/caffe/,build.sh source.txt CMakeLists.txt) \
+  $(wildcard tools/caffe/*.patch)
+
+build/caffe/build/tools/caffe: $(CAFFE_SOURCES) | $(VENV)/.installed
 	@tools/setup/packages.sh $(CAFFE_PACKAGES)
-	@$(TIMED) caffe tools/caffe/build.sh
+	@$(TIMED) caffe tools/caffe/build.sh cpu build/caffe
+	@touch $@
+
+# CUDA_HOME names a toolkit, CUDA_ARCH the GPU's compute capability where the GPU is elsewhere.
+build/caffe-gpu/build/tools/caffe: $(CAFFE_SOURCES) \
+  $(addprefix tools/caffe/,toolkit.sh architecture.sh cuda.txt forward_to_cpu.cpp) \
+  | $(VENV)/.installed
+	@tools/setup/packages.sh $(CAFFE_PACKAGES)
+	@$(TIMED) caffe-gpu tools/caffe/build.sh gpu build/caffe-gpu
 	@touch $@
 else
 caffe: venv
@@ -279,7 +404,7 @@ ways-track: venv venv-demo ## what it is worth to lift frames as one motion, on 
 	$(PYTHON) -m tools.bench.tracks $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/tracks.json
 
 .PHONY: study-network
-study-network: $(START) build/prior.npz build/prior-1.npz ## what lifting, gradients, K and w_t are worth in training, into build/study
+study-network: $(LITE_START) build/prior.npz build/prior-1.npz ## what lifting, gradients, K and w_t are worth in training, into build/study
 	@$(PYTHON) -m tools.bench.study_network --out build/study/network
 
 build/prior-1.npz: build/prior.npz
@@ -288,6 +413,14 @@ build/prior-1.npz: build/prior.npz
 .PHONY: bench-network
 bench-network: build/data/test.json build/prior.npz | caffe ## times of the networks, into build/bench/network.json
 	@$(PYTHON) -m tools.bench.network --out build/bench/network.json
+
+.PHONY: bench-feed
+bench-feed: | caffe ## images a second of the data layer by its workers, beside decoding alone, into build/bench/feed.json
+	@$(PYTHON) -m tools.bench.feed
+
+.PHONY: bench-evaluation
+bench-evaluation: | caffe ## images a second of the evaluation, by batch and workers, into build/bench/evaluation.json
+	@$(PYTHON) -m tools.bench.evaluation $(ON_GPU)
 
 ##@ Development
 
@@ -301,6 +434,15 @@ test: lint venv-demo caffe ## everything
 .PHONY: test-fast
 test-fast: venv venv-demo ## what takes seconds and needs no Caffe
 	$(PYTHON) -m pytest -m "not slow" --ignore tests/caffe
+
+# Without a GPU to ask: a common one, whose code newer ones run too.
+.PHONY: test-gpu-build
+test-gpu-build: export CUDA_ARCH := $(or $(CUDA_ARCH),8.6)
+test-gpu-build: build/caffe-gpu/build/tools/caffe venv-demo ## compiles Caffe with CUDA, which needs no GPU, and runs Caffe's tests on it, on the CPU
+	build/caffe-gpu/build/tools/caffe --version
+	CAFFE_ROOT=$(CURDIR)/build/caffe-gpu GLOG_minloglevel=3 \
+	  PYTHONPATH=$(CURDIR):$(CURDIR)/build/caffe-gpu/python:$(CURDIR)/$(VENV)/site-packages \
+	  $(PYTHON) -m pytest tests/caffe
 
 # Motion capture to split into training and held-out clips; if none, what venv-demo installs.
 CLIPS ?=

@@ -37,6 +37,8 @@ MISSING = {
     "prior": "show no.npz --out OUT/page.png",
     "prototxt.sizes": "no",
     "tools.bench.ablations": "--data no.json --out OUT",
+    "tools.bench.evaluation": "--network no --out OUT/a.json",
+    "tools.bench.feed": "--data no.json --out OUT/a.json",
     "tools.bench.lift_accuracy": "--mocap no.npz --out OUT/a.json",
     "tools.bench.lift_ways": "--mocap no.npz --out OUT/a.json",
     "tools.bench.network": "--data no.json --out OUT/a.json",
@@ -51,6 +53,7 @@ MISSING = {
     "tools.infer.detect": "no.jpg --out OUT/a.json",
     "tools.infer.predict": "no.prototxt no.caffemodel no.jpg --out OUT/a.json",
     "tools.lift": "no.json --out OUT/a.npz",
+    "tools.paper": "check --h36m no --start no.caffemodel",
     "tools.report": "--build no --out OUT",
     "tools.report.compare": "--data no.json --out OUT",
     "tools.report.figures": "--eval no --out OUT",
@@ -60,7 +63,7 @@ MISSING = {
     "tools.train.lite0_weights": "no.pth --out OUT/a.caffemodel",
     "tools.train.transfer_weights": "no.caffemodel no.prototxt --out OUT/a.caffemodel",
 }
-WITHOUT_INPUT = {"prototxt.generate", "tools.bench.lift", "tools.rendered"}
+WITHOUT_INPUT = {"prototxt.generate", "tools.paper.cost", "tools.bench.lift", "tools.rendered"}
 
 
 def _has_main(file):

@@ -20,7 +20,7 @@ ROOMS = (
     "tools.setup tools.caffe_io",
     "tools.infer tools.train tools.evaluate tools.convert tools.rendered",
     "tools.lift tools.report",
-    "tools.bench",
+    "tools.bench tools.paper",
     "tools.report.results",
 )
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms.split()}

@@ -124,3 +124,28 @@ def add_as_published(parser: Any, what: str) -> None:
         help=f"lift {what} to the letter of the paper's section 5.3: weak perspective even where "
         "the lens is known, no noise but the model's, the rotation of least cost",
     )
+
+
+def add_gpu(parser: argparse.ArgumentParser) -> None:
+    """--gpu ID."""
+    parser.add_argument(
+        "--gpu",
+        type=natural,
+        metavar="ID",
+        help="compute on this GPU, by its number in nvidia-smi, with a Caffe built for it "
+        "(default: on the CPU)",
+    )
+
+
+def natural(text: str) -> int:
+    """A whole number from 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text}")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text}")
+    return int(text)

@@ -4,6 +4,7 @@ The data layer, evaluation and prediction all use it. Image and input coordinate
 centre of the top-left one at (0, 0).
 """
 
+import functools
 import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -221,7 +222,9 @@ def input_blob(
     image: UInt8[np.ndarray, "size size 3"], augmentation: Augmentation = PLAIN
 ) -> Float32[np.ndarray, "3 size size"]:
     """An input, BGR -> what the network sees, with the augmentation's colours."""
-    blob = (image.transpose(2, 0, 1).astype(np.float32) - GREY) / 256
+    blob = image.transpose(2, 0, 1).astype(np.float32, order="C")
+    blob -= GREY
+    blob /= 256
     a = augmentation
     if (a.gains, a.brightness) != (PLAIN.gains, PLAIN.brightness):
         blob = blob * np.array(a.gains, np.float32)[:, None, None] + np.float32(a.brightness)
@@ -233,6 +236,14 @@ def input_blob(
 
 
 def centre_map(crop: Crop) -> Float32[np.ndarray, "{crop.size} {crop.size}"]:
-    """CPM's Gaussian at the person's centre, by which the network knows who is meant."""
-    centre = to_input(crop.pivot, crop)
-    return belief_maps.gaussians(centre, crop.size, crop.size, CENTRE_SIGMA * crop.size)
+    """CPM's Gaussian at the person's centre, by which the network knows who is meant; read-only."""
+    x, y = np.float32(to_input(crop.pivot, crop)).tolist()
+    return _centre_map(x, y, crop.size)
+
+
+# A person who is not shifted is always in the middle: the same map for every sample.
+@functools.lru_cache(maxsize=4)
+def _centre_map(x: float, y: float, size: int) -> Float32[np.ndarray, "{size} {size}"]:
+    values = belief_maps.gaussians(np.array([x, y]), size, size, CENTRE_SIGMA * size)
+    values.setflags(write=False)
+    return values

@@ -16,7 +16,7 @@ from tests.markup import MARKUP, assert_escaped
 from tests.poses import random_poses
 from tools.caffe_io import process as caffe_process
 from tools.evaluate import __main__ as evaluate
-from tools.evaluate import predictions
+from tools.evaluate import parts, predictions
 from tools.infer.estimator import Network, annotated
 from tools.report import __main__ as report
 from tools.report import figures
@@ -55,13 +55,14 @@ def build(tmp_path_factory):
     return build
 
 
-def run(build, name, **changed):
+def run(build, name, *more, **changed):
     folder = build / "train" / f"lite-{name}"
     paths = {
         "deploy": folder / "deploy.prototxt",
         "weights": folder / "final.caffemodel",
         "data": build / "data/test.json",
         "prior": build / "prior.npz",
+        "out": build / "eval" / f"lite-{name}",
     } | changed
     return evaluate.main(
         [
@@ -74,9 +75,88 @@ def run(build, name, **changed):
             "--training-data",
             str(build / "data/train.json"),
             "--out",
-            str(build / "eval" / f"lite-{name}"),
+            str(paths["out"]),
+            *map(str, more),
         ]
     )
+
+
+def arrays_of(folder):
+    """The arrays of predictions.npz."""
+    with np.load(folder / "predictions.npz") as file:
+        return dict(file)
+
+
+def assert_same(first, second):
+    """To 1e-5 of a px, and of the size of a pose."""
+    assert first.keys() == second.keys()
+    for name, array in first.items():
+        if array.dtype.kind == "f":
+            atol = 1e-5 * (1000 if name == "poses" else 1)
+            np.testing.assert_allclose(second[name], array, rtol=1e-5, atol=atol, err_msg=name)
+        else:
+            np.testing.assert_array_equal(second[name], array)
+
+
+@pytest.mark.parametrize("views", [(), ("--scales", 0.9, 1, "--flip")], ids=["plain", "averaged"])
+@pytest.mark.parametrize("name", ["cpm", "lifting"])
+def test_batches_and_workers_give_the_numbers_of_one_by_one(build, tmp_path, name, views):
+    run(build, name, *views, "--batch", 1, "--workers", 0, out=tmp_path / "one")
+    run(build, name, *views, "--batch", 12, "--workers", 3, out=tmp_path / "many")
+    assert_same(arrays_of(tmp_path / "one"), arrays_of(tmp_path / "many"))
+
+
+def test_shards_and_what_was_there_make_the_whole(build, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(parts, "PEOPLE", 3)  # four parts of eleven people
+    out = tmp_path / "out"
+    assert run(build, "lifting", "--shard", "2/3", out=out) == 0
+    assert "shard 2 of 3 is done; 3 of 4 parts are missing" in capsys.readouterr().out
+    assert {path.name for path in (out / "parts").iterdir()} == {"run.json", "000001.npz"}
+    assert run(build, "lifting", "--shard", "1/3", out=out) == 0
+    # What is there is taken as it is: of the second part, other numbers.
+    with np.load(out / "parts/000001.npz") as file:
+        more = {"beliefs": 0.25, "peaks": 0.25}
+        changed = {name: array + more.get(name, 0) for name, array in file.items()}
+    np.savez(out / "parts/000001.npz", **changed)
+    assert run(build, "lifting", out=out) == 0
+    assert not (out / "parts").exists()
+    expected = arrays_of(build / "eval/lite-lifting")
+    expected["beliefs"][:, 3:6] += 0.25
+    expected["peaks"][3:6] += 0.25
+    assert_same(expected, arrays_of(out))
+
+
+def test_parts_of_another_run_are_removed(build, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(parts, "PEOPLE", 3)
+    out = tmp_path / "out"
+    assert run(build, "lifting", "--shard", "1/2", "--flip", out=out) == 0
+    assert run(build, "lifting", out=out) == 0
+    assert "2 parts of another run removed" in capsys.readouterr().out
+    assert_same(arrays_of(build / "eval/lite-lifting"), arrays_of(out))
+
+
+def test_a_damaged_part_is_one_line(build, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(parts, "PEOPLE", 6)
+    out = tmp_path / "out"
+    assert run(build, "lifting", "--shard", "1/2", out=out) == 0
+    (out / "parts/000000.npz").write_bytes(b"PK cut short")
+    capfd.readouterr()
+    assert run(build, "lifting", out=out) == 1
+    (line,) = [x for x in capfd.readouterr().err.splitlines() if x.startswith("python -m")]
+    assert "parts/000000.npz" in line
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b"])
+def test_a_shard_that_is_none(build, capfd, text):
+    with pytest.raises(SystemExit):
+        run(build, "lifting", "--shard", text)
+    assert "such as 2/4" in capfd.readouterr().err
+
+
+def test_a_gpu_that_is_not_there_is_one_line(build, tmp_path, capfd):
+    assert run(build, "lifting", "--gpu", 99, out=tmp_path) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("python -m tools.evaluate: --gpu 99: ")
 
 
 def test_predictions_are_the_networks_one_image_at_a_time(build):

@@ -161,8 +161,15 @@ def test_weights_of_no_use_are_one_line(world, tmp_path, capsys):
 
 def test_a_gpu_that_is_not_there_is_one_line(world, tmp_path, capsys):
     solver = write_solver(tmp_path, world, "lite/cpm", iterations=1)
-    if run(solver, "--out", tmp_path / "out", "--gpu", 0):
-        assert_one_line(capsys, "caffe ended with", "CPU-only")
+    assert run(solver, "--out", tmp_path / "out", "--gpu", 99) == 1
+    assert_one_line(capsys, "--gpu 99: ", "for GPUs" if of_cpu() else "CUDA says: ")
+    assert not (tmp_path / "out").exists()
+
+
+def of_cpu():
+    """Whether the Caffe in use is one for the CPU alone."""
+    library = caffe_process.caffe_root() / "build/lib/libcaffe.so"
+    return b"libcublas" not in library.read_bytes()
 
 
 def test_a_caffe_that_ignores_weights(world, tmp_path, capsys, monkeypatch):

@@ -86,6 +86,24 @@ def start_bound(command: Sequence[object], **options: Any) -> subprocess.Popen:
     )
 
 
+def check_gpu(gpu: int) -> None:
+    """Raises CaffeError unless this Caffe can compute on a GPU, by its number; it would abort."""
+    command = [str(program()), "device_query", f"--gpu={gpu}"]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    if not done.returncode:
+        return
+    reason = last_error(done.stderr)
+    if "CPU-only" in reason:
+        raise CaffeError(
+            f"--gpu {gpu}: {shown(caffe_root())} is a Caffe for the CPU alone; make caffe GPU=yes "
+            "compiles one for GPUs, and CAFFE_ROOT names another"
+        )
+    raise CaffeError(
+        f"--gpu {gpu}: expected a GPU of that number, as nvidia-smi lists them, and its driver; "
+        f"CUDA says: {re.sub(r'^.*[(][0-9]+ vs[.] [0-9]+[)] *', '', reason)}"
+    )
+
+
 def shown(path: Path) -> str:
     """A path as short as it can be: from the repository's root if it lies there."""
     path = Path(path)

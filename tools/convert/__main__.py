@@ -3,6 +3,7 @@
     python -m tools.convert mpii mpii_human_pose_v1_u12_1.mat IMAGES --out mpii.pack
     python -m tools.convert leeds FOLDER --out lsp.pack
     python -m tools.convert coco person_keypoints_train2017.json IMAGES --out coco.pack
+    python -m tools.convert cpm lmdb/MPI_alltrain --out cpm.pack
     python -m tools.convert json train.json --out train.pack
     python -m tools.convert check train.pack
 
@@ -20,7 +21,7 @@ from tqdm import tqdm
 
 from prior import program
 from python_layers.data import annotations, images, packed
-from tools.convert import coco, entries, leeds, mpii, native
+from tools.convert import coco, cpm_lmdb, entries, leeds, mpii, native
 from tools.convert.entries import ConversionError
 
 
@@ -32,6 +33,11 @@ def _of(read, *names):
         return entries.write(options.out, images_of_set, total=len(images_of_set))
 
     return command
+
+
+def _lmdb(options):
+    total = cpm_lmdb.count(options.folder)
+    return entries.write(options.out, cpm_lmdb.read(options.folder), total=total)
 
 
 def _json(options):
@@ -105,6 +111,7 @@ def _parser():
         "annotations",
         "folder",
     )
+    command("cpm", _lmdb, "CPM's LMDB, of MPII or Leeds", "folder")
     command("json", _json, "our own JSON of annotations and its images", "annotations")
     command("check", _check, "read every image of a packed file", "annotations", out=False)
     return parser

@@ -7,9 +7,11 @@ FOLDER has the dataset as it is downloaded, or extracted, anywhere inside:
     metadata.xml, of the dataset's code release
 
 Writes into OUT: positions/S9.npz and S11.npz (2D and 3D truth of all frames, cameras),
-human36m.json (the trials), S1.pack ... S8.pack (training frames, 10 a second) and test.pack (the
-frames of S9 and S11 that some protocol tests on). First it checks that all is there, and lists what
-is not. What is already written stays: after an interruption, run it again.
+human36m.json (the trials), motion/S1.npz ... S8.npz (the training subjects' motion, for the prior),
+S1.pack ... S8.pack (training frames, 10 a second), test.pack (the frames of S9 and S11 that some
+protocol tests on), and last shares.txt (the --data of prototxt.generate with which every training
+frame is trained on as often). First it checks that all is there, and lists what is not. What is
+already written stays: after an interruption, run it again.
 """
 
 import argparse
@@ -35,6 +37,7 @@ TRAINING, TEST = protocols.PROTOCOLS[0].training, protocols.PROTOCOLS[0].subject
 # Of the file with the most people. Our choice: the shares of the others are off by 5 % at most
 # where their files are half as large.
 LARGEST_SHARE = 20
+MOTION = "motion"  # the folder of the training subjects' poses
 
 
 def write_positions(path, source, subject, sequences, views):
@@ -63,6 +66,23 @@ def write_positions(path, source, subject, sequences, views):
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
     return left_out
+
+
+def write_motion(path, source, subject, sequences):
+    """Write the motion of a subject, all sequences, as prior.mocap reads it."""
+    place = source.place(subject, "D3_Positions")
+    clips = [
+        reader.positions(place / f"{name}.cdf", 3) @ reader.Y_UP.T
+        for name in tqdm(sequences, f"motion of {subject}", unit="sequence", disable=None)
+    ]
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(
+            file,
+            poses_mm=np.concatenate(clips).astype(np.float32),
+            rate=reader.RATE,
+            subject=subject,
+            clip=np.repeat(list(sequences), [len(clip) for clip in clips]),
+        )
 
 
 def frames(source, subjects, known, views, report):
@@ -105,6 +125,10 @@ def prepare(folder, out, videos=True):
         path = out / truth.POSITIONS / f"{subject}.npz"
         if not path.exists():
             left_out += write_positions(path, source, subject, known[subject], views)
+    for subject in TRAINING:
+        path = out / MOTION / f"{subject}.npz"
+        if not path.exists():
+            write_motion(path, source, subject, known[subject])
     trials = {s: {n: trial for n, (_, trial) in names.items()} for s, names in known.items()}
     marker = {"source": str(folder), "trials": trials}
     write(out / truth.MARKER, json.dumps(marker, indent=1) + "\n")
@@ -167,8 +191,9 @@ def prepare_release(options):
         print(line)
     print(f"wrote {options.out}")
     if options.videos:
-        packs = [options.out / f"{subject}.pack" for subject in TRAINING]
-        print(f"to train on all of it: python -m prototxt.generate --data {shares(packs)}")
+        packed = shares([options.out / f"{subject}.pack" for subject in TRAINING])
+        write(options.out / "shares.txt", packed + "\n")
+        print(f"to train on all of it: python -m prototxt.generate --data {packed}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

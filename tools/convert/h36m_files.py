@@ -131,6 +131,20 @@ def _files(kind, sequences):
     return [f"{name}.{camera}.{suffix}" for name in sequences for camera in protocols.CAMERAS]
 
 
+def missing_parts(source, subjects, kinds):
+    """Lines that say which files of the subjects are in neither a folder nor an archive.
+
+    Nothing is extracted: what is in an archive is believed to be there.
+    """
+    known = recordings(source.metadata)
+    return [
+        line
+        for subject, kind in itertools.product(subjects, kinds)
+        if not source.archive(subject, kind)
+        for line in source.missing(subject, kind, known.get(subject, {}))
+    ]
+
+
 def check(source, subjects, kinds):
     """{subject: {sequence: (action, trial)}} when all files of the subjects are there.
 

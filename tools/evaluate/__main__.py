@@ -8,9 +8,14 @@ frames they are of: tools.evaluate.predictions) and errors.json (tools.evaluate.
 Of data without 3D truth, as photographs, errors.json has the 2D part.
 The final pose is that of the last landmarks, lifted with the lens and with the covariances of the
 network's beliefs; with --as-published, the network's own.
+
+Stopped, the same command goes on. --shard 2/4 does the second quarter of the work, on a machine of
+its own; where the parts of all shards lie in FOLDER/parts, the command without --shard scores them.
 """
 
 import argparse
+import functools
+import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -27,7 +32,7 @@ from prior.skeleton import HUMAN36M
 from python_layers.data import annotations
 from tools import measured
 from tools.arguments import add_as_published, add_network
-from tools.evaluate import images
+from tools.evaluate import images, parts
 from tools.evaluate.lifting import LandmarkLifter
 from tools.evaluate.predictions import Predictions, frames_of, save
 from tools.infer.estimator import Estimator, Network, add_options, annotated
@@ -37,23 +42,34 @@ class EvaluationError(InputError):
     """Files that do not fit together: what was expected, what came, what to try."""
 
 
-def predict(network, people, **options):
-    """Run a Network on every annotated person, cropped by its box: Predictions.
+def predict(estimator, people, made, of=None):
+    """Run an Estimator on annotated people, each cropped by its box, into the Parts `made`.
 
-    options: of infer.estimator.Estimator.
+    of: a Shard of them alone.
     """
-    estimator = Estimator(network, **options)
-    asked = (annotated(people, i) for i in range(len(people)))
-    interval = 1 if sys.stderr.isatty() else 10
+    missing = made.missing(of)
+    rows = [row for part in missing for row in made.rows(part)]
+    all_rows = len(people) if of is None else len(rows)
     bar = tqdm(
-        estimator.estimates(asked), "evaluate", len(people), unit="image", mininterval=interval
+        estimator.estimates(rows, functools.partial(annotated, people)),
+        "evaluate",
+        all_rows,
+        initial=all_rows - len(rows),
+        unit="image",
+        mininterval=1 if sys.stderr.isatty() else 10,
     )
-    points, beliefs, poses, peaks, covariance = zip(*bar, strict=True)
+    estimates = iter(bar)
+    for part in missing:
+        made.save(part, gathered(list(itertools.islice(estimates, len(made.rows(part))))))
+
+
+def gathered(estimates):
+    """The Predictions of a list of Estimates."""
+    points, beliefs, poses, peaks, covariance = zip(*estimates, strict=True)
     return Predictions(
         points=np.stack(points, axis=1).astype(float),
-        poses=np.stack(poses, axis=1).astype(float) if network.lifts else None,
+        poses=None if poses[0] is None else np.stack(poses, axis=1).astype(float),
         beliefs=np.stack(beliefs, axis=1).astype(float),
-        fusion=np.array(network.fusion) if network.lifts else None,
         peaks=np.stack(peaks).astype(float),
         covariance=np.stack(covariance, axis=1).astype(float),
     )
@@ -75,15 +91,20 @@ def evaluate(options):
                 raise EvaluationError(
                     f"{path}: expected a 3D pose with every annotation, for --training-data"
                 )
-    network = Network(options.deploy, options.weights)
-    predictions = predict(
-        network,
-        people,
-        scales=options.scales,
-        flip=options.flip,
-        subpixel=options.subpixel,
-        model=model,
-    )
+    network = Network(options.deploy, options.weights, options.gpu, options.batch)
+    made = parts.Parts(options.out / "parts", what_is_run(options, network), len(people))
+    if made.removed:
+        print(f"{made.folder}: {made.removed} parts of another run removed")
+    how = how_shown(options)
+    estimator = Estimator(network, model=model, workers=options.workers, **how)
+    predict(estimator, people, made, options.shard)
+    if options.shard:
+        print(
+            f"shard {options.shard.number} of {options.shard.count} is done; "
+            f"{len(made.missing())} of {made.count} parts are missing in {made.folder}"
+        )
+        return
+    predictions = made.merged(np.array(network.fusion) if network.lifts else None)
     lifter = model and LandmarkLifter(model, options.as_published)
     predictions = images.lifted_again(predictions, people, lifter)
     errors = images.score(predictions, people, lifter)
@@ -93,15 +114,26 @@ def evaluate(options):
         "weights": str(options.weights),
         "data": str(options.data),
         "lifted_as_published": options.as_published,
-        "subpixel": options.subpixel,
-        "scales": options.scales,
-        "flip": options.flip,
+        **how,
     }
     if training is not None:
         errors |= images.baselines(people, training, lifter, network.size)
     save(options.out / "predictions.npz", predictions, frames_of(people))
     write(options.out / "errors.json", json.dumps(errors, indent=1) + "\n")
+    made.remove()
     print(f"{summary(errors)}; wrote {options.out}")
+
+
+def how_shown(options):
+    """The options of an Estimator that its results depend on."""
+    return {name: getattr(options, name) for name in ("scales", "flip", "subpixel")}
+
+
+def what_is_run(options, network):
+    """What the predictions depend on, for Parts: options, and the content of the files."""
+    files = [options.deploy, options.weights, options.prior, network.lifting.get("model")]
+    digests = [path and parts.digest(path) for path in files]
+    return how_shown(options) | {"files": [*digests, annotations.digest(options.data)]}
 
 
 def summary(errors):
@@ -114,12 +146,12 @@ def summary(errors):
         ("OKS-AP", "oks_ap", 100, "%"),
         ("3D", "mpjpe_mm", 1, "mm root-aligned"),
     )
-    parts = [
+    values = [
         f"{name} {factor * errors[key]:.1f} {unit}"
         for name, key, factor, unit in shown
         if errors.get(key) is not None
     ]
-    return f"{errors['images']} images: {', '.join(parts)}"
+    return f"{errors['images']} images: {', '.join(values)}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -149,12 +181,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_as_published(parser, "landmarks that the network does not lift itself")
     add_options(parser)
+    parser.add_argument(
+        "--shard",
+        type=parts.shard,
+        metavar="I/N",
+        help="do the I-th of N shares of the work alone, and score nothing",
+    )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit status."""
-    return program.run(_parser(), evaluate, arguments)
+    return program.run(_parser(), evaluate, arguments, interrupted="the same command goes on")
 
 
 if __name__ == "__main__":

@@ -11,26 +11,25 @@ import json
 import re
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 import prior
-from prior import skeleton
 from prior.errors import InputError
 from prototxt.machines import MACHINES
 from python_layers import belief_maps
 from python_layers.data import crop
+from tools.arguments import add_gpu, natural, positive
 from tools.caffe_io import process as caffe_process
 from tools.caffe_io.files import CaffeFileError, read_text, read_weights
+from tools.infer.device import BATCH, batch_of, compute_on
+from tools.infer.pool import Pool, batched, default_workers
+from tools.infer.views import mean_maps, variants
 
-BATCH = 8  # inputs in one run of the network: our choice, which bounds its memory
 # Parameters of the lifting layer that are prior.Lifter's.
 LIFTER_OPTIONS = ("rotations", "noise_mm", "criterion")
 # Sizes at which CPM shows a person when it is tested: the range is CPM's, the five in it are our
 # choice.
 CPM_SCALES = (0.7, 0.85, 1.0, 1.15, 1.3)
-# For each of our maps, the map of the other side of the body; that of the background is itself.
-OURS_MIRRORED = np.append(skeleton.MIRROR, skeleton.L)
 
 
 class Person(NamedTuple):
@@ -101,10 +100,12 @@ def whole_image(shape, size, centre=None):
 class Network:
     """A deploy network of prototxt/ with its weights.
 
-    Raises what `check_weights` raises, and InputError on another network.
+    gpu: the number of the GPU that it runs on; None: the CPU. batch: how many inputs run at once;
+    None: BATCH on the CPU, what fits its memory on a GPU. Raises what `check_weights` and
+    `compute_on` raise, and InputError on another network.
     """
 
-    def __init__(self, deploy, weights):
+    def __init__(self, deploy, weights, gpu=None, batch=None):
         import caffe
 
         layers = read_text(deploy, caffe.proto.caffe_pb2.NetParameter()).layer
@@ -114,9 +115,10 @@ class Network:
                 "one there is tools.infer.predict"
             )
         check_weights(deploy, weights)
-        caffe.set_mode_cpu()
+        compute_on(gpu)
         self.net = net = caffe.Net(str(deploy), str(weights), caffe.TEST)
         self.size = net.blobs["data"].shape[2]
+        self.batch = batch or batch_of(net, gpu)
         # Caffe adds blobs of its own, with longer names, where one is read twice.
         self.stages = sum(re.fullmatch(r"beliefs_stage\d+", name) is not None for name in net.blobs)
         self.lifts = "pose" in net.blobs
@@ -167,7 +169,7 @@ class Network:
     def run(self, inputs, names):
         """{name: array of that blob} of inputs [(data, center_map, camera)], in batches."""
         outputs = {name: [] for name in names}
-        for chunk in _batched(inputs, BATCH):
+        for chunk in batched(inputs, self.batch):
             for i, name in enumerate(("data", "center_map", "camera")[: 3 if self.lifts else 2]):
                 blob = self.net.blobs[name]
                 blob.reshape(len(chunk), *blob.shape[1:])
@@ -202,17 +204,28 @@ def inputs_of(person, view):
     )
 
 
+class Shown(NamedTuple):
+    """How a person is shown to a network: V views."""
+
+    views: list[crop.Crop]
+    target: crop.Crop  # the plain view, in whose input px the landmarks are
+    images: list[np.ndarray]  # (S, S, 3) uint8, BGR
+    cameras: list[np.ndarray]  # (3, 3), that see the views
+    camera: np.ndarray  # (3, 3), that sees the plain view
+
+
 class Estimator:
-    """Estimates people with a Network, one after another.
+    """Estimates people with a Network: many at a time, with the results of one by one.
 
     scales: sizes at which a person is shown; 1 is the size in training. flip: also show the mirror
     image. subpixel: take landmarks at fractions of the maps' cells; False takes the most confident
     cell, as the paper does. model: the PriorModel that lifts the landmarks of averaged maps; needed
-    only for these. Raises InputError on scales outside 0.1 to 10 or a missing model.
+    only for these. workers: processes that make the views and read the maps while the network runs.
+    Raises InputError on scales outside 0.1 to 10 or a missing model.
     """
 
-    def __init__(self, network, *, scales=(1.0,), flip=False, subpixel=True, model=None):
-        self.network, self.subpixel = network, subpixel
+    def __init__(self, network, *, scales=(1.0,), flip=False, subpixel=True, model=None, workers=0):
+        self.network, self.subpixel, self.workers = network, subpixel, workers
         self.variants = variants(scales, flip)
         self.averages = self.variants != [crop.PLAIN]
         self.lifter = None
@@ -222,82 +235,93 @@ class Estimator:
             options = {name: network.lifting.get(name) for name in LIFTER_OPTIONS}
             options = {name: value for name, value in options.items() if value is not None}
             self.lifter = prior.Lifter(model, **options)
+        stages = range(network.stages)
+        self.before = [network.maps_before(t) for t in stages]
+        self.after = [network.maps_after(t) for t in stages]
+        self.poses = []
+        if network.lifts and not self.averages:
+            self.poses = [*(network.pose(t) for t in stages), "pose"]
 
-    def estimates(self, people):
-        """Yields the Estimate of each Person of an iterable."""
-        for group in _batched(people, max(1, BATCH // len(self.variants))):
-            yield from self._group(group)
+    def estimates(self, people, person_of=None):
+        """Yields the Estimate of each Person of an iterable.
 
-    def _group(self, people):
-        views = [
-            [crop.frame(person.box, self.network.size, variant) for variant in self.variants]
-            for person in people
-        ]
-        inputs = [
-            inputs_of(person, view)
-            for person, own in zip(people, views, strict=True)
-            for view in own
-        ]
-        stages = range(self.network.stages)
-        names = self._maps()
-        if self.network.lifts and not self.averages:
-            names |= {self.network.pose(t) for t in stages} | {"pose"}
-        blobs = self.network.run(inputs, names)
-        count = len(self.variants)
-        for i, person in enumerate(people):
-            own = {name: array[i * count : (i + 1) * count] for name, array in blobs.items()}
-            if self.averages:
-                yield self._averaged(person, views[i], own)
-            else:
-                yield self._single(views[i][0], own)
+        person_of: a function that gives the Person of an item of it, called by the workers.
+        """
 
-    def _maps(self):
-        """The names of the maps before and after the fusion of all stages."""
-        stages = range(self.network.stages)
-        return {of(t) for of in (self.network.maps_before, self.network.maps_after) for t in stages}
+        def show(item):
+            return self.show(item if person_of is None else person_of(item))
 
-    def _read(self, maps, stride):
-        """The Landmarks of maps (18, H, W) with `stride` px of the input to a cell."""
-        points, peak = belief_maps.argmax(maps[None], self.subpixel)
+        size = max(1, self.network.batch // len(self.variants))
+        with Pool(self.workers, show=show, read=self.read) as pool:
+            last = None  # the group whose maps are read while the network has the next one
+            for group in batched(pool.ahead("show", people, size + 2 * self.workers), size):
+                blobs = self.network.run(
+                    [inputs for shown in group for inputs in _inputs(shown)],
+                    {*self.before, *self.after, *self.poses},
+                )
+                reading = [
+                    pool.submit("read", shown, self._own(blobs, i)) for i, shown in enumerate(group)
+                ]
+                if last:
+                    yield from self._finished(*last)
+                last = group, blobs, reading
+            if last:
+                yield from self._finished(*last)
+
+    def show(self, person):
+        """How a Person is Shown."""
+        views = [crop.frame(person.box, self.network.size, variant) for variant in self.variants]
+        target = crop.frame(person.box, self.network.size)
+        cameras = [crop.camera(person.rotation, v, person.intrinsics) for v in [*views, target]]
+        images = [crop.warp(person.image, view) for view in views]
+        return Shown(views, target, images, cameras[:-1], cameras[-1])
+
+    def read(self, shown, blobs):
+        """{name: Landmarks} of a person's maps {name: (V, 18, H, W)}; of several views, of the mean
+        of their maps."""
+        return {name: self._landmarks(maps, shown) for name, maps in blobs.items()}
+
+    def _landmarks(self, maps, shown):
+        stride = self.network.stride
+        if self.averages:
+            maps, stride = mean_maps(maps, shown.views, shown.target, stride)[None], 1
+        points, peak = belief_maps.argmax(maps, self.subpixel)
         sigma = self.network.sigma / stride
-        covariance = stride**2 * belief_maps.covariance(maps[None], points, sigma)
+        covariance = stride**2 * belief_maps.covariance(maps, points, sigma)
         return Landmarks(belief_maps.to_input(points[0], stride), peak[0], covariance[0])
 
-    def _single(self, view, blobs):
-        """From the network's own maps and poses."""
-        network, stages = self.network, range(self.network.stages)
-        landmarks = {name: self._read(blobs[name][0], network.stride) for name in self._maps()}
-        poses = None
-        if network.lifts:
-            poses = np.stack([*(blobs[network.pose(t)][0] for t in stages), blobs["pose"][0]])
-        return self._estimate(landmarks, view, poses)
+    def _own(self, blobs, i):
+        """The maps of person i of a group."""
+        rows = slice(i * len(self.variants), (i + 1) * len(self.variants))
+        return {name: blobs[name][rows] for name in {*self.before, *self.after}}
 
-    def _averaged(self, person, views, blobs):
-        """From the mean of the maps of all views, in the input px of the plain one."""
-        network, stages = self.network, range(self.network.stages)
-        target = crop.frame(person.box, network.size)
-        landmarks = {
-            name: self._read(mean_maps(maps, views, target, network.stride), 1)
-            for name, maps in blobs.items()
-        }
-        poses = None
-        if self.lifter is not None:
-            names = [*map(network.maps_before, stages), network.maps_after(stages[-1])]
-            points, _, covariance = (
-                np.stack(a) for a in zip(*(landmarks[name] for name in names), strict=True)
-            )
-            poses = self.lifter.lift(
-                points.astype(float),
-                camera=crop.camera(person.rotation, target, person.intrinsics),
-                covariance=covariance if network.lifting.get("covariance") else None,
-            ).pose
-        return self._estimate(landmarks, target, poses)
+    def _finished(self, group, blobs, reading):
+        """Yields the Estimates of a group whose maps are being read."""
+        landmarks = [result() for result in reading]
+        poses = [None] * len(group)
+        if self.poses:
+            poses = np.stack([blobs[name] for name in self.poses], axis=1)
+        elif self.lifter is not None:
+            poses = self._lift(group, landmarks)
+        for shown, read, pose in zip(group, landmarks, poses, strict=True):
+            yield self._estimate(read, shown.target, pose)
+
+    def _lift(self, group, landmarks):
+        """The poses (people, T + 1, 17, 3) of a group's averaged landmarks, all lifted at once."""
+        names = [*self.before, self.after[-1]]
+        chosen = [read[name] for read in landmarks for name in names]
+        points, _, covariance = (np.stack(values) for values in zip(*chosen, strict=True))
+        lifted = self.lifter.lift(
+            points.astype(float),
+            camera=np.repeat([shown.camera for shown in group], len(names), axis=0),
+            covariance=covariance if self.network.lifting.get("covariance") else None,
+        )
+        return lifted.pose.reshape(len(group), len(names), *lifted.pose.shape[1:])
 
     def _estimate(self, landmarks, view, poses):
         """The Estimate of {name of maps: its Landmarks} in the input of a Crop."""
-        stages = range(self.network.stages)
-        after = [landmarks[self.network.maps_after(t)] for t in stages]
-        before = [landmarks[self.network.maps_before(t)] for t in stages]
+        after = [landmarks[name] for name in self.after]
+        before = [landmarks[name] for name in self.before]
         return Estimate(
             crop.to_image(np.stack([own.points for own in after]), view),
             crop.to_image(np.stack([own.points for own in before]), view),
@@ -307,42 +331,11 @@ class Estimator:
         )
 
 
-def variants(scales, flip):
-    """How a person is shown: an Augmentation for each scale and, with `flip`, its mirror image.
-
-    Raises InputError on scales outside 0.1 to 10.
-    """
-    scales = list(scales)
-    if not scales or not all(0.1 <= scale <= 10 for scale in scales):
-        raise InputError(f"scales: expected numbers of 0.1 to 10, got {scales}")
-    flips = (False, True) if flip else (False,)
-    return [crop.Augmentation(scale=s, flip=f) for s in scales for f in flips]
-
-
-def mean_maps(maps, views, target, stride, mirror=OURS_MIRRORED, background=skeleton.L):
-    """The mean (L + 1, S, S) of maps of several views, in the input px of the Crop `target`.
-
-    maps: (V, L + 1, H, W), of V views; views: their Crops. Left and right of a flipped view are
-    swapped. The interpolation is bicubic, as CPM's. Beyond its border a view shows nobody: there
-    landmarks are 0 and the background is 1. For other landmarks than ours, mirror: the map of the
-    other side for each map; background: the index of the background, or None.
-    """
-    total = np.zeros((maps.shape[1], target.size, target.size), np.float32)
-    offset = (stride - 1) / 2  # as belief_maps.to_input
-    to_input = np.array([[stride, 0, offset], [0, stride, offset], [0, 0, 1.0]])
-    for own, view in zip(maps, views, strict=True):
-        own = own[mirror] if view.augmentation.flip else own
-        to_image = np.linalg.inv(np.vstack([view.matrix, [0, 0, 1]]))
-        matrix = target.matrix @ to_image @ to_input
-        for channel, values in enumerate(own):
-            total[channel] += cv2.warpAffine(
-                values,
-                matrix,
-                (target.size, target.size),
-                flags=cv2.INTER_CUBIC,
-                borderValue=float(channel == background),
-            )
-    return total / len(views)
+def _inputs(shown):
+    """Of each view (data, center_map, camera). No view is shifted: the person is in its middle."""
+    centre = crop.centre_map(shown.target)
+    for image, camera in zip(shown.images, shown.cameras, strict=True):
+        yield crop.input_blob(image), centre, camera
 
 
 def add_options(parser):
@@ -364,10 +357,18 @@ def add_options(parser):
         "below 368 px is filled at 1.1)",
     )
     parser.add_argument("--flip", action="store_true", help="average with the mirrored image's")
-
-
-def _batched(iterable, size):
-    """Yields lists of `size` items; the last one has what is left."""
-    iterator = iter(iterable)
-    while batch := list(itertools.islice(iterator, size)):
-        yield batch
+    add_gpu(parser)
+    parser.add_argument(
+        "--batch",
+        type=positive,
+        metavar="N",
+        help=f"inputs of the network that run at once, all scales and flips counted (default: "
+        f"{BATCH}; on a GPU as many as its memory takes)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=natural,
+        default=default_workers(),
+        metavar="N",
+        help="processes that decode, crop and read the maps beside the network; 0: none",
+    )

@@ -128,13 +128,13 @@ def open_network(options):
     if is_ours(options.deploy):
         if options.landmarks:
             raise InputError(f"{options.deploy}: a network of ours, whose landmarks are known")
-        network = Network(options.deploy, options.weights)
-        estimator = Estimator(network, model=model, **averaging)
+        network = Network(options.deploy, options.weights, options.gpu, options.batch)
+        estimator = Estimator(network, model=model, workers=options.workers, **averaging)
         if model is None and network.lifts:
             model = prior.load(network.lifting["model"])
         return estimator, model and LandmarkLifter(model, options.as_published)
     landmarks = landmark_set(options.landmarks) if options.landmarks else None
-    network = ReleasedNetwork(options.deploy, options.weights, landmarks)
+    network = ReleasedNetwork(options.deploy, options.weights, landmarks, options.gpu)
     print(network)
     estimator = ReleasedEstimator(
         network, least=options.min_confidence, in_box=options.box is not None, **averaging

@@ -24,7 +24,9 @@ from prior.skeleton import LANDMARKS
 from python_layers import belief_maps
 from python_layers.data import crop
 from tools.caffe_io.files import read_text
-from tools.infer.estimator import Estimate, Person, check_weights, mean_maps, variants
+from tools.infer.device import compute_on
+from tools.infer.estimator import Estimate, Person, check_weights
+from tools.infer.views import mean_maps, variants
 
 # OpenPose's deploy.prototxt has inputs of 1 or 16 px, "defined at runtime": its default is 368, as
 # CPM's. So a smaller input than this stands for 368.
@@ -93,18 +95,25 @@ def landmark_set(text: str) -> LandmarkSet:
 class ReleasedNetwork:
     """A released deploy network with its weights.
 
-    landmarks: of its maps, where they are not those of KNOWN. Raises InputError where neither says
-    what the maps are, and what `check_weights` raises.
+    landmarks: of its maps, where they are not those of KNOWN. gpu: as of estimator.Network. Raises
+    InputError where neither says what the maps are, and what `check_weights` and `compute_on`
+    raise.
     """
 
-    def __init__(self, deploy: Path, weights: Path, landmarks: LandmarkSet | None = None) -> None:
+    def __init__(
+        self,
+        deploy: Path,
+        weights: Path,
+        landmarks: LandmarkSet | None = None,
+        gpu: int | None = None,
+    ) -> None:
         net = _read(deploy)
         self.name, self.maps, self.landmarks = _meaning(deploy, net, landmarks)
         self.image, self.centre = _inputs(deploy, net)
         check_weights(deploy, weights)
         import caffe  # aborts on what check_weights refuses, so it comes after
 
-        caffe.set_mode_cpu()
+        compute_on(gpu)
         self.net = caffe.Net(str(deploy), str(weights), caffe.TEST)
         height, width = self.net.blobs[self.image].shape[2:]
         self.size = height if height == width >= LEAST_INPUT else INPUT

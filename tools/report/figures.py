@@ -25,7 +25,7 @@ from prior.files import replacing, write
 from prior.foreign import read_json
 from prior.skeleton import HUMAN36M, LANDMARKS
 from python_layers.data import annotations
-from tools.arguments import add_out_folder, add_prior
+from tools.arguments import add_gpu, add_out_folder, add_prior
 from tools.infer.estimator import Network, annotated
 from tools.report import page
 
@@ -52,10 +52,11 @@ class EvaluatedNetwork(NamedTuple):
     network: Path
     weights: Path
     error_mm: np.ndarray
+    gpu: int | None = None  # that the network runs on
 
 
-def load(evaluation, data, model):
-    """The EvaluatedNetwork in a folder of build/eval.
+def load(evaluation, data, model, gpu=None):
+    """The EvaluatedNetwork in a folder of build/eval. gpu: that it is to run on.
 
     Raises FigureError and what the readers raise.
     """
@@ -82,7 +83,7 @@ def load(evaluation, data, model):
             raise FigureError(f"{path}: no such file, yet {paths[1]} is of it; evaluate again")
     error = metrics.root_aligned(predictions["poses"][-1], people.poses_mm)
     return EvaluatedNetwork(
-        people, prior.load(model, HUMAN36M), predictions, network, weights, error
+        people, prior.load(model, HUMAN36M), predictions, network, weights, error, gpu
     )
 
 
@@ -148,7 +149,7 @@ def figure_2(run):
 
 def by_stage(run, i):
     """Figure 3: the projected skeleton, the maps of one landmark, and the 3D pose, by stage."""
-    stages = Network(run.network, run.weights).stage_maps(annotated(run.people, i))
+    stages = Network(run.network, run.weights, run.gpu).stage_maps(annotated(run.people, i))
     poses = [pose - pose[metrics.ROOT] for pose in stages.poses]
     count = len(poses)
     true = run.people.poses_mm[i] - run.people.poses_mm[i][metrics.ROOT]
@@ -326,12 +327,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_prior(parser)
     add_out_folder(parser, "build/figures")
+    add_gpu(parser)
     return parser
 
 
 def draw(options):
     """Draw the figures and write them with index.html."""
-    run = load(options.eval, options.data, options.prior)
+    run = load(options.eval, options.data, options.prior, options.gpu)
     blocks = []
     for name, figure, text in tqdm(make(run, options.data), "figures", 4, disable=None):
         for suffix in FORMATS:

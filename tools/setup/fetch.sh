@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# fetch.sh PIN FOLDER [PIP OPTION...]: downloads the one archive that the requirements
-# file PIN names, its hash checked, into FOLDER. Nothing in the archive is run.
+# fetch.sh PIN FOLDER [PIP OPTION...]: downloads the archives that the requirements file
+# PIN names, their hashes checked, into FOLDER. Nothing in an archive is run.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-build/venv/bin/python}

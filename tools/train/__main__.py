@@ -48,6 +48,8 @@ def train(solver, out, iterations=None, resume="auto", weights=None, gpu=None):
     Raises TrainingError, CaffeError or CaffeFileError, with the reason in one line.
     """
     caffe_process.program()  # if it is missing, nothing is made
+    if gpu is not None:
+        caffe_process.check_gpu(gpu)
     out = out.resolve()
     settings = read_solver(solver)
     net = check_settings(solver, settings, iterations)

@@ -29,7 +29,7 @@ class Perfect:
     """Stands for a Network: its maps are labels of landmarks that differ from stage to stage
     and by fusion (`where`). Keeps the inputs that it was given."""
 
-    size, stride, stages, lifts = SIZE, STRIDE, STAGES, True
+    size, stride, stages, lifts, batch = SIZE, STRIDE, STAGES, True, 8
     lifting = {"rotations": 80, "noise_mm": None, "model": "none.npz"}
     fusion = (0.5,) * STAGES
     sigma = 7.0

@@ -1,0 +1,168 @@
+"""How fast a network is evaluated: python -m tools.bench.evaluation --out FILE.json.
+
+Images a second of tools.infer.estimator, which tools.evaluate and tools.infer.predict run on, by
+inputs in a batch and by workers, beside one image after the other; at one scale and at two, each
+mirrored too. The images are those of tools.bench.feed, the weights random.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+import prior
+from prior import program
+from prior.errors import InputError
+from prior.files import write
+from python_layers.data import annotations
+from tools import measured
+from tools.arguments import add_gpu, add_out_file, positive
+from tools.bench import feed
+from tools.caffe_io.files import read_net
+from tools.caffe_io.process import ROOT
+from tools.infer.device import BATCH
+from tools.infer.estimator import Estimator, Network, annotated
+from tools.markdown import table
+
+VIEWS = {"one scale": {}, "two scales, mirrored too": {"scales": (0.9, 1.0), "flip": True}}
+
+
+def write_weights(deploy, path):
+    """Weights as the fillers give them, with normalisation that changes nothing."""
+    import caffe
+
+    caffe.set_random_seed(0)
+    net = caffe.Net(str(deploy), caffe.TEST)
+    for layer in net.layers:
+        if layer.type == "BatchNorm":
+            for blob, value in zip(layer.blobs, (0, 1, 1), strict=True):
+                blob.data[...] = value
+    net.save(str(path))
+
+
+def write_deploy(network, model, path):
+    """A network's deploy.prototxt with the ready prior."""
+    net = read_net(ROOT / f"prototxt/{network}/deploy.prototxt")
+    for layer in net.layer:
+        if layer.name == "lifting":
+            parameters = json.loads(layer.python_param.param_str)
+            layer.python_param.param_str = json.dumps(parameters | {"model": str(model)})
+    path.write_text(str(net))
+
+
+def rate(estimator, people, images):
+    """Images a second."""
+
+    def person(i):
+        return annotated(people, i % len(people))
+
+    began = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # random weights put some where nobody can be
+        count = sum(1 for _ in estimator.estimates(range(images), person))
+    return count / (time.perf_counter() - began)
+
+
+def measure(options, people, network, model):
+    """The rates, as evaluation.json holds them: one image after the other first."""
+    workers = max(1, len(os.sched_getaffinity(0)) - 1)
+    ways = [(1, 0), (BATCH, 0), *((batch, workers) for batch in options.batches)]
+    rates = [
+        {"views": views, "batch": batch, "workers": count, "images_per_second": 0.0}
+        for views in VIEWS
+        for batch, count in ways
+    ]
+    for _ in tqdm(range(options.rounds), "bench", unit="round", disable=None):
+        for way in rates:
+            network.batch = way["batch"]
+            estimator = Estimator(
+                network, model=model, workers=way["workers"], **VIEWS[way["views"]]
+            )
+            best = rate(estimator, people, options.images)
+            way["images_per_second"] = max(way["images_per_second"], best)
+    return rates
+
+
+def markdown(record):
+    """The content of evaluation.json as a table."""
+    slowest = {w["views"]: w["images_per_second"] for w in reversed(record["rates"])}
+    rows = [
+        (
+            w["views"],
+            w["batch"],
+            w["workers"],
+            f"{w['images_per_second']:.1f}",
+            f"{w['images_per_second'] / slowest[w['views']]:.2f}",
+        )
+        for w in record["rates"]
+    ]
+    head = ("shown at", "inputs in a batch", "workers", "images a second", "times one by one")
+    return (
+        f"{record['network']}, {record['images']} images in a round, best of {record['rounds']} "
+        f"rounds, {'on a GPU' if record['gpu'] is not None else 'on the CPU'}.\n\n"
+        + table(head, rows)
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m tools.bench.evaluation",
+        description=__doc__,
+        formatter_class=program.HelpFormatter,
+    )
+    add_out_file(parser, "build/bench/evaluation.json")
+    parser.add_argument(
+        "--network", default="lite/lifting", metavar="NET", help="a folder of prototxt/"
+    )
+    parser.add_argument(
+        "--batches", type=positive, nargs="+", default=[8, 32], metavar="N", help="with workers"
+    )
+    parser.add_argument("--images", type=positive, default=64, metavar="N", help="in a round")
+    parser.add_argument(
+        "--rounds", type=positive, default=3, metavar="N", help="how often each is measured"
+    )
+    add_gpu(parser)
+    return parser
+
+
+def bench(options):
+    """Measure, print and write the rates."""
+    if not (ROOT / "prototxt" / options.network / "deploy.prototxt").is_file():
+        raise InputError(f"--network {options.network}: expected a folder of prototxt/, got none")
+    model = prior.load()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        deploy, weights = folder / "deploy.prototxt", folder / "weights.caffemodel"
+        model.save(folder / "prior.npz")
+        write_deploy(options.network, folder / "prior.npz", deploy)
+        write_weights(deploy, weights)
+        feed.write_photographs(folder / "photographs.pack")
+        people = annotations.load(folder / "photographs.pack")
+        rates = measure(options, people, Network(deploy, weights, options.gpu), model)
+    result = {
+        "measured": measured.stamp(),
+        "network": options.network,
+        "gpu": options.gpu,
+        "images": options.images,
+        "rounds": options.rounds,
+        "rates": rates,
+    }
+    print(markdown(result))
+    write(options.out, json.dumps(result, indent=1) + "\n")
+    print(f"\nwrote {options.out}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), bench, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

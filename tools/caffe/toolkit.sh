@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# toolkit.sh: prints the path of the nvcc to compile with, and says on stderr which toolkit it is
+# of: the first of CUDA_HOME's, the one on the PATH, /usr/local/cuda's. Where there is none, the
+# wheels of cuda.txt are unpacked into build/cuda (650 MB to fetch, 1.1 GB unpacked).
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+python=${PYTHON:-build/venv/bin/python}
+fetched=$PWD/build/cuda
+usual=${CUDA_USUAL:-/usr/local/cuda}
+space=2000 # MB: the wheels and what is in them
+
+die() {
+  echo "caffe: $*" >&2
+  exit 1
+}
+
+version() { # NVCC
+  "$1" --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\),.*/\1/p'
+}
+
+# Where the toolkit lacks what Caffe needs, the reason in one line; nothing where it is whole.
+lack() { # NVCC
+  local work
+  [ -x "$1" ] || {
+    echo "no nvcc at $1"
+    return
+  }
+  [ -n "$(version "$1")" ] || {
+    echo "$1 does not run, or is no nvcc"
+    return
+  }
+  work=$(mktemp -d)
+  cat >"$work/try.cu" <<'CODE'
+#include <cublas_v2.h>
+#include <curand.h>
+#include <thrust/version.h>
+int main() {
+  cublasHandle_t handle;
+  curandGenerator_t generator;
+  return cublasCreate(&handle) || curandCreateGenerator(&generator, CURAND_RNG_PSEUDO_DEFAULT);
+}
+CODE
+  "$1" -w -o "$work/try" "$work/try.cu" -lcublas -lcurand >"$work/log" 2>&1 ||
+    echo "it compiles nothing with cuBLAS, cuRAND and Thrust: $(grep -m1 -i error "$work/log" || tail -n1 "$work/log")"
+  rm -r "$work"
+}
+
+use() { # NVCC, where it is from
+  echo "caffe: CUDA $(version "$1"), $2" >&2
+  echo "$1"
+  exit 0
+}
+
+if [ -n "${CUDA_HOME:-}" ]; then
+  reason=$(lack "$CUDA_HOME/bin/nvcc")
+  [ -z "$reason" ] || die "CUDA_HOME=$CUDA_HOME: expected a whole CUDA toolkit: $reason;" \
+    "name another, or leave CUDA_HOME unset to have one fetched"
+  use "$CUDA_HOME/bin/nvcc" "of CUDA_HOME"
+fi
+for nvcc in "$(command -v nvcc || true)" "$usual/bin/nvcc"; do
+  [ -x "$nvcc" ] || continue
+  reason=$(lack "$nvcc")
+  [ -n "$reason" ] || use "$nvcc" "of $nvcc"
+  echo "caffe: passed over $nvcc: $reason" >&2
+done
+[ -z "$(lack "$fetched/bin/nvcc")" ] && use "$fetched/bin/nvcc" "fetched before, in build/cuda"
+
+mkdir -p build
+free=$(df --output=avail --block-size=1M build | tail -n1)
+[ "$free" -ge $space ] ||
+  die "the CUDA toolkit needs $space MB in build, and $((free)) MB are free: make room, or set CUDA_HOME"
+echo "caffe: no CUDA toolkit here: fetching NVIDIA's wheels (650 MB)" >&2
+rm -rf "$fetched.partial"
+tools/setup/fetch.sh "$here/cuda.txt" "$fetched.partial/wheels" --only-binary :all: ||
+  die "no nvcc, and no network to fetch one: set CUDA_HOME=/path/to/cuda"
+"$python" - "$fetched.partial" <<'PYTHON'
+import pathlib, sys, zipfile
+
+folder = pathlib.Path(sys.argv[1])
+for path in sorted(folder.glob("wheels/*.whl")):
+    with zipfile.ZipFile(path) as wheel:
+        wheel.extractall(folder / "unpacked")
+    path.unlink()
+(toolkit,) = folder.glob("unpacked/nvidia/cu*")
+# An archive of Python's has no run bits, and these have neither the names that a linker looks
+# for nor the folder that CMake does.
+for program in [*toolkit.glob("bin/*"), *toolkit.glob("nvvm/bin/*")]:
+    program.chmod(0o755)
+for library in toolkit.glob("lib/lib*.so.*"):
+    (library.parent / f"{library.name.split('.so.')[0]}.so").symlink_to(library.name)
+(toolkit / "lib64").symlink_to("lib")
+toolkit.rename(folder / "toolkit")
+PYTHON
+rm -rf "$fetched"
+mv "$fetched.partial/toolkit" "$fetched"
+rm -r "$fetched.partial"
+reason=$(lack "$fetched/bin/nvcc")
+[ -z "$reason" ] || die "the toolkit in build/cuda: $reason"
+use "$fetched/bin/nvcc" "fetched into build/cuda"

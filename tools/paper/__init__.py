@@ -1,0 +1,1 @@
+"""The paper's experiments: what their stages need and take."""
