@@ -71,6 +71,7 @@ def content(title, poses, photos):
         "title": title,
         "frames": frames,
         "rate": rate_of(poses),
+        "size": "the heights that were said" if poses.meta.get("height_m") else "a typical size",
         "landmarks": LANDMARKS,
         "limbs": LIMBS.tolist(),
         "colours": limb_colours(HUMAN36M),
