@@ -24,6 +24,7 @@ from tools.bench import (
     lift_ways,
     network,
     prior,
+    ready_prior,
     study_network,
     study_prior,
 )
@@ -54,6 +55,11 @@ class Kind:
 KINDS = {
     "demo": Kind("The demo", "tools.report", demo_page.markdown),
     "ablations": Kind("Ablations of the lifting", "tools.bench.ablations", ablations.markdown),
+    "ready-prior": Kind(
+        "The ready prior, on people whom no training saw",
+        "tools.bench.ready_prior",
+        ready_prior.markdown,
+    ),
     "lift-accuracy": Kind(
         "Accuracy of the lifting", "tools.bench.lift_accuracy", lift_accuracy.markdown
     ),

@@ -1,0 +1,126 @@
+"""How well models lift people whom no training saw, by kind of motion.
+
+    python -m tools.bench.ready_prior [--models NAME=FILE ...] [--out build/bench/ready-prior.json]
+
+The poses are of the test subjects of the motion that the project carries, equally many of each kind
+as far as there are so many, from their true 2D landmarks in cameras like Human3.6M's, with and
+without the lens known. Errors are MPJPE (hips aligned, known limb scale) and PA-MPJPE, mm.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+import prior
+from prior import program
+from prior.errors import InputError
+from prior.files import write
+from prior.metrics import procrustes_aligned, root_aligned, with_scale_of
+from prior.mocap import motion, sampling
+from prior.model import READY
+from prior.simulation import INTRINSICS, Simulation, room
+from tools import measured
+from tools.arguments import add_out_file, named_file
+from tools.markdown import table
+
+LENSES: dict[str, dict[str, Any]] = {"unknown": {}, "known": {"intrinsics": INTRINSICS}}
+
+
+def errors(
+    model: prior.PriorModel, images: Simulation, kinds: np.ndarray, lens: dict[str, Any]
+) -> dict[str, dict[str, float]]:
+    """Mean MPJPE and PA-MPJPE, mm, of all poses and of those of each kind."""
+    pose = prior.lift(images.points, model, camera=images.cameras, **lens).pose
+    each = {
+        "mpjpe_mm": root_aligned(with_scale_of(pose, images.truth), images.truth),
+        "pa_mpjpe_mm": procrustes_aligned(pose, images.truth),
+    }
+    masks = {"all": np.full(len(kinds), True)} | {kind: kinds == kind for kind in np.unique(kinds)}
+    return {
+        str(kind): {name: float(value[mask].mean()) for name, value in each.items()}
+        for kind, mask in masks.items()
+    }
+
+
+def measure(models: Sequence[tuple[str, Path]], count: int, seed: int) -> dict[str, Any]:
+    """The record: of each model and lens the errors by kind, and how many poses each kind has."""
+    if count < 1:
+        raise InputError("--poses: expected 1 or more")
+    loaded = {name: prior.load(path) for name, path in models}
+    clips = sampling.balanced(motion.load("test"), count)
+    kinds = np.concatenate([[clip.kind] * len(clip.poses) for clip in clips])
+    images = room(np.concatenate([clip.poses for clip in clips]), seed)
+    rows = [
+        {"model": name, "lens": lens, "errors": errors(loaded[name], images, kinds, options)}
+        for name in tqdm(loaded, desc="lift", unit="model")
+        for lens, options in LENSES.items()
+    ]
+    counts = {str(kind): int((kinds == kind).sum()) for kind in np.unique(kinds)}
+    return {
+        "measured": measured.stamp(),
+        "subjects": sorted({clip.subject for clip in clips}),
+        "poses": {"all": len(kinds)} | counts,
+        "rows": rows,
+    }
+
+
+def markdown(record: dict[str, Any]) -> str:
+    """The record as a table: MPJPE / PA-MPJPE, mm."""
+    head = ("kind", "poses", *(f"{row['model']}, lens {row['lens']}" for row in record["rows"]))
+    rows = [
+        (
+            kind,
+            poses,
+            *(
+                "{mpjpe_mm:.1f} / {pa_mpjpe_mm:.1f}".format(**row["errors"][kind])
+                for row in record["rows"]
+            ),
+        )
+        for kind, poses in record["poses"].items()
+    ]
+    return (
+        f"MPJPE / PA-MPJPE, mm, of subjects {', '.join(record['subjects'])}\n\n{table(head, rows)}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m tools.bench.ready_prior",
+        description=__doc__,
+        formatter_class=program.HelpFormatter,
+    )
+    parser.add_argument(
+        "--models",
+        type=named_file,
+        nargs="+",
+        default=[("ready", READY)],
+        metavar="NAME=FILE",
+        help="model files (default: the one that prior.load gives)",
+    )
+    parser.add_argument("--poses", type=int, default=1100, metavar="N", help="how many are lifted")
+    parser.add_argument("--seed", type=int, default=0, help="of places, headings and cameras")
+    add_out_file(parser, "build/bench/ready-prior.json")
+    return parser
+
+
+def bench(options: argparse.Namespace) -> None:
+    """Measure, print the table and write the record."""
+    record = measure(options.models, options.poses, options.seed)
+    write(options.out, json.dumps(record, indent=1) + "\n")
+    print(markdown(record))
+    print(f"\nwrote {options.out}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), bench, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
