@@ -227,7 +227,7 @@ def find_table(
 
 def _missing(skeleton: Known, names: Sequence[str]) -> list[str]:
     """The joints of the skeleton that are not among the names."""
-    wanted = kinematics.joints_of(skeleton.table)
+    wanted = [*skeleton.marks, *kinematics.joints_of(skeleton.table)]
     return [joint for joint in wanted if joint not in names]
 
 

@@ -39,24 +39,30 @@ class Length(NamedTuple):
 
 class Known(NamedTuple):
     """A skeleton that files have: its name, where the landmarks are on it, the unit of its files
-    (guessed where it is None), and the lengths that they may have lost."""
+    (guessed where it is None), the lengths that they may have lost, and other joints by which it is
+    known from skeletons with the same names."""
 
     name: str
     table: Mapping[str, Place]
     unit: str | None = None
     lengths: tuple[Length, ...] = ()
+    marks: tuple[str, ...] = ()
+
+
+def _of_side(joint: str, side: str) -> str:
+    return joint.format(Side=side.capitalize(), S=side[0].upper(), s=side[0])
 
 
 def _two_sided(limbs: Mapping[str, str], trunk: Mapping[str, Place]) -> dict[str, Place]:
     """A table: the entries of `trunk`, those of `limbs` for both sides, and the hip.
 
-    In a joint's name "{Side}" becomes Left or Right, and "{s}" l or r.
+    In a joint's name "{Side}" becomes Left or Right, "{S}" L or R, and "{s}" l or r.
     """
     table = dict(trunk)
     for side in ("left", "right"):
         for part, joint in limbs.items():
-            table[f"{side} {part}"] = joint.format(Side=side.capitalize(), s=side[0])
-    table["hip"] = [limbs["hip"].format(Side=side, s=side[0].lower()) for side in ("Left", "Right")]
+            table[f"{side} {part}"] = _of_side(joint, side)
+    table["hip"] = [_of_side(limbs["hip"], side) for side in ("left", "right")]
     return table
 
 
@@ -155,6 +161,94 @@ _DAZ = _two_sided(
     },
 )
 
+# Xsens' MVN, as BVH: the chest is in four parts, of which the second starts at the lowest rib.
+_XSENS = _CMU_HIPS | {"spine": "Chest2", "nose": OnPerson("Head", (0, 40, 100))}
+# The segments of MVN's own files (.mvnx), where BVH files have joints of these names.
+_MVNX = _two_sided(
+    {
+        "hip": "{Side}UpperLeg",
+        "knee": "{Side}LowerLeg",
+        "foot": "{Side}Foot",
+        "shoulder": "{Side}UpperArm",
+        "elbow": "{Side}ForeArm",
+        "wrist": "{Side}Hand",
+    },
+    {
+        "spine": "L3",
+        "neck": "Neck",
+        "nose": OnPerson("Head", (0, 40, 100)),
+        "head top": "Head end",
+    },
+)
+# Biovision's own skeleton, of the first BVH files; its trunk bends at the chest alone.
+_BIOVISION = _two_sided(
+    {
+        "hip": "{Side}UpLeg",
+        "knee": "{Side}LowLeg",
+        "foot": "{Side}Foot",
+        "shoulder": "{Side}UpArm",
+        "elbow": "{Side}LowArm",
+        "wrist": "{Side}Hand",
+    },
+    {
+        "spine": "Chest",
+        "neck": "Neck",
+        "nose": OnPerson("Head", (0, 40, 100)),
+        "head top": "Head end",
+    },
+)
+# Bandai-Namco's research motion datasets.
+_BANDAI_NAMCO = _two_sided(
+    {
+        "hip": "UpperLeg_{S}",
+        "knee": "LowerLeg_{S}",
+        "foot": "Foot_{S}",
+        "shoulder": "UpperArm_{S}",
+        "elbow": "LowerArm_{S}",
+        "wrist": "Hand_{S}",
+    },
+    {
+        "spine": "Chest",
+        "neck": "Neck",
+        "nose": OnPerson("Head", (0, 40, 100)),
+        "head top": "Head end",
+    },
+)
+# Blender's Rigify; "spine" is the pelvis, .004 and .005 are the neck, .006 the head.
+_RIGIFY = _two_sided(
+    {
+        "hip": "thigh.{S}",
+        "knee": "shin.{S}",
+        "foot": "foot.{S}",
+        "shoulder": "upper_arm.{S}",
+        "elbow": "forearm.{S}",
+        "wrist": "hand.{S}",
+    },
+    {
+        "spine": "spine.002",
+        "neck": "spine.004",
+        "nose": OnPerson("spine.006", (0, 40, 100)),
+        "head top": "spine.006 end",
+    },
+)
+# Unreal Engine's mannequin, whose head has no end.
+_UNREAL = _two_sided(
+    {
+        "hip": "thigh_{s}",
+        "knee": "calf_{s}",
+        "foot": "foot_{s}",
+        "shoulder": "upperarm_{s}",
+        "elbow": "lowerarm_{s}",
+        "wrist": "hand_{s}",
+    },
+    {
+        "spine": "spine_02",
+        "neck": "neck_01",
+        "nose": OnPerson("head", (0, 40, 100)),
+        "head top": OnPerson("head", (0, 190, 0)),
+    },
+)
+
 # The BVH files that tools.lift writes: their joints are the landmarks.
 LANDMARK_SKELETON = _two_sided(
     {
@@ -173,7 +267,19 @@ BVH_TABLES = (
     Known("the landmarks' skeleton", LANDMARK_SKELETON, "cm"),
     Known("the DAZ skeleton", _DAZ, "cm"),
     Known("CMU's MotionBuilder skeleton", _CMU_HUMANOID),
-    Known("CMU's skeleton with LeftHip, LeftKnee and so on", _CMU_HIPS, "cmu", _CMU_HIPS_LENGTHS),
+    Known(
+        "CMU's skeleton with LeftHip, LeftKnee and so on",
+        _CMU_HIPS,
+        "cmu",
+        _CMU_HIPS_LENGTHS,
+        ("LHipJoint", "lowerneck"),
+    ),
     Known("the Mixamo skeleton", _HUMANOID | {"head top": "HeadTop_End"}),
+    Known("Xsens' skeleton", _XSENS),
+    Known("Xsens' segments", _MVNX),
+    Known("Biovision's skeleton", _BIOVISION),
+    Known("Bandai-Namco's skeleton", _BANDAI_NAMCO),
+    Known("Rigify's skeleton", _RIGIFY),
+    Known("Unreal's skeleton", _UNREAL),
     Known("a skeleton with Hips, LeftUpLeg and so on", _HUMANOID),
 )

@@ -181,6 +181,106 @@ def test_prefixes_names_and_units(tmp_path, unit, prefix, rename):
     np.testing.assert_allclose(plain[:, shown], other[:, shown], atol=1e-9)
 
 
+def _sides(left, right, **parts):
+    """PERSON's limbs under other names: parts, such as Leg="{side}Knee"."""
+    return {
+        side + part: name.format(side=short)
+        for side, short in (("Left", left), ("Right", right))
+        for part, name in parts.items()
+    }
+
+
+OTHERS = {
+    "Xsens": {"Spine": "Chest", "Spine1": "Chest2"}
+    | _sides(
+        "Left",
+        "Right",
+        UpLeg="{side}Hip",
+        Leg="{side}Knee",
+        Foot="{side}Ankle",
+        Shoulder="{side}Collar",
+        Arm="{side}Shoulder",
+        ForeArm="{side}Elbow",
+        Hand="{side}Wrist",
+    ),
+    "MVNX": {"Hips": "Pelvis", "Spine": "L5", "Spine1": "L3"}
+    | _sides("Left", "Right", UpLeg="{side}UpperLeg", Leg="{side}LowerLeg", Arm="{side}UpperArm"),
+    "Biovision": {"Spine": "LowerBack", "Spine1": "Chest"}
+    | _sides(
+        "Left",
+        "Right",
+        Leg="{side}LowLeg",
+        Shoulder="{side}Collar",
+        Arm="{side}UpArm",
+        ForeArm="{side}LowArm",
+    ),
+    "Bandai-Namco": {"Spine1": "Chest"}
+    | _sides(
+        "L",
+        "R",
+        UpLeg="UpperLeg_{side}",
+        Leg="LowerLeg_{side}",
+        Foot="Foot_{side}",
+        Shoulder="Shoulder_{side}",
+        Arm="UpperArm_{side}",
+        ForeArm="LowerArm_{side}",
+        Hand="Hand_{side}",
+    ),
+    "Rigify": {
+        "Hips": "spine",
+        "Spine": "spine.001",
+        "Spine1": "spine.002",
+        "Neck": "spine.004",
+        "Head": "spine.006",
+    }
+    | _sides(
+        "L",
+        "R",
+        UpLeg="thigh.{side}",
+        Leg="shin.{side}",
+        Foot="foot.{side}",
+        Shoulder="shoulder.{side}",
+        Arm="upper_arm.{side}",
+        ForeArm="forearm.{side}",
+        Hand="hand.{side}",
+    ),
+    "Unreal": {
+        "Hips": "pelvis",
+        "Spine": "spine_01",
+        "Spine1": "spine_02",
+        "Neck": "neck_01",
+        "Head": "head",
+    }
+    | _sides(
+        "l",
+        "r",
+        UpLeg="thigh_{side}",
+        Leg="calf_{side}",
+        Foot="foot_{side}",
+        Shoulder="clavicle_{side}",
+        Arm="upperarm_{side}",
+        ForeArm="lowerarm_{side}",
+        Hand="hand_{side}",
+    ),
+}
+
+
+@pytest.mark.parametrize("maker", OTHERS)
+def test_skeletons_of_other_makers(tmp_path, maker, caplog):
+    """The same person in motion under other names: upright, left on the left, bones constant."""
+    _write(tmp_path / "plain.bvh", frames=9)
+    _write(tmp_path / "x.bvh", frames=9, prefix="DEF-" if maker == "Rigify" else "",
+           rename=OTHERS[maker])  # fmt: skip
+    plain, other = (mocap.read(tmp_path / f"{n}.bvh", up="y")[0].poses for n in ("plain", "x"))
+    body = [i for i, name in enumerate(LANDMARKS) if name not in ("nose", "head top")]
+    np.testing.assert_allclose(other[:, body], plain[:, body], atol=1e-6)
+    assert np.ptp(bone_lengths(other, [*RIGID, ("nose", "head top")]), axis=0).max() < 1e-6
+    _write(tmp_path / "rest.bvh", still=True, rename=OTHERS[maker])
+    (clip,) = mocap.read(tmp_path / "rest.bvh")
+    pose = clip.poses[:1] - clip.poses[:1, :, 1].min()
+    check_person(np.tile(pose, (2, 1, 1)))
+
+
 def test_a_unit_that_cannot_be_guessed(tmp_path):
     # A dwarf's inches are a giant's lengths in CMU's unit.
     for scale, unit, fits in ((0.54, 25.4, "inch and cmu"), (0.08, 10.0, "none")):
