@@ -122,7 +122,7 @@ def fit(options: argparse.Namespace) -> None:
     print(source)
     meta = {"source": source}
     meta |= {"licence": options.licence} if options.licence else {}
-    with _passes(options.dask) as passes, _Progress(options.basis) as progress:
+    with passes_of(options.dask) as passes, _Progress(options.basis) as progress:
         model = prior.fit(
             poses,
             skeleton=skeleton,
@@ -160,7 +160,7 @@ def _motion(
 
 
 @contextmanager
-def _passes(address: str | None) -> Iterator[Passes]:
+def passes_of(address: str | None) -> Iterator[Passes]:
     """How passes are made: here, or on the workers of a cluster."""
     if address is None:
         yield over_rows

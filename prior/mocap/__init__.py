@@ -5,7 +5,7 @@ from types import ModuleType
 
 from prior.errors import InputError
 from prior.files import FilePath
-from prior.mocap import acclaim, bvh, clip_npz, coco, deepmimic, human36m, motion
+from prior.mocap import acclaim, bvh, clip_npz, coco, deepmimic, human36m, markers, motion, smpl
 from prior.mocap.clip import Clip, MocapError, check
 from prior.mocap.joint_map import read as read_joint_map
 from prior.mocap.orientation import UP, find_up
@@ -14,7 +14,7 @@ from prior.skeleton import COCO, HUMAN36M, Skeleton
 __all__ = ["Clip", "MocapError", "find", "read"]
 
 # Each has recognises(path) and read(path), which returns a list of Clip.
-READERS = (acclaim, bvh, human36m, deepmimic, clip_npz, motion)
+READERS = (acclaim, bvh, human36m, deepmimic, clip_npz, motion, markers, smpl)
 
 
 def _reader(path: FilePath) -> ModuleType | None:
@@ -35,7 +35,8 @@ def find(path: FilePath) -> list[Path]:
         raise MocapError(
             f"{path}: no motion capture found; expected .amc with .asf, .bvh, Human3.6M's "
             "D3_Positions/*.cdf (not D3_Positions_mono, which is in camera axes) or "
-            "data_3d_h36m.npz, DeepMimic .txt clips, or .npz files with 'poses_mm'"
+            "data_3d_h36m.npz, DeepMimic .txt clips, .c3d, .trc, or .npz files with 'poses_mm' or "
+            "SMPL's 'joints'"
         )
     return files
 
@@ -45,6 +46,7 @@ def read(
     joint_map: FilePath | None = None,
     skeleton: Skeleton = HUMAN36M,
     up: str | None = None,
+    marker_map: FilePath | None = None,
 ) -> list[Clip]:
     """All clips below `path`, a file or a folder, in the order of the files' names.
 
@@ -52,9 +54,10 @@ def read(
     and what files do not say (prior.mocap.joint_map.read). up: the axis of the files' world that
     points up, y, z, x, -y, -z or -x; without it, it is told from how the person stands. skeleton:
     of the clips; COCO's keypoints are placed on motion of Human3.6M's landmarks, other skeletons'
-    need .npz files that name theirs. Raises MocapError
-    when there is no motion capture, a file is damaged, or a clip cannot be used
-    (prior.mocap.clip.check).
+    need .npz files that name theirs, or markers. marker_map: path of a JSON file that says where
+    the skeleton's landmarks are among the markers of .c3d and .trc files, and what is up there
+    (prior.mocap.markers.read_map). Raises MocapError when there is no motion capture, a file is
+    damaged, or a clip cannot be used (prior.mocap.clip.check).
     """
     said = None if joint_map is None else read_joint_map(joint_map)
     clips: list[Clip] = []
@@ -63,6 +66,8 @@ def read(
         assert reader is not None  # else `find` would have left the file out
         if reader in (acclaim, bvh):
             read_clips = reader.read(file, said, up)
+        elif reader is markers:
+            read_clips = _of_markers(file, marker_map, skeleton)
         else:
             read_clips = clip_npz.read(file, skeleton) if reader is clip_npz else reader.read(file)
         for clip in read_clips:
@@ -76,6 +81,16 @@ def read(
             check(clip, where)
             clips.append(clip)
     return clips
+
+
+def _of_markers(file: Path, marker_map: FilePath | None, skeleton: Skeleton) -> list[Clip]:
+    """The clips of a marker file. Raises MocapError."""
+    if marker_map is None:
+        raise MocapError(
+            f"{file}: expected a marker map, which says where the landmarks are among the markers "
+            "(--marker-map), got none"
+        )
+    return markers.read(file, markers.read_map(marker_map, skeleton), skeleton)
 
 
 def _of_skeleton(clip: Clip, skeleton: Skeleton, where: str) -> Clip:

@@ -40,6 +40,13 @@ def add_clips(parser: argparse.ArgumentParser) -> None:
         "see prior/README.md",
     )
     parser.add_argument(
+        "--marker-map",
+        type=Path,
+        metavar="JSON",
+        help="where the landmarks are among the markers of .c3d and .trc files: see "
+        "prior/README.md",
+    )
+    parser.add_argument(
         "--skeleton",
         default="human36m",
         metavar="JSON",
@@ -100,7 +107,7 @@ def _all(options: argparse.Namespace) -> Iterator[Clip]:
     files = [file for path in options.clips for file in mocap.find(path)]
     interval = progress_interval()
     for file in tqdm(files, desc="read", unit="file", mininterval=interval, delay=1):
-        yield from mocap.read(file, options.joint_map, skeleton, options.up)
+        yield from mocap.read(file, options.joint_map, skeleton, options.up, options.marker_map)
 
 
 def poses_of(clips: Sequence[Clip]) -> Float[np.ndarray, "N L 3"]:

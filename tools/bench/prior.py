@@ -41,9 +41,9 @@ WAYS = (*SOLVERS, AS_PUBLISHED)
 NOISE_MM = 10.0
 
 
-def tile(poses: Float[np.ndarray, "N 17 3"], count: int, path: Path) -> None:
+def tile(poses: Float[np.ndarray, "N 17 3"], count: int, path: Path, seed: int = 0) -> None:
     """Write `count` poses, float32, to an .npy file: the poses over and over, turned and noisy."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     tiled = np.lib.format.open_memmap(path, "w+", np.float32, (count, L, 3))
     for i in range(0, count, CHUNK):
         size = min(CHUNK, count - i)
