@@ -1,15 +1,20 @@
 """The one kind of error that a user can mend, and values of others in its message."""
 
-# Characters of a foreign value in a message; our choice.
-SHOWN = 60
+# Characters of a foreign value in a message, and of a message: about ten lines of a terminal, for a
+# file may have many names to list. Our choice.
+SHOWN, LONGEST = 60, 1000
 
 
 class InputError(ValueError):
     """Bad input: the message says what was expected, what came, and what to try.
 
     Every program turns it into one line and exit status 1 (prior.program); in Python it is a
-    ValueError. Modules whose callers need to tell their errors apart derive their own.
+    ValueError. Modules whose callers need to tell their errors apart derive their own. Whatever a
+    file held, the message is one line, printable, and not longer than LONGEST.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(short(str(message), LONGEST))
 
 
 def short(value: object, most: int = SHOWN) -> str:

@@ -75,18 +75,14 @@ def open_file(path: FilePath, error: type[InputError] = InputError) -> io.Buffer
 def read_bytes(path: FilePath, error: type[InputError] = InputError) -> bytes:
     """The content of a file, of limits' file_mb at most."""
     with open_file(path, error) as file:
-        most = limits.of("file_mb")
-        limits.check(path, "file_mb", os.fstat(file.fileno()).st_size / MB, error)
+        size = os.fstat(file.fileno()).st_size
+        limits.check(path, "file_mb", size / MB, error)
         try:
-            # The file may grow while it is read. Not in one piece, for which `read` would take as
-            # much memory as the limit allows.
-            pieces = [file.read(max(1, min(os.fstat(file.fileno()).st_size, int(most * MB)) + 1))]
-            while pieces[-1] and sum(map(len, pieces)) <= most * MB:
-                pieces.append(file.read(MB))
-            content = b"".join(pieces)
+            content = file.read(size + 1)
         except OSError as wrong:
             raise error(f"{path}: cannot be read: {wrong.strerror or wrong}") from None
-    limits.check(path, "file_mb", len(content) / MB, error)
+    if len(content) > size:
+        raise error(f"{path}: it grows while it is read; wait until it is written")
     return content
 
 
@@ -213,11 +209,10 @@ def npz_names(path: FilePath) -> tuple[str, ...]:
 def npz_headers(path: FilePath, error: type[InputError] = InputError) -> dict[str, Header]:
     """The shape and type of each array in an .npz, which are few bytes to read."""
     with _archive(path, error) as (archive, arrays):
-        headers = {}
-        for name, info in arrays.items():
-            with archive.open(info) as member:
-                headers[name] = _header(member, info, f"{path}: {name}", error)
-        return headers
+        return {
+            name: _header_in(archive, info, f"{path}: {name}", error)
+            for name, info in arrays.items()
+        }
 
 
 def read_npz(
@@ -251,8 +246,7 @@ def read_npz(
         arrays = {}
         for name in wanted:
             info = members[name]
-            with archive.open(info) as member:
-                _header(member, info, f"{path}: {name}", error)
+            _header_in(archive, info, f"{path}: {name}", error)
             with archive.open(info) as member:
                 arrays[name] = npy.read_array(member, allow_pickle=False)
         return arrays
@@ -286,10 +280,17 @@ def _check_sizes(
         limits.check(path, "expansion", size_mb / packed, error)
 
 
-def _header(member: Any, info: zipfile.ZipInfo, where: str, error: type[InputError]) -> Header:
-    """The Header of an array, which fits its member's size. Raises `error`."""
+def _header_in(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, error: type[InputError]
+) -> Header:
     if not info.filename.endswith(".npy"):
         raise error(f"{where}: expected an array as .npy, got the file {short(info.filename)}")
+    with archive.open(info) as member:
+        return _header(member, info.file_size, where, error)
+
+
+def _header(member: Any, total: int, where: str, error: type[InputError]) -> Header:
+    """The Header of an array, which fits the `total` bytes of its .npy. Raises `error`."""
     version = npy.read_magic(member)
     length = int.from_bytes(member.read(2 if version == (1, 0) else 4), "little")
     # NumPy evaluates what is written here; only what it writes itself may come to that.
@@ -300,9 +301,9 @@ def _header(member: Any, info: zipfile.ZipInfo, where: str, error: type[InputErr
     dtype = np.dtype(descr[1])
     shape = tuple(int(n) for n in re.findall(r"\d+", lengths[1]))
     size = dtype.itemsize * math.prod(shape)
-    if member.tell() + size != info.file_size:
+    if member.tell() + size != total:
         raise error(
             f"{where}: expected {dtype} {short(str(shape))}, {size} bytes, got "
-            f"{info.file_size - member.tell()}; the file is damaged"
+            f"{total - member.tell()}; the file is damaged"
         )
     return Header(shape, dtype)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from scipy.io import loadmat, savemat
-from scipy.io.matlab import MatReadError
+from scipy.io import savemat
 
+from prior import foreign, matlab
+from prior.errors import short
 from prior.files import FilePath, replacing
 from prior.model import ModelFileError, PriorModel
 from prior.normalise import centred
@@ -26,16 +27,15 @@ def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> PriorModel:
     In a file without weights all components weigh the same.
     """
     path = Path(path)
+    if not path.exists():
+        raise ModelFileError(f"{path}: no such file; expected prob_model_params.mat")
+    values = matlab.load(path, ModelFileError)
     try:
-        content = path.read_bytes()
-        values = loadmat(path)
         mu, e, sigma = (np.asarray(values[name], dtype=float) for name in ("mu", "e", "sigma"))
-    except FileNotFoundError:
-        raise ModelFileError(f"{path}: no such file; expected prob_model_params.mat") from None
-    # NotImplementedError: scipy's, of files that MATLAB saved with -v7.3, which are HDF5.
-    except (OSError, ValueError, TypeError, KeyError, NotImplementedError, MatReadError) as error:
+        weight = np.ravel(np.asarray(values.get("weight", np.ones(len(mu))), dtype=float))
+    except (ValueError, TypeError, KeyError) as error:
         raise ModelFileError(
-            f"{path}: expected a .mat file with mu, e and sigma, got {error!r}"
+            f"{path}: expected a .mat file with mu, e and sigma, got {short(repr(error), 100)}"
         ) from None
     size = 3 * len(skeleton)
     if (
@@ -49,13 +49,14 @@ def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> PriorModel:
             f"{path}: expected mu (K, {size}), e (K, J, {size}) and sigma (K, J + 1), "
             f"got {mu.shape}, {e.shape} and {sigma.shape}"
         )
-    if not (sigma > 0).all():
+    if e.shape[1] > size:
+        raise ModelFileError(f"{path}: e: expected at most {size} vectors, got {e.shape[1]}")
+    if not (sigma > 0).all() or not np.isfinite(sigma).all():
         raise ModelFileError(f"{path}: sigma: expected positive numbers, got {sigma.min():.3g}")
     mean = centred(_from_released(mu))
     basis = _from_released(e)
     std = 1 / sigma
     order = np.argsort(-std[:, :-1], axis=1, kind="stable")
-    weight = np.ravel(values.get("weight", np.ones(len(mu)))).astype(float)
     if weight.shape != (len(mu),):
         raise ModelFileError(f"{path}: weight: expected ({len(mu)},), got {weight.shape}")
     scale_mm = float(np.median(skeleton.limb_scale(mean)))
@@ -71,7 +72,7 @@ def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> PriorModel:
         sample=(mean / scale_mm).astype(np.float32),
         meta={
             "source": f"imported from {path.name}",
-            "data_sha256": hashlib.sha256(content).hexdigest(),
+            "data_sha256": hashlib.sha256(foreign.read_bytes(path)).hexdigest(),
         },
         skeleton=skeleton,
     )

@@ -10,18 +10,16 @@ The file is an .npz without pickle, the same bytes for the same model:
 """
 
 import json
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 from jaxtyping import Float
-from numpy.lib import format as npy
 
-from prior import skeleton_file
+from prior import foreign, skeleton_file
 from prior.document import Document
-from prior.errors import InputError
+from prior.errors import InputError, short
 from prior.files import FilePath, replacing
 from prior.normalise import to_rows
 from prior.ppca import PPCA
@@ -31,10 +29,6 @@ FORMAT = 1
 
 # The model that comes with the project, learned from CMU's motion capture: models/README.md.
 READY = Path(__file__).parent / "models" / "cmu.npz"
-
-# No array of a model is nearly as large. A file that announces a larger one is refused before
-# memory is allocated.
-LARGEST_BYTES = 64 * 2**20
 
 # The shapes of the file's arrays. K, J, S (seeds) and M (sample) are the same wherever they occur.
 _SHAPES: dict[str, tuple[int | str, ...]] = {
@@ -125,19 +119,11 @@ def load(path: FilePath = READY, skeleton: Skeleton | None = None) -> PriorModel
     skeleton: what it has to be of, where another one would not do. Raises ModelFileError.
     """
     path = Path(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_headers(archive, path)
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in _SHAPES}
-    except FileNotFoundError:
+    if not path.exists():
         raise ModelFileError(
             f"{path}: no such file; expected a pose model, as `python -m prior fit` writes"
-        ) from None
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(f"{path}: expected a pose model (.npz), got {error}") from None
+        )
+    arrays = foreign.read_npz(path, _SHAPES, error=ModelFileError, exact=True)
     of = _check(arrays, path)
     if skeleton not in (None, of):
         raise ModelFileError(
@@ -152,29 +138,11 @@ def load(path: FilePath = READY, skeleton: Skeleton | None = None) -> PriorModel
     return PriorModel(**values, meta=meta, skeleton=of)
 
 
-def _check_headers(archive: zipfile.ZipFile, path: Path) -> None:
-    """Check the names and sizes of the arrays, before memory is allocated for them."""
-    names = {name.removesuffix(".npy") for name in archive.namelist()}
-    if names != set(_SHAPES):
-        missing, extra = sorted(set(_SHAPES) - names), sorted(names - set(_SHAPES))
-        raise ModelFileError(f"{path}: not a pose model: missing {missing}, unknown {extra}")
-    for name in _SHAPES:
-        with archive.open(f"{name}.npy") as member:
-            version = npy.read_magic(member)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, _, dtype = read(member)
-        if dtype.hasobject or np.prod(shape, dtype=float) * dtype.itemsize > LARGEST_BYTES:
-            raise ModelFileError(
-                f"{path}: {name}: expected numbers or text below {LARGEST_BYTES >> 20} MB, "
-                f"got {dtype} {shape}"
-            )
-
-
 def _check(arrays: dict[str, np.ndarray], path: FilePath) -> Skeleton:
     """The model's skeleton. Raises ModelFileError unless the arrays are those of a model."""
 
     def fail(name: str, expected: str, got: object) -> NoReturn:
-        raise ModelFileError(f"{path}: {name}: expected {expected}, got {got}")
+        raise ModelFileError(f"{path}: {name}: expected {expected}, got {short(got)}")
 
     sizes: dict[str, int] = {}
     for name, shape in _SHAPES.items():
@@ -192,6 +160,8 @@ def _check(arrays: dict[str, np.ndarray], path: FilePath) -> Skeleton:
             fail(name, "finite numbers", "NaN or infinity")
     if not sizes["K"] or not sizes["J"]:
         fail("basis", "at least one component and one basis vector", arrays["basis"].shape)
+    if sizes["J"] > arrays["mean"][0].size:
+        fail("basis", f"at most {arrays['mean'][0].size} vectors", sizes["J"])
     flat = arrays["basis"].reshape(sizes["K"], sizes["J"], -1)
     error = np.abs(flat @ flat.swapaxes(1, 2) - np.eye(sizes["J"])).max()
     if error > 1e-6:
@@ -203,10 +173,7 @@ def _check(arrays: dict[str, np.ndarray], path: FilePath) -> Skeleton:
             fail(name, "positive values", arrays[name].tolist())
     if not (arrays["weight"] > 0).all() or abs(arrays["weight"].sum() - 1) > 1e-6:
         fail("weight", "positive values that sum to 1", arrays["weight"].tolist())
-    try:
-        meta = json.loads(str(arrays["meta"]))
-    except json.JSONDecodeError as error:
-        fail("meta", "JSON", error)
+    meta = foreign.parse_json(str(arrays["meta"]), f"{path}: meta", ModelFileError)
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         version = meta.get("format") if isinstance(meta, dict) else meta
         fail("meta", f"format {FORMAT}", f"{version!r}; fit the model again")

@@ -5,11 +5,12 @@ points: (N, L, 2), px. Optional are camera: (3, 3) or (N, 3, 3), world to camera
 names, which are compared with the model's.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 
+from prior import foreign
+from prior.errors import short
 from prior.files import FilePath
 from prior.normalise import PoseError
 from prior.skeleton import HUMAN36M, Skeleton
@@ -24,23 +25,19 @@ def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> dict[str, np.ndarray]
     Raises PoseError. The shapes are for `prior.lift` to check.
     """
     path = Path(path)
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                values = dict(file)
-        else:
-            values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise PoseError(f"{path}: expected points as JSON or .npz, got {error}") from None
+    if path.suffix == ".npz":
+        values = foreign.read_npz(path, optional=(*ARGUMENTS, "landmarks"), error=PoseError)
+    else:
+        values = foreign.read_json(path, PoseError)
     if not isinstance(values, dict) or values.get("points") is None:
         raise PoseError(
             f"{path}: expected 'points', N x {len(skeleton)} x 2, px, and optionally "
             f"{', '.join(ARGUMENTS[1:])} and landmarks"
         )
     names = values.get("landmarks")
-    if names is not None and tuple(str(name) for name in names) != skeleton.landmarks:
+    if names is not None and tuple(map(str, np.ravel(names).tolist())) != skeleton.landmarks:
         raise PoseError(
-            f"{path}: landmarks: expected {list(skeleton.landmarks)}, got {list(names)}"
+            f"{path}: landmarks: expected {list(skeleton.landmarks)}, got {short(names)}"
         )
     try:
         return {
@@ -48,5 +45,5 @@ def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> dict[str, np.ndarray]
             for name in ARGUMENTS
             if values.get(name) is not None
         }
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise PoseError(f"{path}: expected arrays of numbers, all rows alike") from None

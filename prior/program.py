@@ -18,10 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from prior.errors import InputError, short
-
-# Characters of a message: about ten lines of a terminal. Our choice; names in a file may be long.
-LONGEST = 1000
+from prior.errors import LONGEST, InputError, short
 
 NO_CAFFE = "expected Caffe on PYTHONPATH, got none: build it by make caffe, run this in make shell"
 

@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from prior import foreign
+from prior import foreign, limits
+from prior.errors import short
 from prior.files import FilePath
 from prior.mocap import kinematics, placing
 from prior.mocap.clip import Clip, MocapError, check_frames
@@ -24,6 +25,8 @@ from prior.mocap.kinematics import joints_of
 from prior.mocap.skeletons import ACCLAIM, INCH_MM
 
 # An .amc does not say its rate. This is that of CMU's database, except for a few clips of 60 Hz.
+# Characters of a name or a number in an .amc; a table of longer ones would fill the memory.
+LONGEST_WORD = 200
 RATE = 120.0
 
 
@@ -78,10 +81,6 @@ def _begins(motion: str, skeleton: str) -> bool:
     return motion.startswith(skeleton) and not (rest[:1].isalnum() and skeleton[-1:].isalnum())
 
 
-def _read_text(path: FilePath) -> str:
-    return foreign.read_text(path, MocapError, damaged=True)
-
-
 def _turn(
     order: str, angles: Float[np.ndarray, "*batch axes"], degrees: bool
 ) -> Float[np.ndarray, "*batch 3 3"]:
@@ -93,7 +92,7 @@ def read_skeleton(path: FilePath) -> Skeleton:
     """The Skeleton in an .asf. Raises MocapError when it is damaged."""
     sections: dict[str, list[list[str]]] = {}
     lines: list[list[str]] = []
-    for line in _read_text(path).splitlines():
+    for line in foreign.read_text(path, MocapError, damaged=True).splitlines():
         line = line.split("#")[0].strip()
         if line.startswith(":"):
             key, *value = line[1:].split()
@@ -174,7 +173,7 @@ def _skeleton(
 
 def read_motion(path: FilePath, skeleton: Skeleton) -> Channels:
     """The Channels of an .amc, angles in the file's unit. Raises MocapError."""
-    parts = _read_text(path).split("\n1", 1)
+    parts = foreign.read_text(path, MocapError, damaged=True).split("\n1", 1)
     if len(parts) != 2:
         raise MocapError(f"{path}: expected frames, numbered from 1, got none; copy the file again")
     if (":RADIANS" in parts[0].upper()) == skeleton.degrees:
@@ -183,6 +182,8 @@ def read_motion(path: FilePath, skeleton: Skeleton) -> Channels:
             "in the other; is this the motion's skeleton?"
         )
     words = ("1" + parts[1]).split()
+    if len(longest := max(words, key=len)) > LONGEST_WORD:
+        raise MocapError(f"{path}: expected names and numbers, got {short(longest)}; copy it again")
     # The first frame shows the layout; all others have to be alike.
     names: dict[str, range] = {}
     at = 1
@@ -204,6 +205,7 @@ def read_motion(path: FilePath, skeleton: Skeleton) -> Channels:
             "is this the motion's skeleton?"
         )
     frames = len(words) // at
+    limits.check(path, "frames", frames, MocapError)
     table = np.array(words[: frames * at]).reshape(frames, at)
     labels = [0] + [columns.start - 1 for columns in names.values()]
     expected = np.tile(table[0, labels], (frames, 1))

@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from prior import foreign
+from prior import foreign, limits
+from prior.errors import short
 from prior.files import FilePath
 from prior.mocap import kinematics, placing
 from prior.mocap.clip import Clip, MocapError, check_frames
@@ -91,6 +92,8 @@ def read_hierarchy(path: FilePath, text: str) -> Hierarchy:
                 at += 3
             elif word == "CHANNELS":
                 count = int(words[at])
+                if not 0 <= count <= len(CHANNELS):
+                    raise ValueError(f"CHANNELS {short(words[at])}")
                 # "ZPosition" is written, too.
                 channels[stack[-1]] = tuple(map(str.capitalize, words[at + 1 : at + 1 + count]))
                 at += 1 + count
@@ -125,6 +128,8 @@ def read_motion(path: FilePath) -> tuple[Hierarchy, Float[np.ndarray, "F C"], fl
             "export the file again"
         )
     hierarchy = read_hierarchy(path, text[: head.start()])
+    limits.check(path, "joints", len(hierarchy.names), MocapError)
+    limits.check(path, "frames", float(head[1]), MocapError)
     frames, step = int(head[1]), head[2]
     width = sum(len(listed) for listed in hierarchy.channels)
     words = text[head.end() :].split()

@@ -5,12 +5,12 @@ and action, text, by default the file's name; clip: (F,) names, one per frame, f
 one file; landmarks: (L,) names. Without them they are those of skeleton.HUMAN36M, in their order.
 """
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from prior import foreign
 from prior.errors import short
 from prior.files import FilePath, replacing
 from prior.mocap.clip import Clip, MocapError
@@ -23,18 +23,7 @@ SYNONYMS = {"thorax": "neck", "neck/nose": "nose", "head": "head top"}
 
 def recognises(path: FilePath) -> bool:
     """Whether the file is an .npz that holds poses_mm (other .npz are not motion capture)."""
-    return "poses_mm" in arrays_in(path)
-
-
-def arrays_in(path: FilePath) -> list[str]:
-    """The names of the arrays in an .npz; none if the file is not one."""
-    if Path(path).suffix != ".npz":
-        return []
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist()]
-    except (OSError, zipfile.BadZipFile):
-        return []
+    return Path(path).suffix == ".npz" and "poses_mm" in foreign.npz_names(path)
 
 
 def _name(landmark: str) -> str:
@@ -80,13 +69,7 @@ def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> list[Clip]:
     """The file's clips, poses as float64; skeleton: what they are wanted for, whose landmarks the
     file may have. Raises MocapError when it is damaged."""
     path = Path(path)
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in KEYS if key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise MocapError(
-            f"{path}: expected an .npz without pickle, got {error}; write it again"
-        ) from None
+    arrays = foreign.read_npz(path, optional=KEYS, error=MocapError)
     poses, rate = arrays.get("poses_mm"), arrays.get("rate", arrays.get("fps"))
     if poses is None or rate is None:
         raise MocapError(

@@ -8,7 +8,6 @@ its left (up x forward) is -z.
 """
 
 import importlib.util
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from prior import foreign
 from prior.files import FilePath
 from prior.mocap import kinematics
 from prior.mocap.clip import Clip, MocapError, check_frames
@@ -113,23 +113,18 @@ def recognises(path: FilePath) -> bool:
     path = Path(path)
     if path.suffix != ".txt":
         return False
-    try:
-        with open(path, encoding="utf-8") as file:
-            start = file.read(4096)
-    except (OSError, UnicodeDecodeError):
-        return False
-    return start.lstrip().startswith("{") and '"Frames"' in start
+    start = foreign.head(path, 4096)
+    return start.lstrip().startswith(b"{") and b'"Frames"' in start
 
 
 def read_motion(path: FilePath) -> Motion:
     """The Motion in a file. Raises MocapError when it is damaged."""
-    try:
-        frames = json.loads(Path(path).read_text(encoding="utf-8"))["Frames"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    document = foreign.read_json(path, MocapError)
+    frames = document.get("Frames") if isinstance(document, dict) else None
+    if frames is None:
         raise MocapError(
-            f"{path}: expected DeepMimic JSON with a list 'Frames', got {error!r}; "
-            "copy the file again"
-        ) from None
+            f"{path}: expected DeepMimic JSON with a list 'Frames', got none; copy the file again"
+        )
     if not isinstance(frames, list) or len(frames) < 2:
         count = len(frames) if isinstance(frames, list) else type(frames).__name__
         raise MocapError(f"{path}: expected at least 2 frames, got {count}; use a longer clip")
@@ -142,7 +137,7 @@ def read_motion(path: FilePath) -> Motion:
             )
     try:
         rows = np.array(frames, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise MocapError(f"{path}: expected numbers in 'Frames'; copy the file again") from None
     check_frames(path, np.isfinite(rows).all(axis=1), "finite numbers", rows.sum(axis=1))
     # The median is the time between frames of the capture: the last frame's time is often 0, and

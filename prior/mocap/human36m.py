@@ -15,9 +15,8 @@ import cdflib
 import numpy as np
 from jaxtyping import Float
 
-from prior import foreign, limits
+from prior import foreign, limits, pickled
 from prior.files import FilePath
-from prior.mocap import pickled
 from prior.mocap.clip import Clip, MocapError
 
 RATE = 50.0
@@ -81,19 +80,12 @@ def _read_cdf(path: Path) -> Clip:
     return Clip(landmarks @ Y_UP.T, RATE, folders[-1], path.stem)
 
 
-# The head of an .npy with one object, (): magic, version, length, and a dict as text.
-OBJECT = re.compile(
-    rb"\x93NUMPY[\x01\x02].{3,5}\{(?=.*'descr': '\|O')(?=.*'shape': \(\)).*?\} *\n", re.DOTALL
-)
-
-
 def _pickled(path: Path) -> Any:
     """The object in the file's array positions_3d. Raises MocapError and PickledError."""
-    content = foreign.read_member(path, KEY, MocapError)
-    head = OBJECT.match(content[:10_000])
-    if head is None:
-        raise pickled.PickledError("an array of something else")
-    return pickled.read(content[head.end() :])
+    values = pickled.read_npy(foreign.read_member(path, KEY, MocapError))
+    if isinstance(values, list):
+        raise pickled.PickledError("an array of several")
+    return values
 
 
 def _read_npz(path: Path) -> list[Clip]:

@@ -3,13 +3,20 @@
 Types are numpy's: tools.infer.detect runs in an environment without jaxtyping.
 """
 
+import io
+import warnings
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from prior.errors import InputError
+from prior import foreign, limits
+from prior.errors import InputError, short
 from prior.files import FilePath
+
+# What is decoded, by Pillow's names.
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 
 
 class ImageError(InputError):
@@ -25,12 +32,14 @@ def decode(data: bytes, name: FilePath, size: tuple[int, int] | None = None) -> 
     # A JPEG ends in the marker EOI; without it OpenCV fills in the missing part in grey.
     if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-1024:]:
         raise ImageError(f"{name}: expected a whole JPEG, got one cut short")
+    check_size(data, name)
     try:
         # An image that is turned as the file's EXIF data say would not fit its annotation.
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        raise ImageError(f"{name}: expected an image, got: {error}".strip()) from None
+        said = short(str(error), 100)
+        raise ImageError(f"{name}: expected an image, got: {said}") from None
     if image is None:
         raise ImageError(f"{name}: expected an image, got something else or a damaged one")
     if size is not None and image.shape[1::-1] != tuple(size):
@@ -38,6 +47,51 @@ def decode(data: bytes, name: FilePath, size: tuple[int, int] | None = None) -> 
             f"{name}: expected {size[0]} x {size[1]} px, got {image.shape[1]} x {image.shape[0]}"
         )
     return image
+
+
+def check_size(data: bytes, name: FilePath) -> None:
+    """Refuse, by its head, an image that would take more memory than a photo can.
+
+    Raises ImageError, also where the head is that of no image.
+    """
+    size = _jpeg_size(data) or _png_size(data)
+    if size is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            try:
+                with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                    size = image.size
+            # What Pillow raises on damaged heads can be nearly anything.
+            except Exception:
+                raise ImageError(
+                    f"{name}: expected an image, as {', '.join(FORMATS)}, got something else or a "
+                    "damaged one"
+                ) from None
+    limits.check(name, "megapixels", size[0] * size[1] / 1e6, ImageError)
+
+
+def _png_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height in the head of a PNG; None for other files."""
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
+        return None
+    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height in the first frame header (SOFn) of a JPEG; None for other files."""
+    at = 2
+    while data[:2] == b"\xff\xd8" and at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return (
+                int.from_bytes(data[at + 7 : at + 9], "big"),
+                int.from_bytes(data[at + 5 : at + 7], "big"),
+            )
+        # Fill bytes, and markers without a length (TEM, RSTn), are followed by the next marker.
+        alone = marker == 0x01 or 0xD0 <= marker <= 0xD7
+        length = 0 if alone else int.from_bytes(data[at + 2 : at + 4], "big")
+        at += 1 if marker == 0xFF else 2 + length
+    return None
 
 
 class Files:
@@ -49,11 +103,7 @@ class Files:
     def read(self, number: int | np.integer) -> bytes:
         """The bytes of an image. Raises ImageError when there is no such file."""
         path = self.paths[int(number)]
-        try:
-            with open(path, "rb") as file:
-                return file.read()
-        except OSError as error:
-            raise ImageError(f"{path}: expected an image, got: {error}".strip()) from None
+        return foreign.read_bytes(path, ImageError)
 
 
 def read(path: FilePath, size: tuple[int, int] | None = None) -> np.ndarray:

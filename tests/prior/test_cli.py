@@ -194,7 +194,7 @@ def test_lift_as_published(folder, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "expected points as JSON"),
+        ("{", "expected JSON"),
         ("[]", "expected 'points'"),
         ('{"points": [[1, 2], [3]]}', "expected arrays of numbers"),
         ('{"points": [], "landmarks": ["a"]}', "landmarks: expected"),

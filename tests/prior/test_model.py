@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import prior
-from prior import metrics
+from prior import limits, metrics
 from prior import model as model_file
 from prior.mocap import deepmimic
 from prior.model import ModelFileError
@@ -94,7 +94,7 @@ def test_other_landmarks_are_refused(model, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "expected a pose model"), (b"PK\x03\x04junk", "expected a pose model")],
+    [(b"", "expected an .npz"), (b"PK\x03\x04junk", "expected an .npz")],
 )
 def test_a_damaged_file_is_named(tmp_path, content, message):
     (tmp_path / "m.npz").write_bytes(content)
@@ -106,7 +106,7 @@ def test_a_truncated_file_is_named(model, tmp_path):
     path = tmp_path / "m.npz"
     model.save(path)
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(ModelFileError, match="m.npz: expected a pose model"):
+    with pytest.raises(ModelFileError, match="m.npz: expected an .npz"):
         prior.load(path)
 
 
@@ -114,16 +114,27 @@ def test_a_missing_file_and_missing_arrays_are_named(tmp_path):
     with pytest.raises(ModelFileError, match="no such file"):
         prior.load(tmp_path / "none.npz")
     np.savez(tmp_path / "m.npz", mean=np.zeros(3))
-    with pytest.raises(ModelFileError, match="missing .*'basis'"):
+    with pytest.raises(ModelFileError, match="missing: .*basis"):
         prior.load(tmp_path / "m.npz")
 
 
-def test_an_announced_giant_is_not_allocated(tmp_path, model):
+def test_a_giant_is_not_unpacked(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(limits, "HARMLESS_MB", 16)
     model.save(tmp_path / "m.npz")
     arrays = dict(np.load(tmp_path / "m.npz"))
-    arrays["sample"] = np.zeros((200_000, 17, 3))
+    arrays["sample"] = np.zeros((50_000, 17, 3))
     np.savez_compressed(tmp_path / "m.npz", **arrays)
-    with pytest.raises(ModelFileError, match="sample: expected numbers or text below 64 MB"):
+    with pytest.raises(ModelFileError, match="at most 100 times the size of its archive"):
+        prior.load(tmp_path / "m.npz")
+
+
+def test_a_basis_of_more_vectors_than_there_are_dimensions_takes_no_time(tmp_path, model):
+    model.save(tmp_path / "m.npz")
+    arrays = dict(np.load(tmp_path / "m.npz"))
+    arrays["basis"] = np.zeros((model.components, 12_000, 17, 3), dtype=np.float32)
+    arrays["std"] = np.ones((model.components, 12_000))
+    np.savez_compressed(tmp_path / "m.npz", **arrays)
+    with pytest.raises(ModelFileError, match="basis: expected at most 51 vectors, got 12000"):
         prior.load(tmp_path / "m.npz")
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from google.protobuf import text_format
 from google.protobuf.message import Message
 
-from prior.errors import InputError
+from prior import foreign
+from prior.errors import InputError, short
 from prior.files import write
 
 if TYPE_CHECKING:  # a program's --help works where there is no Caffe
@@ -62,13 +63,13 @@ def read_solver(path: Path) -> caffe_pb2.SolverParameter:
 
 def read_text(path: Path, message: AnyMessage) -> AnyMessage:
     """Fill a protobuf message from a prototxt; returns it. Raises CaffeFileError."""
+    text = foreign.read_text(path, CaffeFileError)
     try:
-        return text_format.Parse(Path(path).read_text(), message)
-    except OSError as error:
-        raise CaffeFileError(f"{path}: cannot be read: {error.strerror}") from None
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        kind = type(message).__name__
-        raise CaffeFileError(f"{path}: expected a {kind} in text form: {error}") from None
+        return text_format.Parse(text, message)
+    # RecursionError: messages inside each other; the others: of protobuf, on numbers out of range.
+    except (text_format.ParseError, RecursionError, ValueError, TypeError) as error:
+        kind, said = type(message).__name__, short(str(error), 200)
+        raise CaffeFileError(f"{path}: expected a {kind} in text form: {said}") from None
 
 
 def read_weights(path: Path) -> dict[str, list[np.ndarray]]:
@@ -262,7 +263,7 @@ def _packed_varints(message):
 
 
 def _bytes(path):
-    return memoryview(Path(path).read_bytes())
+    return memoryview(foreign.read_bytes(path, CaffeFileError))
 
 
 @contextmanager
@@ -270,7 +271,9 @@ def _named(path):
     """Turns what goes wrong inside into a CaffeFileError that names the file."""
     try:
         yield
-    except OSError as error:
-        raise CaffeFileError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise CaffeFileError(f"{path}: not a whole file of Caffe's: {error}") from None
+    except CaffeFileError:
+        raise
+    # Fields of another type than they should be raise TypeError, text that is none a ValueError.
+    except (ValueError, TypeError, OverflowError) as error:
+        said = short(str(error), 100)
+        raise CaffeFileError(f"{path}: not a whole file of Caffe's: {said}") from None

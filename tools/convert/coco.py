@@ -4,10 +4,10 @@ Its 17 keypoints are not ours. Eyes and ears have no counterpart here; spine, ne
 missing there. Our hip is put in the middle of its two hips. Groups ("iscrowd") have no landmarks.
 """
 
-import json
-
 import numpy as np
 
+from prior import foreign
+from prior.errors import short
 from prior.landmark_sets import COCO
 from tools.convert.entries import ConversionError, Entry, person
 
@@ -18,8 +18,7 @@ JOINTS = COCO.direct
 def read(annotations, folder):
     """The Entries of the JSON file and the folder of its images. Raises ConversionError."""
     try:
-        with open(annotations, encoding="utf-8") as file:
-            document = json.load(file)
+        document = foreign.read_json(annotations, ConversionError)
         (category,) = (c for c in document["categories"] if c.get("name") == "person")
         order = {name: category["keypoints"].index(name) for name in JOINTS.values()}
         names = {image["id"]: str(image["file_name"]) for image in document["images"]}
@@ -28,11 +27,12 @@ def read(annotations, folder):
             annotated = _person(record, order)
             if annotated:
                 people.setdefault(names[record["image_id"]], []).append(annotated)
-    except OSError as error:
-        raise ConversionError(f"{annotations}: cannot be read: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except ConversionError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise ConversionError(
-            f"{annotations}: expected COCO's person keypoints: {type(error).__name__}: {error}"
+            f"{annotations}: expected COCO's person keypoints: {type(error).__name__}: "
+            f"{short(str(error), 100)}"
         ) from None
     return [Entry({"file_name": name}, group, folder / name) for name, group in people.items()]
 

@@ -7,14 +7,15 @@ The 2D positions have the lens's distortion, and so have the pictures. The camer
 writes beside them have not, since the network's needs only their direction.
 """
 
-import xml.etree.ElementTree
 from typing import NamedTuple
 
 import numpy as np
 
 from prior.camera import perspective
+from prior.errors import short
 from prior.mocap.human36m import Y_UP
 from tools.convert.entries import ConversionError
+from tools.convert.h36m_files import read_metadata
 from tools.evaluate.protocols import CAMERAS
 
 SUBJECTS = 11
@@ -82,13 +83,12 @@ def as_json(views, subjects):
 
 def _w0(path):
     """The 300 numbers."""
+    text = read_metadata(path, ConversionError).findtext("w0") or ""
     try:
-        text = xml.etree.ElementTree.parse(path).getroot().findtext("w0") or ""
         numbers = np.array(text.strip(" \n[]").replace(",", " ").split(), dtype=float)
-    except OSError as error:
-        raise ConversionError(f"{path}: cannot be read: {error}") from None
-    except (xml.etree.ElementTree.ParseError, ValueError) as error:
-        raise ConversionError(f"{path}: expected Human3.6M's metadata.xml: {error}") from None
+    except ValueError as error:
+        said = short(str(error), 100)
+        raise ConversionError(f"{path}: expected Human3.6M's metadata.xml: {said}") from None
     expected = 6 * SUBJECTS * 4 + 9 * 4
     if numbers.shape != (expected,) or not np.isfinite(numbers).all():
         raise ConversionError(f"{path}: expected {expected} numbers in <w0>, got {numbers.size}")

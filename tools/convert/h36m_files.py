@@ -1,6 +1,7 @@
 """Where Human3.6M's files are: checks that all are there, and extracts its archives."""
 
 import itertools
+import os
 import re
 import tarfile
 import xml.etree.ElementTree
@@ -8,7 +9,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from prior.errors import InputError
+from prior import foreign, limits
+from prior.errors import InputError, short
 from prior.files import replacing
 from tools.evaluate import protocols
 
@@ -31,16 +33,25 @@ class MissingError(InputError):
         self.parts = parts
 
 
+def read_metadata(path, error):
+    """The root of metadata.xml. Raises `error`."""
+    try:
+        return xml.etree.ElementTree.fromstring(foreign.read_bytes(path, error))
+    # LookupError, ValueError: of a declared encoding.
+    except (xml.etree.ElementTree.ParseError, LookupError, ValueError) as wrong:
+        if isinstance(wrong, InputError):
+            raise
+        said = short(str(wrong), 100)
+        raise error(f"{path}: expected Human3.6M's metadata.xml, got {said}") from None
+
+
 def recordings(metadata):
     """{subject: {sequence: (action, trial)}} of metadata.xml; {} where it does not say.
 
     Its <mapping> is a table. A row has the number of the action, that of the trial, and the name
     of each subject's file. Raises InputError.
     """
-    try:
-        rows = xml.etree.ElementTree.parse(metadata).getroot().findall("mapping/tr")
-    except (OSError, xml.etree.ElementTree.ParseError) as error:
-        raise InputError(f"{metadata}: expected Human3.6M's metadata.xml, got {error}") from None
+    rows = read_metadata(metadata, InputError).findall("mapping/tr")
     if not rows:
         return {}
     subjects = [cell.text for cell in rows[0]][2:]
@@ -52,6 +63,21 @@ def recordings(metadata):
             if action in protocols.ACTIONS and trial.isdigit():
                 sequences[subject][name.strip()] = action, int(trial)
     return sequences
+
+
+class _Member(tarfile.TarInfo):
+    """What stands before a file in an archive, which is read as a whole: so it has to be short."""
+
+    LONGEST = 1 << 20
+    HEADS = (*tarfile.GNU_TYPES, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+
+    @classmethod
+    def frombuf(cls, buf, encoding, errors):
+        """As TarInfo's. Raises InputError."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in cls.HEADS and member.size > cls.LONGEST:
+            raise InputError(f"a head of {member.size:,} bytes in an archive, which is damaged")
+        return member
 
 
 class Source:
@@ -88,21 +114,39 @@ class Source:
         """
         archive = self.archive(subject, kind)
         try:
-            with tarfile.open(archive, "r|*") as files:  # a stream: read once
+            with foreign.open_file(archive, InputError) as opened:
+                # A stream: read once.
+                files = tarfile.open(fileobj=opened, mode="r|*", tarinfo=_Member)
+                size, total = os.fstat(opened.fileno()).st_size / foreign.MB, 0.0
                 for member in tqdm(files, f"extract {archive.name}", unit="file", disable=None):
-                    name = Path(member.name)
-                    wanted = member.isfile() and f"/{PLACES[kind]}/" in f"/{name.parent}/"
-                    target = self.raw / subject / PLACES[kind] / name.name
-                    if not wanted or name.name.startswith("_"):
-                        continue
-                    if target.is_file() and target.stat().st_size == member.size:
-                        continue
-                    with replacing(target) as temporary, open(temporary, "wb") as file:
-                        source = files.extractfile(member)
-                        while block := source.read(1 << 20):
-                            file.write(block)
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise InputError(f"{archive}: expected an archive, got {error}; copy it") from None
+                    total += member.size / foreign.MB
+                    if total > limits.HARMLESS_MB:
+                        limits.check(archive, "expansion", total / size)
+                    self._extract_member(files, member, subject, kind)
+        except InputError as error:
+            said = str(error).removeprefix(f"{archive}: ")
+            raise InputError(f"{archive}: {said}") from None
+        except (tarfile.TarError, *foreign.DAMAGE, OSError) as error:
+            said = short(str(error) or type(error).__name__, 100)
+            raise InputError(f"{archive}: expected an archive, got {said}; copy it") from None
+
+    def _extract_member(self, files, member, subject, kind):
+        """Extract a file of an archive, if it is of the kind, and not there yet."""
+        name = Path(member.name)
+        wanted = member.isfile() and f"/{PLACES[kind]}/" in f"/{name.parent}/"
+        target = self.raw / subject / PLACES[kind] / name.name
+        if not wanted or name.name.startswith("_"):
+            return
+        if target.is_file() and target.stat().st_size == member.size:
+            return
+        if member.issparse():  # a few bytes would become any number
+            raise InputError(f"{name.name}: expected a whole file in the archive, got a sparse one")
+        with replacing(target) as temporary, open(temporary, "wb") as file:
+            source = files.extractfile(member)
+            while block := source.read(1 << 20):
+                file.write(block)
+            if file.tell() != member.size:
+                raise InputError(f"{name.name}: the archive is cut off")
 
     def missing(self, subject, kind, sequences):
         """Lines that say which of a subject's files of a kind are not there."""

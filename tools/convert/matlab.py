@@ -1,24 +1,18 @@
-"""MATLAB's .mat files, in which an array of one element is read as the element."""
+"""Values of MATLAB's .mat files, in which an array of one element is read as the element."""
 
 import numpy as np
-import scipy.io
 
+from prior import matlab
+from prior.errors import short
 from tools.convert.entries import ConversionError
 
 
 def load(path, name):
     """A variable of a .mat file; structures become objects. Raises ConversionError."""
-    try:
-        return scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False)[name]
-    except KeyError:
-        raise ConversionError(f"{path}: expected the variable {name}, got none") from None
-    except OSError as error:
-        raise ConversionError(f"{path}: cannot be read: {error}") from None
-    # The reader fails in many ways on a damaged file.
-    except Exception as error:
-        raise ConversionError(
-            f"{path}: expected a .mat file of version 7 or older: {error}; download it again"
-        ) from None
+    values = matlab.load(path, ConversionError, squeeze_me=True, struct_as_record=False)
+    if name not in values:
+        raise ConversionError(f"{path}: expected the variable {name}, got none")
+    return values[name]
 
 
 def items(value):
@@ -27,6 +21,9 @@ def items(value):
 
 
 def number(value, default=None):
-    """A scalar, number or text, as float; `default` where it is empty."""
+    """A scalar, number or text, as float; `default` where it is empty. Raises ValueError."""
     value = np.atleast_1d(value if value is not None else [])
-    return float(value[0]) if value.size else default
+    try:
+        return float(value.flat[0]) if value.size else default
+    except (TypeError, ValueError):
+        raise ValueError(f"{short(repr(value.flat[0]))} in place of a number") from None

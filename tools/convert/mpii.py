@@ -11,8 +11,9 @@ thorax, which lies between the shoulders as Human3.6M's neck does. It has no spi
 
 import numpy as np
 
+from prior.errors import short
 from prior.landmark_sets import MPII
-from tools.convert.entries import Entry, person
+from tools.convert.entries import ConversionError, Entry, person
 from tools.convert.matlab import items, load, number
 
 # Our name of a landmark: the id of MPII's joint.
@@ -26,7 +27,17 @@ def read(annotations, folder):
     Raises ConversionError.
     """
     release = load(annotations, "RELEASE")
-    entries = []
+    try:
+        return list(_entries(release, folder))
+    except (AttributeError, TypeError, ValueError, IndexError, OverflowError) as error:
+        raise ConversionError(
+            f"{annotations}: expected MPII's structures: {short(str(error), 100)}; "
+            "download it again"
+        ) from None
+
+
+def _entries(release, folder):
+    """Yields an Entry for each training image with people."""
     trains = np.atleast_1d(release.img_train)
     for image, train in zip(items(release.annolist), trains, strict=True):
         if not train:
@@ -35,8 +46,7 @@ def read(annotations, folder):
         people = [annotated for annotated in people if annotated]
         if people:
             name = str(image.image.name)
-            entries.append(Entry({"file_name": name}, people, folder / name))
-    return entries
+            yield Entry({"file_name": name}, people, folder / name)
 
 
 def _person(rect):

@@ -1,10 +1,10 @@
 """Our own JSON of annotations (python_layers/data/annotations.py), packed with its images."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 
+from prior import foreign
 from python_layers.data import annotations
 from tools.convert.entries import Entry
 
@@ -12,7 +12,7 @@ from tools.convert.entries import Entry
 def read(path):
     """(the cameras of the JSON format, the Entries). Raises AnnotationError."""
     annotations.load(path)  # checks all of it
-    document = json.loads(path.read_text(encoding="utf-8"))
+    document = foreign.read_json(path)
     people = {}
     for record in document["annotations"]:
         record = record | {"keypoints": np.reshape(record["keypoints"], (-1, 3))}

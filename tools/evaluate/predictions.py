@@ -18,13 +18,13 @@ network that has them, and `peaks` (M, 17), the maxima of the last maps.
 Whatever does not fit is named and counted, and gives no numbers.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from prior.errors import InputError
+from prior import foreign
+from prior.errors import InputError, short
 from prior.files import replacing
 from prior.normalise import PoseError, check_poses
 from prior.skeleton import LANDMARKS, L
@@ -173,13 +173,9 @@ def load(path):
 
 
 def _read(path):
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return dict(file)
-        values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise PredictionError(f"{path}: expected .npz or JSON, got {error}") from None
+    if path.suffix == ".npz":
+        return foreign.read_npz(path, optional=None, error=PredictionError)
+    values = foreign.read_json(path, PredictionError)
     if not isinstance(values, dict):
         raise PredictionError(f"{path}: expected an object of arrays, got {type(values).__name__}")
     return values
@@ -215,15 +211,16 @@ def _keys(values):
             (str(subject), str(action), camera_name(camera), int(frame))
             for subject, action, camera, frame in zip(*columns, strict=True)
         ]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PredictionError(f"frame: expected whole numbers, got {error}") from None
 
 
 def _array(values, name):
     try:
         return np.array(values[name], dtype=float)
-    except (TypeError, ValueError) as error:
-        raise PredictionError(f"{name}: expected numbers, all rows alike, got {error}") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        said = short(str(error), 100)
+        raise PredictionError(f"{name}: expected numbers, all rows alike, got {said}") from None
 
 
 def _stages(values, name, shape, count):

@@ -4,15 +4,16 @@ Read from files of annotations (the rendered dataset, or Human3.6M's frames as p
 h36m`), or from the folder of positions that `make h36m` writes (all frames, without images).
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from prior import foreign
 from prior.errors import InputError
 from prior.normalise import PoseError, check_poses
+from prior.skeleton import L
 from python_layers.data import annotations
 from tools.evaluate import protocols
 
@@ -99,13 +100,12 @@ def _marker(folder):
     path = folder / MARKER
     if not path.is_file():
         return None
-    try:
-        trials = json.loads(path.read_text())["trials"]
-        return {(s, name): int(t) for s, names in trials.items() for name, t in names.items()}
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise TruthError(
-            f"{path}: expected trials of sequences, got {error}; run make h36m"
-        ) from None
+    trials = foreign.read_document(path, TruthError)["trials"]
+    return {
+        (subject, name): trial.integer(1, 2)
+        for subject, names in trials.items()
+        for name, trial in names.items()
+    }
 
 
 def camera_name(name):
@@ -168,11 +168,11 @@ def _from_positions(folder):
 def _sequences(path, subject, trials):
     """A Truth for each video of a subject, of the frames that some protocol tests on."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+        arrays = foreign.read_npz(path, optional=None, error=TruthError)
         for name in [name for name in arrays if name.startswith("points/")]:
             sequence, camera = name.removeprefix("points/").rsplit(".", 1)
             count = len(arrays[name])
+            _check_shapes(arrays, sequence, camera)
             index = protocols.index(
                 [subject] * count, [sequence] * count, [camera] * count, range(count), trials
             )
@@ -187,5 +187,21 @@ def _sequences(path, subject, trials):
                     np.tile(arrays[f"rotation/{camera}"], (len(rows), 1, 1)),
                     np.tile(arrays[f"intrinsics/{camera}"], (len(rows), 1, 1)),
                 )
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except TruthError:
+        raise
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise TruthError(f"{path}: expected positions, got {error}; run make h36m again") from None
+
+
+def _check_shapes(arrays, sequence, camera):
+    """Raise ValueError unless a video's arrays are of the shapes that `make h36m` writes."""
+    count = arrays[f"points/{sequence}.{camera}"].shape[:1]
+    for name, shape in (
+        (f"points/{sequence}.{camera}", (*count, L, 2)),
+        (f"poses_mm/{sequence}", (*count, L, 3)),
+        (f"rotation/{camera}", (3, 3)),
+        (f"intrinsics/{camera}", (3, 3)),
+    ):
+        array = arrays[name]
+        if array.shape != shape or array.dtype.kind != "f":
+            raise ValueError(f"{name} as {array.dtype} {array.shape} in place of {shape}")

@@ -285,7 +285,7 @@ def _identity(value: Any) -> int | str:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         return -1
-    if not np.isfinite(value) or value < 0:
+    if not 0 <= value < MOST_PEOPLE**2:  # nor NaN
         return -1
     if value != int(value) or value >= MOST_PEOPLE:
         return f"{value:.12g}"

@@ -5,14 +5,15 @@ From each FOLDER/loss.csv: the loss, and where one training is drawn the loss of
 
 import argparse
 import csv
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from prior import program
-from prior.errors import InputError
+from prior import foreign, program
+from prior.errors import InputError, short
 from prior.files import replacing
 
 # A stage's loss is that of one batch, so it is drawn as the means over so many parts of the
@@ -26,12 +27,35 @@ class CurveError(InputError):
 
 def read(folder):
     """Rows of FOLDER/loss.csv, as text. Raises CurveError."""
-    path = Path(folder) / "loss.csv"
+    return read_table(Path(folder) / "loss.csv")
+
+
+def read_table(path):
+    """Rows of a loss.csv, as text. Raises CurveError."""
+    text = foreign.read_text(path, CurveError)
     try:
-        with open(path, newline="") as file:
-            return list(csv.DictReader(file))
-    except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise CurveError(f"{path}: expected a table of losses: {error}") from None
+        table = csv.DictReader(io.StringIO(text), strict=True)
+        rows = list(table)
+    except csv.Error as error:
+        raise CurveError(f"{path}: expected a table of losses: {short(str(error))}") from None
+    missing = {"iteration", "seconds", "loss"} - set(table.fieldnames or ())
+    if missing:
+        raise CurveError(f"{path}: expected the columns iteration, seconds and loss, as trained")
+    for number, row in enumerate(rows, 1):
+        if not all(_is_number(value) for value in row.values() if value != "") or not (
+            row["iteration"].isdecimal() and row["seconds"] and row["loss"]
+        ):
+            got = short(",".join(map(str, row.values())))
+            raise CurveError(f"{path}: row {number}: expected numbers, got {got}; remove the file")
+    return rows
+
+
+def _is_number(text):
+    """Whether a cell holds a number of reasonable length; None and lists are cells too many."""
+    try:
+        return isinstance(text, str) and len(text) < 40 and bool(float(text) or True)
+    except ValueError:
+        return False
 
 
 def draw(runs, out):

@@ -181,9 +181,8 @@ class LossTable:
     def __init__(self, path, start):
         self.path, self.rows, self.previous = path, [], start
         if start and path.is_file():
-            with open(path, newline="") as file:
-                rows = csv.DictReader(file)
-                self.rows = [row for row in rows if int(row["iteration"]) < start]
+            rows = curves.read_table(path)
+            self.rows = [row for row in rows if int(row["iteration"]) < start]
         self.before = float(self.rows[-1]["seconds"]) if self.rows else 0.0
         self.began = time.monotonic()
 

@@ -1,4 +1,6 @@
 import re
+import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -254,3 +256,15 @@ def test_damaged_files(tmp_path, file, old, new, says):
     with pytest.raises(MocapError, match=re.escape(says)) as caught:
         acclaim.read(amc)
     assert str(tmp_path / file) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_one_long_word_does_not_fill_the_memory(tmp_path):
+    folder = tmp_path / "01"
+    shutil.copytree("tests/data/cmu/subjects/01", folder)
+    path = folder / "01_14.amc"
+    path.write_text(path.read_text() + "A" * 400_000)
+    tracemalloc.start()
+    with pytest.raises(MocapError, match="expected names and numbers, got AAAA.*AAA\\.\\.\\."):
+        acclaim.read(path)
+    assert tracemalloc.get_traced_memory()[1] < 5e7
+    tracemalloc.stop()

@@ -450,3 +450,22 @@ def test_a_rest_pose_with_a_turned_root_is_left_out_and_said(tmp_path, caplog):
     (clip,) = bvh.read(path, up="y")
     assert np.array_equal(clip.poses, whole.poses)
     assert "the first 2 frames are a rest pose; left out" in caplog.text
+
+
+@pytest.mark.parametrize("count", [-2, 7, 10**9, 10**30])
+def test_a_wrong_number_of_channels_is_refused_at_once(tmp_path, count):
+    path = _write(tmp_path / "x.bvh")
+    path = tmp_path / "x.bvh"
+    text = path.read_text()
+    at = text.index("CHANNELS 6")
+    path.write_text(text[:at] + f"CHANNELS {count}" + text[at + len("CHANNELS 6") :])
+    with pytest.raises(MocapError, match="CHANNELS"):
+        bvh.read(path)
+
+
+def test_a_billion_frames_are_refused_before_memory_is_allocated(tmp_path):
+    _write(tmp_path / "x.bvh")
+    text = re.sub(r"Frames:\s*\d+", "Frames: 1000000000", (tmp_path / "x.bvh").read_text())
+    (tmp_path / "x.bvh").write_text(text)
+    with pytest.raises(MocapError, match="at most 1,000,000 frames, got 1,000,000,000"):
+        bvh.read(tmp_path / "x.bvh")

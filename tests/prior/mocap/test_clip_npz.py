@@ -53,7 +53,7 @@ def test_npz_round_trip(tmp_path):
         ({"poses_mm": np.zeros((4, 16, 3))}, "(F, 17, 3)"),
         ({"poses_mm": np.zeros((4, 17, 3), dtype=int)}, "floats"),
         ({"rate": "fast"}, "rate as one positive number"),
-        ({"poses_mm": np.array([None])}, "without pickle"),
+        ({"poses_mm": np.array([None])}, "expected an array of numbers or text"),
         ({"clip": np.array(["a", "b"])}, "expected clip as 4 names, one per frame, got (2,)"),
         ({"landmarks": np.array(["hip"] * 17)}, "landmarks: expected hip, right hip"),
         ({"landmarks": np.array([*LANDMARKS[:-1], "tail"])}, "missing: right wrist; unknown: tail"),

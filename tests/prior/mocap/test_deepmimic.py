@@ -177,7 +177,7 @@ def test_damaged_clips(tmp_path, rows, frames, says):
 def test_not_a_clip(tmp_path, text):
     path = tmp_path / "bad.txt"
     path.write_text(text)
-    with pytest.raises(MocapError, match="DeepMimic JSON"):
+    with pytest.raises(MocapError, match="expected (DeepMimic )?JSON"):
         deepmimic.read(path)
 
 

@@ -125,7 +125,7 @@ def test_a_pickle_cannot_run_code(tmp_path, monkeypatch):
     ("content", "says"),
     [
         ({}, "got no clip"),
-        ([1, 2], "got an array of something else"),
+        ([1, 2], "got an array of several"),
         ({"S1": [1]}, "S1: expected a dict of names, got list"),
         ({"S1": {"Walking": "far"}}, "S1, Walking: expected subject -> action -> (F, 32, 3)"),
         ({"S1": {"Walking": np.zeros((4, 17, 3))}}, "got (4, 17, 3)"),

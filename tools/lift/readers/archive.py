@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from prior import foreign
-from prior.mocap import pickled
+from prior import foreign, pickled
 from tools.lift.people import KeypointError
 
 # The arrays of VideoPose3D's tools that are needed. Its boxes only say whose file it is.

@@ -6,8 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from prior.mocap import pickled
-from prior.mocap.pickled import PickledError
+from prior import pickled
+from prior.pickled import PickledError
 
 
 def _wrapped(value):

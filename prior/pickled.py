@@ -74,10 +74,23 @@ class Array:
         self.parts = state[2], state[1], "F" if state[3] is True else "C", state[4]
 
 
+# The head of an .npy of objects: magic, version, length, and a dict as text.
+OBJECTS = re.compile(rb"\x93NUMPY[\x01\x02].{3,5}\{[^}]*'descr': '\|O'[^}]*\} *\n", re.DOTALL)
+
+
+def read_npy(content: bytes) -> Any:
+    """The value of an .npy of objects, as `read` has it. Raises PickledError."""
+    head = OBJECTS.match(content[:10_000])
+    if head is None:
+        raise PickledError("no array of objects")
+    return read(content[head.end() :])
+
+
 def read(data: bytes) -> Any:
     """The value of a pickle: dicts, lists, text and numbers, and arrays of numbers.
 
-    An array of objects becomes the list of them. Raises PickledError.
+    An array of objects becomes lists of them, as its shape says; one of a single object, (), that
+    object. Raises PickledError.
     """
     try:
         with warnings.catch_warnings():
@@ -206,7 +219,12 @@ def _array(record: Array, levels: int) -> Any:
     if isinstance(content, list) and dtype.text in ("O", "O8", "O4"):
         if len(content) != math.prod(shape):
             raise PickledError(f"{len(content)} objects in an array {shape}")
-        return _plain(content, levels) if shape else _plain(content[0], levels)
+        plain = _plain(content, levels)
+        for length in shape[:0:-1]:
+            if not length:
+                raise PickledError(f"an array of shape {shape}")
+            plain = [plain[i : i + length] for i in range(0, len(plain), length)]
+        return plain if shape else plain[0]
     if isinstance(content, str):  # of Python 2
         content = content.encode("latin1")
     kind = dtype.dtype()
