@@ -444,6 +444,14 @@ test-gpu-build: build/caffe-gpu/build/tools/caffe venv-demo ## compiles Caffe wi
 	  PYTHONPATH=$(CURDIR):$(CURDIR)/build/caffe-gpu/python:$(CURDIR)/$(VENV)/site-packages \
 	  $(PYTHON) -m pytest tests/caffe
 
+# How long, and the seed of the bad files; without one, the time.
+MINUTES ?= 10
+SEED ?=
+
+.PHONY: fuzz
+fuzz: caffe ## tries bad files on every reader, for MINUTES=10, with SEED=...; findings into build/fuzz
+	$(PYTHON) -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
 # Motion capture to split into training and held-out clips; if none, what venv-demo installs.
 CLIPS ?=
 

@@ -77,7 +77,7 @@ def test_what_is_no_model_is_named(model, tmp_path, change, message):
 
 def test_damaged_and_missing_files_are_named(tmp_path):
     (tmp_path / "m.mat").write_bytes(b"no matrix")
-    with pytest.raises(ModelFileError, match="m.mat: expected a .mat file with mu, e and sigma"):
+    with pytest.raises(ModelFileError, match="m.mat: expected a .mat file of version 5"):
         mat_file.read(tmp_path / "m.mat")
     savemat(tmp_path / "n.mat", {"mu": np.zeros((1, 51))})
     with pytest.raises(ModelFileError, match="n.mat: expected a .mat file with mu, e and sigma"):
