@@ -237,7 +237,7 @@ def input_blob(
 
 def centre_map(crop: Crop) -> Float32[np.ndarray, "{crop.size} {crop.size}"]:
     """CPM's Gaussian at the person's centre, by which the network knows who is meant; read-only."""
-    x, y = np.float32(to_input(crop.pivot, crop)).tolist()
+    x, y = to_input(crop.pivot, crop).astype(np.float32).tolist()
     return _centre_map(x, y, crop.size)
 
 
