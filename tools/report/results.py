@@ -19,6 +19,8 @@ from prior.files import write
 from tools import measured
 from tools.bench import (
     ablations,
+    evaluation,
+    feed,
     lift,
     lift_accuracy,
     lift_ways,
@@ -76,6 +78,10 @@ KINDS = {
         study_prior.markdown,
     ),
     "network": Kind("Times of the networks", "tools.bench.network", network.markdown),
+    "feed": Kind("How fast training is fed", "tools.bench.feed", feed.markdown),
+    "evaluation": Kind(
+        "How fast a network is evaluated", "tools.bench.evaluation", evaluation.markdown
+    ),
     "study-network": Kind(
         "What each choice of the network is worth",
         "tools.bench.study_network",
