@@ -85,6 +85,34 @@ RECORDS = {
         ),
         "steps": [{"name": "data", "seconds": 2.5, "peak_memory_mb": 300}],
     },
+    "feed": {
+        "measured": stamp("tools.bench.feed"),
+        "batch": 8,
+        "rounds": 3,
+        "images": 32,
+        "side_px": 900.0,
+        "jpeg_kb": 225.0,
+        "cpu_ms": {"sample": 10.0, "decode": 8.0},
+        "rates": [
+            {
+                "workers": 1,
+                "images_per_second": 80.0,
+                "decoded_per_second": 100.0,
+                "share_of_floor": 0.8,
+            }
+        ],
+    },
+    "evaluation": {
+        "measured": stamp("tools.bench.evaluation"),
+        "network": "lite/lifting",
+        "gpu": None,
+        "images": 64,
+        "rounds": 3,
+        "rates": [
+            {"views": "one scale", "batch": 1, "workers": 0, "images_per_second": 20.0},
+            {"views": "one scale", "batch": 8, "workers": 1, "images_per_second": 30.0},
+        ],
+    },
     "ablations": {
         "measured": stamp("tools.bench.ablations"),
         "data": "test.json",
