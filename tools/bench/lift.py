@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,13 +21,14 @@ from tqdm import tqdm
 
 import prior
 from prior import program
+from prior.camera import level_camera, vertical_rotation
 from prior.chunks import cores
 from prior.errors import InputError
 from prior.files import write
 from prior.fitting.fit import BASIS
 from prior.lifting import lifter as lifting
 from prior.lifting.reference import lift_slowly
-from prior.simulation import tilted
+from prior.simulation import INTRINSICS, tilted
 from prior.skeleton import L
 from tools import measured
 from tools.arguments import add_out_file, read_mocap
@@ -36,6 +38,8 @@ from tools.markdown import table
 PRODUCTS = L * (2 * L + 1)
 # Numbers of poses in a product of the floor; the fastest counts.
 FLOOR_SHAPES = (256, 512, 1024, 2048, 8192)
+# Poses lifted in other ways than the plain one.
+WAY_POSES = 4096
 # Poses that the slow twin lifts, each of which takes it a good part of a second.
 TWIN_POSES = 3
 
@@ -63,6 +67,39 @@ def floor(combinations):
     return {poses: product(poses) for poses in FLOOR_SHAPES}
 
 
+def by_way(lifter, images, points, rounds):
+    """{how else poses are lifted: the seconds that each takes, at best}; the tables of the cameras
+    are made before the clock. The last is one pose alone, with everything on."""
+    points = points[:WAY_POSES]
+    random = np.random.default_rng(0)
+    elevation = random.uniform(0, np.deg2rad(25), len(points))
+    own = level_camera(elevation) @ vertical_rotation(random.uniform(-3, 3, len(points)))
+    lens, camera = {"intrinsics": INTRINSICS}, images.cameras[0]
+    doubt = random.uniform(2, 8, size=(*points.shape[:2], 1, 1)) ** 2 * np.eye(2)
+    wrong = points.copy()
+    wrong[random.random(points.shape[:2]) < 0.05] += 150
+    one = {"covariance": doubt[0], "robust": True}
+    asked = {
+        "a camera for each": (points, {"camera": own}),
+        "lens": (points, {"camera": camera} | lens),
+        "a covariance for each": (points, {"camera": camera, "covariance": doubt}),
+        "lens, and 5 % of the landmarks wrong, robust": (
+            wrong,
+            {"camera": camera, "robust": True} | lens,
+        ),
+        "one pose, lens, covariance, robust": (points[:1], {"camera": camera} | lens | one),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of poses that cannot be lifted
+        for where, how in asked.values():
+            lifter.lift(where, **how)
+        return {
+            name: min(timed(lambda where=where, how=how: lifter.lift(where, **how), rounds))
+            / len(where)
+            for name, (where, how) in tqdm(asked.items(), desc="ways")
+        }
+
+
 def measure(model, images, rounds):
     """The speeds with one model, as lift.json holds them; images: a Simulation."""
     lifter, camera, points = prior.Lifter(model), images.cameras[0], images.noisy_points(5)
@@ -79,6 +116,7 @@ def measure(model, images, rounds):
         for row in range(100 * i, 100 * i + 100):
             one = points[row % count][None]
             each += timed(lambda one=one: lifter.lift(one, camera=camera), 1)
+    ways = by_way(lifter, images, points, rounds)
     shape = max(best, key=lambda poses: poses / min(best[poses]))
     twin = [
         timed(
@@ -99,6 +137,7 @@ def measure(model, images, rounds):
         "times_the_floor": shape / min(best[shape]) * min(batch) / count,
         "one_pose_ms": {"p50": 1e3 * np.percentile(each, 50), "p99": 1e3 * np.percentile(each, 99)},
         "vjp_times_lift": min(back) / min(batch),
+        "ways": ways,
         "twin_poses_per_second": 1 / min(twin),
     }
 
@@ -119,6 +158,10 @@ def markdown(record):
         row("one pose alone, ms, 99th percentile", lambda s: f"{s['one_pose_ms']['p99']:.2f}"),
         row("time of the gradient / lifting", lambda s: f"{s['vjp_times_lift']:.2f}"),
         row("slow twin, poses a second", lambda s: s["twin_poses_per_second"]),
+        *(
+            row(f"{name}, poses a second", lambda s, name=name: round(1 / s["ways"][name]))
+            for name in next(iter(speeds)).get("ways", ())
+        ),
     )
     return (
         f"{record['poses']:,} poses in a batch, {record['threads']} threads, "

@@ -1,25 +1,32 @@
-"""What the lens, the detector's doubt and its own noise are worth, and what the paper's way is.
+"""What the lens, the detector's doubt and its own noise are worth, what the paper's way is, and
+what a detector's gross errors do.
 
     python -m tools.bench.lift_ways --mocap CLIP_OR_FOLDER ... [--out build/bench/lift-ways.json]
 
 Models with one component and three are fitted to four fifths of the clips. Poses of the others
 are seen by cameras like Human3.6M's, with noise of which each landmark has its own share, and are
-lifted in each of WAYS. Nothing is tuned on the poses that are measured.
+lifted in each of WAYS; then again with some landmarks anywhere in the box around the person. How
+the robust way depends on its two numbers is measured on poses to learn from. Nothing is tuned on
+the poses that are measured.
 """
 
 import argparse
+import itertools
 import json
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from tqdm import tqdm
 
 import prior
 from prior import mocap, program, selection
 from prior.files import write
+from prior.lifting import outliers
 from prior.lifting.lift import lifter_for
 from prior.lifting.lifter import AS_PUBLISHED, NOISE_MM
 from prior.simulation import INTRINSICS, Simulation, room
@@ -30,7 +37,11 @@ from tools.markdown import table
 
 BASIS = 25
 COMPONENTS = (1, 3)
-NOISES_PX = (0, 5, 10, 20)
+# Noise, px, and the share of landmarks that are anywhere.
+CONDITIONS = ((0, 0.0), (5, 0.0), (10, 0.0), (20, 0.0), (5, 0.05), (20, 0.05))
+# What is tried for the two numbers of prior.lifting.outliers, at 5 px and with gross errors.
+FREEDOMS = (2.0, 4.0, 8.0)
+DOUBTS = (9.0, 12.0, 20.0)
 # What the noise of a landmark is, as a share of all landmarks' root mean square, at least.
 LEAST_SHARE = 0.3
 # A detector's covariance where there is no noise: rounding.
@@ -43,6 +54,7 @@ class Way(NamedTuple):
     how: dict[str, Any]
     lens: bool = False
     covariance: bool = False
+    robust: bool = False
 
 
 WAYS = {
@@ -51,6 +63,10 @@ WAYS = {
     "+ its own noise": Way({"noise_mm": "auto"}),
     "+ its own noise, lens": Way({"noise_mm": "auto"}, lens=True),
     "+ covariance, lens": Way({"noise_mm": "auto"}, lens=True, covariance=True),
+    "+ its own noise, lens, robust": Way({"noise_mm": "auto"}, lens=True, robust=True),
+    "+ covariance, lens, robust": Way(
+        {"noise_mm": "auto"}, lens=True, covariance=True, robust=True
+    ),
 }
 
 
@@ -61,25 +77,58 @@ def measure(clips: Sequence[mocap.Clip], seed: int, count: int) -> dict[str, Any
         for part in selection.split(clips, "clip", seed)
     )
     images = room(at_most(held, count), seed)
-    random = np.random.default_rng(seed)
-    share = random.uniform(LEAST_SHARE, 2, images.points.shape[:2])
-    share /= np.sqrt(np.square(share).mean())
-    rows = []
+    rows, numbers = [], []
     for components in COMPONENTS:
         model = prior.fit(
             training, components=components, basis=BASIS, solver="closed-form", seed=seed
         )
-        for noise_px in tqdm(NOISES_PX, desc=f"K = {components}", unit="noise"):
-            std = np.maximum(noise_px * share, ROUNDING_PX)
-            points = images.points + (noise_px > 0) * std[..., None] * random.normal(
-                size=images.points.shape
-            )
+        for noise_px, wrong in tqdm(CONDITIONS, desc=f"K = {components}", unit="noise"):
+            points, std = detected(images, noise_px, wrong, seed)
             rows += [
-                {"components": components, "noise_px": noise_px, "way": name}
+                {"components": components, "noise_px": noise_px, "outliers": wrong, "way": name}
                 | lift_in(way, model, images, points, std)
                 for name, way in WAYS.items()
             ]
-    return {"training_poses": len(training), "held_out_poses": len(images.truth), "rows": rows}
+        if components == 1:
+            numbers = by_numbers(model, room(at_most(training, count // 3), seed + 1), seed)
+    return {
+        "training_poses": len(training),
+        "held_out_poses": len(images.truth),
+        "rows": rows,
+        "robust_on_training_poses": numbers,
+    }
+
+
+def detected(
+    images: Simulation, noise_px: float, wrong: float, seed: int
+) -> tuple[Float[np.ndarray, "N L 2"], Float[np.ndarray, "N L"]]:
+    """(points with noise, of which the share `wrong` is anywhere in the person's box; the noise's
+    standard deviations, px)."""
+    random = np.random.default_rng(seed)
+    share = random.uniform(LEAST_SHARE, 2, images.points.shape[:2])
+    share /= np.sqrt(np.square(share).mean())
+    std = np.maximum(noise_px * share, ROUNDING_PX)
+    noise = random.normal(size=images.points.shape)
+    points = images.points + (noise_px > 0) * std[..., None] * noise
+    low, high = (of(images.points, axis=1, keepdims=True) for of in (np.min, np.max))
+    anywhere = low + random.random(points.shape) * (high - low)
+    bad = random.random(points.shape[:2]) < wrong
+    return np.where(bad[..., None], anywhere, points), std
+
+
+def by_numbers(model: prior.PriorModel, images: Simulation, seed: int) -> list[dict[str, Any]]:
+    """Errors of the robust way by its two numbers."""
+    points, std = detected(images, *CONDITIONS[-2], seed)
+    rows = []
+    kept = outliers.FREEDOM, outliers.DOUBT
+    try:
+        for freedom, doubt in tqdm(itertools.product(FREEDOMS, DOUBTS), desc="its numbers"):
+            outliers.FREEDOM, outliers.DOUBT = freedom, doubt
+            own = lift_in(WAYS["+ its own noise, lens, robust"], model, images, points, std)
+            rows.append({"freedom": freedom, "doubt": doubt, "errors_mm": own["errors_mm"]})
+    finally:
+        outliers.FREEDOM, outliers.DOUBT = kept
+    return rows
 
 
 def lift_in(
@@ -91,6 +140,21 @@ def lift_in(
         arguments["intrinsics"] = INTRINSICS
     if way.covariance:
         arguments["covariance"] = np.square(std)[..., None, None] * np.eye(2)
+    if way.robust:
+        arguments["robust"] = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of poses that cannot be lifted: they count as they are
+        return timed(way, model, images, points, arguments)
+
+
+def timed(
+    way: Way,
+    model: prior.PriorModel,
+    images: Simulation,
+    points: np.ndarray,
+    arguments: dict[str, Any],
+) -> dict[str, Any]:
+    """`lift_in` with these arguments of `lift`."""
     lifter = lifter_for(model, points, arguments, **way.how)
     lifter.lift(points, **arguments)
     start = time.perf_counter()
@@ -105,7 +169,10 @@ def lift_in(
 
 def markdown(record: dict[str, Any]) -> str:
     """The record as tables, one for each model."""
-    noises = list(dict.fromkeys(row["noise_px"] for row in record["rows"]))
+    # Before there were gross errors, records had none.
+    conditions = list(
+        dict.fromkeys((row["noise_px"], row.get("outliers", 0)) for row in record["rows"])
+    )
     ways = list(dict.fromkeys(row["way"] for row in record["rows"]))
     parts = [
         f"{record['training_poses']:,} poses to learn from, {record['held_out_poses']:,} held out; "
@@ -114,24 +181,46 @@ def markdown(record: dict[str, Any]) -> str:
     ]
     for components in dict.fromkeys(row["components"] for row in record["rows"]):
         own = {
-            (row["way"], row["noise_px"]): row
+            (row["way"], row["noise_px"], row.get("outliers", 0)): row
             for row in record["rows"]
             if row["components"] == components
         }
-        head = [f"K = {components}", *(f"{px} px" for px in noises), "poses a second, at 5 px"]
+        titles = [f"{px} px" + f", {wrong:.0%} wrong" * (wrong > 0) for px, wrong in conditions]
+        head = [f"K = {components}", *titles, "poses a second, at 5 px"]
         rows = [
             [
                 way,
                 *(
-                    "{root, known scale:.1f} / {Procrustes:.1f}".format(**own[way, px]["errors_mm"])
-                    for px in noises
+                    "{root, known scale:.1f} / {Procrustes:.1f}".format(
+                        **own[way, *condition]["errors_mm"]
+                    )
+                    for condition in conditions
                 ),
-                int(own[way, 5]["poses_per_second"]),
+                int(own[way, 5, 0]["poses_per_second"]),
             ]
             for way in ways
         ]
         parts.append(table(head, rows))
+    numbers = record.get("robust_on_training_poses")
+    if numbers:
+        parts.append(by_numbers_table(numbers))
     return "\n\n".join(parts)
+
+
+def by_numbers_table(numbers: list[dict[str, Any]]) -> str:
+    """Errors of the robust way by its two numbers, with a sentence before them."""
+    px, wrong = CONDITIONS[-2]
+    error = {(n["freedom"], n["doubt"]): n["errors_mm"]["root, known scale"] for n in numbers}
+    doubts = list(dict.fromkeys(doubt for _, doubt in error))
+    rows = [
+        [f"{freedom:g} degrees of freedom", *(f"{error[freedom, doubt]:.1f}" for doubt in doubts)]
+        for freedom in dict.fromkeys(freedom for freedom, _ in error)
+    ]
+    head = ["", *(f"doubted from {doubt:g}" for doubt in doubts)]
+    return (
+        f"The robust way's two numbers, on poses to learn from, {px} px and {wrong:.0%} wrong, "
+        "K = 1: 3D error with the hip aligned and the scale known, mm\n\n" + table(head, rows)
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

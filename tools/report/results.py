@@ -29,6 +29,7 @@ from tools.bench import (
     ready_prior,
     study_network,
     study_prior,
+    tracks,
 )
 from tools.report import demo_page
 
@@ -70,6 +71,7 @@ KINDS = {
         "tools.bench.lift_ways",
         lift_ways.markdown,
     ),
+    "tracks": Kind("Frames lifted as one motion", "tools.bench.tracks", tracks.markdown),
     "lift": Kind("Speed of the lifting", "tools.bench.lift", lift.markdown),
     "prior": Kind("Time and memory of fitting the prior", "tools.bench.prior", prior.markdown),
     "study-prior": Kind(

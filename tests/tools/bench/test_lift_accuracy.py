@@ -44,10 +44,27 @@ def test_the_programs_write_their_results(tmp_path, capsys):
     assert speed["poses_per_second"]["best"] > 100 * speed["twin_poses_per_second"]
 
 
+CONDITIONS = ((0, 0.0), (5, 0.0), (5, 0.05), (20, 0.05))
+
+
+def test_a_share_of_the_landmarks_is_anywhere_about_the_person():
+    images = room(random_poses(200), seed=0)
+    points, std = lift_ways.detected(images, 5, 0.1, seed=1)
+    off = np.linalg.norm(points - images.points, axis=2) / std
+    assert 0.05 < (off > 5).mean() < 0.12
+    low, high = images.points.min(axis=1), images.points.max(axis=1)
+    wrong = off > 5
+    inside = (points >= low[:, None]) & (points <= high[:, None])
+    assert inside[wrong].all()
+    clean, _ = lift_ways.detected(images, 0, 0.0, seed=1)
+    np.testing.assert_array_equal(clean, images.points)
+    assert np.sqrt(np.square(std).mean()) == pytest.approx(5, rel=0.02)
+
+
 @pytest.mark.slow
 def test_every_way_of_lifting_is_measured(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(lift_ways, "COMPONENTS", (1,))
-    monkeypatch.setattr(lift_ways, "NOISES_PX", (0, 5))
+    monkeypatch.setattr(lift_ways, "CONDITIONS", CONDITIONS)
     monkeypatch.setattr(lift_ways, "BASIS", 5)
     for i in range(8):
         clip = Clip(random_poses(40, seed=i), 25, "S1", str(i))
@@ -56,7 +73,9 @@ def test_every_way_of_lifting_is_measured(tmp_path, capsys, monkeypatch):
     arguments = ["--mocap", str(tmp_path / "clips"), "--poses", "20", "--out", str(out)]
     assert lift_ways.main(arguments) == 0
     record = json.loads(out.read_text())
-    assert [row["way"] for row in record["rows"]] == list(lift_ways.WAYS) * 2
+    assert [row["way"] for row in record["rows"]] == list(lift_ways.WAYS) * 4
+    assert {(row["noise_px"], row["outliers"]) for row in record["rows"]} == set(CONDITIONS)
+    assert len(record["robust_on_training_poses"]) == 9
     assert record["rows"][0]["noise_mm"] == 0 and record["rows"][1]["noise_mm"] == 20
     printed = capsys.readouterr().out
     assert lift_ways.markdown(record) in printed and printed.count("as published") == 1
@@ -70,7 +89,7 @@ def test_clips_are_lifted_as_motions(tmp_path, capsys):
     out = tmp_path / "tracks.json"
     assert tracks.main(["--mocap", str(tmp_path / "clips"), "--out", str(out)]) == 0
     result = json.loads(out.read_text())
-    assert result["held_out_clips"] == 1 and result["held_out_frames"] == 20
+    assert result["held_out_clips"] == 2 and result["held_out_frames"] == 40
     assert len(result["rows"]) == 2 * 4 * 3
     assert "| K = 3, and smoothed | " in capsys.readouterr().out
 

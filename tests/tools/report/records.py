@@ -63,6 +63,7 @@ def _studied(px):
         "PCKh@0.5 %": [50.0] * len(px),
         "3D mm": [100.0] * len(px),
         "3D mm, Procrustes": [80.0] * len(px),
+        "3D mm, of its own lifting": [110.0] * len(px),
         "w by stage": [[0.5, 0.25]] * len(px),
     }
 
@@ -161,8 +162,28 @@ RECORDS = {
                 "noise_px": px,
                 "way": "as published",
                 "noise_mm": 0.0,
-                "errors_mm": _errors(30.0 + px),
+                "outliers": wrong,
+                "errors_mm": _errors(30.0 + px + 100 * wrong),
                 "poses_per_second": 1234.5,
+            }
+            for px, wrong in ((0, 0.0), (5, 0.0), (5, 0.05))
+        ],
+        "robust_on_training_poses": [
+            {"freedom": 4.0, "doubt": doubt, "errors_mm": _errors(doubt)} for doubt in (9.0, 12.0)
+        ],
+    },
+    "tracks": {
+        "measured": stamp("tools.bench.tracks"),
+        "held_out_clips": 20,
+        "held_out_frames": 2000,
+        "rows": [
+            {
+                "components": 3,
+                "noise_px": px,
+                "way": "frame by frame",
+                "flips_per_100_frames": 2.5,
+                "errors_mm": _errors(30.0 + px),
+                "frames_per_second": 123.4,
             }
             for px in (0, 5)
         ],
