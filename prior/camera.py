@@ -113,7 +113,7 @@ def turn_to_axis(ray: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batc
     return np.eye(3) + cross + cross @ cross / (1 + z)[..., None, None]
 
 
-def intrinsics_of_view(degrees: float, width: int, height: int) -> Float[np.ndarray, "3 3"]:
+def intrinsics_of_view(degrees: float, width: float, height: float) -> Float[np.ndarray, "3 3"]:
     """The camera matrix, px, of a lens without distortion whose axis is in the image's middle.
 
     degrees: what the lens sees along the image's longer side, above 0 and below 180; width and

@@ -27,6 +27,7 @@ import numpy as np
 
 import prior
 from prior import landmark_sets, program
+from prior.camera import intrinsics_of_view
 from prior.errors import InputError
 from prior.skeleton import HUMAN36M
 from tools.lift import (
@@ -142,6 +143,21 @@ def image_size(options):
     return None if image is None else (image.shape[1], image.shape[0])
 
 
+def with_lens(camera, options):
+    """A Calibration, with the lens that --fov describes."""
+    if options.fov is None:
+        return camera
+    if camera.intrinsics is not None:
+        raise InputError("--fov: expected a --camera without a camera matrix, got one with it")
+    size = image_size(options)
+    if size is None:
+        raise InputError(
+            "--fov: expected the size of the images, got none; add --image-size WIDTH HEIGHT, or "
+            "--images"
+        )
+    return camera._replace(intrinsics=intrinsics_of_view(options.fov, *size))
+
+
 def without_doubts(poses, strict):
     """(Poses, lines, list of the LeftOut) of those that are no plausible person: marked and said,
     or, if `strict`, left out."""
@@ -179,6 +195,7 @@ def poses_of(options):
     camera = calibration.NONE
     if options.camera:
         camera = calibration.read(options.camera, options.up, options.camera_name)
+    camera = with_lens(camera, options)
     landmarks = options.landmarks and landmark_sets.LANDMARK_SETS[options.landmarks]
     size = partial(image_size, options)
     people = keypoints.read(options.input, How(landmarks, options.rate, size))

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from prior.lifting.lifter import NOISE_MM
-from tools.arguments import add_as_published
+from tools.arguments import add_as_published, add_fov
 from tools.lift import calibration, detecting
 from tools.lift.lifting import LEVELS
 
@@ -28,6 +28,7 @@ def add_camera(group: argparse._ArgumentGroup) -> None:
         help="the axis of that file's world that points up (default: the format's, or the one "
         "that is up in the image)",
     )
+    add_fov(group, "weak perspective, unless a camera's file has a matrix")
     group.add_argument(
         "--elevation", type=float, metavar="DEGREES", help="how far the camera looks down"
     )

@@ -153,6 +153,20 @@ def test_a_calibrated_camera_off_its_axis(tmp_path, kind):
     assert np.isnan(lifted.read(out).translation_mm).all()
 
 
+def test_a_field_of_view_is_a_camera_matrix_in_the_images_middle(tmp_path):
+    """90 degrees along the longer side: the focal length is half of it."""
+    matrix = np.array([[320.0, 0, 319.5], [0, 320, 239.5], [0, 0, 1]])
+    camera = compose(0.0, files.ELEVATION, 0.0)
+    expected = prior.lift(POINTS, prior.load(), camera=camera, intrinsics=matrix)
+    out = tmp_path / "o.npz"
+    size = ("--image-size", 640, 480)
+    tilt = ("--elevation", DEGREES, "--no-deviation")
+    run(files.arrays(tmp_path / "p.npz", POINTS), "--fov", 90, *size, *tilt, "--out", out)
+    poses = lifted.read(out)
+    np.testing.assert_allclose(poses.pose_mm, expected.pose, atol=0.01)
+    np.testing.assert_allclose(poses.translation_mm, expected.translation, atol=1)
+
+
 def test_confidence_counts(tmp_path):
     confidence = np.full((6, 17), 0.9)
     confidence[:, 13] = 0.15
@@ -214,6 +228,7 @@ def test_nobody_is_an_answer(tmp_path, capsys):
         (["{points}", "--out", "o.doc"], "expected a suffix of"),
         (["{points}", "--out", "o.npz", "--camera", "{points}"], "got an object with points"),
         (["{points}", "--out", "o.npz", "--camera", "README.md"], "expected a camera, as"),
+        (["{points}", "--out", "o.npz", "--fov", "60"], "--fov: expected the size of the images"),
         (["{points}", "--out", "o.npz", "--elevation", "95"], "expected -90 to 90"),
         (["{points}", "--out", "o.npz", "--rate", "0"], "expected a positive number"),
         (["{points}", "--out", "o.npz", "--prior", "README.md"], "README.md"),
