@@ -39,7 +39,8 @@ BASIS = 25
 COMPONENTS = (1, 3)
 # Noise, px, and the share of landmarks that are anywhere.
 CONDITIONS = ((0, 0.0), (5, 0.0), (10, 0.0), (20, 0.0), (5, 0.05), (20, 0.05))
-# What is tried for the two numbers of prior.lifting.outliers, at 5 px and with gross errors.
+# What is tried for the two numbers of prior.lifting.outliers, and under which of these.
+WITH_ERRORS = (5, 0.05)
 FREEDOMS = (2.0, 4.0, 8.0)
 DOUBTS = (9.0, 12.0, 20.0)
 # What the noise of a landmark is, as a share of all landmarks' root mean square, at least.
@@ -118,7 +119,7 @@ def detected(
 
 def by_numbers(model: prior.PriorModel, images: Simulation, seed: int) -> list[dict[str, Any]]:
     """Errors of the robust way by its two numbers."""
-    points, std = detected(images, *CONDITIONS[-2], seed)
+    points, std = detected(images, *WITH_ERRORS, seed)
     rows = []
     kept = outliers.FREEDOM, outliers.DOUBT
     try:
@@ -209,7 +210,7 @@ def markdown(record: dict[str, Any]) -> str:
 
 def by_numbers_table(numbers: list[dict[str, Any]]) -> str:
     """Errors of the robust way by its two numbers, with a sentence before them."""
-    px, wrong = CONDITIONS[-2]
+    px, wrong = WITH_ERRORS
     error = {(n["freedom"], n["doubt"]): n["errors_mm"]["root, known scale"] for n in numbers}
     doubts = list(dict.fromkeys(doubt for _, doubt in error))
     rows = [

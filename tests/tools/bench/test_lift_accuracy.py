@@ -44,7 +44,7 @@ def test_the_programs_write_their_results(tmp_path, capsys):
     assert speed["poses_per_second"]["best"] > 100 * speed["twin_poses_per_second"]
 
 
-CONDITIONS = ((0, 0.0), (5, 0.0), (5, 0.05), (20, 0.05))
+CONDITIONS = ((5, 0.0), (5, 0.05))
 
 
 def test_a_share_of_the_landmarks_is_anywhere_about_the_person():
@@ -66,32 +66,36 @@ def test_every_way_of_lifting_is_measured(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(lift_ways, "COMPONENTS", (1,))
     monkeypatch.setattr(lift_ways, "CONDITIONS", CONDITIONS)
     monkeypatch.setattr(lift_ways, "BASIS", 5)
+    monkeypatch.setattr(lift_ways, "FREEDOMS", (4.0,))
+    monkeypatch.setattr(lift_ways, "DOUBTS", (9.0, 20.0))
     for i in range(8):
         clip = Clip(random_poses(40, seed=i), 25, "S1", str(i))
         clip_npz.write(tmp_path / "clips" / f"{i}.npz", clip)
     out = tmp_path / "ways.json"
-    arguments = ["--mocap", str(tmp_path / "clips"), "--poses", "20", "--out", str(out)]
+    arguments = ["--mocap", str(tmp_path / "clips"), "--poses", "6", "--out", str(out)]
     assert lift_ways.main(arguments) == 0
     record = json.loads(out.read_text())
-    assert [row["way"] for row in record["rows"]] == list(lift_ways.WAYS) * 4
+    assert [row["way"] for row in record["rows"]] == list(lift_ways.WAYS) * 2
     assert {(row["noise_px"], row["outliers"]) for row in record["rows"]} == set(CONDITIONS)
-    assert len(record["robust_on_training_poses"]) == 9
+    assert len(record["robust_on_training_poses"]) == 2
     assert record["rows"][0]["noise_mm"] == 0 and record["rows"][1]["noise_mm"] == 20
     printed = capsys.readouterr().out
     assert lift_ways.markdown(record) in printed and printed.count("as published") == 1
 
 
 @pytest.mark.slow
-def test_clips_are_lifted_as_motions(tmp_path, capsys):
+def test_clips_are_lifted_as_motions(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tracks, "NOISES_PX", (5,))
+    monkeypatch.setattr(tracks, "BASIS", 5)
     for i in range(6):
-        clip = Clip(random_poses(20, seed=i), 25, "S1", str(i))
+        clip = Clip(random_poses(12, seed=i), 25, "S1", str(i))
         clip_npz.write(tmp_path / "clips" / f"{i}.npz", clip)
     out = tmp_path / "tracks.json"
     assert tracks.main(["--mocap", str(tmp_path / "clips"), "--out", str(out)]) == 0
     result = json.loads(out.read_text())
-    assert result["held_out_clips"] == 2 and result["held_out_frames"] == 40
-    assert len(result["rows"]) == 2 * 4 * 3
-    assert "| K = 3, and smoothed | " in capsys.readouterr().out
+    assert result["held_out_clips"] == 2 and result["held_out_frames"] == 24
+    assert len(result["rows"]) == 2 * 3
+    assert "| K = 3, and smoothed" in capsys.readouterr().out
 
 
 def test_a_flip_is_a_step_that_the_truth_does_not_make():
