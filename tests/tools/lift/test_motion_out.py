@@ -19,6 +19,8 @@ from tools.lift import lifted
 # What to look at afterwards.
 PICTURES = Path("build/screenshots")
 RATE, COUNT = 29.97, 30
+# The number of the input's first frame.
+FIRST = 100
 # Who is there when: a gap, and people who come later and leave earlier.
 FRAMES = {0: [*range(3, 10), *range(12, 23)], 5: [*range(8, 26)]}
 
@@ -34,7 +36,7 @@ def poses():
     world = random_poses(count, seed=3)
     random = np.random.default_rng(0)
     return lifted.make(
-        {"frames": [f"f{i}" for i in range(COUNT)], "rate": RATE},
+        {"frames": [f"f{i}" for i in range(COUNT)], "rate": RATE, "first_frame": FIRST},
         pose_mm=world - world.mean(axis=1, keepdims=True),
         deviation_mm=np.full((count, 17), 30.0),
         points=np.where(person == 0, 100, 400)[:, None, None]
@@ -49,7 +51,7 @@ def poses():
         misfit=np.ones(count),
         plausible=np.ones(count, bool),
         reason=np.full(count, ""),
-        frame=frame,
+        frame=FIRST + frame,
         person=person,
     )
 
@@ -272,7 +274,7 @@ def test_glb_is_drawn_by_another_program(poses, files):
     pixels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, -1)[..., :3]
     red, _, blue = np.moveaxis(pixels.astype(int), -1, 0)
     # Both people, in the halves of the picture where they stand.
-    placed = lifted.on_ground(poses)[poses.frame == 15].mean(axis=1)
+    placed = lifted.on_ground(poses)[poses.frame == FIRST + 15].mean(axis=1)
     assert placed[0, 0] * placed[1, 0] < 0
     for half in (np.s_[:, : width // 2], np.s_[:, width // 2 :]):
         assert (red - blue > 35)[half].sum() > 100 and (blue - red > 35)[half].sum() > 100
