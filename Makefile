@@ -62,7 +62,7 @@ build/data/test.json: $(wildcard tools/rendered/*.py) | venv venv-demo
 # Motion capture that the prior is learned from: by default that of the training subjects of the
 # motion that the project carries, as many poses of each kind of motion and subject as possible.
 MOCAP ?=
-PRIOR_OPTIONS := $(if $(MOCAP),,--min-change 50 --balance 10000)
+PRIOR_OPTIONS := $(if $(MOCAP),,--min-change 20 --balance 12000)
 
 .PHONY: prior
 prior: venv ## fits the 3D prior, build/prior.npz, to the carried motion, or to MOCAP="CLIP_OR_FOLDER ..."
@@ -226,6 +226,15 @@ figures: $(EVALUATION)/$(RUN)/errors.json ## figures 2 to 5 as in the paper, of 
 h36m: | venv ## checks and prepares Human3.6M in H36M=/path, into build/h36m; VIDEOS=no: without frames
 	@test -n "$(H36M)" || { echo "h36m: expected the dataset's folder: make h36m H36M=/path"; exit 1; }
 	@$(PYTHON) -m tools.convert.h36m "$(H36M)" --out build/h36m $(if $(filter no,$(VIDEOS)),--no-videos)
+
+READY_PRIOR := --min-change 20 --balance 12000 --solver closed-form --licence "CMU: free for all \
+  uses. The data used in this project was obtained from mocap.cs.cmu.edu. The database was created \
+  with funding from NSF EIA-0196217."
+
+.PHONY: ready-prior
+ready-prior: venv ## the ready priors again, to the byte, from the carried motion
+	@$(PYTHON) -m prior fit $(READY_PRIOR) --out prior/models/cmu_training.npz
+	@$(PYTHON) -m prior fit --carried all $(READY_PRIOR) --out prior/models/cmu.npz
 
 .PHONY: motion
 motion: | venv ## the motion that the project carries, again, from a folder of CMU's files: CMU=/path

@@ -8,7 +8,7 @@ from prior.files import FilePath
 from prior.mocap import acclaim, bvh, clip_npz, coco, deepmimic, human36m, markers, motion, smpl
 from prior.mocap.clip import Clip, MocapError, check
 from prior.mocap.joint_map import read as read_joint_map
-from prior.mocap.orientation import UP, find_up
+from prior.mocap.orientation import UP, check_sides, find_up
 from prior.skeleton import COCO, HUMAN36M, Skeleton
 
 __all__ = ["Clip", "MocapError", "find", "read"]
@@ -77,6 +77,8 @@ def read(
                 # It is y up by agreement, which not everybody keeps.
                 turn = UP[find_up(where, clip.poses, None, up or (said and said.up))]
                 clip = clip._replace(poses=clip.poses @ turn.T)
+            if clip.skeleton == HUMAN36M and len(clip.poses) > 1:
+                check_sides(where, clip.poses)
             clip = _of_skeleton(clip, skeleton, where)
             check(clip, where)
             clips.append(clip)

@@ -12,11 +12,13 @@ from scipy.spatial.transform import Rotation
 
 from prior import mocap
 from prior.__main__ import main
+from prior.camera import turned
 from prior.mocap import MocapError, acclaim
 from prior.mocap.orientation import UP, find_up
 from prior.normalise import centred
 from prior.skeleton import LANDMARKS
-from tests.poses import random_poses
+from prior.skeleton import PARENTS as PARENTS_17
+from tests.poses import OFFSETS, random_poses
 from tests.prior.mocap.test_bvh import PERSON
 from tests.real_mocap import landmark
 
@@ -137,6 +139,42 @@ def test_npz_files_that_are_not_y_up(tmp_path):
     with pytest.raises(MocapError, match="x.npz: expected a person who stands.*--up=z"):
         mocap.read(tmp_path / "x.npz")
     np.testing.assert_allclose(_read(tmp_path / "x.npz", up="z"), poses, atol=1e-9)
+
+
+def _bent(frames=40):
+    """A person whose knees are bent backward, and who turns."""
+    poses = np.tile(centred(_standing()), (frames, 1, 1))
+    for side in ("left", "right"):
+        back = np.linspace(200, 300, frames)
+        poses[:, LANDMARKS.index(f"{side} foot")] += np.stack(
+            [0 * back, 0.24 * back, -back], axis=1
+        )
+    return turned(poses, np.linspace(0, 3, frames))
+
+
+def _standing():
+    rest = np.zeros((1, 17, 3))
+    for i, parent in enumerate(PARENTS_17):
+        rest[:, i] = (rest[:, parent] if parent >= 0 else 0) + OFFSETS[i]
+    return rest
+
+
+def test_left_and_right_exchanged_are_refused(tmp_path):
+    good = _bent()
+    np.savez(tmp_path / "good.npz", poses_mm=good, rate=30)
+    assert len(_read(tmp_path / "good.npz")) == 40
+    np.savez(tmp_path / "x.npz", poses_mm=good * [-1, 1, 1], rate=30)
+    with pytest.raises(MocapError, match="x.npz: expected knees that bend backward, got 100% that"):
+        mocap.read(tmp_path / "x.npz")
+
+
+def test_a_nose_behind_the_head_is_said(tmp_path, caplog):
+    poses = _bent()
+    nose, neck = LANDMARKS.index("nose"), LANDMARKS.index("neck")
+    poses[:, nose] = 2 * poses[:, neck] + [0, 200, 0] - poses[:, nose]
+    np.savez(tmp_path / "x.npz", poses_mm=poses, rate=30)
+    mocap.read(tmp_path / "x.npz")
+    assert "x.npz: the nose is behind the head" in caplog.text
 
 
 def test_axes_that_are_said_are_taken():
