@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Real
 from numpy.typing import ArrayLike
+from scipy.spatial.transform import Rotation
 
 from prior.chunks import Passes, over_rows, part_of
 from prior.errors import InputError
@@ -99,9 +100,12 @@ def from_rows(rows: ArrayLike) -> Real[np.ndarray, "*batch L 3"]:
 
 
 def turned_back(
-    rows: Float[np.ndarray, "n D"], yaw: Float[np.ndarray, "n"]
+    rows: Float[np.ndarray, "n D"], yaw: Float[np.ndarray, "n *turn"]
 ) -> Float[np.ndarray, "n D"]:
-    """Rows of poses of these yaws, radians, turned about the vertical to yaw 0."""
+    """Rows of poses of these yaws, radians, turned about the vertical to yaw 0; or turned back by
+    rotations (n, 4), quaternions (w, x, y, z)."""
+    if yaw.ndim == 2:
+        return to_rows(from_rows(rows) @ Rotation.from_quat(yaw, scalar_first=True).as_matrix())
     cos, sin = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
     x, z, y = np.split(rows, 3, axis=1)
     return np.concatenate([cos * x - sin * z, cos * z + sin * x, y], axis=1)
@@ -145,13 +149,14 @@ class NormalisedPoses:
 
 
 class AlignedPoses:
-    """NormalisedPoses turned back by their yaws, each followed by its mirror image if there is one.
+    """NormalisedPoses turned back by their yaws (or rotations), each followed by its mirror image
+    if there is one.
 
     `len` is 2 N, or N without mirror images. Indexing with a slice without step, or with an array
     of indices, gives rows.
     """
 
-    def __init__(self, poses: NormalisedPoses, yaw: Float[np.ndarray, "N"]) -> None:
+    def __init__(self, poses: NormalisedPoses, yaw: Float[np.ndarray, "N *turn"]) -> None:
         self._poses, self._yaw = poses, yaw
 
     @property

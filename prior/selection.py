@@ -73,6 +73,8 @@ def log_likelihood(
     translations, where the noise has a density too; that would grow with J without meaning
     anything, and is left out.
     """
+    if not model.skeleton.vertical:
+        raise InputError("log likelihood: expected a skeleton with a vertical, got one without")
     poses, parts = NormalisedPoses(poses_mm, model.skeleton), model.parts
     constant = np.log(model.weight) + 1.5 * np.log(2 * np.pi * model.noise_std**2)
     constant -= [(ppca.log_determinant(c) + c.mean.size * np.log(2 * np.pi)) / 2 for c in parts]

@@ -16,7 +16,7 @@ started again in the better valley.
 
 Mirror images. The set contains the mirror image of each pose (section 4), if there is one, so its
 PPCA is its own mirror image, and the image of a pose has the opposite yaw and the same distance.
-What the images add to the statistics is known (`_with_mirror_images`); they are never made.
+What the images add to the statistics is known (`with_mirror_images`); they are never made.
 """
 
 from collections.abc import Callable
@@ -131,10 +131,11 @@ Progress: TypeAlias = Callable[[Step], None]
 
 
 class Alignment(NamedTuple):
-    """yaw (N,) of the poses, radians; the single PPCA of all rows turned back by their yaws; the
-    Steps; whether the last gain was below the tolerance."""
+    """yaw (N,) of the poses, radians (of a skeleton without a vertical rotations (N, 4), turns.py);
+    the single PPCA of all rows turned back by their yaws; the Steps; whether the last gain was
+    below the tolerance."""
 
-    yaw: Float[np.ndarray, "N"]
+    yaw: Float[np.ndarray, "N *turn"]
     ppca: ppca.PPCA
     history: list[Step]
     converged: bool
@@ -174,7 +175,7 @@ def rotation_half_step(
         np.concatenate(yaws),
         float(sum(totals) / len(poses) + constant) / 2,
         None if minimise is None else sum(worse),
-        _with_mirror_images(reduce(ppca.merge, moments), skeleton),
+        with_mirror_images(reduce(ppca.merge, moments), skeleton),
     )
 
 
@@ -201,7 +202,7 @@ def _rotate(
     return yaw, float(curves.at(yaw).sum()), count, ppca.chunk_moments(turned_back(rows, yaw))
 
 
-def _with_mirror_images(moments: ppca.Moments, skeleton: Skeleton) -> ppca.Moments:
+def with_mirror_images(moments: ppca.Moments, skeleton: Skeleton) -> ppca.Moments:
     """The Moments of rows and their mirror images, if there are any, from those of the rows."""
     if not skeleton.mirrors:
         return moments
@@ -287,7 +288,7 @@ class _Alternation:
     def turned_moments(self, yaw: Float[np.ndarray, "N"]) -> ppca.Moments:
         """The Moments of the poses turned back by yaw and their mirror images."""
         parts = self._passes(_turned_part, self.poses, yaw)
-        return _with_mirror_images(reduce(ppca.merge, parts), self.skeleton)
+        return with_mirror_images(reduce(ppca.merge, parts), self.skeleton)
 
     def alternate(
         self, yaw: Float[np.ndarray, "N"], model: ppca.PPCA

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from prior.chunks import CHUNK, Passes, over_rows
 from prior.errors import InputError
-from prior.fitting import alignment, mixture
+from prior.fitting import alignment, mixture, turns
 from prior.fitting.alignment import AS_PUBLISHED, Alignment, Method, Progress, Step
 from prior.model import PriorModel
 from prior.normalise import AlignedPoses, NormalisedPoses, from_rows
@@ -104,11 +104,14 @@ def align(
     defaults of Method. progress: called with each Step. method: fields of Method that are to have
     other values than these: solver="closed-form", for instance.
     """
+    if not skeleton.vertical and {"solver", "factorisation"} & set(method):
+        raise InputError(
+            "solver, factorisation: a skeleton without a vertical has one of each; leave them out"
+        )
     chosen = replace(AS_PUBLISHED if as_published else Method(), **method)
     poses = NormalisedPoses(poses_mm, skeleton, passes)
-    aligned = alignment.align(
-        poses, basis, chosen, skeleton=skeleton, progress=progress, passes=passes
-    )
+    how: dict[str, Any] = {"skeleton": skeleton, "progress": progress, "passes": passes}
+    aligned = (alignment if skeleton.vertical else turns).align(poses, basis, chosen, **how)
     return Aligned(
         AlignedPoses(poses, aligned.yaw),
         aligned,
@@ -189,7 +192,7 @@ def _alignment_meta(aligned: Aligned) -> dict[str, Any]:
         if name != "solver" and value != default[name]
     }
     return {
-        "solver": aligned.method.solver,
+        "solver": aligned.method.solver if aligned.rows.skeleton.vertical else "all rotations",
         **({"method": changed} if changed else {}),
         "poses": len(aligned.alignment.yaw),
         "data_sha256": aligned.digest,
