@@ -8,12 +8,13 @@ own.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from prior.lifting import search
+from prior.lifting import every_turn, search
 from prior.lifting import weak_perspective as weak
 from prior.lifting.tables import ELEVATION_STEP, Table, Tables
 from prior.model import PriorModel
@@ -114,7 +115,7 @@ class CandidateSearch:
         images: weak.Observations,
         rows: Int[np.ndarray, "n"],
         table: Table,
-        roll: float | None = None,
+        roll: float | Float[np.ndarray, "N"] | None = None,
     ) -> Iterator[tuple[slice, search.Evaluated]]:
         """Blocks of rows and their forms by a Table; roll: the images are turned by it first."""
         y = images.y if roll is None else weak.rolled(images.y, roll)
@@ -175,6 +176,9 @@ class CandidateSearch:
         """Roll, elevation and yaw, radians, of the most probable cameras for images whose
         Observations take them to be level; shared: one roll and elevation for all."""
         count = len(images.ok)
+        if not self.model.skeleton.vertical:
+            roll, elevation = every_turn.tilt(partial(self._highest, images), count)
+            return np.stack([roll, elevation, images.yaw])
         scores = np.empty((len(ELEVATIONS), len(ROLLS), count))
         for i, elevation in enumerate(ELEVATIONS):
             level = images._replace(elevation=np.broadcast_to(elevation, count), one_camera=True)
@@ -190,6 +194,21 @@ class CandidateSearch:
             best = np.full(count, likely.argmax())
         elevation, roll = np.divmod(best, len(ROLLS))
         return np.stack([ROLLS[roll], ELEVATIONS[elevation], images.yaw])
+
+    def _highest(
+        self,
+        images: weak.Observations,
+        elevation: Float[np.ndarray, "N"],
+        roll: Float[np.ndarray, "N"],
+    ) -> Float[np.ndarray, "N"]:
+        """The highest log density of each image, as of a camera of this elevation and roll."""
+        same = bool(len(elevation)) and bool((elevation == elevation[0]).all())
+        tilted = images._replace(elevation=elevation, one_camera=same)
+        highest = np.empty(len(elevation))
+        for rows, table in self.tables.groups(tilted):
+            for block, forms in self._evaluated(tilted, rows, table, -roll):
+                highest[rows[block]] = search.log_densities(forms).max(axis=0)
+        return highest
 
     def refined(self, images: weak.Observations, candidates: Candidates) -> Candidates:
         """The Candidates moved to the nearest maxima of the density, or minima of the cost: the

@@ -90,11 +90,12 @@ class Lifter:
         residuals, 0 for missing. intrinsics: (3, 3) or (N, 3, 3), OpenCV's camera matrix, of points
         without the lens's distortion: full perspective in place of weak, and `translation`.
         covariance: (N, L, 2, 2) or (L, 2, 2), px^2, of the detector's noise of each landmark, in
-        place of noise_mm. refine: from the enumerated rotations on to the best in between,
-        as the paper does with 20. tilt: the camera's elevation and roll are not known (of `camera`
-        only the yaw counts): the most probable of ELEVATIONS and ROLLS is taken. robust: landmarks
-        that the others contradict are left out (robust.py); `Lifted.inlier` says which are not, and
-        a pose of which most are doubted cannot be lifted.
+        place of noise_mm. refine: from the enumerated rotations on to the best in between, as the
+        paper does with 20. Of a model whose skeleton has no vertical every rotation is searched:
+        `camera` of the result is that from the pose's axes. tilt: the camera's elevation and roll
+        are not known (of `camera` only the yaw counts): the most probable of ELEVATIONS and ROLLS
+        is taken. robust: landmarks that the others contradict are left out (robust.py);
+        `Lifted.inlier` says which are not, and a pose of which most are doubted cannot be lifted.
 
         Raises InputError for other shapes or values, or a camera that is no rotation. A pose that
         cannot be lifted is marked in `ok`, warned of, and leaves the others alone.
@@ -102,6 +103,13 @@ class Lifter:
         inputs = weak.validate(
             points, camera, confidence, intrinsics, covariance, len(self.model.skeleton)
         )
+        if not self.model.skeleton.vertical:
+            if camera is not None:
+                raise InputError(
+                    "camera: a skeleton without a vertical has none that could be known: it is "
+                    "found, and is the rotation from the model's axes; leave it out"
+                )
+            tilt = True
         if robust and len(inputs.points):
             inputs = self._without_outliers(inputs, tilt)
         lifted = self._lifted(inputs, refine, tilt)
@@ -264,6 +272,8 @@ class Lifter:
         """
         if not 0 < rate < np.inf:
             raise InputError(f"rate: expected frames a second, above 0, got {rate}")
+        if not self.model.skeleton.vertical:
+            raise InputError("track: expected a model of a skeleton with a vertical; use lift")
         inputs = weak.validate(
             points, camera, confidence, intrinsics, covariance, len(self.model.skeleton)
         )
