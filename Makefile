@@ -55,7 +55,7 @@ build/demo/report.html: build/eval/lite-cpm/errors.json build/eval/lite-lifting/
 .PHONY: data
 data: build/data/test.json ## renders the demo's images, with 2D and 3D truth, into build/data
 
-build/data/test.json: $(wildcard tools/rendered/*.py) | venv venv-demo
+build/data/test.json: $(wildcard tools/rendered/*.py) | venv $(VENV)/.installed-demo
 	@$(TIMED) data $(PYTHON) -m tools.rendered --out build/data
 	@touch $@
 

