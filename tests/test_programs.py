@@ -52,6 +52,7 @@ MISSING = {
     "tools.convert.h36m": "no --out OUT",
     "tools.evaluate": "no.prototxt no.caffemodel --data no.json --prior no.npz --out OUT",
     "tools.infer.detect": "no.jpg --out OUT/a.json",
+    "tools.infer.export": "no.prototxt no.caffemodel --out OUT",
     "tools.infer.predict": "no.prototxt no.caffemodel no.jpg --out OUT/a.json",
     "tools.lift": "no.json --out OUT/a.npz",
     "tools.paper": "check --h36m no --start no.caffemodel",

@@ -1,4 +1,7 @@
-"""The frames of images, folders of images, and videos, one after another. Needs only OpenCV."""
+"""The frames of images, folders of images, and videos, one after another. Needs only OpenCV.
+
+Images are turned as their EXIF data say, as every viewer shows them.
+"""
 
 import math
 from pathlib import Path
@@ -7,7 +10,7 @@ import cv2
 
 from python_layers.data import images
 
-IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
 VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"}
 # Larger ones are made smaller before anyone looks at them; our choice: 8K.
 LARGEST = 8192
@@ -41,7 +44,7 @@ class Pictures:
                 yield from self._video(file)
                 continue
             try:
-                yield str(file), *_smaller(images.read(file))
+                yield str(file), *_smaller(images.read(file, turned=True))
             except images.ImageError as error:
                 self.problems.append(str(error).splitlines()[0])
                 yield str(file), None, 1.0

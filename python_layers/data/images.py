@@ -23,19 +23,24 @@ class ImageError(InputError):
     """An image that cannot be used; the message begins with its name."""
 
 
-def decode(data: bytes, name: FilePath, size: tuple[int, int] | None = None) -> np.ndarray:
-    """The bytes of an image file as an image (H, W, 3) uint8, BGR.
+def decode(
+    data: bytes, name: FilePath, size: tuple[int, int] | None = None, *, turned: bool = False
+) -> np.ndarray:
+    """The bytes of an image file as an image (H, W, 3) uint8, BGR: of grey and transparent ones,
+    and the first frame of an animation, too.
 
-    size: the width and height that it is to have. Raises ImageError, which begins with `name`, when
-    the bytes are damaged, cut short or of an image of another size.
+    size: the width and height that it is to have; turned: as the file's EXIF data say, which
+    viewers do, and annotations of data sets do not. Raises ImageError, which begins with `name`,
+    when the bytes are damaged, cut short or of an image of another size.
     """
+    if not data:
+        raise ImageError(f"{name}: expected an image, got an empty file")
     # A JPEG ends in the marker EOI; without it OpenCV fills in the missing part in grey.
     if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-1024:]:
         raise ImageError(f"{name}: expected a whole JPEG, got one cut short")
     check_size(data, name)
     try:
-        # An image that is turned as the file's EXIF data say would not fit its annotation.
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        flags = cv2.IMREAD_COLOR | (0 if turned else cv2.IMREAD_IGNORE_ORIENTATION)
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         said = short(str(error), 100)
@@ -106,6 +111,8 @@ class Files:
         return foreign.read_bytes(path, ImageError)
 
 
-def read(path: FilePath, size: tuple[int, int] | None = None) -> np.ndarray:
-    """The image (H, W, 3) uint8, BGR, in a file. Raises ImageError."""
-    return decode(Files([path]).read(0), path, size)
+def read(
+    path: FilePath, size: tuple[int, int] | None = None, *, turned: bool = False
+) -> np.ndarray:
+    """The image (H, W, 3) uint8, BGR, in a file; see `decode`. Raises ImageError."""
+    return decode(Files([path]).read(0), path, size, turned=turned)

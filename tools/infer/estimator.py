@@ -8,7 +8,6 @@ The landmarks are then taken from the averaged maps, and lifted again.
 import argparse
 import itertools
 import json
-import re
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from tools.caffe_io import process as caffe_process
 from tools.caffe_io.files import CaffeFileError, read_text, read_weights
 from tools.infer.device import BATCH, batch_of, compute_on
 from tools.infer.pool import Pool, batched, default_workers
+from tools.infer.staged import Staged
 from tools.infer.views import mean_maps, variants
 
 # Parameters of the lifting layer that are prior.Lifter's.
@@ -97,7 +97,7 @@ def whole_image(shape, size, centre=None):
     return np.array([*(centre - side / 2), side, side])
 
 
-class Network:
+class Network(Staged):
     """A deploy network of prototxt/ with its weights.
 
     gpu: the number of the GPU that it runs on; None: the CPU. batch: how many inputs run at once;
@@ -117,11 +117,9 @@ class Network:
         check_weights(deploy, weights)
         compute_on(gpu)
         self.net = net = caffe.Net(str(deploy), str(weights), caffe.TEST)
+        super().__init__(net.blobs)
         self.size = net.blobs["data"].shape[2]
         self.batch = batch or batch_of(net, gpu)
-        # Caffe adds blobs of its own, with longer names, where one is read twice.
-        self.stages = sum(re.fullmatch(r"beliefs_stage\d+", name) is not None for name in net.blobs)
-        self.lifts = "pose" in net.blobs
         self.stride = self.size // net.blobs["beliefs_stage1"].shape[2]
         self.lifting, self.sigma = {}, label_sigma(self.size)
         for layer in layers:
@@ -134,24 +132,6 @@ class Network:
             for t in range(self.stages)
             if f"fusion_stage{t + 1}" in net.params
         ]
-
-    def maps_before(self, t):
-        """Name of stage t's CNN maps, t from 0."""
-        return f"beliefs_stage{t + 1}"
-
-    def maps_after(self, t):
-        """Name of the maps that leave stage t."""
-        fused = f"fused_stage{t + 1}"
-        return fused if fused in self.net.blobs else self.maps_before(t)
-
-    def pose(self, t):
-        """Name of stage t's pose; one without lifting of its own (an option) has the last."""
-        return next(p for p in (f"pose_stage{t + 1}", "pose") if p in self.net.blobs)
-
-    def by_stage(self, kind):
-        """Names of the blobs of a kind, such as "fused", of the stages that have one, in order."""
-        stages = (f"{kind}_stage{t + 1}" for t in range(self.stages))
-        return [name for name in stages if name in self.net.blobs]
 
     def stage_maps(self, person):
         """The StageMaps of a Person."""

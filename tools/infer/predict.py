@@ -1,20 +1,23 @@
-"""The pose of a person in each image: tools.infer.predict DEPLOY CAFFEMODEL IMAGE... --out F.
+"""The pose of a person in each image: tools.infer.predict [DEPLOY CAFFEMODEL] IMAGE... --out F.
 
-The network is one of ours, or a released one of CPM's or OpenPose's with its own deploy.prototxt,
-whose landmarks a prior lifts; or another, with --landmarks.
+The network is the one that comes with the project, for photographs; or DEPLOY CAFFEMODEL: one of
+ours, or a released one of CPM's or OpenPose's with its own deploy.prototxt, whose landmarks a prior
+lifts, or another, with --landmarks; or FOLDER, one that tools.infer.export wrote: it runs without
+Caffe.
 
-IMAGE: images, folders of them, or videos. Whatever cannot be read or lifted is named in a line, and
-the exit status is then 3. tools.lift reads F: it writes other formats and a viewer page, and can
-search for the camera.
+IMAGE: images, folders of them, or videos. Whatever cannot be read or lifted, or shows nobody, is
+named in a line, and the exit status is then 3. tools.lift reads F: it writes other formats and a
+viewer page, and can search for the camera.
 
 F is JSON: {image: {"landmarks": 17 x [x, y] px, null where missing, "confidence": 17 maxima of the
 belief maps, "covariance": 17 x [[xx, xy], [xy, yy]] px^2, how unsure the landmarks are, "pose_mm":
 17 x [x, y, z], world axes, y up}}, in the order of "landmark_names"; with --fov also
 "translation_mm", where the person is in the camera's axes, if of average size. The pose is that of
 the last maps' landmarks, weighed by their covariances; with --as-published it is that of the
-network, if it lifts. A network without lifting has one with --prior. Without --box the whole image
-is searched for the person in its middle, or at --centre. Without --elevation the camera is taken to
-be level.
+network, if it lifts. A network without lifting has one with --prior. Pixels are those of the image
+as it is shown, turned as its EXIF data say. Without --box a network of ours scans the image for
+people, and the surest is taken; a released one looks at the middle of the whole image. Without
+--elevation the camera is taken to be level.
 """
 
 import argparse
@@ -27,25 +30,19 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import prior
 from prior import program
 from prior.camera import intrinsics_of_view, level_camera
 from prior.errors import InputError
 from prior.files import write
 from prior.landmark_sets import LANDMARK_SETS
-from prior.skeleton import HUMAN36M, LANDMARKS
+from prior.skeleton import LANDMARKS
 from tools import pictures
-from tools.arguments import add_as_published, add_fov, add_network
-from tools.evaluate.lifting import LandmarkLifter
-from tools.infer.estimator import Estimator, Network, Person, add_options, whole_image
-from tools.infer.released import (
-    LEAST_CONFIDENCE,
-    LEAST_LANDMARKS,
-    ReleasedEstimator,
-    ReleasedNetwork,
-    is_ours,
-    landmark_set,
-)
+from tools.arguments import add_as_published, add_fov
+from tools.infer.estimator import Person, add_options, whole_image
+from tools.infer.networks import choose, open_network
+from tools.infer.released import LEAST_CONFIDENCE, LEAST_LANDMARKS
+from tools.infer.scan import scan
+from tools.infer.staged import Staged
 
 
 def predict(options):
@@ -53,23 +50,23 @@ def predict(options):
 
     Raises InputError or OSError.
     """
-    source, asked = pictures.Pictures(options.images), []
-    estimator, lifter = open_network(options)
-    network = estimator.network
+    chosen = choose(options.paths)
+    source, asked = pictures.Pictures(chosen.inputs), []
+    estimator, lifter = open_network(chosen.network, options)
     camera = level_camera(np.deg2rad(options.elevation))
 
     def people():
         for name, image, factor in source:
-            if image is not None:
-                box = options.box and np.array(options.box) / factor
-                if box is None:
-                    centre = options.centre and np.array(options.centre) / factor
-                    box = whole_image(image.shape, network.size, centre)
-                intrinsics = None
-                if options.fov is not None:
-                    intrinsics = intrinsics_of_view(options.fov, image.shape[1], image.shape[0])
-                asked.append((name, factor, Person(image, box, camera, intrinsics)))
-                yield asked[-1][-1]
+            if image is None:
+                continue
+            box = _box(estimator.network, name, image, factor, options, source.problems)
+            if box is None:
+                continue
+            intrinsics = None
+            if options.fov is not None:
+                intrinsics = intrinsics_of_view(options.fov, image.shape[1], image.shape[0])
+            asked.append((name, factor, Person(image, box, camera, intrinsics)))
+            yield asked[-1][-1]
 
     result, problems = {"landmark_names": LANDMARKS}, []
     estimates = tqdm(estimator.estimates(people()), "predict", len(source), disable=None)
@@ -121,25 +118,22 @@ def _rounded(values, digits):
     return [v.round(digits).tolist() if np.isfinite(v).all() else None for v in values]
 
 
-def open_network(options):
-    """(an estimator with the network that the options name, a LandmarkLifter or None)."""
-    averaging = {"scales": options.scales, "flip": options.flip, "subpixel": options.subpixel}
-    model = prior.load(options.prior, HUMAN36M) if options.prior else None
-    if is_ours(options.deploy):
-        if options.landmarks:
-            raise InputError(f"{options.deploy}: a network of ours, whose landmarks are known")
-        network = Network(options.deploy, options.weights, options.gpu, options.batch)
-        estimator = Estimator(network, model=model, workers=options.workers, **averaging)
-        if model is None and network.lifts:
-            model = prior.load(network.lifting["model"])
-        return estimator, model and LandmarkLifter(model, options.as_published)
-    landmarks = landmark_set(options.landmarks) if options.landmarks else None
-    network = ReleasedNetwork(options.deploy, options.weights, landmarks, options.gpu)
-    print(network)
-    estimator = ReleasedEstimator(
-        network, least=options.min_confidence, in_box=options.box is not None, **averaging
-    )
-    return estimator, LandmarkLifter(model or prior.load(), options.as_published)
+def _box(network, name, image, factor, options, problems):
+    """The box of the person of an image, px of it, or None, and then a line in `problems`."""
+    if options.box is not None:
+        return np.array(options.box) / factor
+    if options.centre is not None or not isinstance(network, Staged):
+        # Others' networks respond to everyone in sight.
+        centre = options.centre and np.array(options.centre) / factor
+        return whole_image(image.shape, network.size, centre)
+    people = scan(network, image)
+    if not people:
+        problems.append(f"{name}: nobody was found; say where the person is, by --box or --centre")
+        return None
+    if len(people) > 1:
+        boxes = "; ".join(" ".join(f"{v:.0f}" for v in factor * seen.box) for seen in people)
+        print(f"{name}: {len(people)} people, the surest is taken; for another one --box: {boxes}")
+    return people[0].box
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -148,13 +142,13 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=program.HelpFormatter,
     )
-    add_network(parser)
     parser.add_argument(
-        "images",
+        "paths",
         type=Path,
         nargs="+",
-        metavar="IMAGE",
-        help="an image, a folder of them, or a video",
+        metavar="PATH",
+        help="first the network, if not the one that comes with the project: DEPLOY CAFFEMODEL, or "
+        "a FOLDER of tools.infer.export; then images, folders of them, or videos",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="F", help="the JSON to write")
     where = parser.add_mutually_exclusive_group()

@@ -59,7 +59,7 @@ class Photos:
         if file is None:
             return None
         try:
-            return images.read(file)
+            return images.read(file, turned=True)
         except images.ImageError as error:
             self.problems.append(str(error).splitlines()[0])
             return None

@@ -1,0 +1,109 @@
+"""Where people are in an image: a network's own scan over places and scales.
+
+A pose machine looks for the person in the middle of its input, at one size. So it is shown squares
+of the image of several sizes, each overlapping its neighbours by half. Where it sees most of a
+person, the square is put round the landmarks that it sees, and it looks again, better placed. What
+remains is judged by the maxima of its last maps: low where nobody is.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from prior.camera import LEVEL
+from python_layers import belief_maps
+from python_layers.data import crop
+from tools.infer.estimator import Person, inputs_of
+
+# Sides of the squares, in parts of the image's longer side; the first for a person who is cut off,
+# whose whole length would be larger than the image. Smaller people are not looked for.
+SIDES = (1.4, 1.0, 0.7, 0.5, 0.35)
+STEP = 0.5  # between squares, in parts of their side
+REFINED = 8  # of all squares so many are looked at again
+ROUNDS = 2  # times that a square is put round its landmarks
+MARGIN = 0.1  # round the landmarks, in parts of their longer side, as boxes in training have it
+# A landmark is there where its map reaches the first; a person where the mean of all maps' maxima
+# does the second; a map that learned from Gaussians of height 1 says less where it is unsure. Of
+# two boxes that share so much of the smaller one, this is of the same person, or a part of it. Our
+# choices.
+LEAST_LANDMARK, LEAST_PERSON, SAME = 0.15, 0.25, 0.5
+
+
+class Seen(NamedTuple):
+    """A person in an image: box (x, y, width, height), px; score, 0 to about 1."""
+
+    box: Float[np.ndarray, "4"]
+    score: float
+
+
+def scan(network: Any, image: UInt8[np.ndarray, "H W 3"]) -> list[Seen]:
+    """The people in an image, the surest first; empty where nobody is. network: a Network."""
+    looked = _look(network, image, list(squares(image.shape[1], image.shape[0])))
+    best = sorted(looked, key=lambda seen: -seen.score)
+    best = _apart(best, SAME)[:REFINED]
+    for _ in range(ROUNDS):
+        again = _look(network, image, [seen.box for seen in best])
+        # Where a square that is placed anew shows less, it was better as it was.
+        best = [max(pair, key=lambda seen: seen.score) for pair in zip(best, again, strict=True)]
+    best.sort(key=lambda seen: -seen.score)
+    return [seen for seen in _apart(best, SAME) if seen.score >= LEAST_PERSON]
+
+
+def squares(width: int, height: int) -> Iterator[Float[np.ndarray, "4"]]:
+    """The squares (x, y, side, side), px, that a scan begins with."""
+    for share in SIDES:
+        side = share * max(width, height)
+        for y in _middles(height, side):
+            for x in _middles(width, side):
+                yield np.array([x - side / 2, y - side / 2, side, side])
+
+
+def _middles(length: int, side: float) -> Float[np.ndarray, "n"]:
+    """Where the middles of squares lie along an axis of the image, evenly."""
+    room = length - side
+    if room <= 0:
+        return np.array([(length - 1) / 2])
+    count = int(np.ceil(room / (STEP * side))) + 1
+    return side / 2 + np.linspace(0, room, count)
+
+
+def _look(network: Any, image: np.ndarray, boxes: Sequence[np.ndarray]) -> list[Seen]:
+    """What the network sees in each box: the box round its landmarks, and how sure it is."""
+    people = [Person(image, box, LEVEL) for box in boxes]
+    views = [crop.frame(person.box, network.size) for person in people]
+    inputs = [inputs_of(person, view) for person, view in zip(people, views, strict=True)]
+    name = network.maps_after(network.stages - 1)
+    maps = network.run(inputs, [name])[name]
+    points, peaks = belief_maps.argmax(maps, True)
+    points = belief_maps.to_input(points, network.stride)
+    return [
+        Seen(_round(crop.to_image(own, view), peak, box), float(np.mean(peak)))
+        for own, peak, view, box in zip(points, peaks, views, boxes, strict=True)
+    ]
+
+
+def _round(points: np.ndarray, peak: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The box round the landmarks that are there; as it was where there are too few."""
+    there = points[peak >= LEAST_LANDMARK]
+    if len(there) < 4:
+        return box
+    low, high = there.min(axis=0), there.max(axis=0)
+    margin = MARGIN * max((high - low).max(), 1.0)
+    return np.concatenate([low - margin, high - low + 2 * margin])
+
+
+def _apart(people: Sequence[Seen], most: float) -> list[Seen]:
+    """The people without those who share a box with one before them."""
+    kept: list[Seen] = []
+    for seen in people:
+        if all(_overlap(seen.box, other.box) < most for other in kept):
+            kept.append(seen)
+    return kept
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """The common area of two boxes, in parts of the smaller one's."""
+    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[:2] + a[2:], b[:2] + b[2:])
+    return float(np.prod(np.maximum(high - low, 0)) / min(np.prod(a[2:]), np.prod(b[2:])))
