@@ -392,6 +392,10 @@ bench-prior: venv ## time and memory of fitting the prior to up to a million pos
 study-prior: venv ## what start, annealing and Ceres are worth, on the carried motion and each of CLIPS="CLIP_OR_FOLDER ...", into build/study
 	@$(PYTHON) -m tools.bench.study_prior $(CLIPS)
 
+.PHONY: bench-cluster
+bench-cluster: venv venv-dask ## the fit of the prior on the workers of a cluster, beside one process, into build/bench
+	$(PYTHON) -m tools.bench.cluster
+
 .PHONY: bench-lift
 bench-lift: venv ## speed of the lifting, beside its floor, into build/bench/lift.json
 	$(PYTHON) -m tools.bench.lift --out build/bench/lift.json

@@ -215,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--basis", type=int, default=fit.BASIS, metavar="J", help="J")
     parser.add_argument("--limit", type=int, default=10, metavar="N", help="alternations at J")
     parser.add_argument("--scratch", type=Path, metavar="FOLDER", help="where the poses are put")
-    add_out_file(parser, "build/bench_cluster.json")
+    add_out_file(parser, "build/bench/cluster.json")
     for name in ("--way", "--folder", "--model"):  # of one fit, which the others begin
         parser.add_argument(name, help=argparse.SUPPRESS)
     return parser
