@@ -232,9 +232,8 @@ READY_PRIOR := --min-change 20 --balance 12000 --solver closed-form --licence "C
   with funding from NSF EIA-0196217."
 
 .PHONY: ready-prior
-ready-prior: venv ## the ready priors again, to the byte, from the carried motion
+ready-prior: venv ## prior/models/cmu_training.npz again, from the carried motion of the training subjects
 	@$(PYTHON) -m prior fit $(READY_PRIOR) --out prior/models/cmu_training.npz
-	@$(PYTHON) -m prior fit --carried all $(READY_PRIOR) --out prior/models/cmu.npz
 
 .PHONY: motion
 motion: | venv ## the motion that the project carries, again, from a folder of CMU's files: CMU=/path
