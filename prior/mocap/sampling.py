@@ -82,8 +82,8 @@ def balanced(clips: Sequence[Clip], count: int) -> list[Clip]:
     """The clips with `count` frames together, or somewhat fewer: equally many of each kind of
     motion and, within a kind, of each subject, as far as there are so many (`shared`).
 
-    So neither the kind nor the subject with the longest clips dominates. The frames of a subject's
-    motions of one kind are evenly spread. The rate of a clip becomes its mean rate; clips without a
+    So no kind with long clips dominates, nor a subject within a kind; who is alone in doing
+    something gives all of it. The frames of a subject's motions of one kind are evenly spread. The rate of a clip becomes its mean rate; clips without a
     frame are left out. Raises InputError unless count is positive.
     """
     if count < 1:

@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+import hashlib
 import json
 import os
 
@@ -9,7 +10,7 @@ import pytest
 import prior
 from prior import limits, metrics
 from prior import model as model_file
-from prior.mocap import deepmimic
+from prior.mocap import deepmimic, motion, sampling
 from prior.model import ModelFileError
 from tests.hands import HAND, random_hands
 from tests.poses import random_poses
@@ -158,3 +159,25 @@ def test_the_ready_model_lifts_people():
     mean = np.repeat(model.mean[:1] * model.scale_mm, len(truth), axis=0)
     assert error < 0.5 * metrics.procrustes_aligned(mean, truth).mean()
     assert model_file.READY.stat().st_size < 200_000
+
+
+def _ready_poses():
+    clips = [sampling.by_change(clip, 20) for clip in motion.load("training")]
+    return np.concatenate([clip.poses for clip in sampling.balanced(clips, 12_000)])
+
+
+def test_the_prior_of_the_training_subjects_is_of_the_carried_motion():
+    """What `make ready-prior` fits to, by its digest; the fit itself is the next test."""
+    model = prior.load(model_file.READY.with_name("cmu_training.npz"))
+    assert (model.components, model.basis_size) == (3, 25)
+    poses = np.ascontiguousarray(_ready_poses())
+    assert hashlib.sha256(poses.tobytes()).hexdigest() in json.dumps(model.meta)
+
+
+@pytest.mark.slow
+def test_the_prior_of_the_training_subjects_is_made_again():
+    model = prior.load(model_file.READY.with_name("cmu_training.npz"))
+    again = prior.fit(_ready_poses(), solver="closed-form")
+    # Another processor's products differ in the last bits.
+    for name in ("mean", "std", "noise_std", "weight"):
+        np.testing.assert_allclose(getattr(again, name), getattr(model, name), rtol=1e-6, atol=1e-9)
