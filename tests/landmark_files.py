@@ -48,84 +48,76 @@ def in_set(points, chosen):
     return result
 
 
-def openpose(folder, points):
-    """A folder as OpenPose writes it, one person in each frame; empty where points are None."""
+def openpose(folder, points, count=1):
+    """A folder as OpenPose writes it, `count` people in each frame; empty where points are None."""
     folder.mkdir()
-    for i, person in enumerate(points):
-        people = []
-        if person is not None:
-            flat = in_set(person[None], BODY_25).ravel().tolist()
-            people = [{"person_id": [-1], "pose_keypoints_2d": flat}]
+    for i in range(0, len(points), count):
+        people = [
+            {"person_id": [-1], "pose_keypoints_2d": in_set(one[None], BODY_25).ravel().tolist()}
+            for one in points[i : i + count]
+            if one is not None
+        ]
         document = {"version": 1.3, "people": people}
-        (folder / f"clip_{i:012d}_keypoints.json").write_text(json.dumps(document))
+        (folder / f"clip_{i // count:012d}_keypoints.json").write_text(json.dumps(document))
     return folder
 
 
-def coco_results(path, points):
+def coco_results(path, points, count=1):
     """COCO results: a list with an image_id for each frame."""
-    rows = in_set(points, COCO)
-    path.write_text(
-        json.dumps(
-            [
-                {"image_id": i, "category_id": 1, "keypoints": row.ravel().tolist(), "score": 1.0}
-                for i, row in enumerate(rows)
-            ]
-        )
-    )
+    records = [
+        {"image_id": i // count, "category_id": 1, "keypoints": row.ravel().tolist(), "score": 1.0}
+        for i, row in enumerate(in_set(points, COCO))
+    ]
+    path.write_text(json.dumps(records))
     return path
 
 
-def coco_annotations(path, points):
+def coco_annotations(path, points, count=1):
     """COCO annotations: images, a category, v of 0 or 2."""
     rows = in_set(points, COCO)
     rows[..., 2] = 2 * (rows[..., 2] > 0)
-    path.write_text(
-        json.dumps(
+    document = {
+        "images": [{"id": 100 + i, "file_name": f"{i}.jpg"} for i in range(len(rows) // count)],
+        "categories": [{"name": "person", "keypoints": list(COCO.names)}],
+        "annotations": [
             {
-                "images": [{"id": 100 + i, "file_name": f"{i}.jpg"} for i in range(len(rows))],
-                "categories": [{"name": "person", "keypoints": list(COCO.names)}],
-                "annotations": [
-                    {
-                        "image_id": 100 + i,
-                        "keypoints": row.ravel().tolist(),
-                        "iscrowd": 0,
-                        "num_keypoints": 12,
-                    }
-                    for i, row in enumerate(rows)
-                ],
+                "image_id": 100 + i // count,
+                "keypoints": row.ravel().tolist(),
+                "iscrowd": 0,
+                "num_keypoints": 12,
             }
-        )
-    )
+            for i, row in enumerate(rows)
+        ],
+    }
+    path.write_text(json.dumps(document))
     return path
 
 
-def mpii(path, points):
+def mpii(path, points, count=1):
     """The list of joints that is in use for MPII."""
-    rows = in_set(points, MPII)
-    path.write_text(
-        json.dumps(
-            [
-                {
-                    "image": f"{i}.jpg",
-                    "joints": row[:, :2].tolist(),
-                    "joints_vis": (row[:, 2] > 0).tolist(),
-                }
-                for i, row in enumerate(rows)
-            ]
-        )
-    )
+    records = [
+        {
+            "image": f"{i // count}.jpg",
+            "joints": row[:, :2].tolist(),
+            "joints_vis": (row[:, 2] > 0).tolist(),
+        }
+        for i, row in enumerate(in_set(points, MPII))
+    ]
+    path.write_text(json.dumps(records))
     return path
 
 
-def table(path, points):
+def table(path, points, count=1):
     """CSV, ours."""
     header = ["frame", *(f"{name} {axis}" for name in LANDMARKS for axis in "xy")]
-    rows = np.column_stack([np.arange(len(points)), points.reshape(len(points), -1)])
+    frame = np.arange(len(points)) // count
+    rows = np.column_stack([frame, points.reshape(len(points), -1)])
     np.savetxt(path, rows, delimiter=",", header=",".join(header), comments="", fmt="%.12g")
     return path
 
 
-def arrays(path, points, **more):
+def arrays(path, points, count=1, **more):
     """.npz, ours."""
-    np.savez(path, points=points, landmarks=LANDMARKS, **more)
+    frame = np.arange(len(points)) // count
+    np.savez(path, **{"points": points, "landmarks": LANDMARKS, "frame": frame} | more)
     return path

@@ -1,6 +1,7 @@
 """Motions as the files of many detectors, in the exact form in which each writes them.
 
-Each writer is write(path, points): points (N, 17, 2), px, of one person, a frame each.
+Each writer is write(path, points, count): points (F count, 17, 2), px, of `count` people in each
+frame; those without `count` have one person.
 """
 
 import csv
@@ -29,8 +30,15 @@ from tests.landmark_files import (
 )
 
 
-def _flat(points, chosen):
-    return [row.ravel().tolist() for row in in_set(points, chosen)]
+def _frames(points, chosen, count):
+    """(F, count, S, 3) x, y, confidence of each frame's people."""
+    rows = in_set(points, chosen)
+    return rows.reshape(-1, count, *rows.shape[1:])
+
+
+def _flat(people):
+    """Each person's numbers in one list."""
+    return [person.ravel().tolist() for person in people]
 
 
 def _json(path, document):
@@ -38,69 +46,58 @@ def _json(path, document):
     return path
 
 
-def openpose_2017(path, points):
+def openpose_2017(path, points, count=1):
     """OpenPose before 1.3: `pose_keypoints`, of its COCO model."""
     path.mkdir()
-    for i, flat in enumerate(_flat(points, OPENPOSE_COCO)):
-        person = {
-            "pose_keypoints": flat,
-            "face_keypoints": [],
-            "hand_left_keypoints": [],
-            "hand_right_keypoints": [],
-        }
-        _json(path / f"video_{i:012d}_keypoints.json", {"version": 1.0, "people": [person]})
+    rest = {"face_keypoints": [], "hand_left_keypoints": [], "hand_right_keypoints": []}
+    for i, people in enumerate(_frames(points, OPENPOSE_COCO, count)):
+        listed = [{"pose_keypoints": flat, **rest} for flat in _flat(people)]
+        _json(path / f"video_{i:012d}_keypoints.json", {"version": 1.0, "people": listed})
     return path
 
 
-def openpose_mpi(path, points):
+def openpose_mpi(path, points, count=1):
     """OpenPose's MPI model: 15 landmarks."""
     path.mkdir()
-    for i, flat in enumerate(_flat(points, OPENPOSE_MPI)):
-        people = [{"person_id": [-1], "pose_keypoints_2d": flat, "face_keypoints_2d": []}]
-        _json(path / f"video_{i:012d}_keypoints.json", {"version": 1.3, "people": people})
+    for i, people in enumerate(_frames(points, OPENPOSE_MPI, count)):
+        listed = [{"person_id": [-1], "pose_keypoints_2d": flat} for flat in _flat(people)]
+        _json(path / f"video_{i:012d}_keypoints.json", {"version": 1.3, "people": listed})
     return path
 
 
-def controlnet(path, points):
+def controlnet(path, points, count=1, size=(1.0, 1.0)):
     """A list of frames with the canvas, as ControlNet's and ComfyUI's preprocessors give it."""
+    frames = _frames(points, OPENPOSE_COCO, count) / [*size, 1]
     return _json(
         path,
         [
             {
-                "people": [{"pose_keypoints_2d": flat, "face_keypoints_2d": None}],
+                "people": [
+                    {"pose_keypoints_2d": flat, "face_keypoints_2d": None} for flat in _flat(people)
+                ],
                 "canvas_height": 480,
                 "canvas_width": 640,
             }
-            for flat in _flat(points, OPENPOSE_COCO)
+            for people in frames
         ],
     )
 
 
-def controlnet_normalised(path, points):
+def controlnet_normalised(path, points, count=1):
     """The same as shares of the canvas."""
-    rows = in_set(points, OPENPOSE_COCO)
-    rows[..., :2] /= [639, 479]
+    return controlnet(path, points, count, (639, 479))
+
+
+def without_confidence(path, points, count=1):
+    """Pairs x, y in OpenPose's form, (0, 0) where missing."""
+    frames = _frames(points, BODY_25, count)[..., :2]
     return _json(
         path,
-        [
-            {
-                "people": [{"pose_keypoints_2d": row.ravel().tolist()}],
-                "canvas_height": 480,
-                "canvas_width": 640,
-            }
-            for row in rows
-        ],
+        [{"people": [{"pose_keypoints_2d": flat} for flat in _flat(p)]} for p in frames],
     )
 
 
-def without_confidence(path, points):
-    """Pairs x, y in OpenPose's form, (0, 0) where missing."""
-    rows = in_set(points, BODY_25)[..., :2]
-    people = [[{"pose_keypoints_2d": row.ravel().tolist()}] for row in rows]
-    return _json(path, [{"people": one} for one in people])
-
-
-def alphapose(path, points):
+def alphapose(path, points, count=1):
     """AlphaPose's own form, of Halpe's 26."""
     return _json(
         path,
@@ -111,42 +108,54 @@ def alphapose(path, points):
                 "keypoints": flat,
                 "score": 2.9,
                 "box": [1.0, 2.0, 3.0, 4.0],
-                "idx": [0.0],
+                "idx": [float(k)],
             }
-            for i, flat in enumerate(_flat(points, HALPE_26))
+            for i, people in enumerate(_frames(points, HALPE_26, count))
+            for k, flat in enumerate(_flat(people))
         ],
     )
 
 
-def alphapose_cmu(path, points):
+def alphapose_cmu(path, points, count=1):
     """AlphaPose's form "cmu"."""
-    rows = _flat(points, OPENPOSE_COCO)
-    images = {
-        f"{i}.jpg": {"version": "AlphaPose v0.3", "bodies": [{"joints": flat}]}
-        for i, flat in enumerate(rows)
-    }
-    return _json(path, images)
+    frames = enumerate(_frames(points, OPENPOSE_COCO, count))
+    return _json(
+        path,
+        {
+            f"{i}.jpg": {
+                "version": "AlphaPose v0.3",
+                "bodies": [{"joints": flat} for flat in _flat(people)],
+            }
+            for i, people in frames
+        },
+    )
 
 
-def alphapose_open(path, points):
+def alphapose_open(path, points, count=1):
     """AlphaPose's form "open"."""
-    rows = _flat(points, OPENPOSE_COCO)
-    images = {
-        f"{i}.jpg": {"version": "AlphaPose v0.3", "people": [{"pose_keypoints_2d": flat}]}
-        for i, flat in enumerate(rows)
-    }
-    return _json(path, images)
+    frames = enumerate(_frames(points, OPENPOSE_COCO, count))
+    return _json(
+        path,
+        {
+            f"{i}.jpg": {
+                "version": "AlphaPose v0.3",
+                "people": [{"pose_keypoints_2d": flat} for flat in _flat(people)],
+            }
+            for i, people in frames
+        },
+    )
 
 
-def alphapose_folder(path, points):
+def alphapose_folder(path, points, count=1):
     """AlphaPose's sep-json: a file for each image."""
     path.mkdir()
-    for i, flat in enumerate(_flat(points, OPENPOSE_COCO)):
-        _json(path / f"{i}.json", {"version": "AlphaPose v0.3", "bodies": [{"joints": flat}]})
+    for i, people in enumerate(_frames(points, OPENPOSE_COCO, count)):
+        bodies = [{"joints": flat} for flat in _flat(people)]
+        _json(path / f"{i}.json", {"version": "AlphaPose v0.3", "bodies": bodies})
     return path
 
 
-def _instances(row):
+def _instances(people):
     return [
         {
             "keypoints": row[:, :2].tolist(),
@@ -154,10 +163,11 @@ def _instances(row):
             "bbox": [[1.0, 2.0, 3.0, 4.0]],
             "bbox_score": 0.9,
         }
+        for row in people
     ]
 
 
-def mmpose(path, points):
+def mmpose(path, points, count=1):
     """What MMPose's demo saves of a video: `meta_info` names the landmarks."""
     meta = {
         "dataset_name": "coco_wholebody",
@@ -165,53 +175,56 @@ def mmpose(path, points):
         "keypoint_id2name": {str(i): name for i, name in enumerate(WHOLEBODY.names)},
     }
     frames = [
-        {"frame_id": i, "instances": _instances(row)}
-        for i, row in enumerate(in_set(points, WHOLEBODY))
+        {"frame_id": i, "instances": _instances(people)}
+        for i, people in enumerate(_frames(points, WHOLEBODY, count))
     ]
     return _json(path, {"meta_info": meta, "instance_info": frames})
 
 
-def mmpose_list(path, points):
+def mmpose_list(path, points, count=1):
     """What MMPose's inferencer saves of a video."""
-    rows = in_set(points, COCO)
-    return _json(path, [{"frame_id": i, "instances": _instances(r)} for i, r in enumerate(rows)])
+    frames = enumerate(_frames(points, COCO, count))
+    return _json(path, [{"frame_id": i, "instances": _instances(people)} for i, people in frames])
 
 
-def mmpose_images(path, points):
+def mmpose_images(path, points, count=1):
     """What MMPose's inferencer saves of a folder of images."""
     path.mkdir()
-    for i, row in enumerate(in_set(points, COCO)):
-        _json(path / f"{i:06d}.json", _instances(row))
+    for i, people in enumerate(_frames(points, COCO, count)):
+        _json(path / f"{i:06d}.json", _instances(people))
     return path
 
 
-def _pifpaf(flat):
-    return [{"keypoints": flat, "bbox": [1.0, 2.0, 3.0, 4.0], "score": 0.8, "category_id": 1}]
+def _pifpaf(people):
+    return [
+        {"keypoints": flat, "bbox": [1.0, 2.0, 3.0, 4.0], "score": 0.8, "category_id": 1}
+        for flat in _flat(people)
+    ]
 
 
-def openpifpaf(path, points):
+def openpifpaf(path, points, count=1):
     """OpenPifPaf's files of images."""
     path.mkdir()
-    for i, flat in enumerate(_flat(points, COCO)):
-        _json(path / f"{i:04d}.jpg.predictions.json", _pifpaf(flat))
+    for i, people in enumerate(_frames(points, COCO, count)):
+        _json(path / f"{i:04d}.jpg.predictions.json", _pifpaf(people))
     return path
 
 
-def openpifpaf_video(path, points):
+def openpifpaf_video(path, points, count=1):
     """OpenPifPaf's file of a video: a document in each line."""
-    rows = enumerate(_flat(points, COCO))
-    lines = [json.dumps({"frame": i, "predictions": _pifpaf(flat)}) for i, flat in rows]
+    frames = enumerate(_frames(points, COCO, count))
+    lines = [json.dumps({"frame": i, "predictions": _pifpaf(people)}) for i, people in frames]
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
-def detectron(path, points):
+def detectron(path, points, count=1):
     """VideoPose3D's inference/infer_video_d2.py: the lists of each class."""
     boxes, keypoints = [], []
-    for row in in_set(points, COCO).astype(np.float32):
-        four = np.stack([row[:, 0], row[:, 1], np.zeros(17, np.float32), row[:, 2]])
-        boxes.append([[], np.array([[1, 2, 3, 4, 0.9]], np.float32)])
-        keypoints.append([[], four[None]])
+    for people in _frames(points, COCO, count).astype(np.float32):
+        x, y, score = people.transpose(2, 0, 1)
+        boxes.append([[], np.array([[1, 2, 3, 4, 0.9]] * count, np.float32)])
+        keypoints.append([[], np.stack([x, y, np.zeros_like(x), score], axis=1)])
     np.savez_compressed(
         path,
         boxes=np.array(boxes, dtype=object),
@@ -223,7 +236,7 @@ def detectron(path, points):
 
 
 def videopose3d(path, points):
-    """VideoPose3D's data/prepare_data_2d_custom.py."""
+    """VideoPose3D's data/prepare_data_2d_custom.py, which keeps one person."""
     rows = in_set(points, COCO)[..., :2].astype("float32")
     metadata = {
         "layout_name": "coco",
@@ -241,57 +254,71 @@ def _rows(path, rows):
     return path
 
 
-def deeplabcut(path, points, individuals=()):
-    """DeepLabCut's analyze_videos as CSV: three or, of several individuals, four header rows."""
-    rows, names, people = in_set(points, COCO), COCO.names, individuals or ("",)
-    header = [["scorer", *["DLC_resnet50"] * (3 * len(names) * len(people))]]
-    if individuals:
-        header.append(["individuals", *(one for one in people for _ in range(3 * len(names)))])
-    header.append(["bodyparts", *(name for _ in people for name in names for _ in range(3))])
-    header.append(["coords", *["x", "y", "likelihood"] * (len(names) * len(people))])
-    rest = [""] * (3 * len(names) * (len(people) - 1))  # only the first is there
-    return _rows(path, [*header, *([i, *r.ravel(), *rest] for i, r in enumerate(rows))])
+def deeplabcut(path, points):
+    """DeepLabCut's analyze_videos as CSV."""
+    names = COCO.names
+    header = [
+        ["scorer", *["DLC_resnet50"] * (3 * len(names))],
+        ["bodyparts", *(name for name in names for _ in range(3))],
+        ["coords", *["x", "y", "likelihood"] * len(names)],
+    ]
+    rows = enumerate(in_set(points, COCO))
+    return _rows(path, [*header, *([i, *row.ravel().tolist()] for i, row in rows)])
 
 
-def deeplabcut_several(path, points):
-    """The same of two individuals, of which one is there."""
-    return deeplabcut(path, points, ("ann", "ben"))
+def deeplabcut_several(path, points, count=1):
+    """The same of several individuals, of which the last is never there."""
+    names, people = COCO.names, [f"individual{i + 1}" for i in range(count + 1)]
+    header = [
+        ["scorer", *["DLC_resnet50"] * (3 * len(names) * len(people))],
+        ["individuals", *(one for one in people for _ in range(3 * len(names)))],
+        ["bodyparts", *(name for _ in people for name in names for _ in range(3))],
+        ["coords", *["x", "y", "likelihood"] * (len(names) * len(people))],
+    ]
+    absent = [""] * (3 * len(names))
+    frames = enumerate(_frames(points, COCO, count))
+    return _rows(path, [*header, *([i, *row.ravel().tolist(), *absent] for i, row in frames)])
 
 
-def sleap(path, points):
+def sleap(path, points, count=1):
     """SLEAP's analysis CSV."""
     header = ["track", "frame_idx", "instance.score"]
     header += [f"{name}.{axis}" for name in COCO.names for axis in ("x", "y", "score")]
-    rows = enumerate(in_set(points, COCO))
-    return _rows(path, [header, *(["track_0", i, 0.9, *row.ravel()] for i, row in rows)])
+    rows = [
+        [f"track_{k}", i, 0.9, *row.ravel().tolist()]
+        for i, people in enumerate(_frames(points, COCO, count))
+        for k, row in enumerate(people)
+    ]
+    return _rows(path, [header, *rows])
 
 
-def free_columns(path, points):
+def free_columns(path, points, count=1):
     """CSV with the columns in another order and spelling, semicolons, and -1 for missing."""
     order = np.random.default_rng(0).permutation(17)
     header = [f"{axis}_{LANDMARKS[i].upper().replace(' ', '_')}" for i in order for axis in "yx"]
     rows = np.where(np.isfinite(points), points, -1)[:, order][..., ::-1]
     lines = [";".join([*header, "Frame"])]
-    lines += [";".join(map(str, [*row.ravel(), i])) for i, row in enumerate(rows)]
+    lines += [";".join(map(str, [*row.ravel().tolist(), i // count])) for i, row in enumerate(rows)]
     path.write_text("\n".join(lines))
     return path
 
 
-def detected(path, points):
+def detected(path, points, count=1):
     """What tools.infer.detect writes: MediaPipe's 33."""
     rows = in_set(points, MEDIAPIPE)
+    frames = len(rows) // count
     document = {
         "points": rows[..., :2].tolist(),
         "confidence": rows[..., 2].tolist(),
-        "frame": list(range(len(rows))),
-        "frames": [f"clip.mp4 {i:06d}" for i in range(len(rows))],
+        "frame": [i // count for i in range(len(rows))],
+        "frames": [f"clip.mp4 {i:06d}" for i in range(frames)],
         "rate": 25.0,
     }
     return _json(path, document)
 
 
 def predicted(path, points):
-    """What tools.infer.predict writes."""
+    """What tools.infer.predict writes, of one person."""
     document = {"landmark_names": list(LANDMARKS)}
     for i, row in enumerate(points):
         there = [p.tolist() if np.isfinite(p).all() else None for p in row]
@@ -332,3 +359,5 @@ FORMATS = {
 }
 # Formats that keep single precision.
 ROUNDED = {"detectron.npz", "videopose3d.npz"}
+# Formats of one person.
+SINGLE = {"videopose3d.npz", "deeplabcut.csv", "predicted.json"}

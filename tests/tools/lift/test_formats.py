@@ -9,8 +9,8 @@ import prior
 from prior.landmark_sets import LANDMARK_SETS
 from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
-from tests.landmark_formats import FORMATS, ROUNDED
-from tools.lift import keypoints
+from tests.landmark_formats import FORMATS, ROUNDED, SINGLE
+from tools.lift import keypoints, tracks
 from tools.lift.lifting import lift
 from tools.lift.people import How
 
@@ -57,6 +57,19 @@ def test_every_format_gives_the_same_poses(tmp_path, expected, name):
     assert not people.left and not people.doubts
     assert (people.person <= 0).all()
     np.testing.assert_allclose(poses(people), expected(missing), atol=2e-3)
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - SINGLE))
+def test_every_format_has_several_people(tmp_path, name):
+    # Two at the same height, far apart, who walk past nobody.
+    write, _ = FORMATS[name]
+    both = np.stack([POINTS, POINTS + [800, 0]], axis=1).reshape(-1, 17, 2)
+    people = keypoints.read(write(tmp_path / name, both, 2))
+    assert people.frame.tolist() == [0, 0, 1, 1, 2, 2, 3, 3] and not people.left
+    person = tracks.link(people.points, people.frame, people.person)
+    assert person.tolist() == [0, 1] * 4
+    shift = np.nanmean(people.points[1::2] - people.points[::2], axis=(0, 1))
+    np.testing.assert_allclose(shift, [800, 0], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", LANDMARK_SETS)
