@@ -48,8 +48,9 @@ def people_in(record: Any) -> list[Any] | None:
 
 def canvas_of(record: Mapping[str, Any]) -> tuple[float, float] | None:
     """The (width, height) of the image, where the record says it."""
-    for names in (("canvas_width", "canvas_height"), ("width", "height")):
-        size = [record.get(name) for name in names]
-        if all(isinstance(side, int | float) and 1 < side < 1e6 for side in size):
-            return size[0], size[1]
+    for wide, high in (("canvas_width", "canvas_height"), ("width", "height")):
+        if wide in record and high in record:
+            size = record[wide], record[high]
+            if all(isinstance(side, int | float) and 1 < side < 1e6 for side in size):
+                return size
     return None
