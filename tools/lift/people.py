@@ -18,7 +18,7 @@ MAJORITY = 0.9
 # Fewer numbers are no person: x and y of six landmarks.
 LEAST = 12
 # Larger numbers are no number of a person: they are taken as a name. Our choice: int32's range.
-MOST_PEOPLE = 2**31
+MOST_PEOPLE, LARGEST = 2**31, 1e300
 
 
 class KeypointError(InputError):
@@ -283,10 +283,8 @@ def _identity(value: Any) -> int | str:
         if not value.isdecimal() or len(value) > 9:
             return value.strip() or -1
         return int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        return -1
-    if not 0 <= value < MOST_PEOPLE**2:  # nor NaN
-        return -1
-    if value != int(value) or value >= MOST_PEOPLE:
-        return f"{value:.12g}"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        return -1  # NaN, too, is not at least 0
+    if value >= MOST_PEOPLE or value != int(value):
+        return f"{value:.12g}" if value < LARGEST else str(value)[:20]
     return int(value)

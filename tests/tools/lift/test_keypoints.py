@@ -165,3 +165,9 @@ def test_openpose_of_15_landmarks_is_its_mpi_model(tmp_path):
     (points,) = keypoints.read(path).points
     np.testing.assert_allclose(points[LANDMARKS.index("head top")], rows[0])
     np.testing.assert_allclose(points[LANDMARKS.index("left wrist")], rows[7])
+
+
+def test_people_of_arrays_keep_their_numbers(tmp_path):
+    person = np.array([4, 4, 4, 9, 9, 9][:5])
+    people = keypoints.read(files.arrays(tmp_path / "a.npz", POINTS, person=person))
+    assert people.person.tolist() == person.tolist()

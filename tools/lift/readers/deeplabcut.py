@@ -5,7 +5,7 @@
 import numpy as np
 
 from tools.lift.people import KeypointError, People
-from tools.lift.readers.table import cell, number
+from tools.lift.readers.table import cell, numbers_of
 
 FORMAT = "DeepLabCut's CSV (rows 'scorer', 'bodyparts', 'coords')"
 _HEADER = ("scorer", "individuals", "bodyparts", "coords")
@@ -44,7 +44,7 @@ def collect(rows: list[list[str]]) -> People:
         people.listed[key] = None
         for one, parts_of in columns.items():
             try:
-                values = [[number(row[k]) for k in at] for at in parts_of.values()]
+                values = [numbers_of([row[k] for k in at]) for at in parts_of.values()]
             except ValueError as error:
                 people.leave_out("not a row of numbers", f"line {i}: {error}")
                 continue

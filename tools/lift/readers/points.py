@@ -30,6 +30,7 @@ def collect(content: Mapping[str, Any]) -> People:
         _listed(content, name, count) for name in ("confidence", "frame", "person")
     )
     frame = _plain(frame) if frame is not None else list(range(count))
+    person = None if person is None else _plain(person)
     people = People(names=_names(content), default=HUMAN36M if _size(points) == L else None)
     people.rate = _rate(content)
     names = _plain(content.get("frames")) or []

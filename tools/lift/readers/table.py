@@ -35,8 +35,6 @@ _TIME = re.compile(r"(?:time|timestamp|seconds|t|times|second|sec)(s|ms|us|ns)?"
 _PERSON = ("person", "personid", "track", "trackid", "id", "idx", "individual", "subject")
 # What stands for a number that is not there.
 MISSING = ("", "na", "nan", "null", "none", "n/a", "-")
-# Larger coordinates are none of an image: our choice, far above any.
-INFINITE = "infinite"
 
 
 class Columns(NamedTuple):
@@ -122,8 +120,9 @@ def collect(rows: list[list[str]]) -> People:
             people.leave_out(f"not a row of {len(rows[0])} cells", f"{where}: got {len(row)} cells")
             continue
         try:
-            values = [number(row[k]) for k in wanted]
-            scores = [number(row[k]) for k in columns.confidence] if columns.confidence else None
+            values = numbers_of([row[k] for k in wanted])
+            confidence = columns.confidence
+            scores = numbers_of([row[k] for k in confidence]) if confidence else None
         except ValueError as error:
             people.leave_out("not a row of numbers", f"{where}: {error}")
             continue
@@ -142,6 +141,14 @@ def collect(rows: list[list[str]]) -> People:
             np.array(numbers, float), np.array(ticks, float), columns.unit or None
         )
     return people
+
+
+def numbers_of(cells: list[str]) -> list[float]:
+    """The cells' numbers, NaN where they stand for none. Raises ValueError."""
+    try:
+        return list(map(float, cells))
+    except ValueError:
+        return [number(text) for text in cells]
 
 
 def number(text: str) -> float:
