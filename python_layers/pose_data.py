@@ -8,7 +8,7 @@ import caffe
 import numpy as np
 from jaxtyping import Float32
 
-from prior import skeleton
+from prior import limits, skeleton
 from prior.errors import InputError
 from python_layers import belief_maps, params
 from python_layers.data import annotations, crop
@@ -22,6 +22,8 @@ RADIX = 2**20
 # The most shares that a source may have. A block of mixed sources is as long as all shares
 # together, and is laid out anew for each sample: it must stay short.
 MOST_SHARES = 1000
+# px, and images: several times what networks of the paper's kind take. Our choice.
+LARGEST_INPUT, LARGEST_BATCH = 4096, 4096
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,12 @@ class Params:
         for key in "seed", "workers":
             if getattr(self, key) < 0:
                 raise InputError(f"{key}: expected 0 or more, got {getattr(self, key)}")
+        limits.check("workers", "workers", self.workers)
+        if self.input_size > LARGEST_INPUT or self.batch_size > LARGEST_BATCH:
+            raise InputError(
+                f"expected input_size up to {LARGEST_INPUT} and batch_size up to {LARGEST_BATCH}, "
+                f"got {self.input_size} and {self.batch_size}"
+            )
         if self.input_size % self.stride:
             raise InputError(
                 f"input_size: expected a multiple of the stride {self.stride}, "

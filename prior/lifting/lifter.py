@@ -34,6 +34,8 @@ ROTATIONS = 80
 NOISE_MM = 20.0
 
 # The lifting to the letter of section 5.3: no noise but the model's, the R of equation 4.
+# A person's own size, mm, a few times: landmarks with such an error say nothing. Our choice.
+LARGEST_NOISE_MM = 1e4
 AS_PUBLISHED: dict[str, Any] = {"rotations": ROTATIONS, "noise_mm": 0.0, "criterion": "cost"}
 
 # Poses handled at once by one thread: bounds the memory, and is enough for large products.
@@ -61,8 +63,10 @@ class Lifter:
     ) -> None:
         if rotations < 4:
             raise InputError(f"rotations: expected 4 or more, got {rotations}")
-        if not 0 <= noise_mm < np.inf:
-            raise InputError(f"noise_mm: expected 0 or more, got {noise_mm}")
+        if not 0 <= noise_mm <= LARGEST_NOISE_MM:
+            raise InputError(
+                f"noise_mm: expected 0 or more, up to {LARGEST_NOISE_MM:g}, got {noise_mm}"
+            )
         if criterion not in ("density", "cost"):
             raise InputError(f"criterion: expected 'density' or 'cost', got {criterion!r}")
         self.model, self.noise_mm = model, noise_mm

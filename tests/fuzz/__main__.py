@@ -173,5 +173,10 @@ def _parser():
     return parser
 
 
+def main(arguments=None):
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), fuzz, arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(program.run(_parser(), fuzz))
+    sys.exit(main())

@@ -51,6 +51,10 @@ from tools.pictures import Pictures
 RESULTS = Path("build/lift")
 
 
+# Frames a second: from one an hour to what the fastest cameras take. Our choice.
+RATES = (1 / 3600, 1e5)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m tools.lift", description=__doc__, formatter_class=program.HelpFormatter
@@ -179,8 +183,11 @@ def without_doubts(poses, strict):
 
 def poses_of(options):
     """(Poses, Said) of the options. Raises InputError or OSError."""
-    if options.rate is not None and not 0 < options.rate < np.inf:
-        raise InputError(f"--rate: expected a positive number, got {options.rate}")
+    low, high = RATES
+    if options.rate is not None and not low <= options.rate <= high:
+        raise InputError(
+            f"--rate: expected {low:g} to {high:g} frames a second, got {options.rate}"
+        )
     if lifted.is_lifted(options.input):
         if options.constant_bones:
             raise InputError("--constant-bones: expected landmarks, got poses; lift again")

@@ -62,6 +62,10 @@ _CHECKED = 20
 _NOT_JUDGED = "not judged"
 
 
+# What formulas begin with.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
 class Poses(NamedTuple):
     """N poses, by frame and person.
 
@@ -146,6 +150,11 @@ def _plain(array):
     return array.tolist()
 
 
+def _no_formula(text):
+    """Text as a cell: what a spreadsheet would take for a formula is quoted."""
+    return f"'{text}" if text[:1] in FORMULA else text
+
+
 def write_csv(path, poses):
     """Write the Poses as a table."""
     header = ["frame", "name", "person", "component", "plausible", "reason"]
@@ -159,7 +168,8 @@ def write_csv(path, poses):
             frame = int(poses.frame[i])
             numbers = ["" if value != value else value for value in row]
             verdict = "yes" if poses.plausible[i] else "no", poses.reason[i]
-            start = frame, poses.frame_name(frame), poses.person[i], poses.component[i]
+            name = _no_formula(poses.frame_name(frame))
+            start = frame, name, poses.person[i], poses.component[i]
             writer.writerow([*start, *verdict, *numbers])
 
 

@@ -65,6 +65,8 @@ def _train(settings, net, inputs, out, resume, weights, gpu, lock):
         inputs["weights"] = digest(weights)
     elif resume != "none" and any(out.glob("*.solverstate")):
         before = read_json(out / "inputs.json")
+        if not isinstance(before, dict):
+            raise TrainingError(f"{out / 'inputs.json'}: expected an object; use --resume none")
         if "weights" in before:  # they need not be named again
             inputs["weights"] = before["weights"]
     write_run(out, settings, net, inputs, resume)
@@ -128,6 +130,8 @@ def check_inputs(net):
         if not isinstance(parameters, dict):
             raise TrainingError(f"{net}: {layer.name}: param_str: expected a JSON object")
         source = parameters.get("source", {})
+        if not isinstance(source, str | dict) or not isinstance(parameters.get("model", ""), str):
+            raise TrainingError(f"{net}: {layer.name}: source, model: expected names of files")
         needed = {name: "make data" for name in ([source] if isinstance(source, str) else source)}
         if "model" in parameters:
             needed[parameters["model"]] = "make prior"

@@ -154,7 +154,7 @@ def test_few_combinations(model):
     assert prior.lift(points, small, camera=cameras, rotations=4).ok.all()
     with pytest.raises(ValueError, match="rotations: expected 4 or more, got 3"):
         prior.Lifter(small, rotations=3)
-    with pytest.raises(ValueError, match="noise_mm: expected 0 or more, got -1"):
+    with pytest.raises(ValueError, match="noise_mm: expected 0 or more, up to 10000, got -1"):
         prior.Lifter(small, noise_mm=-1)
 
 

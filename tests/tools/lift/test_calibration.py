@@ -298,3 +298,21 @@ def test_up_with_a_dash_is_an_argument(tmp_path):
         arguments = [points, "--camera", path, *words, "--out", out, "--no-deviation"]
         assert tool.main([str(a) for a in arguments]) in (0, 3)
     np.testing.assert_array_equal(*(lifted.read(out).pose_mm for out in outs))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<?xml version="1.0"?>\n<opencv_storage>' + "<a>" * 50_000,
+        "%YAML:1.0\n---\na: " + "[" * 50_000,
+        "%YAML:1.0\n---\n" + "".join(" " * i + "a:\n" for i in range(5000)),
+        "{" * 50_000,
+        '{"a":' * 50_000,
+    ],
+    ids=["xml", "yaml", "indented", "json", "keys"],
+)
+def test_files_nested_deeply_are_refused_where_opencv_crashes(tmp_path, text):
+    path = tmp_path / "camera.yml"
+    path.write_text(text)
+    with pytest.raises(calibration.CalibrationError, match="camera.yml: expected"):
+        calibration.read(path)

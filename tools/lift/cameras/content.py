@@ -1,5 +1,6 @@
 """What is in a calibration file: JSON, TOML, OpenCV's XML and YAML, plain YAML, .npz."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ from prior.errors import short
 from tools.lift.cameras import easymocap
 from tools.lift.cameras.raw import CalibrationError
 
+# Characters of XML or YAML, and what may open a level in it. Our choice: a hundred cameras have
+# fewer.
+LONGEST = 2_000_000
+MOST_LEVELS = 4000
 FORMATS = "JSON, TOML, OpenCV's XML or YAML, ROS's YAML, or .npz"
 
 
@@ -47,7 +52,15 @@ def _one(path: Path) -> dict[str, Any]:
 
 
 def _storage(text: str) -> dict[str, Any]:
-    """What OpenCV's FileStorage reads."""
+    """What OpenCV's FileStorage reads. Raises ValueError.
+
+    Its parser calls itself for each level, and crashes at some ten thousand. Whatever opens a level
+    counts, in XML and in YAML, wherever it stands: so the depth is that at most.
+    """
+    indent = max((len(line) - len(line.lstrip(" -")) for line in text.splitlines()), default=0)
+    opened = sum(text.count(sign) for sign in "[{") + len(re.findall(r"<\s*[^/!?\s]", text))
+    if len(text) > LONGEST or max(indent, opened) > MOST_LEVELS:
+        raise ValueError("more than a calibration has")
     storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
     root = storage.root()
     value = _value(root) if root.isMap() else None

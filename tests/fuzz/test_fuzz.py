@@ -1,0 +1,38 @@
+"""A short campaign of fixed seed, and what the campaign itself promises."""
+
+import numpy as np
+import pytest
+
+from tests.fuzz import __main__ as fuzz
+from tests.fuzz.mutate import LARGEST, mutate
+from tests.fuzz.targets import TARGETS
+
+
+@pytest.mark.slow
+def test_bad_files_are_read_or_refused_and_nothing_else(tmp_path, capsys):
+    status = fuzz.main(["--seed", "0", "--trials", "4", "--out", str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert status == 0, printed
+    assert all(target.name in printed for target in TARGETS)
+
+
+def test_the_same_seed_gives_the_same_files():
+    good = b'{"frames": [1, 2.5, "a"], "rate": 30}'
+    files = [
+        [mutate(good, np.random.default_rng([1, trial])) for trial in range(200)] for _ in range(2)
+    ]
+    assert files[0] == files[1] and len(set(files[0])) > 100
+    assert max(map(len, files[0])) <= LARGEST
+
+
+def test_a_reader_that_fails_in_other_ways_is_a_finding(tmp_path):
+    from tests.fuzz.worker import tried
+
+    def bug(path):
+        raise KeyError("frames")
+
+    def memory(path):
+        raise MemoryError
+
+    assert tried(bug, tmp_path)[0] == "traceback" and tried(memory, tmp_path)[0] == "memory"
+    assert tried(lambda path: 1, tmp_path) == ("ok", "")

@@ -1,0 +1,81 @@
+"""Archives that would write far more than they are, or hold it in memory, are refused."""
+
+import io
+import tarfile
+import tracemalloc
+
+import pytest
+
+from prior import limits
+from prior.errors import InputError
+from tools.convert.h36m_files import Source
+
+NAME = "S1/MyPoseFeatures/D3_Positions/Walking 1.cdf"
+
+
+def archive(folder, *members, mode="w"):
+    """An archive of (TarInfo or name, content)."""
+    path = folder / f"Poses_D3_Positions_S1{'.tgz' if mode == 'w:gz' else '.tar'}"
+    with tarfile.open(path, mode, format=tarfile.GNU_FORMAT) as file:
+        for info, content in members:
+            info = info if isinstance(info, tarfile.TarInfo) else tarfile.TarInfo(info)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    return path
+
+
+def extract(folder):
+    Source(folder, folder / "raw").extract("S1", "D3_Positions")
+    return sorted(path.name for path in (folder / "raw").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_good_archive_is_extracted(tmp_path, mode):
+    archive(tmp_path, (NAME, b"x" * 3000), ("other/a.txt", b"y"), mode=mode)
+    assert extract(tmp_path) == ["Walking 1.cdf"]
+
+
+def test_a_bomb_is_not_extracted(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "HARMLESS_MB", 1)
+    archive(tmp_path, (NAME, bytes(8 << 20)), mode="w:gz")
+    with pytest.raises(InputError, match="S1.tgz: expected at most 100 times the size"):
+        extract(tmp_path)
+    assert not (tmp_path / "raw").exists()
+
+
+def test_a_sparse_member_is_not_extracted(tmp_path):
+    path = archive(tmp_path, (NAME, b"x" * 512))
+    content = bytearray(path.read_bytes())
+    # As GNU tar marks one: its type, and one piece of 512 bytes in a file of 600 MB.
+    content[156:157] = b"S"
+    content[386:410] = b"%011o\0" % 0 + b"%011o\0" % 512
+    content[483:495] = b"%011o\0" % (600 << 20)
+    content[148:156] = b" " * 8
+    content[148:156] = b"%06o\0 " % sum(content[:512])
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="expected a whole file in the archive|at most 100 times"):
+        extract(tmp_path)
+    assert not list(tmp_path.rglob("*.cdf"))
+
+
+def test_a_head_of_many_megabytes_is_not_read(tmp_path):
+    info = tarfile.TarInfo("././@LongLink")
+    info.type = tarfile.GNUTYPE_LONGNAME
+    archive(tmp_path, (info, b"a" * (64 << 20)), (NAME, b"x"), mode="w:gz")
+    tracemalloc.start()
+    with pytest.raises(InputError, match="a head of 67,108,864 bytes"):
+        extract(tmp_path)
+    assert tracemalloc.get_traced_memory()[1] < 3e7
+    tracemalloc.stop()
+
+
+def test_a_cut_archive_is_one_line(tmp_path):
+    path = archive(tmp_path, (NAME, bytes(range(256)) * 100), mode="w:gz")
+    whole = path.read_bytes()
+    for cut in (0, 10, 100, len(whole) // 2, len(whole) - 4):
+        path.write_bytes(whole[:cut])
+        try:
+            extract(tmp_path)
+        except InputError as error:
+            assert "S1.tgz: " in str(error) and "\n" not in str(error)
+            assert not list(tmp_path.rglob(".part*"))
