@@ -7,7 +7,7 @@ from tools.bench import evaluation
 
 def test_the_rates_of_each_way(tmp_path, capsys):
     out = tmp_path / "evaluation.json"
-    options = ["--images", "2", "--rounds", "1", "--batches", "4", "--network", "lite/cpm"]
+    options = ["--images", "2", "--rounds", "1", "--batches", "4", "--network", "lite/lifting"]
     assert evaluation.main(["--out", str(out), *options]) == 0
     record = json.loads(out.read_text())
     ways = [(w["views"], w["batch"], min(w["workers"], 1)) for w in record["rates"]]

@@ -25,7 +25,7 @@ from python_layers.data import annotations
 from tools import measured
 from tools.arguments import add_gpu, add_out_file, positive
 from tools.bench import feed
-from tools.caffe_io.files import read_net
+from tools.bench.network import adapted
 from tools.caffe_io.process import ROOT
 from tools.infer.device import BATCH
 from tools.infer.estimator import Estimator, Network, annotated
@@ -45,16 +45,6 @@ def write_weights(deploy, path):
             for blob, value in zip(layer.blobs, (0, 1, 1), strict=True):
                 blob.data[...] = value
     net.save(str(path))
-
-
-def write_deploy(network, model, path):
-    """A network's deploy.prototxt with the ready prior."""
-    net = read_net(ROOT / f"prototxt/{network}/deploy.prototxt")
-    for layer in net.layer:
-        if layer.name == "lifting":
-            parameters = json.loads(layer.python_param.param_str)
-            layer.python_param.param_str = json.dumps(parameters | {"model": str(model)})
-    path.write_text(str(net))
 
 
 def rate(estimator, people, images):
@@ -141,7 +131,8 @@ def bench(options):
         folder = Path(name)
         deploy, weights = folder / "deploy.prototxt", folder / "weights.caffemodel"
         model.save(folder / "prior.npz")
-        write_deploy(options.network, folder / "prior.npz", deploy)
+        original = ROOT / f"prototxt/{options.network}/deploy.prototxt"
+        deploy.write_text(adapted(original, 1, None, str(folder / "prior.npz")))
         write_weights(deploy, weights)
         feed.write_photographs(folder / "photographs.pack")
         people = annotations.load(folder / "photographs.pack")
