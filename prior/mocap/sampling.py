@@ -83,8 +83,9 @@ def balanced(clips: Sequence[Clip], count: int) -> list[Clip]:
     motion and, within a kind, of each subject, as far as there are so many (`shared`).
 
     So no kind with long clips dominates, nor a subject within a kind; who is alone in doing
-    something gives all of it. The frames of a subject's motions of one kind are evenly spread. The rate of a clip becomes its mean rate; clips without a
-    frame are left out. Raises InputError unless count is positive.
+    something gives all of it. The frames of a subject's motions of one kind are evenly spread. The
+    rate of a clip becomes its mean rate; clips without a frame are left out. Raises InputError
+    unless count is positive.
     """
     if count < 1:
         raise InputError(f"balance: expected a positive number of frames, got {count}")
