@@ -296,7 +296,7 @@ ablations: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(
 venv: $(VENV)/.installed ## the Python packages, in build/venv
 
 .PHONY: venv-demo
-venv-demo: $(VENV)/.installed-demo $(VENV)/.installed-clips ## a body and motion capture to render
+venv-demo: $(VENV)/.installed-demo ## a body to render
 
 .PHONY: venv-dask
 venv-dask: $(VENV)/.installed-dask ## an extra: what python -m prior fit --dask runs on
@@ -336,10 +336,6 @@ $(VENV)/.installed-demo: requirements-demo.txt $(VENV)/.made
 $(VENV)/.installed-dask: requirements-dask.txt $(VENV)/.installed
 	@echo "set-up: installing the packages of $<"
 	@$(TIMED) packages-dask $(PIP) install --quiet --no-deps --requirement $<
-	@touch $@
-
-$(VENV)/.installed-clips: tools/setup/clips.txt tools/setup/clips.sh $(VENV)/.made
-	@tools/setup/clips.sh
 	@touch $@
 
 # Written each time: another CAFFE_ROOT may be named.
@@ -464,7 +460,7 @@ SEED ?=
 fuzz: caffe ## tries bad files on every reader, for MINUTES=10, with SEED=...; findings into build/fuzz
 	$(PYTHON) -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-# Motion capture to split into training and held-out clips; if none, what venv-demo installs.
+# Motion capture to split into training and held-out clips; if none, what the project carries.
 CLIPS ?=
 
 .PHONY: lint
