@@ -13,6 +13,7 @@ from prior.normalise import (
     turned_back,
 )
 from prior.skeleton import LIMBS, MIRROR, limb_scale, mirrored
+from tests.hands import HAND, random_hands
 from tests.poses import random_poses
 
 
@@ -106,3 +107,27 @@ def test_a_wrong_shape_is_named(shape):
 
 def test_limb_scale_of_one_pose():
     assert limb_scale(random_poses(1)[0]).shape == ()
+
+
+@pytest.mark.parametrize(
+    ("unit", "in_mm"),
+    [
+        ("metres", 1000),
+        ("feet", 304.8),
+        ("inches", 25.4),
+        ("centimetres", 10),
+        ("micrometres", 1e-3),
+    ],
+)
+def test_poses_in_another_unit_are_refused_with_a_guess(unit, in_mm):
+    with pytest.raises(PoseError, match=f"are they in {unit}"):
+        check_poses(random_poses(20) / in_mm)
+
+
+def test_the_size_of_a_hand_is_not_that_of_a_person():
+    hands = random_hands(20)
+    check_poses(hands, HAND)
+    with pytest.raises(PoseError, match="a limb scale of 80 to 500, got .* are they in metres"):
+        check_poses(hands / 1000, HAND)
+    with pytest.raises(PoseError, match=r"expected shape \(N, 21, 3\)"):
+        check_poses(random_poses(3), HAND)
