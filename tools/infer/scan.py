@@ -25,30 +25,37 @@ REFINED = 8  # of all squares so many are looked at again
 ROUNDS = 2  # times that a square is put round its landmarks
 MARGIN = 0.1  # round the landmarks, in parts of their longer side, as boxes in training have it
 # A landmark is there where its map reaches the first; a person where the mean of all maps' maxima
-# does the second; a map that learned from Gaussians of height 1 says less where it is unsure. Of
-# two boxes that share so much of the smaller one, this is of the same person, or a part of it. Our
+# does the second; a map that learned from Gaussians of height 1 says less where it is unsure. Our
 # choices.
-LEAST_LANDMARK, LEAST_PERSON, SAME = 0.15, 0.25, 0.5
+LEAST_LANDMARK, LEAST_PERSON = 0.15, 0.25
+# Somebody is no other person than those before if half of the landmarks are theirs, within a tenth
+# of the box: the same one, a part of one, or made up of two. Our choice.
+SAME, CLOSE = 0.5, 0.1
+LEAST_SIDE = 32  # px, of the image: too little is seen of less, as in tools.convert
 
 
 class Seen(NamedTuple):
-    """A person in an image: box (x, y, width, height), px; score, 0 to about 1."""
+    """A person in an image: box (x, y, width, height), px; score, 0 to about 1; points (17, 2), px,
+    of the landmarks that are there, otherwise NaN."""
 
     box: Float[np.ndarray, "4"]
     score: float
+    points: Float[np.ndarray, "17 2"]
 
 
 def scan(network: Any, image: UInt8[np.ndarray, "H W 3"]) -> list[Seen]:
     """The people in an image, the surest first; empty where nobody is. network: a Network."""
+    if max(image.shape[:2]) < LEAST_SIDE:
+        return []
     looked = _look(network, image, list(squares(image.shape[1], image.shape[0])))
     best = sorted(looked, key=lambda seen: -seen.score)
-    best = _apart(best, SAME)[:REFINED]
+    best = _apart(best)[:REFINED]
     for _ in range(ROUNDS):
         again = _look(network, image, [seen.box for seen in best])
         # Where a square that is placed anew shows less, it was better as it was.
         best = [max(pair, key=lambda seen: seen.score) for pair in zip(best, again, strict=True)]
     best.sort(key=lambda seen: -seen.score)
-    return [seen for seen in _apart(best, SAME) if seen.score >= LEAST_PERSON]
+    return [seen for seen in _apart(best) if seen.score >= LEAST_PERSON]
 
 
 def squares(width: int, height: int) -> Iterator[Float[np.ndarray, "4"]]:
@@ -78,15 +85,16 @@ def _look(network: Any, image: np.ndarray, boxes: Sequence[np.ndarray]) -> list[
     maps = network.run(inputs, [name])[name]
     points, peaks = belief_maps.argmax(maps, True)
     points = belief_maps.to_input(points, network.stride)
-    return [
-        Seen(_round(crop.to_image(own, view), peak, box), float(np.mean(peak)))
-        for own, peak, view, box in zip(points, peaks, views, boxes, strict=True)
-    ]
+    people_seen = []
+    for own, peak, view, box in zip(points, peaks, views, boxes, strict=True):
+        there = np.where(peak[:, None] >= LEAST_LANDMARK, crop.to_image(own, view), np.nan)
+        people_seen.append(Seen(_round(there, box), float(np.mean(peak)), there))
+    return people_seen
 
 
-def _round(points: np.ndarray, peak: np.ndarray, box: np.ndarray) -> np.ndarray:
+def _round(points: np.ndarray, box: np.ndarray) -> np.ndarray:
     """The box round the landmarks that are there; as it was where there are too few."""
-    there = points[peak >= LEAST_LANDMARK]
+    there = points[np.isfinite(points).all(axis=1)]
     if len(there) < 4:
         return box
     low, high = there.min(axis=0), there.max(axis=0)
@@ -94,16 +102,14 @@ def _round(points: np.ndarray, peak: np.ndarray, box: np.ndarray) -> np.ndarray:
     return np.concatenate([low - margin, high - low + 2 * margin])
 
 
-def _apart(people: Sequence[Seen], most: float) -> list[Seen]:
-    """The people without those who share a box with one before them."""
+def _apart(people: Sequence[Seen]) -> list[Seen]:
+    """The people without those whose landmarks are those of others before them."""
     kept: list[Seen] = []
     for seen in people:
-        if all(_overlap(seen.box, other.box) < most for other in kept):
+        close = CLOSE * seen.box[2:].max()
+        theirs = np.zeros(len(seen.points), dtype=bool)
+        for other in kept:
+            theirs |= np.linalg.norm(seen.points - other.points, axis=1) < close
+        if theirs.sum() < SAME * max(np.isfinite(seen.points).all(axis=1).sum(), 1):
             kept.append(seen)
     return kept
-
-
-def _overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """The common area of two boxes, in parts of the smaller one's."""
-    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[:2] + a[2:], b[:2] + b[2:])
-    return float(np.prod(np.maximum(high - low, 0)) / min(np.prod(a[2:]), np.prod(b[2:])))
