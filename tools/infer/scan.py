@@ -24,11 +24,10 @@ STEP = 0.5  # between squares, in parts of their side
 REFINED = 8  # of all squares so many are looked at again
 ROUNDS = 2  # times that a square is put round its landmarks
 MARGIN = 0.1  # round the landmarks, in parts of their longer side, as boxes in training have it
-# A landmark is there where its map reaches the first; a person where the score does the second. That
-# is the mean of all maps' maxima, times this power of the box's part of the image: small patches of
-# texture look like somebody more often than people in photographs are small. Our choices, by three
-# photographs of people and three of none that come with Python packages: of these two are told to
-# show nobody, and a temple is taken for a person.
+# A landmark is there where its map reaches the first; a person where the score does the second.
+# That is the mean of all maps' maxima, times this power of the box's part of the image: small
+# patches of texture look like somebody more often than people in photographs are small. Our
+# choices, by three photographs of people and three of none that come with Python packages.
 LEAST_LANDMARK, LEAST_PERSON, SMALLNESS = 0.15, 0.36, 0.25
 # Somebody is no other person than those before if half of the landmarks are theirs, within a tenth
 # of the box: the same one, a part of one, or made up of two. Our choice.
@@ -57,7 +56,13 @@ def scan(network: Any, image: UInt8[np.ndarray, "H W 3"]) -> list[Seen]:
         # Where a square that is placed anew shows less, it was better as it was.
         best = [max(pair, key=lambda seen: seen.score) for pair in zip(best, again, strict=True)]
     best.sort(key=lambda seen: -seen.score)
-    return [seen for seen in _apart(best) if seen.score >= LEAST_PERSON]
+    longest = max(image.shape[:2])
+    judged = [
+        seen._replace(score=seen.score * min(seen.box[2:].max() / longest, 1) ** SMALLNESS)
+        for seen in _apart(best)
+    ]
+    judged.sort(key=lambda seen: -seen.score)
+    return [seen for seen in judged if seen.score >= LEAST_PERSON]
 
 
 def squares(width: int, height: int) -> Iterator[Float[np.ndarray, "4"]]:
@@ -90,9 +95,7 @@ def _look(network: Any, image: np.ndarray, boxes: Sequence[np.ndarray]) -> list[
     people_seen = []
     for own, peak, view, box in zip(points, peaks, views, boxes, strict=True):
         there = np.where(peak[:, None] >= LEAST_LANDMARK, crop.to_image(own, view), np.nan)
-        around = _round(there, box)
-        share = min(around[2:].max() / max(image.shape[:2]), 1.0)
-        people_seen.append(Seen(around, float(np.mean(peak) * share**SMALLNESS), there))
+        people_seen.append(Seen(_round(there, box), float(np.mean(peak)), there))
     return people_seen
 
 
