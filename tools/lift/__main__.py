@@ -98,33 +98,38 @@ def _parser() -> argparse.ArgumentParser:
     add_detecting(parser.add_argument_group("photos and videos"))
     add_camera(parser.add_argument_group("camera"))
     add_lifting(parser.add_argument_group("lifting"))
-    parser.add_argument(
+    _add_answers(parser.add_argument_group("answers"))
+    return parser
+
+
+def _add_answers(group):
+    """The options of what is made of the poses."""
+    group.add_argument(
         "--smooth",
         type=float,
         metavar="SECONDS",
         help="average over time with a Gaussian of this standard deviation, such as 0.1; not in "
         "the paper",
     )
-    parser.add_argument(
+    group.add_argument(
         "--height",
         nargs="+",
         metavar="METRES",
         help="of the people, such as 1.75, or 3=1.62 for person 3: poses are then of their size, "
         "not of the typical one",
     )
-    parser.add_argument(
+    group.add_argument(
         "--strict",
         action="store_true",
         help="leave out poses that are no plausible person, which otherwise are marked",
     )
-    parser.add_argument(
+    group.add_argument(
         "--images",
         type=Path,
         metavar="PATH",
         help="the frames' images, to draw on: a folder, a video, or one image (default: INPUT, if "
         "it is one of these)",
     )
-    return parser
 
 
 class Said(NamedTuple):

@@ -50,58 +50,36 @@ def lift(
     how = AS_PUBLISHED if as_published else {"noise_mm": noise_mm}
     lifter = prior.Lifter(model, **how)
     person = tracks.link(points, people.frame[rows], people.person[rows])
-    meta = {
-        "frames": list(people.frames),
-        "first_frame": people.first,
-        "rate": people.rate,
-        "noise_mm": how["noise_mm"],
-        "model": str(model.meta.get("source", "unknown")),
-    }
     # Small products: more threads than one hinder each other, and other programs.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the poses that are not ok are counted below
-        rotation = camera.rotation
+        rotation, searched = camera.rotation, None
         if rotation is None:
             if elevation is None and not each and len(rows):
                 searched = tilt.common(lifter, camera, points, weight)
                 roll, elevation = searched.roll, searched.elevation
-                meta["searched_tilt"] = searched.record()
             rotation = compose(roll, elevation or 0.0, 0.0)
-        if as_published or camera.intrinsics is None:
-            straight, cameras = camera.straighten(points, rotation)
-            lens = None
-        else:
-            straight, cameras, lens = camera.undistorted(points), rotation, camera.intrinsics
         # One row of weights stands for all poses, whose tables are then looked up together.
         shared = weight[0] if len(weight) and (weight == weight[0]).all() else weight
         result = lifter.lift(
-            straight,
-            camera=cameras,
-            intrinsics=lens,
+            **_observed(camera, rotation, points, weak=as_published),
             confidence=shared,
             refine=refine,
             tilt=each and camera.rotation is None,
         )
-        pose, spread = result.pose, np.full(points.shape[:2], np.nan)
+        pose, spread, lengths = result.pose, np.full(points.shape[:2], np.nan), None
         if constant_bones:
-            pose, spread, meta["bones_mm"] = _with_bones(lifter, result, person)
+            pose, spread, lengths = _with_bones(lifter, result, person)
         elif deviation:
             spread = lifter.deviation(result)
     if not result.ok.all():
-        first = rows[np.flatnonzero(~result.ok)[0]]
-        left.append(
-            LeftOut(
-                PEOPLE,
-                np.count_nonzero(~result.ok),
-                "all landmarks in one place, or upside down",
-                people.frame_name(people.frame[first]),
-            )
-        )
-    verdict = judge(result, model, how["noise_mm"])
+        frame = people.frame[rows[np.flatnonzero(~result.ok)[0]]]
+        why, count = "all landmarks in one place, or upside down", np.count_nonzero(~result.ok)
+        left.append(LeftOut(PEOPLE, count, why, people.frame_name(frame)))
     return _poses(
-        meta,
+        _meta(people, model, how["noise_mm"], searched, lengths),
         result,
-        verdict,
+        judge(result, model, how["noise_mm"]),
         pose_mm=pose,
         deviation_mm=spread,
         points=points,
@@ -110,6 +88,32 @@ def lift(
         frame=people.frame[rows],
         person=person,
     ), left
+
+
+def _meta(people, model, noise_mm, searched, lengths):
+    """What a file of poses says of itself."""
+    meta = {
+        "frames": list(people.frames),
+        "first_frame": people.first,
+        "rate": people.rate,
+        "noise_mm": noise_mm,
+        "model": str(model.meta.get("source", "unknown")),
+    }
+    if searched is not None:
+        meta["searched_tilt"] = searched.record()
+    if lengths is not None:
+        meta["bones_mm"] = lengths
+    return meta
+
+
+def _observed(camera, rotation, points, *, weak):
+    """The points and the camera as Lifter.lift takes them: with the lens where it is known, and
+    not `weak` perspective is asked for."""
+    if weak or camera.intrinsics is None:
+        straight, cameras = camera.straighten(points, rotation)
+        return {"points": straight, "camera": cameras}
+    undistorted = camera.undistorted(points)
+    return {"points": undistorted, "camera": rotation, "intrinsics": camera.intrinsics}
 
 
 def _with_bones(lifter, result, person):
