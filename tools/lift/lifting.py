@@ -38,12 +38,10 @@ def lift(
 ):
     """Lift Keypoints; returns (lifted.Poses, list of the counting.LeftOut).
 
-    camera: a Calibration. elevation, roll: of a camera without rotation, radians; without elevation
-    the tilt is searched, one for all poses, or for `each` its own. least: the confidence below
-    which a landmark is missing. weigh: landmarks weigh as much as their confidence (slow); else
-    those that are there count alike. Where the intrinsics are known the lifting is by full
-    perspective; as_published: always by weak perspective, and to the letter of section 5.3.
-    constant_bones: each person's bones have one length (bones.py).
+    camera: a Calibration; elevation, roll: radians, of one without rotation; no elevation: the tilt
+    is searched, one for all, or for `each` its own. least: landmarks of less confidence are
+    missing; the others count alike, or, `weigh`, by their confidence. With known intrinsics the
+    lifting is by full perspective, but as_published. constant_bones: bones.py.
     """
     rows, points, confidence, left = _enough(people, least)
     weight = np.ceil(confidence * LEVELS) / LEVELS if weigh else (confidence > 0).astype(float)
@@ -54,10 +52,10 @@ def lift(
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the poses that are not ok are counted below
         rotation, searched = camera.rotation, None
+        if rotation is None and elevation is None and not each and len(rows):
+            searched = tilt.common(lifter, camera, points, weight)
+            roll, elevation = searched.roll, searched.elevation
         if rotation is None:
-            if elevation is None and not each and len(rows):
-                searched = tilt.common(lifter, camera, points, weight)
-                roll, elevation = searched.roll, searched.elevation
             rotation = compose(roll, elevation or 0.0, 0.0)
         # One row of weights stands for all poses, whose tables are then looked up together.
         shared = weight[0] if len(weight) and (weight == weight[0]).all() else weight
@@ -72,10 +70,7 @@ def lift(
             pose, spread, lengths = _with_bones(lifter, result, person)
         elif deviation:
             spread = lifter.deviation(result)
-    if not result.ok.all():
-        frame = people.frame[rows[np.flatnonzero(~result.ok)[0]]]
-        why, count = "all landmarks in one place, or upside down", np.count_nonzero(~result.ok)
-        left.append(LeftOut(PEOPLE, count, why, people.frame_name(frame)))
+    left += _unlifted(people, rows, result)
     return _poses(
         _meta(people, model, how["noise_mm"], searched, lengths),
         result,
@@ -88,6 +83,15 @@ def lift(
         frame=people.frame[rows],
         person=person,
     ), left
+
+
+def _unlifted(people, rows, result):
+    """A list of the LeftOut of a Lifted of rows of Keypoints."""
+    if result.ok.all():
+        return []
+    frame = people.frame[rows[np.flatnonzero(~result.ok)[0]]]
+    why, count = "all landmarks in one place, or upside down", np.count_nonzero(~result.ok)
+    return [LeftOut(PEOPLE, count, why, people.frame_name(frame))]
 
 
 def _meta(people, model, noise_mm, searched, lengths):
