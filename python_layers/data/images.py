@@ -16,7 +16,7 @@ from prior.errors import InputError, short
 from prior.files import FilePath
 
 # What is decoded, by Pillow's names.
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
 
 
 class ImageError(InputError):
