@@ -73,6 +73,9 @@ def check_size(data: bytes, name: FilePath) -> None:
                     "damaged one"
                 ) from None
     limits.check(name, "megapixels", size[0] * size[1] / 1e6, ImageError)
+    # A pixel has a bit at least, and deflate, PNG's compression, shrinks to a thousandth at most.
+    if data[:4] == b"\x89PNG" and size[0] * size[1] / 8 > 1100 * len(data):
+        raise ImageError(f"{name}: expected a whole PNG of {size[0]} x {size[1]} px, got a part")
 
 
 def _png_size(data: bytes) -> tuple[int, int] | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from prior import limits
 from prior.landmark_sets import HUMAN36M
 from prior.skeleton import L
 from tools.lift.people import KeypointError, People
@@ -26,10 +27,13 @@ def collect(content: Mapping[str, Any]) -> People:
     """
     points = _listed(content, "points")
     count = len(points)
+    limits.check("'points'", "frames", count, KeypointError)
     confidence, frame, person = (
         _listed(content, name, count) for name in ("confidence", "frame", "person")
     )
     frame = _plain(frame) if frame is not None else list(range(count))
+    if any(isinstance(key, list | dict) for key in frame):
+        raise KeypointError("expected a number or a name as each pose's 'frame', got lists")
     person = None if person is None else _plain(person)
     people = People(names=_names(content), default=HUMAN36M if _size(points) == L else None)
     people.rate = _rate(content)
