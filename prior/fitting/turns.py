@@ -176,8 +176,8 @@ def procrustes(
 def start(poses: Poses, skeleton: Skeleton, passes: Passes) -> Float[np.ndarray, "N 4"]:
     """The initial rotations: to the mean of some poses, of which the left is along +x if there is
     one."""
-    some = np.linspace(0, len(poses) - 1, min(SUBSAMPLE, len(poses))).astype(int)
-    shapes = from_rows(poses[some])
+    chosen = np.linspace(0, len(poses) - 1, min(SUBSAMPLE, len(poses))).astype(int)
+    shapes = from_rows(poses[chosen])
     best, lowest = shapes[0], np.inf
     for i in np.linspace(0, len(shapes) - 1, REFERENCES).astype(int):
         mean = shapes[i]

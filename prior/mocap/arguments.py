@@ -59,6 +59,11 @@ def add_clips(parser: argparse.ArgumentParser) -> None:
         help="the axis of the files' world that points up, written --up=-y where it is negative; "
         "default: told from how the person stands",
     )
+    _add_thinning(parser)
+
+
+def _add_thinning(parser: argparse.ArgumentParser) -> None:
+    """Add the options that leave out frames."""
     parser.add_argument(
         "--rate", type=float, metavar="HZ", help="leave out frames down to this rate"
     )

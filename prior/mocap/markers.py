@@ -137,9 +137,9 @@ def _filled(
     """The positions, linear in time where a marker is hidden for fewer than `longest` frames."""
     result, frames = positions.copy(), np.arange(len(positions))
     for m in np.flatnonzero(hidden.any(axis=0)):
-        seen = np.flatnonzero(~hidden[:, m])
-        gaps = np.diff(seen)
-        for start, gap in zip(seen[:-1][gaps > 1], gaps[gaps > 1], strict=True):
+        there = np.flatnonzero(~hidden[:, m])
+        gaps = np.diff(there)
+        for start, gap in zip(there[:-1][gaps > 1], gaps[gaps > 1], strict=True):
             if gap - 1 < longest:
                 inside = frames[start + 1 : start + gap]
                 part = ((inside - start) / gap)[:, None]

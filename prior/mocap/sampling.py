@@ -96,8 +96,8 @@ def balanced(clips: Sequence[Clip], count: int) -> list[Clip]:
     of_kind = shared({kind: sum(subjects.values()) for kind, subjects in frames.items()}, count)
     kept = {}
     for kind, subjects in frames.items():
-        for subject, some in shared(subjects, of_kind[kind]).items():
-            rows = np.linspace(0, subjects[subject] - 1, some).round().astype(int)
+        for subject, wanted in shared(subjects, of_kind[kind]).items():
+            rows = np.linspace(0, subjects[subject] - 1, wanted).round().astype(int)
             kept[kind, subject] = np.isin(np.arange(subjects[subject]), rows)
     result = []
     for clip in clips:

@@ -162,8 +162,8 @@ def by_hand(path):
     ):
         truth = human36m.poses_of(str(sequence), 1)[0]
         points = human36m.project(truth, str(camera).rpartition("/")[2])
-        found = arrays["points"][-1, i] + arrays["offset"][i]
-        errors["2D"].append(np.linalg.norm(found - points, axis=1).mean())
+        predicted = arrays["points"][-1, i] + arrays["offset"][i]
+        errors["2D"].append(np.linalg.norm(predicted - points, axis=1).mean())
         pose, truth = arrays["poses"][-1, i], truth @ Y_UP.T
         apart = (pose - pose[0]) - (truth - truth[0])
         errors["root"].append(np.linalg.norm(apart, axis=1).mean())

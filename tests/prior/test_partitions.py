@@ -33,8 +33,8 @@ def test_slices_and_indices_are_those_of_one_array(folder):
     random = np.random.default_rng(0)
     for start, stop in [(0, 200), (50, 57), (49, 58), (150, 151), (30, 30), (199, 400)]:
         np.testing.assert_array_equal(poses[start:stop], POSES[start:stop])
-    some = random.integers(200, size=70)
-    np.testing.assert_array_equal(poses[some], POSES[some])
+    rows = random.integers(200, size=70)
+    np.testing.assert_array_equal(poses[rows], POSES[rows])
 
 
 @pytest.mark.parametrize("where", [(0, 200), (51, 149), (50, 57), (120, 151), (199, 200)])

@@ -72,7 +72,7 @@ def films(clips: Sequence[mocap.Clip], seed: int) -> list[tuple[float, Simulatio
 def measure(clips: Sequence[mocap.Clip], seed: int, count: int) -> dict[str, Any]:
     """Flips of 100 frames, and errors, mm, by model, noise and way."""
     training, held = selection.split(clips, "clip", seed)
-    seen = films(held[:count], seed)
+    scenes = films(held[:count], seed)
     rows = []
     for components in COMPONENTS:
         model = prior.fit(
@@ -86,29 +86,29 @@ def measure(clips: Sequence[mocap.Clip], seed: int, count: int) -> dict[str, Any
             lifter = prior.Lifter(model, noise_mm=max(NOISE_MM, noise_px * MM_PER_PX))
             rows += [
                 {"components": components, "noise_px": noise_px, "way": name}
-                | lift_all(way, lifter, seen, noise_px)
+                | lift_all(way, lifter, scenes, noise_px)
                 for name, way in WAYS.items()
             ]
-    frames = sum(len(film.truth) for _, film in seen)
-    return {"held_out_clips": len(seen), "held_out_frames": frames, "rows": rows}
+    frames = sum(len(film.truth) for _, film in scenes)
+    return {"held_out_clips": len(scenes), "held_out_frames": frames, "rows": rows}
 
 
 def lift_all(
     way: Callable[..., prior.Lifted],
     lifter: prior.Lifter,
-    seen: Sequence[tuple[float, Simulation]],
+    scenes: Sequence[tuple[float, Simulation]],
     noise_px: float,
 ) -> dict[str, Any]:
     """Flips, errors and frames a second of a way to lift."""
     jumps, poses, seconds = 0, [], 0.0
-    for i, (rate, film) in enumerate(seen):
+    for i, (rate, film) in enumerate(scenes):
         points = film.noisy_points(noise_px, seed=i)
         start = time.perf_counter()
         pose = way(lifter, points, rate, camera=film.cameras[0], intrinsics=INTRINSICS).pose
         seconds += time.perf_counter() - start
         jumps += flips(pose, film.truth)
         poses.append(pose)
-    truth = np.concatenate([film.truth for _, film in seen])
+    truth = np.concatenate([film.truth for _, film in scenes])
     return {
         "flips_per_100_frames": 100 * jumps / len(truth),
         "errors_mm": errors(np.concatenate(poses), truth),

@@ -70,8 +70,8 @@ class OnnxNetwork(Staged):
         """The blobs that a step gives."""
         takes = [blobs[name] for name in step["takes"]]
         if step["kind"] == "run":
-            given = dict(zip(step["takes"], takes, strict=True))
-            made = self._sessions[step["file"]].run(step["gives"], given)
+            inputs = dict(zip(step["takes"], takes, strict=True))
+            made = self._sessions[step["file"]].run(step["gives"], inputs)
         elif step["kind"] == "lift":
             made = self._lift(step["parameters"], *takes)
         else:

@@ -131,7 +131,7 @@ def _box(network, name, image, factor, options, problems):
         problems.append(f"{name}: nobody was found; say where the person is, by --box or --centre")
         return None
     if len(people) > 1:
-        boxes = "; ".join(" ".join(f"{v:.0f}" for v in factor * seen.box) for seen in people)
+        boxes = "; ".join(" ".join(f"{v:.0f}" for v in factor * person.box) for person in people)
         print(f"{name}: {len(people)} people, the surest is taken; for another one --box: {boxes}")
     return people[0].box
 

@@ -49,20 +49,22 @@ def scan(network: Any, image: UInt8[np.ndarray, "H W 3"]) -> list[Seen]:
     if max(image.shape[:2]) < LEAST_SIDE:
         return []
     looked = _look(network, image, list(squares(image.shape[1], image.shape[0])))
-    best = sorted(looked, key=lambda seen: -seen.score)
+    best = sorted(looked, key=lambda person: -person.score)
     best = _apart(best)[:REFINED]
     for _ in range(ROUNDS):
-        again = _look(network, image, [seen.box for seen in best])
+        again = _look(network, image, [person.box for person in best])
         # Where a square that is placed anew shows less, it was better as it was.
-        best = [max(pair, key=lambda seen: seen.score) for pair in zip(best, again, strict=True)]
-    best.sort(key=lambda seen: -seen.score)
+        best = [
+            max(pair, key=lambda person: person.score) for pair in zip(best, again, strict=True)
+        ]
+    best.sort(key=lambda person: -person.score)
     longest = max(image.shape[:2])
     judged = [
-        seen._replace(score=seen.score * min(seen.box[2:].max() / longest, 1) ** SMALLNESS)
-        for seen in _apart(best)
+        person._replace(score=person.score * min(person.box[2:].max() / longest, 1) ** SMALLNESS)
+        for person in _apart(best)
     ]
-    judged.sort(key=lambda seen: -seen.score)
-    return [seen for seen in judged if seen.score >= LEAST_PERSON]
+    judged.sort(key=lambda person: -person.score)
+    return [person for person in judged if person.score >= LEAST_PERSON]
 
 
 def squares(width: int, height: int) -> Iterator[Float[np.ndarray, "4"]]:
@@ -112,11 +114,11 @@ def _round(points: np.ndarray, box: np.ndarray) -> np.ndarray:
 def _apart(people: Sequence[Seen]) -> list[Seen]:
     """The people without those whose landmarks are those of others before them."""
     kept: list[Seen] = []
-    for seen in people:
-        close = CLOSE * seen.box[2:].max()
-        theirs = np.zeros(len(seen.points), dtype=bool)
+    for person in people:
+        close = CLOSE * person.box[2:].max()
+        theirs = np.zeros(len(person.points), dtype=bool)
         for other in kept:
-            theirs |= np.linalg.norm(seen.points - other.points, axis=1) < close
-        if theirs.sum() < SAME * max(np.isfinite(seen.points).all(axis=1).sum(), 1):
-            kept.append(seen)
+            theirs |= np.linalg.norm(person.points - other.points, axis=1) < close
+        if theirs.sum() < SAME * max(np.isfinite(person.points).all(axis=1).sum(), 1):
+            kept.append(person)
     return kept

@@ -51,19 +51,16 @@ def lift(
     # Small products: more threads than one hinder each other, and other programs.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the poses that are not ok are counted below
-        rotation, searched = camera.rotation, None
-        if rotation is None and elevation is None and not each and len(rows):
+        searched, tilted = None, camera.rotation is None
+        if tilted and elevation is None and not each and len(rows):
             searched = tilt.common(lifter, camera, points, weight)
             roll, elevation = searched.roll, searched.elevation
-        if rotation is None:
-            rotation = compose(roll, elevation or 0.0, 0.0)
-        # One row of weights stands for all poses, whose tables are then looked up together.
-        shared = weight[0] if len(weight) and (weight == weight[0]).all() else weight
+        rotation = compose(roll, elevation or 0.0, 0.0) if tilted else camera.rotation
         result = lifter.lift(
             **_observed(camera, rotation, points, weak=as_published),
-            confidence=shared,
+            confidence=_shared(weight),
             refine=refine,
-            tilt=each and camera.rotation is None,
+            tilt=each and tilted,
         )
         pose, spread, lengths = result.pose, np.full(points.shape[:2], np.nan), None
         if constant_bones:
@@ -83,6 +80,12 @@ def lift(
         frame=people.frame[rows],
         person=person,
     ), left
+
+
+def _shared(weight):
+    """One row of weights, which stands for all poses, whose tables are then looked up together; or
+    a row for each."""
+    return weight[0] if len(weight) and (weight == weight[0]).all() else weight
 
 
 def _unlifted(people, rows, result):

@@ -129,10 +129,10 @@ def plan(settings):
         for name, camera in subject_cameras(settings, job["subject"]).items():
             frames = in_view(landmarks, camera, settings["size"])
             sequences[job["split"]].append((job, name, frames))
-    for split, seen in sequences.items():
-        kinds = [job["kind"] for job, _, _ in seen]
-        counts = share(settings[f"{split}_images"], kinds, [len(frames) for _, _, frames in seen])
-        for (job, name, frames), count in zip(seen, counts, strict=True):
+    for split, parts in sequences.items():
+        kinds = [job["kind"] for job, _, _ in parts]
+        counts = share(settings[f"{split}_images"], kinds, [len(frames) for _, _, frames in parts])
+        for (job, name, frames), count in zip(parts, counts, strict=True):
             phase = generator(settings, job["subject"], job["action"], name, "frames").random()
             chosen = ((np.arange(count) + phase) * len(frames) / max(count, 1)).astype(int)
             job.setdefault("frames", {})[name] = frames[chosen].tolist()

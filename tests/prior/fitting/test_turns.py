@@ -26,12 +26,12 @@ def model():
 def test_sampled_rotations_are_spread_evenly():
     quaternions = turns.even_rotations(turns.SAMPLED)
     np.testing.assert_allclose(np.linalg.norm(quaternions, axis=1), 1)
-    some = Rotation.random(2000, np.random.default_rng(0)).as_quat(scalar_first=True)
-    angles = 2 * np.arccos(np.clip(np.abs(some @ quaternions.T), 0, 1)).min(axis=1)
+    drawn = Rotation.random(2000, np.random.default_rng(0)).as_quat(scalar_first=True)
+    angles = 2 * np.arccos(np.clip(np.abs(drawn @ quaternions.T), 0, 1)).min(axis=1)
     # No rotation is far from all of them, and each has about its share of all.
     assert np.rad2deg(angles.max()) < 60
-    nearest = np.abs(some @ quaternions.T).argmax(axis=1)
-    shares = np.bincount(nearest, minlength=turns.SAMPLED) / len(some)
+    nearest = np.abs(drawn @ quaternions.T).argmax(axis=1)
+    shares = np.bincount(nearest, minlength=turns.SAMPLED) / len(drawn)
     assert shares.max() < 2.5 / turns.SAMPLED and shares.min() > 0.3 / turns.SAMPLED
 
 
@@ -55,9 +55,9 @@ def test_distances_are_those_of_the_poses_turned_back(model):
 def test_minima_are_as_low_as_those_of_a_fine_search(model):
     rows = NormalisedPoses(random_hands(20, seed=2, turns="all"), HAND)[:]
     each = turns.curves(rows, model)
-    found = each.at(turns.matrices(turns.minimise(each, turns.even_rotations(20))))
+    reached = each.at(turns.matrices(turns.minimise(each, turns.even_rotations(20))))
     fine = each.at_each(turns.matrices(turns.even_rotations(20_000))).min(axis=1)
-    assert (found <= fine + 1e-9).all()
+    assert (reached <= fine + 1e-9).all()
 
 
 def test_no_half_step_raises_the_objective_and_turned_poses_end_as_low():

@@ -45,8 +45,8 @@ def test_turning_the_image_turns_the_hand():
     turn = np.array([[0.0, -1], [1, 0]])
     lifter = prior.Lifter(model, noise_mm=2)
     poses = []
-    for seen in (points, points @ turn.T):
-        lifted = lifter.lift(seen, refine=True)
+    for turned in (points, points @ turn.T):
+        lifted = lifter.lift(turned, refine=True)
         poses.append(np.einsum("nab,nlb->nla", lifted.camera, lifted.pose))
     whole = np.eye(3)
     whole[:2, :2] = turn

@@ -36,11 +36,11 @@ def model():
 
 @pytest.fixture(scope="module")
 def scene(model):
-    seen = images(model, COUNT)
-    points = seen.noisy_points(NOISE_PX)
+    simulation = images(model, COUNT)
+    points = simulation.noisy_points(NOISE_PX)
     wrong = points.copy()
     wrong[::2, WRONG] += OFF_PX
-    return seen.truth, points, wrong, seen.cameras
+    return simulation.truth, points, wrong, simulation.cameras
 
 
 def covariances():
@@ -113,8 +113,8 @@ def test_a_searched_tilt_is_that_of_the_landmarks_that_are_left(model, scene):
 
 @pytest.mark.slow
 def test_its_own_noise_is_that_of_the_landmarks_that_are_left(model):
-    seen = images(model, 40)
-    points, cameras = seen.noisy_points(5 * NOISE_PX), seen.cameras
+    simulation = images(model, 40)
+    points, cameras = simulation.noisy_points(5 * NOISE_PX), simulation.cameras
     rng = np.random.default_rng(0)
     bad = rng.random(points.shape[:2]) < 0.05
     points[bad] += rng.uniform(-300, 300, size=(bad.sum(), 2))

@@ -30,8 +30,8 @@ class Marks(Staged):
         for k, (data, _, _) in enumerate(inputs):
             blue = data[0] * 256 + crop.GREY
             for i in range(L):
-                seen = (np.abs(blue - (40 + 12 * i)) < 3).astype(np.float32)
-                share = cv2.resize(seen, (cells, cells), interpolation=cv2.INTER_AREA)
+                block = (np.abs(blue - (40 + 12 * i)) < 3).astype(np.float32)
+                share = cv2.resize(block, (cells, cells), interpolation=cv2.INTER_AREA)
                 maps[k, i] = sure * np.minimum(6 * share, 1)
         return {name: maps for name in names}
 
@@ -54,8 +54,8 @@ def picture(*people, size=(400, 500)):
     return image
 
 
-def middle(seen):
-    return seen.box[:2] + seen.box[2:] / 2
+def middle(person):
+    return person.box[:2] + person.box[2:] / 2
 
 
 @pytest.mark.parametrize("person", [(60, 40, 320), (250, 120, 200), (180, 30, 350)])
@@ -69,7 +69,7 @@ def test_a_person_of_any_place_and_size_gets_a_box(person):
 def test_several_people_are_all_there():
     people = scan(Marks(), picture((30, 60, 250), (330, 80, 260)))
     assert len(people) == 2
-    assert sorted(round(middle(seen)[0] / 100) for seen in people) == [1, 4]
+    assert sorted(round(middle(person)[0] / 100) for person in people) == [1, 4]
     assert people[0].score >= people[1].score
 
 

@@ -30,9 +30,9 @@ def sizes(poses):
 
 
 def assert_constant(poses, atol):
-    found = sizes(poses)
-    np.testing.assert_allclose(found, np.tile(found[0], (len(found), 1)), atol=atol)
-    np.testing.assert_allclose(found[0], found[0, SIDES], atol=atol)
+    lengths = sizes(poses)
+    np.testing.assert_allclose(lengths, np.tile(lengths[0], (len(lengths), 1)), atol=atol)
+    np.testing.assert_allclose(lengths[0], lengths[0, SIDES], atol=atol)
 
 
 def test_lengths_are_medians_of_both_sides():
