@@ -61,7 +61,7 @@ def errors_3d(poses, truth):
 def by_action(values, actions):
     """Mean of values (M,), NaN where there is none, over each action's images, all its sequences
     ("walk 1", "walk 2") together; of images whose action is known."""
-    actions = [None if action is None else action_of(action) for action in actions]
+    actions = [None if action is None else action_of(action)[0] for action in actions]
     known = [action for action in actions if action is not None]
     labels = np.array([str(action) for action in actions])
     means = {str(a): metrics.mean(values[labels == a]) for a in np.unique(known)}
