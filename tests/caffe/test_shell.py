@@ -117,7 +117,7 @@ def test_every_solver_finds_the_folder_of_its_snapshots(tree):
     with running(tree, "true") as process:
         assert process.wait(PATIENCE) == 0
     solvers = list((tree / "prototxt").rglob("solver*.prototxt"))
-    assert len(solvers) == 12
+    assert len(solvers) == 16
     for path in solvers:
         prefix = caffe_files.read_text(path, caffe_pb2.SolverParameter()).snapshot_prefix
         assert (tree / prefix).parent.is_dir(), path
