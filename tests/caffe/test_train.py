@@ -308,7 +308,7 @@ def test_an_image_that_cannot_be_used_is_reported(world, tmp_path, capsys):
     assert run(solver, "--out", out / "out") == 0
     printed, errors = capsys.readouterr()
     assert "1 images could not be used" in printed and "caffe.log names them" in printed
-    assert "2.png: expected an image, got something else" in errors
+    assert "2.png: expected an image, as JPEG, " in errors
 
 
 def test_curves_are_drawn(whole, tmp_path, capsys):
@@ -326,7 +326,7 @@ def test_curves_are_drawn(whole, tmp_path, capsys):
     assert_one_line(capsys, "loss.csv")
     (tmp_path / "loss.csv").write_text("iteration,loss\n1,abc\n")
     assert curves.main([str(tmp_path), "--out", str(tmp_path / "none.png")]) == 1
-    assert_one_line(capsys, "loss.csv: expected numbers")
+    assert_one_line(capsys, "loss.csv: expected the columns iteration, seconds and loss")
     assert not (tmp_path / "none.png").exists()
 
 

@@ -221,6 +221,22 @@ RECORDS = {
             }
         ],
     },
+    "ready-prior": {
+        "measured": stamp("tools.bench.ready_prior"),
+        "subjects": ["05", "08"],
+        "poses": {"all": 100, "sit": 40},
+        "rows": [
+            {
+                "model": model,
+                "lens": "known",
+                "errors": {
+                    "all": {"mpjpe_mm": 60.0, "pa_mpjpe_mm": 50.0},
+                    "sit": {"mpjpe_mm": mpjpe, "pa_mpjpe_mm": aligned},
+                },
+            }
+            for model, mpjpe, aligned in (("old", 61.5, 51.0), ("new", 55.0, 44.5))
+        ],
+    },
     "study-prior": {
         "measured": stamp("tools.bench.study_prior"),
         "basis": 25,
