@@ -6,11 +6,12 @@ that dicts of arrays need are carried out on inert records, which become arrays 
 type, shape and number of bytes fit together. Anything else is a PickledError.
 """
 
+import io
 import math
 import pickletools
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +45,20 @@ class Global(NamedTuple):
     name: str
 
 
-class Dtype:
+class Reference(NamedTuple):
+    """What stands beside the pickle, by the key that the pickle has for it."""
+
+    key: Any
+
+
+class Record:
+    """What a call in a pickle stands for; `build` takes the state that the pickle then gives it."""
+
+    def build(self, state: Any) -> None:
+        raise NotImplementedError
+
+
+class Dtype(Record):
     """What `numpy.dtype` would be called with, and its byte order."""
 
     def __init__(self, text: Any, *_: Any) -> None:
@@ -63,7 +77,7 @@ class Dtype:
         return np.dtype(self.order + self.text.lstrip("<>|="))
 
 
-class Array:
+class Array(Record):
     """What an array would be made of: its Dtype, shape, order, and bytes or list of objects."""
 
     parts: tuple[Any, Any, Any, Any] | None = None
@@ -95,7 +109,7 @@ def read(data: bytes) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickletools, on damaged escapes in text
-            return _plain(_run(data), DEEPEST)
+            return _plain(run(data, _call), DEEPEST)
     except PickledError:
         raise
     # A program that makes no sense: popping from nothing, a damaged argument, ...
@@ -103,8 +117,14 @@ def read(data: bytes) -> Any:
         raise PickledError(f"a damaged pickle: {short(str(error))}") from None
 
 
-def _run(data: bytes) -> Any:
-    """What the program of a pickle leaves on its stack, with records where arrays would be."""
+def run(source: bytes | io.BytesIO, call: Callable[[Any, Any], Any]) -> Any:
+    """What the program of a pickle leaves on its stack. Nothing is called but `call`.
+
+    source: a pickle, or a file that then stands behind it. call: takes the Global that a pickle
+    calls and its tuple of arguments; returns a Record or a value, or raises PickledError. Raises
+    PickledError on other instructions, and whatever a program that makes no sense leads to:
+    ValueError, IndexError, KeyError, TypeError, AttributeError or OverflowError.
+    """
     stack: list[Any] = []
     marks: list[int] = []
     memo: dict[int, Any] = {}
@@ -116,7 +136,7 @@ def _run(data: bytes) -> Any:
         return values
 
     argument: Any
-    for code, argument, _ in pickletools.genops(data):
+    for code, argument, _ in pickletools.genops(source):
         name = code.name
         if name in VALUES:
             stack.append(argument)
@@ -148,10 +168,15 @@ def _run(data: bytes) -> Any:
         elif name == "STACK_GLOBAL":
             stack[-2:] = [Global(*stack[-2:])]
         elif name == "REDUCE":
-            stack[-2:] = [_call(*stack[-2:])]
+            function, arguments = stack[-2:]
+            if not isinstance(function, Global) or not isinstance(arguments, tuple):
+                raise PickledError("a call of what is no function")
+            stack[-2:] = [call(function, arguments)]
+        elif name == "BINPERSID":
+            stack[-1] = Reference(stack[-1])
         elif name == "BUILD":
             state = stack.pop()
-            if not isinstance(stack[-1], Dtype | Array):
+            if not isinstance(stack[-1], Record):
                 raise PickledError(f"a state of {type(stack[-1]).__name__}")
             stack[-1].build(state)
         elif name == "STOP":
@@ -168,10 +193,8 @@ def _set_items(target: Any, values: Sequence[Any]) -> None:
     target.update(zip(keys, values[1::2], strict=True))
 
 
-def _call(function: Any, arguments: Any) -> Any:
+def _call(function: Global, arguments: tuple) -> Any:
     """The record of a call; all that arrays of numbers need, and nothing is called."""
-    if not isinstance(function, Global) or not isinstance(arguments, tuple):
-        raise PickledError("a call of what is no function")
     module, name = function
     if function == ("numpy", "dtype"):
         return Dtype(*arguments)
@@ -203,7 +226,7 @@ def _plain(value: Any, levels: int) -> Any:
         return [_plain(inner, levels - 1) for inner in value]
     if isinstance(value, Array):
         return _array(value, levels)
-    if isinstance(value, Global | Dtype | tuple):
+    if isinstance(value, Global | Record | tuple):
         raise PickledError(f"{type(value).__name__.lower()} in place of an array")
     return value
 

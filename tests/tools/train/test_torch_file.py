@@ -53,5 +53,12 @@ def test_a_tensor_beyond_its_storage_is_refused(tmp_path):
     data = (tmp_path / "w.pth").read_bytes()
     cut = data.rindex((6).to_bytes(8, "little"))
     (tmp_path / "w.pth").write_bytes(data[:cut] + (2).to_bytes(8, "little") + bytes(8))
-    with pytest.raises(InputError, match="expected weights as PyTorch saved them"):
+    with pytest.raises(InputError, match="got a tensor beyond its storage"):
+        torch_file.read(tmp_path / "w.pth")
+
+
+def test_one_number_does_not_become_a_billion(tmp_path):
+    array = np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (10**5, 10**4), (0, 0))
+    write(tmp_path / "w.pth", {"a": array}, stored=1)
+    with pytest.raises(InputError, match="got a tensor beyond its storage"):
         torch_file.read(tmp_path / "w.pth")

@@ -56,8 +56,11 @@ class _Pickler(pickle.Pickler):
         return None
 
 
-def write(path, arrays):
-    """{name: float32 or int64 array, in any order of its axes} as torch.save wrote a state_dict."""
+def write(path, arrays, stored=None):
+    """{name: float32 or int64 array, in any order of its axes} as torch.save wrote a state_dict.
+
+    stored: how many numbers each storage has, where they are not those of its array.
+    """
     torch = _module("torch", FloatStorage=FloatStorage, LongStorage=LongStorage)
     utils = _module("torch._utils", _rebuild_tensor_v2=_rebuild_tensor_v2)
     before = {name: sys.modules.get(name) for name in ("torch", "torch._utils")}
@@ -70,8 +73,10 @@ def write(path, arrays):
             for value in MAGIC, 1001, {"little_endian": True}, state, list(keys.values()):
                 _Pickler(file, protocol=2).dump(value)
             for array in arrays.values():
-                file.write(array.size.to_bytes(8, "little"))
-                file.write(array.tobytes("A" if array.flags.c_contiguous else "F"))
+                count = array.size if stored is None else stored
+                file.write(count.to_bytes(8, "little"))
+                content = np.zeros(count, array.dtype) if stored is not None else array
+                file.write(content.tobytes("A" if content.flags.c_contiguous else "F"))
     finally:
         for name, module in before.items():
             if module is None:
