@@ -7,7 +7,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from prior.errors import InputError
-from prototxt import networks
+from prototxt import networks, sizes
 from prototxt.machines import SMALL
 from tests.tools.train.torch_files import lite0_state, write
 from tools.caffe_io.files import read_weights
@@ -107,6 +107,41 @@ def test_the_first_blocks_compute_what_the_weights_mean(tmp_path, rng):
     x = normalised(convolve(x, state["_blocks.0._project_conv.weight"], 1), "_blocks.0._bn2")
     np.testing.assert_allclose(ours.blobs["conv0_project"].data[0], x, atol=1e-3)
     assert (ours.blobs["clip_stem"].data == 6).any()  # or the clipping was not tested
+
+
+def test_a_merge_adds_doubled_features_to_earlier_ones(tmp_path, rng):
+    """Twin: bilinear doubling by hand, away from the border, which has zeros beyond it."""
+    net = networks.network(SMALL._replace(input=64), lifting=False, train=False)
+    (tmp_path / "net.prototxt").write_text(text_format.MessageToString(net))
+    ours = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST)
+    for norm in "norm_deep", "norm_fine":
+        ours.params[norm][1].data[...] = ours.params[norm][2].data[...] = 1
+    ours.blobs["data"].data[...] = rng.normal(size=ours.blobs["data"].shape)
+    ours.forward()
+    deep, fine = (ours.blobs[name].data[0] for name in ("conv_deep", "conv_fine"))
+    merged = ours.blobs["merge"].data[0]
+    assert deep.std() > 0 and merged.shape == (96, 8, 8) and deep.shape == (96, 4, 4)
+    for i in range(1, 7):
+        for j in range(1, 7):
+            # The centre of cell i lies at i / 2 - 1 / 4 of the smaller map.
+            y, x = i / 2 - 0.25, j / 2 - 0.25
+            top, left = int(y), int(x)
+            v, u = y - top, x - left
+            square = deep[:, top : top + 2, left : left + 2]
+            doubled = square @ [1 - u, u] @ [1 - v, v]
+            np.testing.assert_allclose(merged[:, i, j], doubled + fine[:, i, j], atol=1e-4)
+
+
+def test_a_deconvolution_counts_by_its_input(tmp_path):
+    (tmp_path / "deploy.prototxt").write_text(
+        """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 4 dim: 5 } } }
+layer { name: "y" type: "Deconvolution" bottom: "x" top: "y" convolution_param {
+  num_output: 3 group: 3 kernel_size: 4 stride: 2 pad: 1 bias_term: false } }
+"""
+    )
+    size = sizes.size(tmp_path / "deploy.prototxt")
+    assert size == (3 * 16, 3 * 16 * 4 * 5)
 
 
 def test_all_released_weights_are_written_and_fit(tmp_path, rng):

@@ -211,6 +211,7 @@ def test_covariances_go_to_the_image_as_points_do():
 
 def test_colours_change_and_a_rectangle_is_grey(rng):
     image = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    image[0, 0], image[3, 39] = 255, 0  # beyond white, and not so dark
     plain = crop.input_blob(image)
     augmentation = Augmentation(
         gains=(1.1, 0.9, 1.0), brightness=0.05, hidden=(0.25, 0.5, 0.2, 0.1)

@@ -167,3 +167,17 @@ def test_labels_of_one_person_are_the_rendered_maps():
     maps, mask = belief_maps.labels(points, 16, 1.3)
     np.testing.assert_array_equal(maps, belief_maps.render(points, 16, 16, 1.3)[0])
     assert mask.all()  # outside, and known to be there
+
+
+def test_colours_and_hidden_parts_reach_the_input(tmp_path):
+    people = write(tmp_path / "a", 100, 1, [person(60, 60)])
+    plain = {"scale": [1, 1], "degrees": 0}
+    centre = np.s_[:, 28:36, 28:36]
+    greys = {
+        round(float(sample(people, p, augment=plain)[DATA][centre].mean()), 4) for p in range(10)
+    }
+    assert greys == {round((100 - 128) / 256, 4)}
+    coloured = [sample(people, p, augment=plain | {"colour": 0.2})[DATA] for p in range(10)]
+    assert np.std([image[centre].mean() for image in coloured]) > 0.01
+    hidden = [sample(people, p, augment=plain | {"occlusion": 1})[DATA] for p in range(10)]
+    assert all((image == 0).all(axis=0).any() for image in hidden)
