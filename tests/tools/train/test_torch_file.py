@@ -62,3 +62,12 @@ def test_one_number_does_not_become_a_billion(tmp_path):
     write(tmp_path / "w.pth", {"a": array}, stored=1)
     with pytest.raises(InputError, match="got a tensor beyond its storage"):
         torch_file.read(tmp_path / "w.pth")
+
+
+def test_strides_do_not_lead_out_of_a_storage(tmp_path):
+    array = np.lib.stride_tricks.as_strided(np.zeros(6, np.float32), (2,), (20,))
+    write(tmp_path / "w.pth", {"a": array}, stored=5)
+    with pytest.raises(InputError, match="got a tensor beyond its storage"):
+        torch_file.read(tmp_path / "w.pth")
+    write(tmp_path / "w.pth", {"a": array}, stored=6)
+    assert torch_file.read(tmp_path / "w.pth")["a"].tolist() == [0, 0]
