@@ -140,8 +140,8 @@ build/lite0.caffemodel: tools/train/lite0.txt tools/train/lite0_weights.py tools
 # The folder of the Leeds extended set: joints.mat and images/.
 LEEDS ?=
 build/data/photographs.pack: | venv
-	@test -n "$(LEEDS)" || { echo "photographs: expected the folder of the Leeds extended set: \
-	  make train NET=small/lifting LEEDS=/path"; exit 1; }
+	@test -n "$(LEEDS)" || { \
+	  echo "photographs: expected the folder of the Leeds extended set: add LEEDS=/path"; exit 1; }
 	@$(PYTHON) -m tools.convert leeds "$(LEEDS)" --split validation \
 	  --out build/data/photographs-validation.pack
 	@$(PYTHON) -m tools.convert leeds "$(LEEDS)" --split train --out $@
