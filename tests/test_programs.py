@@ -47,7 +47,6 @@ MISSING = {
     "tools.bench.plausibility": "--mocap no.npz --out OUT/a.json",
     "tools.bench.prior": "--mocap no.npz --out OUT/a.json",
     "tools.bench.ready_prior": "--models no.npz --out OUT/a.json",
-    "tools.bench.readers": "--frames 0 --out OUT/a.json",
     "tools.bench.study_network": "--start no.caffemodel --out OUT",
     "tools.bench.study_prior": "no.npz --out OUT",
     "tools.convert": "json no.json --out OUT/a.pack",

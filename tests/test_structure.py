@@ -70,6 +70,10 @@ def test_the_prior_never_imports_caffe():
     assert not [str(f) for f in files if {n.split(".")[0] for n in _imports(f)} & {"caffe"}]
 
 
+def test_no_program_imports_the_tests():
+    assert not [str(f) for f in FILES if {n.split(".")[0] for n in _imports(f)} & {"tests"}]
+
+
 def test_no_module_is_part_of_a_circle():
     graph = {_module(file): set(_imports(file)) for file in FILES}
     done: set[str] = set()

@@ -1,6 +1,6 @@
 """Speed of tools.lift from a file of each format to a written .npz: frames a second.
 
-    python -m tools.bench.readers [--frames 10000] [--out build/bench/readers.json]
+    python -m tests.reader_speed [--frames 10000] [--out build/bench/readers.json]
 
 Every format has the same motion of three people, or of one where it has no more, as the tests write
 it. The tilt is given and the deviations are left out, so that what is left is reading, telling
@@ -31,8 +31,10 @@ from tools.lift import keypoints, lifted
 from tools.lift.lifting import lift
 from tools.markdown import table
 
+# A format of several people has so many: our choice, what a detector sees in a common video.
 PEOPLE = 3
-APART = 600.0  # px between them
+# px between them: three times the width of the widest person, so nobody is taken for another.
+APART = 600.0
 
 
 def measure(folder, frames, repeats):
@@ -67,7 +69,7 @@ def measure(folder, frames, repeats):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "python -m tools.bench.readers",
+        "python -m tests.reader_speed",
         description=__doc__,
         formatter_class=program.HelpFormatter,
     )
