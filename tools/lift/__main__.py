@@ -167,9 +167,9 @@ def with_lens(camera, options):
     return camera._replace(intrinsics=intrinsics_of_view(options.fov, *size))
 
 
-def without_doubts(poses, strict):
+def without_doubts(poses, strict, paths):
     """(Poses, lines, list of the LeftOut) of those that are no plausible person: marked and said,
-    or, if `strict`, left out."""
+    or, if `strict`, left out. paths: of the files to write."""
     odd = ~poses.plausible
     if not odd.any():
         return poses, [], []
@@ -180,8 +180,8 @@ def without_doubts(poses, strict):
         left = counting.LeftOut(counting.PEOPLE, count, "no plausible person", where)
         return poses.of(~odd), [], [left]
     line = (
-        f"{count} of {len(odd)} poses are no plausible person: marked; --strict leaves them out; "
-        f"first in {where}"
+        f"{count} of {len(odd)} poses are no plausible person: {writing.how_marked(paths)}; "
+        f"--strict leaves them out; first in {where}"
     )
     return poses, [line], []
 
@@ -199,7 +199,7 @@ def poses_of(options):
         poses = lifted.read(options.input)
         rate = poses.meta["rate"] if options.rate is None else options.rate
         poses = poses._replace(meta=poses.meta | {"rate": rate})
-        poses, doubts, left = without_doubts(poses, options.strict)
+        poses, doubts, left = without_doubts(poses, options.strict, options.out)
         return poses, Said([str(part) for part in left], (), doubts, bool(doubts or left))
     if options.elevation is not None and not abs(options.elevation) < 90:
         raise InputError(f"--elevation: expected -90 to 90 degrees, got {options.elevation}")
@@ -226,7 +226,7 @@ def poses_of(options):
         deviation=options.deviation,
         constant_bones=options.constant_bones,
     )
-    poses, doubts, odd = without_doubts(poses, options.strict)
+    poses, doubts, odd = without_doubts(poses, options.strict, options.out)
     left, doubts = [*left, *odd], [*people.doubts, *doubts]
     wanting = bool(doubts or counting.matters([*people.left, *left]))
     tilt = "searched_tilt" in poses.meta and Tilt.of(poses.meta["searched_tilt"])

@@ -20,6 +20,8 @@ _MOTION = {
     ".c3d": (c3d.write, timeline.with_gaps),
     ".mot": (angles.write_mot, timeline.held),
 }
+# What has no place for a verdict: who is no plausible person looks like anybody there.
+UNMARKED = (".glb", *_MOTION)
 # A table of joint angles, in place of positions.
 ANGLES = ".angles.csv"
 SUFFIXES = (*_TABLES, ANGLES, ".glb", *_MOTION, *_PICTURES)
@@ -29,6 +31,16 @@ def check(path):
     """Raise InputError unless the suffix of a path is one of SUFFIXES."""
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out {path}: expected a suffix of {' '.join(SUFFIXES)}")
+
+
+def how_marked(paths):
+    """In words, how the files of these paths mark who is no plausible person."""
+    suffixes = dict.fromkeys(path.suffix.lower() for path in paths)
+    without = [suffix for suffix in suffixes if suffix in UNMARKED]
+    if not without:
+        return "marked"
+    start = "marked, but not" if len(without) < len(suffixes) else "not marked"
+    return f"{start} in {' '.join(without)}, which cannot say it"
 
 
 def write(path, poses, photos=None):

@@ -324,6 +324,25 @@ def test_what_is_no_person_is_marked_everywhere(tmp_path, capsys):
     assert lifted.read(tmp_path / "strict.npz").frame.tolist() == list(range(6))
 
 
+@pytest.mark.parametrize(
+    ("suffixes", "how"),
+    [
+        ("npz csv", "marked"),
+        ("npz bvh glb", "marked, but not in .bvh .glb, which cannot say it"),
+        ("trc c3d mot", "not marked in .trc .c3d .mot, which cannot say it"),
+        ("angles.csv", "marked"),
+    ],
+)
+def test_formats_without_a_mark_are_named(tmp_path, capsys, suffixes, how):
+    order = np.random.default_rng(0).permutation(17)
+    points = np.concatenate([POINTS, POINTS[:2][:, order]])
+    source = files.arrays(tmp_path / "a.npz", points, rate=10.0)
+    outs = [tmp_path / f"out.{suffix}" for suffix in suffixes.split()]
+    assert run(source, "--elevation", DEGREES, "--no-deviation", "--out", *outs) == 3
+    said = f"2 of 8 poses are no plausible person: {how}; --strict leaves them out; first in frame"
+    assert said in capsys.readouterr().err
+
+
 def test_poses_of_before_the_verdict_say_so(tmp_path):
     poses = lift(files.arrays(tmp_path / "a.npz", POINTS))
     arrays = poses._asdict()
