@@ -62,14 +62,28 @@ def openpose(folder, points, count=1):
     return folder
 
 
-def coco_results(path, points, count=1):
-    """COCO results: a list with an image_id for each frame."""
+def results(path, rows, **columns):
+    """A list as COCO's results: a record of each of rows (N, S, 3), with its value of each column;
+    without an image_id each is of an image of its own."""
+    columns = {"image_id": range(len(rows))} | columns
     records = [
-        {"image_id": i // count, "category_id": 1, "keypoints": row.ravel().tolist(), "score": 1.0}
-        for i, row in enumerate(in_set(points, COCO))
+        {"keypoints": row.ravel().tolist()} | {name: values[i] for name, values in columns.items()}
+        for i, row in enumerate(rows)
     ]
     path.write_text(json.dumps(records))
     return path
+
+
+def coco_results(path, points, count=1):
+    """COCO results: a list with an image_id for each frame."""
+    size = len(points)
+    return results(
+        path,
+        in_set(points, COCO),
+        image_id=[i // count for i in range(size)],
+        category_id=[1] * size,
+        score=[1.0] * size,
+    )
 
 
 def coco_annotations(path, points, count=1):

@@ -76,10 +76,7 @@ def test_every_format_has_several_people(tmp_path, name):
 def test_every_landmark_set_gives_the_same_poses(tmp_path, expected, name):
     chosen = LANDMARK_SETS[name]
     missing = {ours for ours in LANDMARKS if ours not in chosen.table}
-    flat = [row.ravel().tolist() for row in files.in_set(POINTS, chosen)]
-    path = tmp_path / "results.json"
-    records = [{"image_id": i, "keypoints": row, "score": 1.0} for i, row in enumerate(flat)]
-    path.write_text(json.dumps(records))
+    path = files.results(tmp_path / "results.json", files.in_set(POINTS, chosen))
     people = keypoints.read(path, How(chosen))
     assert people.set_name == chosen.name and set(people.lacks) == missing
     np.testing.assert_allclose(poses(people), expected(missing), atol=2e-3)

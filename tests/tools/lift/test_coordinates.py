@@ -1,0 +1,85 @@
+"""Px or shares of the image, depth or confidence, there or missing."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from prior.landmark_sets import BODY_25, COCO
+from prior.skeleton import LANDMARKS
+from tests import landmark_files as files
+from tests.landmark_formats import controlnet_normalised
+from tools.lift import __main__ as tool
+from tools.lift import keypoints, lifted
+from tools.lift.people import How, KeypointError
+
+POINTS = files.image_points(files.walk(6))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-1, 1)])
+def test_normalised_coordinates(tmp_path, low, high):
+    size = np.array([1280.0, 720.0])
+    rows = files.in_set(POINTS, BODY_25)
+    pixels = rows[..., :2].copy()
+    rows[..., :2] = pixels / (size - 1) * (high - low) + low
+    rows[rows[..., 2] == 0] = 0
+    path = tmp_path / "a.json"
+    frames = [{"people": [{"pose_keypoints_2d": row.ravel().tolist()}]} for row in rows]
+    path.write_text(json.dumps(frames))
+    with pytest.raises(KeypointError, match=rf"as if from {low} to 1: say the image's size"):
+        keypoints.read(path)
+    people = keypoints.read(path, How(size=lambda: (1280, 720)))
+    there = np.isfinite(people.points).all(axis=2)
+    np.testing.assert_allclose(people.points[there], POINTS[there], atol=1e-6)
+    assert f"coordinates from {low} to 1" in people.notes[0]
+
+
+def test_the_program_takes_the_size_from_options_and_images(tmp_path):
+    path = controlnet_normalised(tmp_path / "a.json", POINTS)
+    frames = json.loads(path.read_text())
+    for frame in frames:
+        del frame["canvas_width"], frame["canvas_height"]
+    path.write_text(json.dumps(frames))
+    cv2.imwrite(str(tmp_path / "image.png"), np.zeros((480, 640, 3), np.uint8))
+    outs = [tmp_path / "a.npz", tmp_path / "b.npz"]
+    common = [path, "--elevation", 10, "--no-deviation"]
+    for out, more in (
+        (outs[0], ["--image-size", 640, 480]),
+        (outs[1], ["--images", tmp_path / "image.png"]),
+    ):
+        assert tool.main([str(a) for a in [*common, "--out", out, *more]]) in (0, 3)
+        points = lifted.read(out).points
+        there = np.isfinite(points)
+        np.testing.assert_allclose(points[there], POINTS[there], atol=2e-3)
+    assert tool.main([str(a) for a in [*common, "--out", outs[0]]]) == 1
+
+
+def test_small_pictures_are_pixels(tmp_path):
+    # A person 20 px high is small, and not normalised.
+    small = (POINTS - POINTS.min(axis=(0, 1))) / 20
+    path = files.results(tmp_path / "a.json", files.in_set(small + 1, COCO))
+    np.testing.assert_allclose(keypoints.read(path).points[:, 9], small[:, 9] + 1)
+
+
+def test_depth_is_no_confidence(tmp_path):
+    path = tmp_path / "a.npz"
+    deep = np.concatenate([POINTS, np.full((6, 17, 1), -300.0)], axis=2)
+    np.savez(path, points=deep, landmarks=LANDMARKS)
+    with pytest.raises(KeypointError, match="got -300; poses in 3D"):
+        keypoints.read(path)
+
+
+@pytest.mark.parametrize("value", [-1, 0])
+def test_markers_of_missing_landmarks(tmp_path, value):
+    rows = POINTS.copy()
+    rows[:, 3] = value
+    path = files.arrays(tmp_path / "a.npz", rows)
+    confidence = keypoints.read(path).confidence
+    assert not confidence[:, 3].any() and confidence[:, [i for i in range(17) if i != 3]].all()
+
+
+def test_zero_is_a_place_where_coordinates_are_negative(tmp_path):
+    # Points relative to the hip: the hip itself is there.
+    path = files.arrays(tmp_path / "a.npz", POINTS - POINTS[:, :1])
+    assert keypoints.read(path).confidence.all()

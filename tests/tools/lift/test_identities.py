@@ -1,0 +1,64 @@
+"""Who is who: numbers and names in files, and people who are followed by place."""
+
+import numpy as np
+import pytest
+
+from prior.landmark_sets import COCO
+from tests import landmark_files as files
+from tools.lift import keypoints, tracks
+
+POINTS = files.image_points(files.walk(6))
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        ([7, 7, 7, 3, 3, 3], [7, 7, 7, 3, 3, 3]),
+        ([[7], [7], [7.0], [3], [3], [3]], [7, 7, 7, 3, 3, 3]),
+        ([[[7.0], [1.0]]] * 3 + [[[3.0], [1.0]]] * 3, [7, 7, 7, 3, 3, 3]),
+        (["7", "7", 7, 3, "3", 3], [7, 7, 7, 3, 3, 3]),
+        (["ann", "ann", "ben", "ben", "ann", 0], [1, 1, 2, 2, 1, 0]),
+        ([10**30, 10**30, 1.5, 1.5, 2**31, 1], [0, 0, 2, 2, 3, 1]),
+        ([None, -1, [], {}, True, float("nan")], [-1] * 6),
+        ([5, None, 5, None, 5, None], [5, -1, 5, -1, 5, -1]),
+    ],
+)
+def test_ids_of_any_form(tmp_path, ids, expected):
+    path = files.results(tmp_path / "a.json", files.in_set(POINTS, COCO), idx=ids)
+    people = keypoints.read(path)
+    assert people.person.tolist() == expected
+    # Names get numbers, which is said.
+    assert any("people have names" in n for n in people.notes) == any(
+        isinstance(i, str) and not i.isdigit() or i in (10**30, 1.5) for i in ids if i != []
+    )
+
+
+def test_a_person_twice_in_a_frame_is_told_apart_by_place(tmp_path):
+    rows = files.in_set(np.concatenate([POINTS, POINTS + [900, 0]]), COCO)
+    path = files.results(tmp_path / "a.json", rows, image_id=[*range(6)] * 2, idx=[4] * 12)
+    people = keypoints.read(path)
+    assert people.person.tolist() == [-1] * 12 and "person 4 is twice" in people.notes[0]
+    assert tracks.link(people.points, people.frame, people.person).tolist() == [0, 1] * 6
+
+
+def test_who_has_a_number_keeps_it_beside_others():
+    points = np.concatenate([[one, one + [900, 0]] for one in POINTS])
+    frame = np.repeat(np.arange(6), 2)
+    person = np.tile([-1, 0], 6)
+    assert tracks.link(points, frame, person).tolist() == [1, 0] * 6
+
+
+def test_following_all_at_once_is_as_frame_by_frame():
+    # Three people who walk through each other; the twin pairs each frame with the one before.
+    random = np.random.default_rng(3)
+    start, speed = random.uniform(0, 900, (3, 2)), random.normal(size=(3, 2)) * 12
+    poses = files.image_points(files.walk(60))
+    points, truth, frame = [], [], []
+    for i, pose in enumerate(poses):
+        for k in random.permutation(3):
+            points.append(pose + start[k] + i * speed[k])
+            truth.append(k)
+            frame.append(i)
+    person = tracks.link(np.array(points), np.array(frame), np.full(180, -1))
+    first = dict(zip(truth[:3], person[:3].tolist(), strict=True))
+    assert person.tolist() == [first[k] for k in truth]
