@@ -116,34 +116,26 @@ def alphapose(path, points, count=1):
     )
 
 
+def _by_image(path, points, count, people_key, landmarks_key):
+    """An object for each image, by its name."""
+    document = {
+        f"{i}.jpg": {
+            "version": "AlphaPose v0.3",
+            people_key: [{landmarks_key: flat} for flat in _flat(people)],
+        }
+        for i, people in enumerate(_frames(points, OPENPOSE_COCO, count))
+    }
+    return _json(path, document)
+
+
 def alphapose_cmu(path, points, count=1):
     """AlphaPose's form "cmu"."""
-    frames = enumerate(_frames(points, OPENPOSE_COCO, count))
-    return _json(
-        path,
-        {
-            f"{i}.jpg": {
-                "version": "AlphaPose v0.3",
-                "bodies": [{"joints": flat} for flat in _flat(people)],
-            }
-            for i, people in frames
-        },
-    )
+    return _by_image(path, points, count, "bodies", "joints")
 
 
 def alphapose_open(path, points, count=1):
     """AlphaPose's form "open"."""
-    frames = enumerate(_frames(points, OPENPOSE_COCO, count))
-    return _json(
-        path,
-        {
-            f"{i}.jpg": {
-                "version": "AlphaPose v0.3",
-                "people": [{"pose_keypoints_2d": flat} for flat in _flat(people)],
-            }
-            for i, people in frames
-        },
-    )
+    return _by_image(path, points, count, "people", "pose_keypoints_2d")
 
 
 def alphapose_folder(path, points, count=1):

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from prior.landmark_sets import BODY_25, CPM, OPENPOSE_COCO, OPENPOSE_MPI
+from prior.landmark_names import find_set
+from prior.landmark_sets import BODY_25, COCO, CPM, LANDMARK_SETS, MPII, OPENPOSE_COCO, OPENPOSE_MPI
 from prior.skeleton import LANDMARKS
+from tests import landmark_files as files
 
 # testing/config.m of github.com/shihenw/convolutional-pose-machines-release: models 1, 2 and 3.
 CPM_ORDER = "head neck Rsho Relb Rwri Lsho Lelb Lwri Rhip Rkne Rank Lhip Lkne Lank"
@@ -80,3 +82,32 @@ def test_covariances_become_ours_as_those_of_drawn_points():
     covariance = CPM.covariance_to_ours((roots @ roots.swapaxes(1, 2))[None])[0]
     np.testing.assert_allclose(covariance, drawn, atol=0.2)
     assert np.isnan(covariance[LANDMARKS.index("nose")]).all()
+
+
+def test_sets_are_sets():
+    for landmark_set in LANDMARK_SETS.values():
+        assert len(set(landmark_set.names)) == len(landmark_set.names)
+        assert set(landmark_set.table) <= set(LANDMARKS)
+        assert find_set([name.upper() for name in landmark_set.names]) is landmark_set
+    # Right is right: the mirrored entry of the table is the mirrored name.
+    for landmark_set, left, right in (
+        (COCO, "left", "right"),
+        (MPII, "left", "right"),
+        (BODY_25, "L", "R"),
+    ):
+        for ours, theirs in landmark_set.direct.items():
+            if ours.startswith("left"):
+                other = landmark_set.direct[ours.replace("left", "right")]
+                assert other == theirs.replace(left, right, 1)
+
+
+def test_a_point_between_two_needs_both():
+    poses = files.image_points(files.walk(5))
+    rows = files.in_set(poses, COCO)
+    rows[0, COCO.names.index("left_hip"), 2] = 0
+    rows[1, COCO.names.index("left_hip"), 2] = 0.3
+    hip = LANDMARKS.index("hip")
+    points, confidence = COCO.to_ours(rows[..., :2], rows[..., 2])
+    assert confidence[:2, hip].tolist() == [0, 0.3]
+    assert np.isnan(points[0, hip]).all()
+    np.testing.assert_allclose(points[1:, hip], poses[1:, hip])

@@ -53,8 +53,11 @@ def test_every_format_gives_the_same_poses(tmp_path, expected, name):
     close = 1e-4 if name in ROUNDED else 1e-8
     np.testing.assert_allclose(people.points[:, there], POINTS[:, there], atol=close)
     assert np.isnan(people.points[:, ~np.array(there)]).all()
+    np.testing.assert_array_equal(people.confidence > 0, np.tile(there, (4, 1)))
     assert people.frame.tolist() == [0, 1, 2, 3] and len(people.frames) == 4
     assert not people.left and not people.doubts
+    usual = ("coordinates from 0 to 1", "people have names: 0 is")
+    assert not [note for note in people.notes if not note.startswith(usual)]
     assert (people.person <= 0).all()
     np.testing.assert_allclose(poses(people), expected(missing), atol=2e-3)
 

@@ -48,8 +48,7 @@ def test_who_has_a_number_keeps_it_beside_others():
     assert tracks.link(points, frame, person).tolist() == [1, 0] * 6
 
 
-def test_following_all_at_once_is_as_frame_by_frame():
-    # Three people who walk through each other; the twin pairs each frame with the one before.
+def test_people_who_walk_through_each_other_are_followed():
     random = np.random.default_rng(3)
     start, speed = random.uniform(0, 900, (3, 2)), random.normal(size=(3, 2)) * 12
     poses = files.image_points(files.walk(60))
@@ -62,3 +61,22 @@ def test_following_all_at_once_is_as_frame_by_frame():
     person = tracks.link(np.array(points), np.array(frame), np.full(180, -1))
     first = dict(zip(truth[:3], person[:3].tolist(), strict=True))
     assert person.tolist() == [first[k] for k in truth]
+
+
+def test_people_keep_their_numbers():
+    # Two walk past each other and change places in the file; one comes late, after a gap.
+    one, two = POINTS + [0, 0], POINTS + [400, 0]
+    points, frame = [], []
+    for i in range(5):
+        pair = [one[i] + [30 * i, 0], two[i] - [30 * i, 0]]
+        points += pair if i % 2 else pair[::-1]
+        frame += [i, i]
+    points.append(POINTS[4] + [0, 900])
+    person = tracks.link(np.array(points), np.array([*frame, 4]), np.full(11, -1))
+    assert person.tolist() == [0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 2]
+
+
+def test_people_of_arrays_keep_their_numbers(tmp_path):
+    person = np.array([4, 4, 4, 9, 9, 9])
+    people = keypoints.read(files.arrays(tmp_path / "a.npz", POINTS, person=person))
+    assert people.person.tolist() == person.tolist()

@@ -1,71 +1,17 @@
+"""2D landmarks of files: damaged and empty ones, bad ones, and sets that are named."""
+
 import json
 
 import numpy as np
 import pytest
 
-from prior.landmark_names import find_set
-from prior.landmark_sets import BODY_25, COCO, LANDMARK_SETS, MPII
+from prior.landmark_sets import COCO
 from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
-from tools.lift import keypoints, tracks
+from tools.lift import keypoints
 from tools.lift.people import How, KeypointError
 
 POINTS = files.image_points(files.walk(5))
-INDEX = {name: i for i, name in enumerate(LANDMARKS)}
-WRITERS = {
-    "openpose": files.openpose,
-    "results.json": files.coco_results,
-    "annotations.json": files.coco_annotations,
-    "mpii.json": files.mpii,
-    "table.csv": files.table,
-    "arrays.npz": files.arrays,
-}
-MISSING = {
-    "openpose": {"spine", "head top"},
-    "results.json": {"spine", "head top"},
-    "annotations.json": {"spine", "head top"},
-    "mpii.json": {"spine", "nose"},
-    "table.csv": set(),
-    "arrays.npz": set(),
-}
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_every_format_gives_the_landmarks_that_were_written(tmp_path, name):
-    people = keypoints.read(WRITERS[name](tmp_path / name, POINTS))
-    there = np.array([landmark not in MISSING[name] for landmark in LANDMARKS])
-    np.testing.assert_allclose(people.points[:, there], POINTS[:, there], atol=1e-8)
-    assert np.isnan(people.points[:, ~there]).all() and not people.confidence[:, ~there].any()
-    assert (people.confidence[:, there] > 0).all()
-    assert people.frame.tolist() == list(range(5)) and len(people.frames) == 5
-    assert not people.left and not people.notes and not people.doubts
-
-
-def test_sets_are_sets():
-    for landmark_set in LANDMARK_SETS.values():
-        assert len(set(landmark_set.names)) == len(landmark_set.names)
-        assert set(landmark_set.table) <= set(LANDMARKS)
-        assert find_set([name.upper() for name in landmark_set.names]) is landmark_set
-    # Right is right: the mirrored entry of the table is the mirrored name.
-    for landmark_set, left, right in (
-        (COCO, "left", "right"),
-        (MPII, "left", "right"),
-        (BODY_25, "L", "R"),
-    ):
-        for ours, theirs in landmark_set.direct.items():
-            if ours.startswith("left"):
-                other = landmark_set.direct[ours.replace("left", "right")]
-                assert other == theirs.replace(left, right, 1)
-
-
-def test_a_point_between_two_needs_both():
-    rows = files.in_set(POINTS, COCO)
-    rows[0, COCO.names.index("left_hip"), 2] = 0
-    rows[1, COCO.names.index("left_hip"), 2] = 0.3
-    points, confidence = COCO.to_ours(rows[..., :2], rows[..., 2])
-    assert confidence[:2, INDEX["hip"]].tolist() == [0, 0.3]
-    assert np.isnan(points[0, INDEX["hip"]]).all()
-    np.testing.assert_allclose(points[1:, INDEX["hip"]], POINTS[1:, INDEX["hip"]])
 
 
 def test_frames_without_people_and_damaged_ones(tmp_path):
@@ -144,19 +90,6 @@ def test_another_set_than_said_is_named(tmp_path):
         keypoints.read(path, How(COCO))
 
 
-def test_people_keep_their_numbers():
-    # Two walk past each other and change places in the file; one comes late, after a gap.
-    one, two = POINTS + [0, 0], POINTS + [400, 0]
-    points, frame = [], []
-    for i in range(5):
-        pair = [one[i] + [30 * i, 0], two[i] - [30 * i, 0]]
-        points += pair if i % 2 else pair[::-1]
-        frame += [i, i]
-    points.append(POINTS[4] + [0, 900])
-    person = tracks.link(np.array(points), np.array([*frame, 4]), np.full(11, -1))
-    assert person.tolist() == [0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 2]
-
-
 def test_openpose_of_15_landmarks_is_its_mpi_model(tmp_path):
     rows = np.random.default_rng(0).uniform(10, 300, (15, 2))
     values = np.column_stack([rows, np.ones(15)]).ravel().tolist()
@@ -165,9 +98,3 @@ def test_openpose_of_15_landmarks_is_its_mpi_model(tmp_path):
     (points,) = keypoints.read(path).points
     np.testing.assert_allclose(points[LANDMARKS.index("head top")], rows[0])
     np.testing.assert_allclose(points[LANDMARKS.index("left wrist")], rows[7])
-
-
-def test_people_of_arrays_keep_their_numbers(tmp_path):
-    person = np.array([4, 4, 4, 9, 9, 9][:5])
-    people = keypoints.read(files.arrays(tmp_path / "a.npz", POINTS, person=person))
-    assert people.person.tolist() == person.tolist()

@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from prior.mocap import bvh as bvh_reader
 from prior.skeleton import LANDMARKS, LIMBS
 from tests.poses import random_poses
+from tests.tools.lift.made import made
 from tools.lift import __main__ as tool
 from tools.lift import lifted
 
@@ -33,24 +34,13 @@ def poses():
     order = np.argsort(frame, kind="stable")
     frame, person = frame[order], person[order]
     count = len(frame)
-    world = random_poses(count, seed=3)
-    random = np.random.default_rng(0)
-    return lifted.make(
+    image = np.random.default_rng(0).uniform(0, 90, (count, 17, 2))
+    return made(
+        random_poses(count, seed=3),
         {"frames": [f"f{i}" for i in range(COUNT)], "rate": RATE, "first_frame": FIRST},
-        pose_mm=world - world.mean(axis=1, keepdims=True),
         deviation_mm=np.full((count, 17), 30.0),
-        points=np.where(person == 0, 100, 400)[:, None, None]
-        + random.uniform(0, 90, (count, 17, 2)),
-        confidence=np.ones((count, 17)),
-        camera=np.tile(np.diag([1.0, -1, -1]), (count, 1, 1)),
+        points=np.where(person == 0, 100, 400)[:, None, None] + image,
         scale=np.full(count, 0.2),
-        component=np.zeros(count, int),
-        component_probability=np.ones((count, 1)),
-        log_likelihood=np.zeros(count),
-        translation_mm=np.full((count, 3), np.nan),
-        misfit=np.ones(count),
-        plausible=np.ones(count, bool),
-        reason=np.full(count, ""),
         frame=FIRST + frame,
         person=person,
     )

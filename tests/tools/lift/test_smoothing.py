@@ -1,8 +1,11 @@
+"""Smoothing over time, beside a slow twin."""
+
 import numpy as np
 import pytest
 
 from prior.skeleton import limb_scale
 from tests import landmark_files as files
+from tests.tools.lift.made import made
 from tools.lift import __main__ as tool
 from tools.lift import lifted
 from tools.lift.smoothing import smooth
@@ -10,28 +13,10 @@ from tools.lift.smoothing import smooth
 RATE = 20.0
 
 
-def made(pose_mm, deviation=None, frame=None, person=None):
-    """Poses around given ones."""
-    count = len(pose_mm)
-    frame = np.arange(count) if frame is None else np.asarray(frame)
-    return lifted.make(
-        {"frames": list(range(frame.max() + 1)), "rate": RATE},
-        pose_mm=pose_mm - pose_mm.mean(axis=1, keepdims=True),
-        deviation_mm=np.full((count, 17), np.nan) if deviation is None else deviation,
-        points=np.zeros((count, 17, 2)),
-        confidence=np.ones((count, 17)),
-        camera=np.tile(np.eye(3), (count, 1, 1)),
-        scale=np.ones(count),
-        component=np.zeros(count, int),
-        component_probability=np.ones((count, 1)),
-        log_likelihood=np.zeros(count),
-        translation_mm=np.full((count, 3), np.nan),
-        misfit=np.ones(count),
-        plausible=np.ones(count, bool),
-        reason=np.full(count, ""),
-        frame=frame,
-        person=np.zeros(count, int) if person is None else np.asarray(person),
-    )
+def clip(pose_mm, **arrays):
+    """lifted.Poses at RATE."""
+    frame = arrays.get("frame", np.arange(len(pose_mm)))
+    return made(pose_mm, {"frames": list(range(frame.max() + 1)), "rate": RATE}, **arrays)
 
 
 def twin(poses, seconds):
@@ -53,18 +38,23 @@ def twin(poses, seconds):
 def test_it_is_the_slow_twin_with_gaps_and_people():
     random = np.random.default_rng(0)
     frame = np.sort(random.choice(60, 40, replace=False))
-    poses = made(files.walk(40), random.uniform(5, 80, (40, 17)), frame, np.arange(40) % 2)
+    poses = clip(
+        files.walk(40),
+        deviation_mm=random.uniform(5, 80, (40, 17)),
+        frame=frame,
+        person=np.arange(40) % 2,
+    )
     np.testing.assert_allclose(smooth(poses, 0.15).pose_mm, twin(poses, 0.15), atol=2e-3)
     plain = poses._replace(deviation_mm=np.full((40, 17), np.nan))
     np.testing.assert_allclose(smooth(plain, 0.15).pose_mm, twin(plain, 0.15), atol=2e-3)
 
 
 def test_what_stands_still_stays_and_noise_falls():
-    still = made(np.repeat(files.walk(1), 30, axis=0))
+    still = clip(np.repeat(files.walk(1), 30, axis=0))
     np.testing.assert_allclose(smooth(still, 0.2).pose_mm, still.pose_mm, atol=2e-3)
-    truth = made(files.walk(200)).pose_mm
+    truth = clip(files.walk(200)).pose_mm
     noise = np.random.default_rng(1).normal(scale=30, size=truth.shape)
-    noisy = made(truth + noise)
+    noisy = clip(truth + noise)
 
     def error(poses):
         return np.linalg.norm(poses - truth, axis=2).mean()
@@ -82,4 +72,4 @@ def test_it_is_said_and_not_done_twice(tmp_path, capsys):
     assert tool.main([str(out), "--out", str(tmp_path / "b.npz"), "--smooth", "0.1"]) == 1
     assert "smoothed already" in capsys.readouterr().err
     with pytest.raises(ValueError, match="expected a positive"):
-        smooth(made(files.walk(3)), 0)
+        smooth(clip(files.walk(3)), 0)

@@ -46,6 +46,21 @@ def people_in(record: Any) -> list[Any] | None:
     return value if isinstance(value, list) else None
 
 
+def lists_people(document: Any, landmarks: str) -> bool:
+    """Whether some object in a list has its landmarks by this name, and none has people of its
+    own, as the records of frames have."""
+    return (
+        isinstance(document, list)
+        and any(isinstance(record, dict) and landmarks in record for record in document)
+        and not any(people_in(record) for record in document)
+    )
+
+
+def of_several_images(document: list[Any]) -> bool:
+    """Whether some object in a list says its frame; none does in a list of one image."""
+    return any(isinstance(record, dict) and frame_of(record) is not None for record in document)
+
+
 def canvas_of(record: Mapping[str, Any]) -> tuple[float, float] | None:
     """The (width, height) of the image, where the record says it."""
     for wide, high in (("canvas_width", "canvas_height"), ("width", "height")):

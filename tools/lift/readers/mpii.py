@@ -10,18 +10,14 @@ FORMAT = "MPII's list with 16 'joints' each"
 
 
 def recognises(document: Any) -> bool:
-    """Whether the first object has joints."""
-    return (
-        isinstance(document, list)
-        and any(isinstance(r, dict) and "joints" in r for r in document)
-        and not any(fields.people_in(r) for r in document)
-    )
+    """Whether it is a list of people with joints."""
+    return fields.lists_people(document, "joints")
 
 
 def collect(document: list[Any]) -> People:
     """The People in it. Missing joints are at or below 0 and not visible."""
     people = People(MPII)
-    several = any(isinstance(r, dict) and fields.frame_of(r) is not None for r in document)
+    several = fields.of_several_images(document)
     for i, record in enumerate(document):
         record = record if isinstance(record, dict) else {}
         frame = fields.frame_of(record) if several else None

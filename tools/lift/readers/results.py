@@ -14,18 +14,14 @@ FORMAT = "a list of people with 'keypoints' (COCO, AlphaPose, MMPose, OpenPifPaf
 
 
 def recognises(document: Any) -> bool:
-    """Whether some object in the list has landmarks, and none has people of its own."""
-    return (
-        isinstance(document, list)
-        and any(isinstance(r, dict) and "keypoints" in r for r in document)
-        and not any(fields.people_in(r) for r in document)
-    )
+    """Whether it is a list of people with keypoints."""
+    return fields.lists_people(document, "keypoints")
 
 
 def collect(document: list[Any]) -> People:
     """The People in it."""
     people = People(COCO)
-    several = any(isinstance(r, dict) and fields.frame_of(r) is not None for r in document)
+    several = fields.of_several_images(document)
     for i, record in enumerate(document):
         add(people, record, None, f"record {i}", several)
     return people
