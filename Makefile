@@ -62,13 +62,16 @@ build/data/test.json: $(wildcard tools/rendered/*.py) | venv $(VENV)/.installed-
 # Motion capture that the prior is learned from: by default that of the training subjects of the
 # motion that the project carries, as many poses of each kind of motion and subject as possible.
 MOCAP ?=
-PRIOR_OPTIONS := $(if $(MOCAP),,--min-change 20 --balance 12000)
+# Our choice: neighbouring frames are alike until a landmark has moved by 20 mm, and the kinds of
+# motion with the fewest poses then still have their share of 12,000.
+CARRIED := --min-change 20 --balance 12000
+PRIOR_OPTIONS := $(if $(MOCAP),,$(CARRIED))
 
 .PHONY: prior
 prior: venv ## fits the 3D prior, build/prior.npz, to the carried motion, or to MOCAP="CLIP_OR_FOLDER ..."
 	@$(TIMED) prior $(PYTHON) -m prior fit $(MOCAP) $(PRIOR_OPTIONS) --out build/prior.npz
 
-build/prior.npz: | venv
+build/prior.npz: $(if $(MOCAP),,prior/mocap/motion/cmu.npz) | venv
 	@$(TIMED) prior $(PYTHON) -m prior fit $(MOCAP) $(PRIOR_OPTIONS) --out build/prior.npz
 
 # The network to train or evaluate: a folder of prototxt/. In build/ its slashes are dashes.
@@ -227,7 +230,7 @@ h36m: | venv ## checks and prepares Human3.6M in H36M=/path, into build/h36m; VI
 	@test -n "$(H36M)" || { echo "h36m: expected the dataset's folder: make h36m H36M=/path"; exit 1; }
 	@$(PYTHON) -m tools.convert.h36m "$(H36M)" --out build/h36m $(if $(filter no,$(VIDEOS)),--no-videos)
 
-READY_PRIOR := --min-change 20 --balance 12000 --solver closed-form --licence "CMU: free for all \
+READY_PRIOR := $(CARRIED) --solver closed-form --licence "CMU: free for all \
   uses. The data used in this project was obtained from mocap.cs.cmu.edu. The database was created \
   with funding from NSF EIA-0196217."
 
@@ -400,7 +403,7 @@ accuracy-lift: venv ## accuracy of the lifting on held-out CLIPS="CLIP_OR_FOLDER
 	$(PYTHON) -m tools.bench.lift_accuracy $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-accuracy.json
 
 .PHONY: bench-plausibility
-bench-plausibility: venv venv-demo ## which of people, animals and shuffled landmarks are taken for people, on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
+bench-plausibility: venv ## which of people, animals and shuffled landmarks are taken for people, on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
 	$(PYTHON) -m tools.bench.plausibility $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/plausibility.json
 
 .PHONY: ways-lift
@@ -408,7 +411,7 @@ ways-lift: venv ## what lens, covariance and its own noise are worth to the lift
 	$(PYTHON) -m tools.bench.lift_ways $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-ways.json
 
 .PHONY: ways-track
-ways-track: venv venv-demo ## what it is worth to lift frames as one motion, on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
+ways-track: venv ## what it is worth to lift frames as one motion, on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
 	$(PYTHON) -m tools.bench.tracks $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/tracks.json
 
 .PHONY: study-network
