@@ -1,5 +1,6 @@
-"""The commands that tools/lift/README.md shows, as they stand there."""
+"""The commands that tools/lift/README.md and its tutorial show, as they stand there."""
 
+import importlib
 import json
 import os
 import re
@@ -68,8 +69,25 @@ def _video(path):
     writer.release()
 
 
-def test_there_are_commands():
-    assert len(COMMANDS) == 13
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_line_of_code_is_run(page):
+    code = [line.strip() for line in page.read_text().splitlines() if line.startswith("    ")]
+    assert code and set(code) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_options_in_the_text_are_those_of_the_program(page, capsys):
+    helps = {}
+    for code in re.findall(r"`([^`\n]+)`", page.read_text()):
+        words = code.split()
+        name = words[words.index("-m") + 1] if "-m" in words else "tools.lift"
+        if name not in helps:
+            is_folder = Path(*name.split(".")).is_dir()
+            with pytest.raises(SystemExit):
+                importlib.import_module(f"{name}.__main__" if is_folder else name).main(["--help"])
+            helps[name] = re.findall(r"--[a-z-]+", capsys.readouterr().out)
+        assert {word for word in words if word.startswith("--")} <= {*helps[name]}, code
+    assert len(helps["tools.lift"]) > 20
 
 
 @pytest.mark.parametrize("command", COMMANDS)
