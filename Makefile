@@ -142,12 +142,12 @@ build/lite0.caffemodel: tools/train/lite0.txt tools/train/lite0_weights.py tools
 
 # The folder of the Leeds extended set: joints.mat and images/.
 LEEDS ?=
-build/data/photographs.pack: | venv
+HELD_OUT := build/data/photographs-validation.pack
+build/data/photographs.pack $(HELD_OUT): | venv
 	@test -n "$(LEEDS)" || { \
 	  echo "photographs: expected the folder of the Leeds extended set: add LEEDS=/path"; exit 1; }
-	@$(PYTHON) -m tools.convert leeds "$(LEEDS)" --split validation \
-	  --out build/data/photographs-validation.pack
-	@$(PYTHON) -m tools.convert leeds "$(LEEDS)" --split train --out $@
+	@$(PYTHON) -m tools.convert leeds "$(LEEDS)" --out $@ \
+	  --split $(if $(filter $(HELD_OUT),$@),validation,train)
 
 PHOTOGRAPHS_START := build/train/small-start/final.caffemodel
 $(PHOTOGRAPHS_START): prototxt/small/cpm/solver.prototxt prototxt/small/cpm/train.prototxt \
@@ -219,9 +219,17 @@ compare: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(EV
 	@$(PYTHON) -m tools.report.compare --data $(DATA) --prior $(PRIOR) --out $(COMPARED) \
 	  --predictions $(PREDICTED) $(PREDICTIONS)
 
+# The carried network on the photographs that its training did not see, where they are at hand.
+PHOTOGRAPHS := $(if $(LEEDS)$(wildcard $(HELD_OUT)),build/eval/photographs/errors.json)
+CARRIED_NET := prototxt/small/lifting/deploy.prototxt prototxt/small/lifting/photographs.caffemodel
+build/eval/photographs/errors.json: $(CARRIED_NET) $(HELD_OUT) | caffe
+	@$(TIMED) eval-photographs $(PYTHON) -m tools.evaluate $(CARRIED_NET) --data $(HELD_OUT) \
+	  $(ON_GPU) --out $(@D)
+
 .PHONY: figures
-figures: $(EVALUATION)/$(RUN)/errors.json ## figures 2 to 5 as in the paper, of the trained NET, in build/figures
+figures: $(EVALUATION)/$(RUN)/errors.json $(PHOTOGRAPHS) ## figures 2 to 5 as in the paper, of the trained NET, in build/figures; LEEDS=/path: photographs too
 	@$(PYTHON) -m tools.report.figures --eval $(<D) --data $(TEST) --prior $(PRIOR) $(ON_GPU) \
+	  $(if $(PHOTOGRAPHS),--photographs $(dir $(PHOTOGRAPHS)) $(HELD_OUT)) \
 	  --out build/figures$(if $(RESULTS_OF),/$(RESULTS_OF))
 
 # VIDEOS=no: only positions, enough to lift and score landmarks.

@@ -19,7 +19,7 @@ from tools.evaluate import __main__ as evaluate
 from tools.evaluate import parts, predictions
 from tools.infer.estimator import Network, annotated
 from tools.report import __main__ as report
-from tools.report import figures
+from tools.report import evaluated, figures
 
 # Random weights put some landmarks where no person can be.
 pytestmark = pytest.mark.filterwarnings("ignore:.*poses could not be lifted:UserWarning")
@@ -319,7 +319,7 @@ def test_a_report_without_an_evaluation_says_what_makes_it(build, tmp_path, caps
 def test_figures(build, tmp_path):
     """Figure 3's projected pose is equation 5 in px of the image: near the landmarks lifted, as the
     lifting of them has it; and every figure is written in every format."""
-    run = figures.load(build / "eval/lite-lifting", build / "data/test.json", build / "prior.npz")
+    run = evaluated.load(build / "eval/lite-lifting", build / "data/test.json", build / "prior.npz")
     people, lifter = run.people, prior.Lifter(run.model)
     network = Network(run.network, run.weights)
     for i in (0, 7):

@@ -24,7 +24,8 @@ from prior.foreign import read_json
 from prior.skeleton import HUMAN36M
 from python_layers.data import annotations
 from tools.measured import stamp
-from tools.report import demo_page, figures, page
+from tools.report import demo_page, page
+from tools.report.evaluated import draw_3d, draw_image, name_of, read_arrays
 
 TITLE = "Lifting from the Deep, in half an hour"
 NETWORKS = {"cpm": "CPM baseline", "lifting": "with lifting and fusion"}
@@ -49,7 +50,7 @@ class Demo:
             evaluation = build / "eval" / f"lite-{name}"
             job = f"make eval NET=lite/{name}"
             self.errors[name] = read_json(_made(evaluation / "errors.json", job))
-            self.predictions[name] = figures.read_arrays(_made(evaluation / "predictions.npz", job))
+            self.predictions[name] = read_arrays(_made(evaluation / "predictions.npz", job))
             self.losses[name] = _losses(build / f"train/lite-{name}", f"make train NET=lite/{name}")
         steps = [read_json(path) for path in (build / "steps").glob("*.json")]
         self.steps = sorted(steps, key=lambda step: step["started"])
@@ -167,12 +168,12 @@ def pictures(run, chosen):
     error_3d = metrics.root_aligned(poses, run.people.poses_mm)
     figure, axes = plt.subplots(len(chosen), 4, figsize=(12, 3 * len(chosen)), layout="constrained")
     for row, i in zip(axes, chosen, strict=True):
-        figures.draw_image(row[0], run.people, i, beliefs[i])
-        figures.draw_image(row[1], run.people, i, points[i])
-        row[0].set_title(f"{figures.name_of(run.people, i)}: CNN's maps", fontsize=9)
+        draw_image(row[0], run.people, i, beliefs[i])
+        draw_image(row[1], run.people, i, points[i])
+        row[0].set_title(f"{name_of(run.people, i)}: CNN's maps", fontsize=9)
         row[1].set_title(f"fused maps, {error_2d[i]:.1f} px", fontsize=9)
         for cell, turn, side in ((row[2], 0, "camera"), (row[3], 90, "side")):
-            figures.draw_3d(cell, run.people, i, poses[i], turn)
+            draw_3d(cell, run.people, i, poses[i], turn)
             cell.set_title(f"3D from the {side}, {error_3d[i]:.0f} mm", fontsize=9)
     return figure
 

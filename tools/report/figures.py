@@ -3,31 +3,26 @@
 2 the aligned training poses, 3 one image by stages, 4 results and failures, 5 landmarks before and
 after the fusion with the projected pose. Each as .png, .svg and .pdf, and all in index.html with
 what they show and how the images were chosen. Reads what `python -m tools.evaluate` left in a
-folder of build/eval, of a network with lifting.
+folder of build/eval, of a network with lifting; with --photographs also in that folder, of
+photographs without 3D truth, for the right half of figure 4.
 """
 
 import argparse
 import sys
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 from tqdm import tqdm
 
-import prior
 from prior import metrics, program, show
-from prior.errors import InputError
 from prior.files import replacing, write
-from prior.foreign import read_json
-from prior.skeleton import HUMAN36M, LANDMARKS
-from python_layers.data import annotations
+from prior.skeleton import LANDMARKS
 from tools.arguments import add_gpu, add_out_folder, add_prior
 from tools.infer.estimator import Network, annotated
-from tools.report import page
+from tools.report import page, photographs
+from tools.report.evaluated import draw_3d, draw_image, facing, load, name_of
 
 TITLE = "Figures as in the paper"
 FORMATS = ("png", "svg", "pdf")
@@ -36,107 +31,6 @@ EXAMPLES = 5  # images of figure 4's rows; the paper's left half has five
 REFINED = 4  # images of figure 5
 # Our choice of what is typical: the share of each action's images with a lower 3D error.
 TYPICAL = 0.25
-
-
-class FigureError(InputError):
-    """Something that a figure needs is missing: what, and what makes it."""
-
-
-class EvaluatedNetwork(NamedTuple):
-    """A network's results on annotated people: predictions.npz and errors.json of its folder, and
-    the 3D error (M,) of each image, mm, hip aligned."""
-
-    people: annotations.Annotations
-    model: prior.PriorModel
-    predictions: dict
-    network: Path
-    weights: Path
-    error_mm: np.ndarray
-    gpu: int | None = None  # that the network runs on
-
-
-def load(evaluation, data, model, gpu=None):
-    """The EvaluatedNetwork in a folder of build/eval. gpu: that it is to run on.
-
-    Raises FigureError and what the readers raise.
-    """
-    paths = [evaluation / name for name in ("predictions.npz", "errors.json")]
-    for path in paths:
-        if not path.is_file():
-            raise FigureError(f"{path}: no such file; run make eval NET=lite/lifting")
-    predictions = read_arrays(paths[0])
-    people = annotations.load(data)
-    if "poses" not in predictions:
-        raise FigureError(f"{paths[0]}: expected a network with lifting, got one without poses")
-    if predictions["points"].shape[1] != len(people):
-        raise FigureError(
-            f"{paths[0]}: expected predictions of the {len(people)} people of {data}, got "
-            f"{predictions['points'].shape[1]}"
-        )
-    facts = read_json(paths[1])
-    try:
-        network, weights = Path(facts["network"]), Path(facts["weights"])
-    except (KeyError, TypeError):
-        raise FigureError(f"{paths[1]}: expected that of a network; evaluate again") from None
-    for path in (network, weights):
-        if not path.is_file():
-            raise FigureError(f"{path}: no such file, yet {paths[1]} is of it; evaluate again")
-    error = metrics.root_aligned(predictions["poses"][-1], people.poses_mm)
-    return EvaluatedNetwork(
-        people, prior.load(model, HUMAN36M), predictions, network, weights, error, gpu
-    )
-
-
-def read_arrays(path):
-    """The arrays of an .npz by name. Raises FigureError where it is damaged."""
-    try:
-        # Opened here: NumPy leaves a file that is no archive open.
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return dict(file)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise FigureError(f"{path}: expected an .npz, got {error}; make it again") from None
-
-
-# What pictures are made of ----------------------------------------------------------------------
-
-
-def picture(people, i):
-    """The image of a record, RGB."""
-    return cv2.cvtColor(people.image(i), cv2.COLOR_BGR2RGB)
-
-
-def draw_image(cell, people, i, points=None, **style):
-    """The part of an image round its person, with landmarks (17, 2) px on it."""
-    cell.imshow(picture(people, i))
-    if points is not None:
-        show.draw_points(cell, points, **{"linewidth": 2} | style)
-    x, y, width, height = people.boxes[i]
-    half = 0.65 * max(width, height)
-    cell.set(
-        xlim=(x + width / 2 - half, x + width / 2 + half),
-        ylim=(y + height / 2 + half, y + height / 2 - half),
-    )
-    cell.axis("off")
-
-
-def facing(people, i):
-    """The azimuth, degrees, from which draw_pose shows a pose as the camera sees it."""
-    right = people.rotations[i][0]
-    return np.rad2deg(np.arctan2(-right[2], right[0]))
-
-
-def draw_3d(cell, people, i, pose, turn=0.0, truth=True):
-    """A pose (17, 3) from the camera's side, or turned by degrees; pale and wide, the true one."""
-    azimuth = facing(people, i) + turn
-    if truth:
-        true = people.poses_mm[i] - people.poses_mm[i][metrics.ROOT]
-        show.draw_pose(cell, true, azimuth, alpha=0.3, linewidth=3)
-    show.draw_pose(cell, pose - pose[metrics.ROOT], azimuth)
-
-
-def name_of(people, i):
-    """Whom and what an image shows."""
-    return f"{people.subjects[i]} {people.actions[i]}"
 
 
 # The figures ------------------------------------------------------------------------------------
@@ -325,23 +219,41 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="the annotations that were evaluated",
     )
+    parser.add_argument(
+        "--photographs",
+        type=Path,
+        nargs=2,
+        metavar=("FOLDER", "FILE"),
+        help="draw figure 4's right half too: the folder that tools.evaluate wrote of photographs, "
+        "and their annotations",
+    )
     add_prior(parser)
     add_out_folder(parser, "build/figures")
     add_gpu(parser)
     return parser
 
 
+def figures_of(options):
+    """Yields (name, figure, what it shows) of each figure. What cannot be read is raised first."""
+    run = load(options.eval, options.data, options.prior, options.gpu)
+    shown = photographs.load(*options.photographs) if options.photographs else None
+    yield from make(run, options.data)
+    if shown:
+        text = photographs.caption(shown, options.photographs[1])
+        yield "figure_4_right", photographs.figure(shown), text
+
+
 def draw(options):
     """Draw the figures and write them with index.html."""
-    run = load(options.eval, options.data, options.prior, options.gpu)
     blocks = []
-    for name, figure, text in tqdm(make(run, options.data), "figures", 4, disable=None):
+    count = 5 if options.photographs else 4
+    for name, figure, text in tqdm(figures_of(options), "figures", count, disable=None):
         for suffix in FORMATS:
             with replacing(options.out / f"{name}.{suffix}") as temporary:
                 figure.savefig(temporary, dpi=150)
         blocks += [("figure", page.image(figure), text), ("text", text)]
     write(options.out / "index.html", page.as_html(TITLE, blocks))
-    print(f"wrote {options.out / 'index.html'} and figures 2 to 5 as {', '.join(FORMATS)}")
+    print(f"wrote {options.out / 'index.html'} and {count} figures as {', '.join(FORMATS)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,9 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from prior import show
 from prior.camera import LEVEL, vertical_rotation
 from tests.poses import random_poses
-from tools.report import figures
+from tools.report import evaluated, figures
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def run():
         "poses": np.stack([poses, poses]),
     }
     error = np.array([10.0, 20, 30, 40, 50, 60, 600, 500, 400, 300, 200, 100])
-    yield figures.EvaluatedNetwork(people, None, predictions, None, None, error)
+    yield evaluated.EvaluatedNetwork(people, None, predictions, None, None, error)
     plt.close("all")
 
 
@@ -72,7 +73,7 @@ def test_a_pose_is_drawn_as_its_camera_sees_it():
     for angle in (0.0, 0.7, 2.5, -1.2):
         rotation = LEVEL @ vertical_rotation(angle)
         people = SimpleNamespace(rotations=rotation[None])
-        flat = figures.show.flattened(pose, figures.facing(people, 0))
+        flat = show.flattened(pose, evaluated.facing(people, 0))
         np.testing.assert_allclose(flat, (pose @ rotation.T)[:, :2] * [1, -1], atol=1e-9)
 
 
