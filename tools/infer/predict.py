@@ -9,15 +9,16 @@ IMAGE: images, folders of them, or videos. Whatever cannot be read or lifted, or
 named in a line, and the exit status is then 3. tools.lift reads F: it writes other formats and a
 viewer page, and can search for the camera.
 
-F is JSON: {image: {"landmarks": 17 x [x, y] px, null where missing, "confidence": 17 maxima of the
-belief maps, "covariance": 17 x [[xx, xy], [xy, yy]] px^2, how unsure the landmarks are, "pose_mm":
-17 x [x, y, z], world axes, y up}}, in the order of "landmark_names"; with --fov also
-"translation_mm", where the person is in the camera's axes, if of average size. The pose is that of
-the last maps' landmarks, weighed by their covariances; with --as-published it is that of the
-network, if it lifts. A network without lifting has one with --prior. Pixels are those of the image
-as it is shown, turned as its EXIF data say. Without --box a network of ours scans the image for
-people, and the surest is taken; a released one looks at the middle of the whole image. Without
---elevation the camera is taken to be level.
+F is JSON: {image: {"box": [x, y, width, height] px, of the person that was looked at, "score" of
+one whom the scan found, up to about 0.7, "landmarks": 17 x [x, y] px, null where missing,
+"confidence": 17 maxima of the belief maps, "covariance": 17 x [[xx, xy], [xy, yy]] px^2, how unsure
+the landmarks are, "pose_mm": 17 x [x, y, z], world axes, y up}}, in the order of "landmark_names";
+with --fov also "translation_mm", where the person is in the camera's axes, if of average size. The
+pose is that of the last maps' landmarks, weighed by their covariances; with --as-published it is
+that of the network, if it lifts. A network without lifting has one with --prior. Pixels are those
+of the image as it is shown, turned as its EXIF data say. Without --box a network of ours scans the
+image for people, and the surest is taken; a released one looks at the middle of the whole image.
+Without --elevation the camera is taken to be level.
 """
 
 import argparse
@@ -45,6 +46,10 @@ from tools.infer.scan import scan
 from tools.infer.staged import Staged
 
 
+class NobodyError(InputError):
+    """An image in which nobody was found."""
+
+
 def predict(options):
     """(the JSON document that the top describes, a line for each input that was left out).
 
@@ -59,22 +64,27 @@ def predict(options):
         for name, image, factor in source:
             if image is None:
                 continue
-            box = _box(estimator.network, name, image, factor, options, source.problems)
-            if box is None:
+            try:
+                box, score = _look(estimator.network, name, image, factor, options)
+            except NobodyError as error:
+                problems.append(str(error))
                 continue
             intrinsics = None
             if options.fov is not None:
                 intrinsics = intrinsics_of_view(options.fov, image.shape[1], image.shape[0])
-            asked.append((name, factor, Person(image, box, camera, intrinsics)))
+            asked.append((name, factor, score, Person(image, box, camera, intrinsics)))
             yield asked[-1][-1]
 
     result, problems = {"landmark_names": LANDMARKS}, []
     estimates = tqdm(estimator.estimates(people()), "predict", len(source), disable=None)
     for i, estimate in enumerate(estimates):
-        name, factor, person = asked[i]
+        name, factor, score, person = asked[i]
         asked[i] = None  # so that images do not pile up
         points, covariance = factor * estimate.points[-1], factor**2 * estimate.covariance[-1]
-        result[name] = {
+        result[name] = {"box": (factor * np.asarray(person.box)).round(1).tolist()}
+        if score is not None:
+            result[name]["score"] = round(score, 3)
+        result[name] |= {
             "landmarks": _rounded(points, 2),
             "confidence": estimate.peak.round(4).tolist(),
             "covariance": _rounded(covariance, 3),
@@ -91,9 +101,10 @@ def predict(options):
         result[name]["pose_mm"] = lifted.pose[0].round(1).tolist()
         if person.intrinsics is not None:
             result[name]["translation_mm"] = lifted.translation[0].round(1).tolist()
+    problems = source.problems + problems
     if not asked:
-        raise InputError(source.problems[0])
-    return result, source.problems + problems
+        raise InputError(problems[0])
+    return result, problems
 
 
 def lift(lifter, person, estimate):
@@ -118,22 +129,24 @@ def _rounded(values, digits):
     return [v.round(digits).tolist() if np.isfinite(v).all() else None for v in values]
 
 
-def _box(network, name, image, factor, options, problems):
-    """The box of the person of an image, px of it, or None, and then a line in `problems`."""
+def _look(network, name, image, factor, options):
+    """(the box of the person of an image, px of it; the scan's score, or None where it did not look
+    for one). Raises NobodyError."""
     if options.box is not None:
-        return np.array(options.box) / factor
+        return np.array(options.box) / factor, None
     if options.centre is not None or not isinstance(network, Staged):
         # Others' networks respond to everyone in sight.
         centre = options.centre and np.array(options.centre) / factor
-        return whole_image(image.shape, network.size, centre)
+        return whole_image(image.shape, network.size, centre), None
     people = scan(network, image)
     if not people:
-        problems.append(f"{name}: nobody was found; say where the person is, by --box or --centre")
-        return None
+        raise NobodyError(
+            f"{name}: nobody was found; say where the person is, by --box or --centre"
+        )
     if len(people) > 1:
         boxes = "; ".join(" ".join(f"{v:.0f}" for v in factor * person.box) for person in people)
         print(f"{name}: {len(people)} people, the surest is taken; for another one --box: {boxes}")
-    return people[0].box
+    return people[0].box, people[0].score
 
 
 def _parser() -> argparse.ArgumentParser:
