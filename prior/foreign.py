@@ -9,11 +9,11 @@ holds is then taken apart with `prior.document`.
 import codecs
 import io
 import json
+import lzma
 import math
 import os
 import re
 import stat
-import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -29,21 +29,16 @@ from prior.errors import InputError, short
 from prior.files import FilePath
 
 MB = 1 << 20
-# What the standard library raises on damaged archives, beside OSError.
+# What the standard library, NumPy and Pillow raise on damaged archives and heads, beside OSError.
 DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
-    struct.error,
-    EOFError,
-    ValueError,
-    KeyError,
-    IndexError,
-    TypeError,
-    OverflowError,
-    NotImplementedError,  # a compression that is not built in
-    RuntimeError,  # an encrypted member
-    SyntaxError,
-    MemoryError,
+    lzma.LZMAError,
+    EOFError,  # a compressed member that ends too early
+    RuntimeError,  # an encrypted member, or a compression that is not built in
+    ValueError,  # an array's head that NumPy refuses, a name that is no text
+    TypeError,  # a type that NumPy does not have, <f0
+    OverflowError,  # lengths beyond 64 bits, in an array of no elements
 )
 # The marks that text may begin with, and what it is encoded as then; the longer ones first.
 MARKS = (
@@ -191,6 +186,8 @@ def _archive(
             _damaged(path, error, wrong.strerror or str(wrong))
         except DAMAGE as wrong:
             _damaged(path, error, str(wrong) or type(wrong).__name__)
+        except MemoryError:
+            raise error(f"{path}: expected arrays that fit into memory, got larger ones") from None
 
 
 def _damaged(path: FilePath, error: type[InputError], what: str) -> NoReturn:

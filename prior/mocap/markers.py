@@ -172,7 +172,7 @@ def read_c3d(path: Path) -> Recording:
         rate = float(points["RATE"]["value"][0])
         positions = np.moveaxis(np.array(file["data"]["points"][:3], dtype=float), 0, -1)
         hidden = np.asarray(file["data"]["meta_points"]["residuals"][0]) < 0
-    except (*foreign.DAMAGE, OSError) as error:
+    except (*foreign.DAMAGE, KeyError, IndexError, MemoryError, OSError) as error:
         raise MocapError(
             f"{path}: expected a C3D file with marker names, unit and rate, got "
             f"{short(str(error), 100)}; export it again"

@@ -17,6 +17,8 @@ from prior.files import FilePath
 
 # What is decoded, by Pillow's names.
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
+# Pillow's own limit, 179 megapixels, which no user could raise; ours is checked instead.
+Image.MAX_IMAGE_PIXELS = None
 
 
 class ImageError(InputError):
@@ -61,17 +63,16 @@ def check_size(data: bytes, name: FilePath) -> None:
     """
     size = _jpeg_size(data) or _png_size(data)
     if size is None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            try:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Pillow's, of damage that is refused below
                 with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                     size = image.size
-            # What Pillow raises on damaged heads can be nearly anything.
-            except Exception:
-                raise ImageError(
-                    f"{name}: expected an image, as {', '.join(FORMATS)}, got something else or a "
-                    "damaged one"
-                ) from None
+        except (*foreign.DAMAGE, OSError):
+            raise ImageError(
+                f"{name}: expected an image, as {', '.join(FORMATS)}, got something else or a "
+                "damaged one"
+            ) from None
     limits.check(name, "megapixels", size[0] * size[1] / 1e6, ImageError)
     # A pixel has a bit at least, and deflate, PNG's compression, shrinks to a thousandth at most.
     if data[:4] == b"\x89PNG" and size[0] * size[1] / 8 > 1100 * len(data):

@@ -148,6 +148,8 @@ HEADER = {"descr": "<f8", "fortran_order": False, "shape": (10**9,)}
         ),
         ([("a.npy", npy(np.zeros(3, "f8,i4")))], "expected an array of numbers or text"),
         ([("a.npy", npy(np.zeros(3))[:-1])], "damaged"),
+        ([("a.npy", npy(np.zeros(3)).replace(b"<f8", b"<f0"))], "'<f0' not understood"),
+        ([("a.npy", npy(header=HEADER | {"shape": (2**64, 0)}))], "too large"),
         ([("a.npy", b"\x93NUMPY\x01\x00\x10\x00" + b"(" * 16)], "expected an array of"),
         ([("a.npy", b"no array")], "expected an .npz"),
         ([("a", npy(np.zeros(3)))], "expected an array as .npy, got the file a"),
@@ -174,10 +176,14 @@ def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
     assert foreign.read_npz(path, ["a"])["a"].shape == (1 << 20,)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_damaged_npz_is_an_error_of_the_reader_and_nothing_else(tmp_path, seed):
-    path, rng = tmp_path / "a.npz", np.random.default_rng(seed)
-    np.savez_compressed(path, a=np.arange(300.0), b=np.array(["x", "yz"]))
+@pytest.mark.parametrize(
+    "compression",
+    [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA],
+)
+def test_a_damaged_npz_is_an_error_of_the_reader_and_nothing_else(tmp_path, compression):
+    path, rng = tmp_path / "a.npz", np.random.default_rng(compression)
+    arrays = {"a.npy": npy(np.arange(300.0)), "b.npy": npy(np.array(["x", "yz"]))}
+    zipped(path, arrays.items(), compression)
     good = path.read_bytes()
     for trial in range(150):
         damaged = bytearray(good)
@@ -188,6 +194,16 @@ def test_a_damaged_npz_is_an_error_of_the_reader_and_nothing_else(tmp_path, seed
             foreign.read_npz(path, ["a", "b"], error=ReaderError)
         except ReaderError as error:
             assert str(path) in str(error) and "\n" not in str(error)
+
+
+def test_an_array_larger_than_memory_is_said(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise MemoryError
+
+    np.savez(tmp_path / "a.npz", a=np.zeros(3))
+    monkeypatch.setattr(foreign.npy, "read_array", full)
+    with pytest.raises(ReaderError, match="a.npz: expected arrays that fit into memory"):
+        foreign.read_npz(tmp_path / "a.npz", ["a"], error=ReaderError)
 
 
 def test_limits_are_raised_by_the_environment(monkeypatch):

@@ -126,7 +126,8 @@ class Source:
         except InputError as error:
             said = str(error).removeprefix(f"{archive}: ")
             raise InputError(f"{archive}: {said}") from None
-        except (tarfile.TarError, *foreign.DAMAGE, OSError) as error:
+        # AttributeError: tarfile's, of a gzip head with an extra field, read before it is ready.
+        except (tarfile.TarError, AttributeError, *foreign.DAMAGE, OSError) as error:
             said = short(str(error) or type(error).__name__, 100)
             raise InputError(f"{archive}: expected an archive, got {said}; copy it") from None
 

@@ -18,7 +18,7 @@ def encoded(suffix, size=(60, 40)):
     return cv2.imencode(suffix, rng.integers(0, 255, (*size[::-1], 3), np.uint8))[1].tobytes()
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".tiff", ".webp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".tiff", ".webp", ".gif"])
 def test_images_of_all_kinds_are_decoded(suffix, monkeypatch):
     data = encoded(suffix)
     assert images.decode(data, "a", (60, 40)).shape == (40, 60, 3)
@@ -48,3 +48,33 @@ def test_a_png_bomb_is_refused():
 def test_what_is_no_photo_is_refused(data):
     with pytest.raises(ImageError, match="a: expected an image"):
         images.decode(data, "a")
+
+
+@pytest.mark.parametrize(
+    "side, most, message",
+    [
+        (20_000, 200, "at most 200 megapixels, got 400"),
+        (20_000, 500, "got something else or a damaged one"),  # its pixels are not there
+    ],
+)
+def test_our_limit_of_pixels_is_the_one_that_counts(monkeypatch, side, most, message):
+    data = bytearray(encoded(".bmp"))
+    data[18:26] = struct.pack("<ii", side, side)
+    monkeypatch.setenv(limits.ENVIRONMENT, f"megapixels={most}")
+    with pytest.raises(ImageError, match=message):
+        images.decode(bytes(data), "a")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".tiff", ".webp", ".gif"])
+def test_damaged_heads_are_refused_and_nothing_else(suffix):
+    good, rng = encoded(suffix), np.random.default_rng(0)
+    refused = 0
+    for _ in range(200):
+        damaged = bytearray(good[: max(30, rng.integers(len(good)))])
+        for _ in range(rng.integers(1, 5)):
+            damaged[rng.integers(4, min(200, len(damaged)))] = rng.integers(256)
+        try:
+            images.check_size(bytes(damaged), "a")
+        except ImageError:
+            refused += 1
+    assert refused

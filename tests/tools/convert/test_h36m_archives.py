@@ -79,3 +79,12 @@ def test_a_cut_archive_is_one_line(tmp_path):
         except InputError as error:
             assert "S1.tgz: " in str(error) and "\n" not in str(error)
             assert not list(tmp_path.rglob(".part*"))
+
+
+def test_a_gzip_head_with_an_extra_field_is_one_line(tmp_path):
+    path = archive(tmp_path, (NAME, b"x" * 3000), mode="w:gz")
+    content = bytearray(path.read_bytes())
+    content[3] |= 4  # as the flag says, a length and bytes follow
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="S1.tgz: expected an archive"):
+        extract(tmp_path)
