@@ -169,9 +169,7 @@ def test_a_baseline_has_no_pose_and_needs_no_prior(world, people):
         np.testing.assert_array_equal(estimates[0].points, estimates[0].beliefs)
 
 
-def test_what_an_estimator_needs(network):
-    with pytest.raises(ValueError, match="model: expected a prior"):
-        Estimator(network, flip=True)
+def test_sizes_that_nobody_is_shown_at_are_refused(network):
     for scales in (), (0,), (np.nan,):
         with pytest.raises(ValueError, match="scales: expected numbers of 0.1 to 10"):
             Estimator(network, scales=scales)
@@ -227,6 +225,9 @@ def test_predict_writes_what_the_estimator_says(world, network, people, capsys):
     assert len(written["landmark_names"]) == len(first["confidence"]) == L
     more = ("--flip", "--scales", 0.8, 1, "--prior", world / "prior.npz", "--no-subpixel")
     assert run(world, *more, *MIDDLE) == 0
+    with_prior = (world / "out.json").read_text()
+    assert run(world, *more[:4], "--no-subpixel", *MIDDLE) == 0  # the network's layer names it
+    assert (world / "out.json").read_text() == with_prior
     assert run(world, "--flip", *MIDDLE, network="cpm") == 0
     assert "pose_mm" not in json.loads((world / "out.json").read_text())[str(world / "data/1.png")]
     assert run(world, "--flip", "--prior", world / "prior.npz", network="cpm") == 0
@@ -262,7 +263,6 @@ def test_predict_takes_folders_and_leaves_out_what_is_damaged(world, tmp_path, c
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--flip",), "model: expected a prior"),
         (("--scales", "0"), "scales: expected"),
         (("--box", "1", "2", "0", "4"), "box: expected"),
         (("--prior", "none.npz"), "none.npz: no such file"),

@@ -199,9 +199,10 @@ class Estimator:
 
     scales: sizes at which a person is shown; 1 is the size in training. flip: also show the mirror
     image. subpixel: take landmarks at fractions of the maps' cells; False takes the most confident
-    cell, as the paper does. model: the PriorModel that lifts the landmarks of averaged maps; needed
-    only for these. workers: processes that make the views and read the maps while the network runs.
-    Raises InputError on scales outside 0.1 to 10 or a missing model.
+    cell, as the paper does. model: the PriorModel that lifts the landmarks of averaged maps, by
+    default the one that the network's layer names. workers: processes that make the views and read
+    the maps while the network runs. Raises InputError on scales outside 0.1 to 10, and what
+    prior.load raises.
     """
 
     def __init__(self, network, *, scales=(1.0,), flip=False, subpixel=True, model=None, workers=0):
@@ -210,8 +211,7 @@ class Estimator:
         self.averages = self.variants != [crop.PLAIN]
         self.lifter = None
         if self.averages and network.lifts:
-            if model is None:
-                raise InputError("model: expected a prior, to lift averaged maps with, got none")
+            model = model or prior.load(network.lifting["model"])
             options = {name: network.lifting.get(name) for name in LIFTER_OPTIONS}
             options = {name: value for name, value in options.items() if value is not None}
             self.lifter = prior.Lifter(model, **options)

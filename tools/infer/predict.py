@@ -189,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
         "--prior",
         type=Path,
         help="pose model (.npz) that lifts (default: the network's own; of a released network the "
-        "ready one); needed for averaged maps",
+        "ready one)",
     )
     parser.add_argument(
         "--landmarks",
