@@ -444,15 +444,22 @@ bench-evaluation: | caffe ## images a second of the evaluation, by batch and wor
 ##@ Development
 
 # Errors only; Caffe is talkative.
-test test-fast: export GLOG_minloglevel ?= 2
+test test-fast test-gpu-build: export GLOG_minloglevel ?= 2
+# One thread for each process of tests, which have the cores between them.
+test test-fast test-gpu-build: export OMP_NUM_THREADS := 1
+test test-fast test-gpu-build: export OPENBLAS_NUM_THREADS := 1
+
+# Processes that run tests; each takes whole files, so what a file's tests share is made once.
+TEST_JOBS ?= auto
+PYTEST = $(PYTHON) -m pytest --numprocesses $(TEST_JOBS) --maxprocesses 8 --dist loadfile
 
 .PHONY: test
-test: lint venv-demo caffe ## everything
-	$(PYTHON) -m pytest
+test: lint venv-demo caffe ## everything; TEST_JOBS=1 one test after the other
+	$(PYTEST)
 
 .PHONY: test-fast
 test-fast: venv venv-demo ## what takes seconds and needs no Caffe
-	$(PYTHON) -m pytest -m "not slow" --ignore tests/caffe
+	$(PYTEST) -m "not slow" --ignore tests/caffe
 
 # Without a GPU to ask: a common one, whose code newer ones run too.
 .PHONY: test-gpu-build
@@ -461,7 +468,7 @@ test-gpu-build: build/caffe-gpu/build/tools/caffe venv-demo ## compiles Caffe wi
 	build/caffe-gpu/build/tools/caffe --version
 	CAFFE_ROOT=$(CURDIR)/build/caffe-gpu GLOG_minloglevel=3 \
 	  PYTHONPATH=$(CURDIR):$(CURDIR)/build/caffe-gpu/python:$(CURDIR)/$(VENV)/site-packages \
-	  $(PYTHON) -m pytest tests/caffe
+	  $(PYTEST) tests/caffe
 
 # How long, and the seed of the bad files; without one, the time.
 MINUTES ?= 10

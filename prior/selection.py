@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Real
 from scipy.special import logsumexp, softmax
-from sklearn.model_selection import GroupShuffleSplit
 
 from prior import ppca
 from prior.chunks import each_chunk
@@ -58,6 +57,9 @@ def split(clips: Sequence[Clip], by: str, seed: int = 0) -> tuple[list[Clip], li
             + ("; hold out clips" if by == "subject" else "")
         )
     number = [names.index(group) for group in groups]
+    # Here, since importing it takes longer than most commands of the program.
+    from sklearn.model_selection import GroupShuffleSplit
+
     train, held_out = next(
         GroupShuffleSplit(1, test_size=SHARE, random_state=seed).split(number, groups=number)
     )
