@@ -16,7 +16,8 @@ the top-left pixel of the image lies in the camera's whole picture, [0, 0] unles
 cropped. A person with "context": true is never the one in the centre of a sample, only one of the
 others in it.
 
-`packed` has the same in one file, for millions of images; `load` reads both.
+`packed` has the same in one file, for millions of images; `cpm_lmdb` is what CPM's authors train
+on. `load` reads all three.
 """
 
 import hashlib
@@ -33,11 +34,13 @@ from prior import camera as cameras
 from prior import foreign, skeleton
 from prior.errors import short
 from prior.files import FilePath
-from python_layers.data import columns, images, packed
+from python_layers.data import columns, cpm_lmdb, images, packed
 from python_layers.data.columns import AnnotationError, Builder, Record, Table
 
 __all__ = ["AnnotationError", "Annotations", "digest", "load"]
 
+# Where images are, by their number.
+Store: TypeAlias = images.Files | packed.Store | cpm_lmdb.Store
 # The number of a record.
 Index: TypeAlias = int | np.integer
 
@@ -63,7 +66,7 @@ class Annotations:
     actions: tuple[str | None, ...]
     frames: tuple[int | None, ...]
     crowd: "Crowd"
-    store: images.Files | packed.Store  # reads the bytes of an image by its number
+    store: Store  # reads the bytes of an image by its number
 
     def __len__(self) -> int:
         return len(self.files)
@@ -106,16 +109,19 @@ class Crowd:
 
 
 def load(path: FilePath, check_images: bool = True) -> Annotations:
-    """Read and check a file of annotations, JSON or packed.
+    """Read and check annotations: a file, JSON or packed, or the folder of CPM's LMDB.
 
     check_images: whether to look for the image files of a JSON. Raises AnnotationError, and nothing
     else, whatever is in the file.
     """
     path = os.fspath(path)
-    store: images.Files | packed.Store
+    store: Store
     try:
         if packed.is_packed(path):
             table, store = packed.open_(path)
+            files = table["image_name"].tolist()
+        elif os.path.isdir(path):
+            table, store = cpm_lmdb.open_(path)
             files = table["image_name"].tolist()
         else:
             table = _table(_read(path))
@@ -133,8 +139,11 @@ def load(path: FilePath, check_images: bool = True) -> Annotations:
 def digest(path: FilePath) -> str:
     """The SHA-256 of a file of annotations. Raises OSError or AnnotationError.
 
-    Of a packed file it is that of its index, which has the checksums of the images.
+    Of a packed file it is that of its index, which has the checksums of the images; of an LMDB that
+    of its annotations.
     """
+    if os.path.isdir(path):
+        return cpm_lmdb.digest(path)
     if packed.is_packed(path):
         return hashlib.sha256(packed.index_of(path)).hexdigest()
     with foreign.open_file(path, AnnotationError) as file:
@@ -145,8 +154,8 @@ def _read(path: str) -> Any:
     """What a JSON file holds."""
     if not os.path.exists(path):
         raise AnnotationError(
-            "no such file; expected annotations in JSON or packed; run `make data`, or run from "
-            "the repository root, to which paths are relative"
+            "no such file; expected annotations in JSON or packed, or the folder of an LMDB; run "
+            "`make data`, or run from the repository root, to which paths are relative"
         )
     return foreign.read_json(path, AnnotationError)
 
@@ -200,9 +209,7 @@ def _check_files(files: Iterable[str]) -> None:
         )
 
 
-def _join(
-    path: str, table: Table, files: Sequence[str], store: images.Files | packed.Store
-) -> Annotations:
+def _join(path: str, table: Table, files: Sequence[str], store: Store) -> Annotations:
     """The Annotations of checked columns: of all people that are not only context."""
     people = np.flatnonzero(~table["person_context"])
     if not len(people):

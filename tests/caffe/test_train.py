@@ -16,6 +16,7 @@ import pytest
 from caffe.proto import caffe_pb2
 
 from python_layers.data import annotations, prefetch
+from python_layers.data.messages import fields
 from tests.caffe import tiny_world
 from tests.caffe.training import (
     ITERATIONS,
@@ -199,7 +200,7 @@ def test_every_cut_of_a_file_is_noticed(whole, tmp_path):
     snapshots.check_snapshot(state, shapes)
     content = path.read_bytes()
     starts, at = {}, 0  # of whole fields, where a protocol buffer looks whole
-    for _, value, raw in caffe_files._fields(memoryview(content)):
+    for _, value, raw in fields(memoryview(content)):
         starts[at] = b"Mconv" in bytes(value[:40]) if not isinstance(value, int) else False
         at += len(raw)
     last = max(start for start, learned in starts.items() if learned)

@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from prior import foreign
 from prior.errors import InputError, short
 from prior.files import write
+from python_layers.data.messages import fields, varint
 
 if TYPE_CHECKING:  # a program's --help works where there is no Caffe
     from caffe.proto import caffe_pb2
@@ -94,7 +95,7 @@ def read_state(path: Path) -> State:
     iteration, weights, history = 0, "", []
     with _named(path):
         # Field numbers of SolverState, BlobProto and the others below: caffe.proto.
-        for field, value, _ in _fields(_bytes(path)):
+        for field, value, _ in fields(_bytes(path)):
             if field == 1:
                 iteration = value
             elif field == 2:
@@ -104,28 +105,11 @@ def read_state(path: Path) -> State:
     return State(iteration, weights, history)
 
 
-def parse_datum(message: bytes) -> np.ndarray:
-    """The array (channels, height, width) uint8 of a Datum that is not encoded.
-
-    Raises ValueError.
-    """
-    shape, data = {}, b""
-    for field, value, _ in _fields(memoryview(message)):
-        if field in (1, 2, 3) and isinstance(value, int):
-            shape[field] = value
-        elif field == 4 and not isinstance(value, int):
-            data = value
-    sides = [shape.get(i, 0) for i in (1, 2, 3)]
-    if not all(sides) or int(np.prod(sides, dtype=np.int64)) != len(data):
-        raise ValueError(f"{len(data)} bytes for the shape {sides}")
-    return np.frombuffer(data, np.uint8).reshape(sides)
-
-
 def _layers(path):
     """(name, blobs, bytes of the whole field) of each layer that has blobs."""
     layers = []
     with _named(path):
-        for field, value, raw in _fields(_bytes(path)):
+        for field, value, raw in fields(_bytes(path)):
             if field == 2:
                 name, kind, blobs = _old_layer(value)
                 raw = _new_layer(name, kind, blobs)
@@ -143,7 +127,7 @@ def _layers(path):
 def _layer(message, name, kind, blob):
     """(name, type, blobs) of a layer; the arguments are the numbers of their fields."""
     texts, messages = {name: "", kind: ""}, []
-    for field, value, _ in _fields(message):
+    for field, value, _ in fields(message):
         if field in texts:
             texts[field] = OLD_TYPES.get(value, "") if isinstance(value, int) else _text(value)
         elif field == blob:
@@ -155,7 +139,7 @@ def _layer(message, name, kind, blob):
 def _old_layer(message):
     """The same of a layer as Caffe wrote it before LayerParameter (V1LayerParameter, of 2014), and
     before that (V0LayerParameter, inside of one)."""
-    for field, value, _ in _fields(message):
+    for field, value, _ in fields(message):
         if field == 1:
             name, kind, blobs = _layer(value, name=1, kind=2, blob=50)
             kind = OLD_TYPES.get(kind, "")
@@ -204,9 +188,9 @@ def _as_now(blob, kind, place):
 def _blob(message, kind="", place=0):
     """The array of a BlobProto. kind, place: the layer's type, and which of its blobs it is."""
     shape, old_shape, data = None, {}, np.zeros(0, np.float32)
-    for field, value, _ in _fields(message):
+    for field, value, _ in fields(message):
         if field == 7:
-            shape = [dim for _, dims, _ in _fields(value) for dim in _packed_varints(dims)]
+            shape = [dim for _, dims, _ in fields(value) for dim in _packed_varints(dims)]
         elif field in (1, 2, 3, 4):
             old_shape[field] = value
         elif field == 5:
@@ -219,45 +203,12 @@ def _blob(message, kind="", place=0):
     return _as_now(data.reshape(shape), kind, place) if old else data.reshape(shape)
 
 
-def _fields(message):
-    """(number, value, bytes) of each field; a value is an int or a slice of the message."""
-    at = 0
-    while at < len(message):
-        start = at
-        tag, at = _varint(message, at)
-        number, kind = tag >> 3, tag & 7
-        if kind == 0:
-            value, at = _varint(message, at)
-        elif kind in (1, 2, 5):
-            length = {1: 8, 5: 4}.get(kind)
-            if length is None:
-                length, at = _varint(message, at)
-            if at + length > len(message):
-                raise ValueError("it is cut short")
-            value, at = message[at : at + length], at + length
-        else:
-            raise ValueError("it is no protocol buffer")
-        yield number, value, message[start:at]
-
-
-def _varint(message, at):
-    value = shift = 0
-    while True:
-        if at >= len(message) or shift > 63:
-            raise ValueError("it is cut short")
-        byte = message[at]
-        value |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
-            return value, at
-
-
 def _packed_varints(message):
     if isinstance(message, int):  # written one by one, by old programs
         return [message]
     values, at = [], 0
     while at < len(message):
-        value, at = _varint(message, at)
+        value, at = varint(message, at)
         values.append(value)
     return values
 

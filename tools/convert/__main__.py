@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from prior import program
 from python_layers.data import annotations, images, packed
+from python_layers.data import cpm_lmdb as source
 from tools.convert import coco, cpm_lmdb, entries, leeds, mpii, native
 from tools.convert.entries import ConversionError
 
@@ -36,7 +37,7 @@ def _of(read, *names):
 
 
 def _lmdb(options):
-    total = cpm_lmdb.count(options.folder)
+    total = source.count(options.folder)
     return entries.write(options.out, cpm_lmdb.read(options.folder), total=total)
 
 

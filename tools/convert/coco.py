@@ -9,7 +9,8 @@ import numpy as np
 from prior import foreign
 from prior.errors import short
 from prior.landmark_sets import COCO
-from tools.convert.entries import ConversionError, Entry, person
+from python_layers.data.people import person
+from tools.convert.entries import ConversionError, Entry
 
 # Our name of a landmark: COCO's.
 JOINTS = COCO.direct

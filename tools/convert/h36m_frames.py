@@ -18,7 +18,8 @@ from prior.mocap import MocapError
 from prior.mocap import human36m as motion
 from prior.mocap.human36m import Y_UP
 from python_layers.data import crop
-from tools.convert.entries import ConversionError, Entry, box_round, person
+from python_layers.data.people import box_round, person
+from tools.convert.entries import ConversionError, Entry
 from tools.convert.h36m_cameras import check
 from tools.evaluate.protocols import CAMERAS
 

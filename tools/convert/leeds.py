@@ -8,7 +8,8 @@ Pixels count from 1 there. It has no spine and no nose; our hip is put in the mi
 
 import numpy as np
 
-from tools.convert.entries import ConversionError, Entry, person
+from python_layers.data.people import person
+from tools.convert.entries import ConversionError, Entry
 from tools.convert.matlab import load
 
 # In the order of the file.

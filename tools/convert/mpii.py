@@ -12,13 +12,9 @@ thorax, which lies between the shoulders as Human3.6M's neck does. It has no spi
 import numpy as np
 
 from prior.errors import short
-from prior.landmark_sets import MPII
-from tools.convert.entries import ConversionError, Entry, person
+from python_layers.data.people import MPII_JOINTS, MPII_UNIT, person
+from tools.convert.entries import ConversionError, Entry
 from tools.convert.matlab import items, load, number
-
-# Our name of a landmark: the id of MPII's joint.
-JOINTS = {ours: MPII.names.index(theirs) for ours, theirs in MPII.direct.items()}
-UNIT = 200  # px, the height of a person of scale 1
 
 
 def read(annotations, folder):
@@ -57,8 +53,8 @@ def _person(rect):
             # Empty for the head's joints: the annotators were not asked whether they are visible.
             hidden = number(getattr(point, "is_visible", None), 1) == 0
             joints[int(point.id)] = (number(point.x) - 1, number(point.y) - 1, 1 if hidden else 2)
-    landmarks = {name: joints[i] for name, i in JOINTS.items() if i in joints}
-    side = UNIT * number(getattr(rect, "scale", None), 0)
+    landmarks = {name: joints[i] for name, i in MPII_JOINTS.items() if i in joints}
+    side = MPII_UNIT * number(getattr(rect, "scale", None), 0)
     centre = items(getattr(rect, "objpos", None))
     if not side or not centre:
         return person(landmarks)

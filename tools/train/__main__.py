@@ -136,7 +136,7 @@ def check_inputs(net):
         if "model" in parameters:
             needed[parameters["model"]] = "make prior"
         for name, maker in needed.items():
-            if not (ROOT / name).is_file():
+            if not (ROOT / name).exists():
                 raise TrainingError(f"{name}: no such file; {layer.name} reads it; run {maker}")
             inputs[name] = digest(ROOT / name)
     return inputs

@@ -9,8 +9,9 @@ import scipy.io
 
 from prior.skeleton import LANDMARKS, MIRROR, L
 from python_layers.data import annotations
+from python_layers.data.people import MPII_JOINTS
 from tools.convert import __main__ as convert
-from tools.convert import coco, leeds, mpii
+from tools.convert import coco, leeds
 
 INDEX = {name: i for i, name in enumerate(LANDMARKS)}
 
@@ -28,10 +29,10 @@ def missing(people, index=0):
     return {name for name, v in zip(LANDMARKS, people.visible[index], strict=True) if v == 0}
 
 
-@pytest.mark.parametrize("module", [mpii, leeds, coco])
-def test_the_maps_of_landmarks_keep_left_and_right(module):
+@pytest.mark.parametrize("joints", [MPII_JOINTS, leeds.JOINTS, coco.JOINTS])
+def test_the_maps_of_landmarks_keep_left_and_right(joints):
     """Mirrored joints of theirs are mirrored landmarks of ours."""
-    names = module.JOINTS if isinstance(module.JOINTS, tuple) else list(module.JOINTS)
+    names = list(joints)
     assert len(set(names)) == len(names) and set(names) <= set(LANDMARKS)
     for name in names:
         assert LANDMARKS[MIRROR[INDEX[name]]] in names
