@@ -28,8 +28,8 @@ LARGEST_INPUT, LARGEST_BATCH = 4096, 4096
 
 @dataclass(frozen=True)
 class Params:
-    # The path of a file of annotations or of the folder of a CPM LMDB, from the directory where Caffe
-    # runs; or several, with their shares of the samples: {"a.pack": 3, "lmdb/MPI_alltrain": 1}
+    # The path of a file of annotations, or of the folder of a CPM LMDB, from the directory where
+    # Caffe runs; or several, with their shares of the samples: {"a.pack": 3, "lmdb/MPI": 1}
     source: str | dict
     batch_size: int
     input_size: int = belief_maps.LABEL_INPUT  # px, side of the square input
