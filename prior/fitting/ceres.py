@@ -15,7 +15,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,7 +89,7 @@ class YawMinimiser:
         self, curves: Distances, yaw: Float[np.ndarray, "n"], together: int
     ) -> Float[np.ndarray, "n"]:
         mean, covariance = _gaussians(curves, yaw)
-        return self._pool.submit(_solve_yaws, mean, covariance, yaw, together).result()
+        return _run_in(self._pool, _solve_yaws, mean, covariance, yaw, together)
 
 
 class JointMinimiser:
@@ -118,7 +120,7 @@ class JointMinimiser:
         Raises InputError when Ceres finds no usable solution.
         """
         start = best_coefficients(rows, model, yaw)
-        return JointSolution(*self._pool.submit(_solve_jointly, rows, model, yaw, start).result())
+        return JointSolution(*_run_in(self._pool, _solve_jointly, rows, model, yaw, start))
 
 
 def best_coefficients(
@@ -147,27 +149,39 @@ def equation_1(
     return (residual**2).sum(axis=1) + (penalty**2).sum(axis=1)
 
 
-class _SameProcess:
-    """A pool that is none: what is submitted is done."""
-
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> "_SameProcess":
-        self._result = function(*arguments)
-        return self
-
-    def result(self) -> Any:
-        return self._result
-
-
 def _pool(processes: int) -> Any:
+    """Processes that start with their first task; None: this process."""
     if not processes:
-        return _SameProcess()
-    return get_reusable_executor(processes, initializer=_begin, initargs=(os.getpid(),))
+        return None
+    with _without_interrupts():
+        return get_reusable_executor(processes, initializer=_begin, initargs=(os.getpid(),))
+
+
+def _run_in(pool: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+    """function(*arguments) in a process of the pool."""
+    if pool is None:
+        return function(*arguments)
+    with _without_interrupts():
+        future = pool.submit(function, *arguments)
+    return future.result()
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes that are started here never get Ctrl-C, which reaches every process of a terminal:
+    also not while they still import what they need."""
+    # They inherit this thread's mask, and so does loky's thread, which starts others later. The
+    # resource tracker of Python 3.11 unblocks the signal once it has started, so it starts first.
+    resource_tracker.ensure_running()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _begin(parent: int) -> None:
-    """Set up a process: it ends when its parent does, however that ends, and leaves Ctrl-C, which
-    reaches every process of a terminal, to it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Set up a process: it ends when its parent does, however that ends."""
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -222,7 +223,7 @@ def test_no_motion_capture_is_one_line(tmp_path):
 
 @pytest.fixture(scope="module")
 def long_fit(tmp_path_factory):
-    """Starts a fit that takes many seconds, and gives its process when it is well on its way."""
+    """Starts a fit that takes many seconds, and gives its process when it has read the motion."""
     folder = tmp_path_factory.mktemp("long")
     np.savez(folder / "clip.npz", poses_mm=random_poses(20_000).astype(np.float32), rate=50.0)
 
@@ -237,15 +238,32 @@ def long_fit(tmp_path_factory):
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         assert "poses of 1 clips" in run.stdout.readline()
-        time.sleep(2)  # into the alignment, Ceres' processes and all
         return run
 
     return start
 
 
+def _wait_for_process(parent, name):
+    """Until the process has a child with this name in its command."""
+    for _ in range(3000):
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            for child in children.read_text().split():
+                try:
+                    if name in Path(f"/proc/{child}/cmdline").read_text():
+                        return
+                except OSError:  # it has ended
+                    continue
+        time.sleep(0.01)
+    pytest.fail(f"no process {name} was started")
+
+
 @pytest.mark.slow
-def test_ctrl_c_leaves_nothing_behind(long_fit, tmp_path):
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 2.0])
+def test_ctrl_c_leaves_nothing_behind(long_fit, tmp_path, seconds):
+    """After so many seconds of Ceres' processes: as they begin, as they import, as they solve."""
     run = long_fit(tmp_path / "model.npz")
+    _wait_for_process(run.pid, "popen_loky")
+    time.sleep(seconds)
     os.killpg(run.pid, signal.SIGINT)
     _, error = run.communicate(timeout=60)
     assert run.returncode == 130
@@ -256,6 +274,8 @@ def test_ctrl_c_leaves_nothing_behind(long_fit, tmp_path):
 @pytest.mark.slow
 def test_ceres_processes_end_with_a_killed_fit(long_fit, tmp_path):
     run = long_fit(tmp_path / "model.npz")
+    _wait_for_process(run.pid, "popen_loky")
+    time.sleep(1)  # until they solve
     assert run.poll() is None
     run.kill()
     run.communicate()
