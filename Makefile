@@ -6,10 +6,15 @@
 GPU ?=
 DEVICE := $(patsubst yes,0,$(filter-out no,$(GPU)))
 ON_GPU := $(if $(DEVICE),--gpu $(DEVICE))
+# CUDNN=yes beside it: with cuDNN, which is an experiment and a build of its own.
+CUDNN ?=
+ON_CUDNN := $(filter-out no,$(CUDNN))
+$(if $(DEVICE),,$(if $(ON_CUDNN),$(error CUDNN=$(CUDNN) goes with a GPU, got none: GPU=yes CUDNN=yes)))
+GPU_BUILD := gpu$(if $(ON_CUDNN),-cudnn)
 
 # The Caffe to use. Name a built one of your own, on the command line or in the
 # environment, and nothing is compiled: make test CAFFE_ROOT=/path/to/caffe
-override CAFFE_ROOT := $(abspath $(or $(CAFFE_ROOT),build/caffe$(if $(DEVICE),-gpu)))
+override CAFFE_ROOT := $(abspath $(or $(CAFFE_ROOT),build/caffe$(if $(DEVICE),-$(GPU_BUILD))))
 
 # Debian's and Ubuntu's packages. What is missing is installed (as root) or named.
 PACKAGES := python3 python3-venv
@@ -355,8 +360,8 @@ build/env.sh:
 	@tools/setup/environment.sh
 
 .PHONY: caffe
-caffe: build/env.sh ## Caffe itself, compiled into build/caffe unless CAFFE_ROOT names one; GPU=yes: with CUDA, into build/caffe-gpu
-BUILT := $(addprefix $(CURDIR)/build/,caffe caffe-gpu)
+caffe: build/env.sh ## Caffe itself, compiled into build/caffe unless CAFFE_ROOT names one; GPU=yes: with CUDA, into build/caffe-gpu; CUDNN=yes: with cuDNN too (experimental), into build/caffe-gpu-cudnn
+BUILT := $(addprefix $(CURDIR)/build/,caffe caffe-gpu caffe-gpu-cudnn)
 ifneq ($(filter $(BUILT),$(CAFFE_ROOT)),)
 caffe: $(patsubst $(CURDIR)/%,%,$(CAFFE_ROOT))/build/tools/caffe
 
@@ -370,11 +375,14 @@ build/caffe/build/tools/caffe: $(CAFFE_SOURCES) | $(VENV)/.installed
 	@touch $@
 
 # CUDA_HOME names a toolkit, CUDA_ARCH the GPU's compute capability where the GPU is elsewhere.
-build/caffe-gpu/build/tools/caffe: $(CAFFE_SOURCES) \
-  $(addprefix tools/caffe/,toolkit.sh architecture.sh cuda.txt forward_to_cpu.cpp) \
-  | $(VENV)/.installed
+# With cuDNN, CUDNN_HOME names one.
+GPU_SOURCES := $(addprefix tools/caffe/,toolkit.sh architecture.sh cuda.txt unpack.py forward_to_cpu.cpp)
+build/caffe-gpu-cudnn/build/tools/caffe: tools/caffe/cudnn.sh tools/caffe/cudnn.txt
+build/caffe-gpu/build/tools/caffe build/caffe-gpu-cudnn/build/tools/caffe: $(CAFFE_SOURCES) \
+  $(GPU_SOURCES) | $(VENV)/.installed
 	@tools/setup/packages.sh $(CAFFE_PACKAGES)
-	@$(TIMED) caffe-gpu tools/caffe/build.sh gpu build/caffe-gpu
+	@$(TIMED) caffe-$(GPU_BUILD) tools/caffe/build.sh $(lastword $(subst -, ,$(GPU_BUILD))) \
+	  $(@:/build/tools/caffe=)
 	@touch $@
 else
 caffe: venv

@@ -2,7 +2,8 @@
 
 Images a second of tools.infer.estimator, which tools.evaluate and tools.infer.predict run on, by
 inputs in a batch and by workers, beside one image after the other; at one scale and at two, each
-mirrored too. The images are those of tools.bench.feed, the weights random.
+mirrored too. The images are those of tools.bench.feed, the weights random. Beside the rate stands
+the CPU time of an image, of all processes: it is steadier where the machine has other work.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from tools.infer.device import BATCH
 from tools.infer.estimator import Estimator, Network, annotated
 from tools.markdown import table
 
+UNMEASURED = {"images_per_second": 0.0, "cpu_ms": float("inf")}
 VIEWS = {"one scale": {}, "two scales, mirrored too": {"scales": (0.9, 1.0), "flip": True}}
 
 
@@ -48,16 +50,19 @@ def write_weights(deploy, path):
 
 
 def rate(estimator, people, images):
-    """Images a second."""
+    """Images a second, and the CPU time of an image, ms: of this process and its workers."""
 
     def person(i):
         return annotated(people, i % len(people))
 
-    began = time.perf_counter()
+    began, before = time.perf_counter(), os.times()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # random weights put some where nobody can be
         count = sum(1 for _ in estimator.estimates(range(images), person))
-    return count / (time.perf_counter() - began)
+    passed = time.perf_counter() - began
+    # User and system time, its own and of the workers, which have ended.
+    spent = sum(os.times()[:4]) - sum(before[:4])
+    return count / passed, 1000 * spent / count
 
 
 def measure(options, people, network, model):
@@ -65,7 +70,7 @@ def measure(options, people, network, model):
     workers = max(1, len(os.sched_getaffinity(0)) - 1)
     ways = [(1, 0), (BATCH, 0), *((batch, workers) for batch in options.batches)]
     rates = [
-        {"views": views, "batch": batch, "workers": count, "images_per_second": 0.0}
+        {"views": views, "batch": batch, "workers": count} | UNMEASURED
         for views in VIEWS
         for batch, count in ways
     ]
@@ -75,25 +80,31 @@ def measure(options, people, network, model):
             estimator = Estimator(
                 network, model=model, workers=way["workers"], **VIEWS[way["views"]]
             )
-            best = rate(estimator, people, options.images)
-            way["images_per_second"] = max(way["images_per_second"], best)
+            speed, spent = rate(estimator, people, options.images)
+            way["images_per_second"] = max(way["images_per_second"], speed)
+            way["cpu_ms"] = min(way["cpu_ms"], spent)
     return rates
 
 
 def markdown(record):
     """The content of evaluation.json as a table."""
-    slowest = {w["views"]: w["images_per_second"] for w in reversed(record["rates"])}
+    one_by_one = {w["views"]: w for w in reversed(record["rates"])}
     rows = [
         (
             w["views"],
             w["batch"],
             w["workers"],
             f"{w['images_per_second']:.1f}",
-            f"{w['images_per_second'] / slowest[w['views']]:.2f}",
+            f"{w['images_per_second'] / one_by_one[w['views']]['images_per_second']:.2f}",
+            f"{w['cpu_ms']:.0f}",
+            f"{w['cpu_ms'] / one_by_one[w['views']]['cpu_ms']:.2f}",
         )
         for w in record["rates"]
     ]
-    head = ("shown at", "inputs in a batch", "workers", "images a second", "times one by one")
+    head = (
+        *("shown at", "inputs in a batch", "workers"),
+        *("images a second", "times one by one", "CPU time, ms", "times one by one"),
+    )
     return (
         f"{record['network']}, {record['images']} images in a round, best of {record['rounds']} "
         f"rounds, {'on a GPU' if record['gpu'] is not None else 'on the CPU'}.\n\n"

@@ -73,26 +73,9 @@ echo "caffe: no CUDA toolkit here: fetching NVIDIA's wheels (650 MB)" >&2
 rm -rf "$fetched.partial"
 tools/setup/fetch.sh "$here/cuda.txt" "$fetched.partial/wheels" --only-binary :all: ||
   die "no nvcc, and no network to fetch one: set CUDA_HOME=/path/to/cuda"
-"$python" - "$fetched.partial" <<'PYTHON'
-import pathlib, sys, zipfile
-
-folder = pathlib.Path(sys.argv[1])
-for path in sorted(folder.glob("wheels/*.whl")):
-    with zipfile.ZipFile(path) as wheel:
-        wheel.extractall(folder / "unpacked")
-    path.unlink()
-(toolkit,) = folder.glob("unpacked/nvidia/cu*")
-# An archive of Python's has no run bits, and these have neither the names that a linker looks
-# for nor the folder that CMake does.
-for program in [*toolkit.glob("bin/*"), *toolkit.glob("nvvm/bin/*")]:
-    program.chmod(0o755)
-for library in toolkit.glob("lib/lib*.so.*"):
-    (library.parent / f"{library.name.split('.so.')[0]}.so").symlink_to(library.name)
-(toolkit / "lib64").symlink_to("lib")
-toolkit.rename(folder / "toolkit")
-PYTHON
+"$python" "$here/unpack.py" "$fetched.partial"
 rm -rf "$fetched"
-mv "$fetched.partial/toolkit" "$fetched"
+mv "$fetched.partial/unpacked" "$fetched"
 rm -r "$fetched.partial"
 reason=$(lack "$fetched/bin/nvcc")
 [ -z "$reason" ] || die "the toolkit in build/cuda: $reason"

@@ -1,5 +1,5 @@
-"""The scripts that choose CUDA's toolkit and what to compile for, with programs made up in their
-place: a machine with or without CUDA gives the same answers."""
+"""The scripts that choose CUDA's toolkit, cuDNN and what to compile for, with programs made up in
+their place: a machine with or without CUDA gives the same answers."""
 
 import os
 import re
@@ -8,7 +8,20 @@ from pathlib import Path
 
 import pytest
 
-TOOLKIT, ARCHITECTURE = Path("tools/caffe/toolkit.sh"), Path("tools/caffe/architecture.sh")
+TOOLKIT, ARCHITECTURE, CUDNN = (
+    Path(f"tools/caffe/{name}.sh") for name in ("toolkit", "architecture", "cudnn")
+)
+# In Python's place: unpacks as asked, and in place of a download writes these wheels.
+FETCH = """
+import pathlib, runpy, sys, zipfile
+arguments = sys.argv[1:]
+if "download" not in arguments:
+    sys.argv = arguments
+    runpy.run_path(arguments[0], run_name="__main__")
+    sys.exit()
+folder = pathlib.Path(arguments[arguments.index("--dest") + 1])
+folder.mkdir(parents=True)
+"""
 NVCC = """
 case "$*" in
   --version) echo "Cuda compilation tools, release {version}, V{version}.1" ;;
@@ -115,23 +128,18 @@ def test_without_toolkit_and_network_or_room_it_says_what_to_set(tmp_path, run):
 def test_wheels_become_a_toolkit(tmp_path, run):
     """Run bits, the names that a linker looks for, and lib64; the wheels themselves go."""
     (tmp_path / "tools").symlink_to(Path("tools").resolve())
-    fetch = """
-    import pathlib, sys, zipfile
-    arguments = sys.argv[1:]
-    if "download" not in arguments:  # the script that unpacks
-        sys.argv = ["-", *arguments[1:]]
-        exec(sys.stdin.read())
-        sys.exit()
-    folder = pathlib.Path(arguments[arguments.index("--dest") + 1])
-    folder.mkdir(parents=True)
-    with zipfile.ZipFile(folder / "nvcc.whl", "w") as wheel:
-        wheel.write("whole/bin/nvcc", "nvidia/cu13/bin/nvcc")
-        wheel.writestr("nvidia/cu13/nvvm/bin/cicc", "")
-    with zipfile.ZipFile(folder / "runtime.whl", "w") as wheel:
-        wheel.writestr("nvidia/cu13/lib/libcudart.so.13", "")
-    """
     code = tmp_path / "pip.py"
-    code.write_text("\n".join(line[4:] for line in fetch.splitlines()))
+    code.write_text(
+        FETCH
+        + """
+with zipfile.ZipFile(folder / "nvcc.whl", "w") as wheel:
+    wheel.write("whole/bin/nvcc", "nvidia/cu13/bin/nvcc")
+    wheel.writestr("nvidia/cu13/nvvm/bin/cicc", "")
+with zipfile.ZipFile(folder / "runtime.whl", "w") as wheel:
+    wheel.writestr("nvidia/cu13/lib/libcudart.so.13", "")
+    wheel.writestr("nvidia_cuda_runtime.dist-info/METADATA", "")
+"""
+    )
     nvcc(tmp_path / "whole")
     python = program(tmp_path / "python", f'exec /usr/bin/python3 {code} "$@"')
     result = run(TOOLKIT, PYTHON=str(python))
@@ -143,6 +151,53 @@ def test_wheels_become_a_toolkit(tmp_path, run):
     assert not list((tmp_path / "build").rglob("*.whl"))
     again = run(TOOLKIT, PYTHON="/none")
     assert again.stdout == result.stdout and "fetched before" in again.stderr
+
+
+def test_the_wheel_of_cudnn_becomes_a_folder(tmp_path, run):
+    (tmp_path / "tools").symlink_to(Path("tools").resolve())
+    code = tmp_path / "pip.py"
+    code.write_text(
+        FETCH
+        + """
+with zipfile.ZipFile(folder / "cudnn.whl", "w") as wheel:
+    wheel.writestr("nvidia/cudnn/include/cudnn.h", "")
+    wheel.writestr("nvidia/cudnn/lib/libcudnn.so.9", "")
+    wheel.writestr("nvidia/__init__.py", "")
+"""
+    )
+    python = program(tmp_path / "python", f'exec /usr/bin/python3 {code} "$@"')
+    compiler = nvcc(tmp_path / "cuda")
+    result = run(CUDNN, compiler, PYTHON=str(python))
+    folder = tmp_path / "build/cudnn"
+    assert result.stdout == f"{folder}\n", result.stderr
+    assert (folder / "lib/libcudnn.so").resolve() == folder / "lib/libcudnn.so.9"
+    again = run(CUDNN, compiler, PYTHON="/none")
+    assert again.stdout == result.stdout and "fetched before" in again.stderr
+    named = run(CUDNN, nvcc(tmp_path / "older", "12.8"), CUDNN_HOME=str(folder))
+    assert named.stdout == result.stdout and "of CUDNN_HOME" in named.stderr
+
+
+def test_no_cudnn_is_one_line(tmp_path, run):
+    (tmp_path / "tools").symlink_to(Path("tools").resolve())
+    compiler = nvcc(tmp_path / "cuda")
+    line = only_line(run(CUDNN, compiler, CUDNN_HOME=str(tmp_path)))
+    assert "expected include/cudnn.h and lib/libcudnn.so there" in line
+    line = only_line(run(CUDNN, nvcc(tmp_path / "older", "12.8")))
+    assert "for CUDA 13, and nvcc is of CUDA 12" in line and "CUDNN_HOME=" in line
+    python = program(tmp_path / "python", "exit 1")  # pip that reaches no index
+    result = run(CUDNN, compiler, PYTHON=str(python))
+    assert result.returncode == 1
+    assert "no cuDNN, and no network to fetch one" in result.stderr.splitlines()[-1]
+    program(tmp_path / "path/df", "printf 'Avail\\n 12\\n'")
+    line = only_line(run(CUDNN, compiler, PYTHON=str(python)))
+    assert "cuDNN needs 1500 MB in build, and 12 MB are free" in line
+
+
+def test_cudnn_without_a_gpu_is_refused_by_make():
+    result = subprocess.run(
+        ["make", "--dry-run", "caffe", "CUDNN=yes"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode and "CUDNN=yes goes with a GPU, got none" in result.stderr
 
 
 def test_the_wheels_are_pinned_and_have_a_compiler():
