@@ -77,9 +77,15 @@ class Annotations:
 
     def image(self, index: Index) -> UInt8[np.ndarray, "H W 3"]:
         """The image of a record, BGR. Raises images.ImageError."""
+        return self.reduced(index, 1)[0]
+
+    def reduced(self, index: Index, block: int) -> tuple[UInt8[np.ndarray, "h w 3"], int]:
+        """The image of a record, BGR, with blocks of pixels averaged to one, of a side that
+        `block` is a multiple of, and that side. Raises images.ImageError."""
         data = self.store.read(self.crowd.image[index])
         width, height = self.image_sizes[index].tolist()
-        return images.decode(data, self.files[index], (width, height))
+        part = images.part_of(data, block)
+        return images.decode(data, self.files[index], (width, height), part=part), part
 
     def others(self, index: Index) -> Float[np.ndarray, "K 17 2"]:
         """The landmarks of the other people in a record's image, NaN where missing."""

@@ -194,28 +194,37 @@ def camera(
     return FLIP @ rotation @ FLIP if crop.augmentation.flip else rotation
 
 
+def block(matrix: Float[np.ndarray, "2 3"]) -> int:
+    """The side of the blocks of pixels of which each becomes a pixel at most; 0 or 1: none."""
+    return int(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+
+
 def warp(
-    image: UInt8[np.ndarray, "H W 3"], crop: Crop
+    image: UInt8[np.ndarray, "H W 3"], crop: Crop, part: int = 1
 ) -> UInt8[np.ndarray, "{crop.size} {crop.size} 3"]:
     """The crop's part of an image, as an input; grey beyond the image's border.
 
     Bilinear, as CPM's. An image that shrinks to less than a half is first averaged over whole
-    blocks of pixels, so that a small input has no aliasing (our choice).
+    blocks of pixels, so that a small input has no aliasing (our choice). part: the side of the
+    blocks that are averaged already, as annotations.Annotations.reduced has it.
     """
-    matrix = crop.matrix
-    block = int(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    block = min(block, *image.shape[:2])
-    if block > 1:
-        height, width = (side // block for side in image.shape[:2])
-        image = image[: height * block, : width * block]
+    matrix = _of_blocks(crop.matrix, part)
+    side = min(block(matrix), *image.shape[:2])
+    if side > 1:
+        height, width = (length // side for length in image.shape[:2])
+        image = image[: height * side, : width * side]
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        # Pixel x of the small image covers block x to block x + block - 1 of the large one.
-        offset = matrix[:, :2].sum(axis=1) * (block - 1) / 2 + matrix[:, 2]
-        matrix = np.column_stack([matrix[:, :2] * block, offset])
+        matrix = _of_blocks(matrix, side)
     border = (GREY, GREY, GREY)
     return cv2.warpAffine(
         image, matrix, (crop.size, crop.size), flags=cv2.INTER_LINEAR, borderValue=border
     )
+
+
+def _of_blocks(matrix: Float[np.ndarray, "2 3"], side: int) -> Float[np.ndarray, "2 3"]:
+    """The matrix for an image of whose pixels x covers side x to side x + side - 1 of before."""
+    offset = matrix[:, :2].sum(axis=1) * (side - 1) / 2 + matrix[:, 2]
+    return np.column_stack([matrix[:, :2] * side, offset])
 
 
 def input_blob(

@@ -15,6 +15,13 @@ from prior import foreign, limits
 from prior.errors import InputError, short
 from prior.files import FilePath
 
+# OpenCV's flags by how many pixels, along each side, a JPEG is decoded to one of.
+REDUCED = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 # What is decoded, by Pillow's names.
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
 # Pillow's own limit, 179 megapixels, which no user could raise; ours is checked instead.
@@ -26,14 +33,19 @@ class ImageError(InputError):
 
 
 def decode(
-    data: bytes, name: FilePath, size: tuple[int, int] | None = None, *, turned: bool = False
+    data: bytes,
+    name: FilePath,
+    size: tuple[int, int] | None = None,
+    *,
+    turned: bool = False,
+    part: int = 1,
 ) -> np.ndarray:
     """The bytes of an image file as an image (H, W, 3) uint8, BGR: of grey and transparent ones,
     and the first frame of an animation, too.
 
     size: the width and height that it is to have; turned: as the file's EXIF data say, which
-    viewers do, and annotations of data sets do not. Raises ImageError, which begins with `name`,
-    when the bytes are damaged, cut short or of an image of another size.
+    viewers do, and annotations of data sets do not; part: see `part_of`. Raises ImageError, which
+    begins with `name`, when the bytes are damaged, cut short or of an image of another size.
     """
     if not data:
         raise ImageError(f"{name}: expected an image, got an empty file")
@@ -42,18 +54,26 @@ def decode(
         raise ImageError(f"{name}: expected a whole JPEG, got one cut short")
     check_size(data, name)
     try:
-        flags = cv2.IMREAD_COLOR | (0 if turned else cv2.IMREAD_IGNORE_ORIENTATION)
+        flags = REDUCED[part] | (0 if turned else cv2.IMREAD_IGNORE_ORIENTATION)
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         said = short(str(error), 100)
         raise ImageError(f"{name}: expected an image, got: {said}") from None
     if image is None:
         raise ImageError(f"{name}: expected an image, got something else or a damaged one")
-    if size is not None and image.shape[1::-1] != tuple(size):
-        raise ImageError(
-            f"{name}: expected {size[0]} x {size[1]} px, got {image.shape[1]} x {image.shape[0]}"
-        )
+    if size is not None and image.shape[1::-1] != tuple(-(-side // part) for side in size):
+        width, height = _jpeg_size(data) or image.shape[1::-1]
+        raise ImageError(f"{name}: expected {size[0]} x {size[1]} px, got {width} x {height}")
     return image
+
+
+def part_of(data: bytes, block: int) -> int:
+    """How many pixels along each side of an image may become one when it is decoded, where blocks
+    of `block` are to become one later: a whole part of these, so that the rest of the averaging
+    gives the same. A JPEG then takes a third less time; 1 for other images."""
+    if data[:2] != b"\xff\xd8":
+        return 1
+    return max(part for part in REDUCED if max(block, 1) % part == 0)
 
 
 def check_size(data: bytes, name: FilePath) -> None:

@@ -78,8 +78,9 @@ class Samples:
         """
         damaged: list[Damaged] = []
         for row in range(self.parameters.batch_size):
-            people, index, image = self._readable(*self.place(position + row), damaged)
-            sample = self._sample(people, index, image, self._augmentation(position + row))
+            augmentation = self._augmentation(position + row)
+            shown = self._readable(*self.place(position + row), augmentation, damaged)
+            sample = self._sample(*shown)
             for array, value in zip(arrays, sample, strict=True):
                 array[row] = value
         return damaged
@@ -103,9 +104,9 @@ class Samples:
         return np.random.default_rng(seed).permutation(count)
 
     def _readable(
-        self, source: int, start: int, damaged: list[Damaged]
-    ) -> tuple[Annotations, int, UInt8[np.ndarray, "H W 3"]]:
-        """The first record from place `start` on whose image can be read, and that image.
+        self, source: int, start: int, augmentation: crop.Augmentation, damaged: list[Damaged]
+    ) -> tuple[Annotations, int, crop.Crop, UInt8[np.ndarray, "S S 3"]]:
+        """The first record from place `start` on whose image can be read, and what is seen of it.
 
         The images that cannot be read are added to `damaged`.
         """
@@ -114,8 +115,10 @@ class Samples:
         for place in range(start, start + count):
             epoch, place = divmod(place, count)
             index = int(self._order(source, epoch)[place])
+            square = crop.frame(people.boxes[index], self.parameters.input_size, augmentation)
             try:
-                return people, index, people.image(index)
+                image, part = people.reduced(index, crop.block(square.matrix))
+                return people, index, square, crop.warp(image, square, part)
             except images.ImageError as error:
                 damaged.append((people.files[index], str(error)))
         raise ValueError(
@@ -132,11 +135,10 @@ class Samples:
         self,
         people: Annotations,
         index: int,
-        image: UInt8[np.ndarray, "H W 3"],
-        augmentation: crop.Augmentation,
+        square: crop.Crop,
+        seen: UInt8[np.ndarray, "S S 3"],
     ) -> tuple[np.ndarray, ...]:
         """A value for each top of the layer."""
-        square = crop.frame(people.boxes[index], self.parameters.input_size, augmentation)
         label, mask = self._label(people.points[index][None], square)
         label_stage1, mask_stage1 = label, mask
         others = _in_sight(people.others(index), square)
@@ -145,7 +147,7 @@ class Samples:
             label_stage1, mask_stage1 = self._label(everyone, square)
         intrinsics = people.intrinsics[index] if people.has_camera(index) else None
         return (
-            crop.input_blob(crop.warp(image, square), augmentation),
+            crop.input_blob(seen, square.augmentation),
             crop.centre_map(square)[None],
             label,
             mask,

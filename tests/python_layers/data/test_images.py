@@ -78,3 +78,22 @@ def test_damaged_heads_are_refused_and_nothing_else(suffix):
         except ImageError:
             refused += 1
     assert refused
+
+
+def test_a_jpeg_is_decoded_to_a_part_of_its_pixels():
+    """Each is the mean of a block, but for the rounding of colours."""
+    y, x = np.mgrid[:70, :101]
+    image = np.stack([x, 2 * y, 255 - x - y], axis=-1).astype(np.uint8)
+    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    for block, part in ((0, 1), (1, 1), (2, 2), (3, 1), (12, 4), (8, 8), (30, 2)):
+        assert images.part_of(data, block) == part
+        small = images.decode(data, "a.jpg", (101, 70), part=part)
+        assert small.shape == (-(-70 // part), -(-101 // part), 3)
+        blocks = image[: 70 // part * part, : 101 // part * part].astype(float)
+        means = blocks.reshape(70 // part, part, 101 // part, part, 3).mean(axis=(1, 3))
+        difference = np.abs(small[: 70 // part, : 101 // part] - means)
+        assert difference.mean() < 1 and difference.max() < 6
+    with pytest.raises(images.ImageError, match="expected 102 x 72 px, got 101 x 70"):
+        images.decode(data, "a.jpg", (102, 72), part=2)
+    png = cv2.imencode(".png", image)[1].tobytes()
+    assert images.part_of(png, 8) == 1

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from sklearn.datasets import load_sample_images
 
 from prior import skeleton
 from python_layers import belief_maps
-from python_layers.data import annotations
+from python_layers.data import annotations, crop
 from python_layers.data.samples import Samples
 
 L, SIZE, STRIDE = skeleton.L, 64, 4
@@ -181,3 +182,24 @@ def test_colours_and_hidden_parts_reach_the_input(tmp_path):
     assert np.std([image[centre].mean() for image in coloured]) > 0.01
     hidden = [sample(people, p, augment=plain | {"occlusion": 1})[DATA] for p in range(10)]
     assert all((image == 0).all(axis=0).any() for image in hidden)
+
+
+@pytest.mark.parametrize("side", [130, 250, 700])
+def test_a_reduced_image_gives_the_same_input(tmp_path, side):
+    """A JPEG that shrinks is decoded to a part of its pixels: the network sees the same person in
+    the same place, within a grey level or two."""
+    folder = tmp_path / "photograph"
+    write(folder, 0, 1, [person(60, 60) | {"bbox": [450 - side / 2] * 2 + [side] * 2}])
+    whole = load_sample_images().images[0][:, :427, ::-1]
+    cv2.imwrite(str(folder / "0.jpg"), cv2.resize(whole, (900, 900)))
+    document = json.loads((folder / "train.json").read_text())
+    document["images"] = [{"id": 0, "file_name": "0.jpg", "width": 900, "height": 900}]
+    (folder / "train.json").write_text(json.dumps(document))
+    people = annotations.load(folder / "train.json")
+    square = crop.frame(people.boxes[0], SIZE)
+    small, part = people.reduced(0, crop.block(square.matrix))
+    assert part > 1 and len(small) == -(-900 // part)
+    (data, *_), damaged = batch(Samples([(people, 1)], parameters()))
+    assert not damaged
+    expected = crop.input_blob(crop.warp(people.image(0), square))
+    assert 256 * np.abs(data[0] - expected).mean() < 1.5
