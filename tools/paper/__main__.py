@@ -76,7 +76,7 @@ def solver_of(net, folder=PROTOTXT):
     return solver, process.ROOT / solver.net
 
 
-def of_training(net, iterations):
+def of_training(net, iterations, out):
     """The Needs of a network's training."""
     solver, path = solver_of(net)
     iterations = iterations or solver.max_iter
@@ -85,7 +85,12 @@ def of_training(net, iterations):
     size = weights_size(path)
     every = solver.snapshot or iterations
     return needs.of_training(
-        net, iterations, int(batch), iterations // every, size * (1 + snapshots.histories(solver))
+        net,
+        iterations,
+        int(batch),
+        iterations // every,
+        size * (1 + snapshots.histories(solver)),
+        out,
     )
 
 
@@ -115,7 +120,7 @@ def of_data(source, out):
     ]
     frames = archives + sum(path.stat().st_size for path in videos)
     # The packed JPEGs are some 1.5 times the videos' size: our estimate.
-    return needs.Needs(f"Human3.6M into {out}", None, archives + 1.5 * frames, 2 * needs.GB)
+    return needs.Needs(f"Human3.6M into {out}", None, archives + 1.5 * frames, 2 * needs.GB, out)
 
 
 def stage(options):
@@ -123,22 +128,27 @@ def stage(options):
     if options.gpu is not None:
         process.check_gpu(options.gpu)
     asked, data = [], options.data
+
+    def made(job, net):  # as the Makefile has it
+        return data.parent / job / data.name / net.replace("/", "-")
+
     if options.stage in ("check", "data"):
         asked.append(of_data(check_dataset(options.h36m), data))
     if options.stage == "check":
         check_start(options.start, options.net)
     if options.stage == "prior":
         clips = [c for p in sorted((data / h36m.MOTION).glob("*.npz")) for c in mocap.read(p)]
-        asked.append(needs.of_prior(sum(len(clip.poses) for clip in clips)))
+        asked.append(needs.of_prior(sum(len(clip.poses) for clip in clips), data))
     if options.stage in ("check", "train"):
-        asked += [of_training(net, options.iterations) for net in options.net]
+        asked += [of_training(net, options.iterations, made("train", net)) for net in options.net]
     if options.stage == "eval":
         images = len(annotations.load(data / "test.pack"))
-        asked += [needs.of_evaluation(net, images, len(options.scales)) for net in options.net]
+        views = len(options.scales)
+        asked += [needs.of_evaluation(net, images, views, made("eval", net)) for net in options.net]
     for one in asked:
         for line in needs.lines(one, options.gpu, data):
             print(line)
-        needs.check(one, data)
+    needs.check(asked, data)
 
 
 def named(text):

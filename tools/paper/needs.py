@@ -29,8 +29,9 @@ class Needs(NamedTuple):
 
     what: str
     seconds: float | None
-    disk: float  # bytes
+    disk: float  # bytes, of all that it leaves
     memory: float  # bytes
+    out: Path  # the folder that it fills
 
 
 class Rates(NamedTuple):
@@ -54,12 +55,12 @@ def rates(net):
     )
 
 
-def of_prior(poses):
+def of_prior(poses, out):
     """Of the fit of a prior to so many poses."""
-    return Needs(f"fit of the prior to {poses:,} poses", FIT_SECONDS * poses, 1e6, 1 * GB)
+    return Needs(f"fit of the prior to {poses:,} poses", FIT_SECONDS * poses, 1e6, 1 * GB, out)
 
 
-def of_training(net, iterations, batch, snapshots, weights):
+def of_training(net, iterations, batch, snapshots, weights, out):
     """Of a training. snapshots: how many; weights: bytes of one, its state too."""
     known, _ = rates(net)
     return Needs(
@@ -67,10 +68,11 @@ def of_training(net, iterations, batch, snapshots, weights):
         known and known.train * iterations * batch,
         weights * (snapshots + 2),
         MEMORY.get(net, SMALL_MEMORY),
+        out,
     )
 
 
-def of_evaluation(net, images, views):
+def of_evaluation(net, images, views, out):
     """Of the network on so many images, each shown in `views` ways."""
     known, _ = rates(net)
     return Needs(
@@ -78,6 +80,7 @@ def of_evaluation(net, images, views):
         known and known.deploy * images * views,
         ESTIMATE * images,
         MEMORY.get(net, SMALL_MEMORY),
+        out,
     )
 
 
@@ -105,19 +108,28 @@ def lines(needs, gpu, folder):
     yield f"  memory: {needs.memory / GB:.0f} GB, {total_memory() / GB:.0f} GB are here"
 
 
-def check(needs, folder):
-    """Raises InputError where the disk has no room for a stage."""
+def check(asked, folder):
+    """Raises InputError where the disk has no room for all that is asked, together.
+
+    What a stage left before it stopped, or when it was done, is there already.
+    """
     free = shutil.disk_usage(_there(folder)).free
-    if needs.disk > free:
+    total = sum(max(0, needs.disk - _size(needs.out)) for needs in asked)
+    if total > free:
         raise InputError(
-            f"{needs.what}: needs {needs.disk / GB:.1f} GB in {folder}, and {free / GB:.1f} GB are "
-            "free: make room, or make build a link to a larger disk"
+            f"{', '.join(needs.what for needs in asked)}: needs {total / GB:.1f} GB in {folder}, "
+            f"and {free / GB:.1f} GB are free: make room, or make build a link to a larger disk"
         )
 
 
 def total_memory():
     """Bytes of this machine's memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _size(folder):
+    """Bytes of the files in a folder."""
+    return sum(path.lstat().st_size for path in Path(folder).rglob("*") if path.is_file())
 
 
 def _there(folder):
