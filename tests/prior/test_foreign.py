@@ -1,6 +1,9 @@
 """Files of others: what is wrong with one is one line, and costs neither memory nor time."""
 
+import gc
 import io
+import json
+import math
 import os
 import tracemalloc
 import zipfile
@@ -87,6 +90,29 @@ def test_json_nested_too_deeply_is_refused_before_it_is_parsed(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(InputError, match="at most 100 levels inside each other"):
         foreign.read_json(tmp_path / "a.json")
+
+
+def test_json_is_what_python_reads(tmp_path):
+    path = tmp_path / "a.json"
+    text = '{"a": [1, 2.5e-3, -0.1, 1e400, 12345678901234567890123], "b": {"c": null}, "b": "\\u00e9"}'
+    path.write_text(text)
+    assert foreign.read_json(path) == json.loads(text)
+    path.write_text('[NaN, -Infinity, "\\ud800"]')
+    first, second, third = foreign.read_json(path)
+    assert math.isnan(first) and second == -math.inf and third == "\ud800"
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_is_collected_after_reading_as_before(enabled):
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with pytest.raises(ZeroDivisionError), foreign.no_collection():
+            assert not gc.isenabled()
+            _ = 1 / 0
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 def test_depth_is_that_of_a_slow_count():

@@ -42,7 +42,11 @@ def read(path: str | Path, how: How = UNSAID) -> Keypoints:
     how: what the user says. People and frames that are damaged are left out, and counted in `left`.
     Raises KeypointError if nothing can be read, or if what it means is not certain.
     """
-    path = Path(path)
+    with foreign.no_collection():
+        return _read(Path(path), how)
+
+
+def _read(path: Path, how: How) -> Keypoints:
     try:
         people = _folder(path) if path.is_dir() else _file(path)
     except KeypointError as error:

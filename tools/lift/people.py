@@ -1,6 +1,7 @@
 """What every reader of 2D landmarks gives: People, collected as a file is read, then Keypoints."""
 
 from collections.abc import Hashable, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -228,6 +229,16 @@ def _blocks(
 
 
 def _array(values: Any) -> np.ndarray | None:
+    """Lists of numbers inside each other as an array, or None. Quicker than NumPy with lists."""
+    try:
+        shape, level = [len(values)], values
+        while level and set(map(type, level)) <= {list, tuple}:
+            (size,) = set(map(len, level))
+            shape.append(size)
+            level = list(chain.from_iterable(level))
+        return np.fromiter(level, float, len(level)).reshape(shape)
+    except (TypeError, ValueError, OverflowError):
+        pass
     try:
         return np.array(values, dtype=float)
     except (TypeError, ValueError, OverflowError):

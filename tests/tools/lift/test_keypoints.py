@@ -98,3 +98,31 @@ def test_openpose_of_15_landmarks_is_its_mpi_model(tmp_path):
     (points,) = keypoints.read(path).points
     np.testing.assert_allclose(points[LANDMARKS.index("head top")], rows[0])
     np.testing.assert_allclose(points[LANDMARKS.index("left wrist")], rows[7])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["123456", {"1": 0, "2": 0, "3": 0}, [1, [2, 3], 3], None],
+    ids=["text", "object", "ragged", "nothing"],
+)
+def test_a_person_who_is_no_list_of_numbers_is_left_out_among_many(tmp_path, odd):
+    rows = files.in_set(POINTS, COCO)
+    path = files.results(tmp_path / "r.json", np.concatenate([rows, rows, rows]))
+    records = json.loads(path.read_text())
+    records[7]["keypoints"] = odd
+    path.write_text(json.dumps(records))
+    people = keypoints.read(path)
+    assert len(people.frame) == 14 and [part.count for part in people.left] == [1]
+    np.testing.assert_allclose(people.points[:5], keypoints.read(path).points[:5])
+    shoulder = LANDMARKS.index("left shoulder")
+    np.testing.assert_allclose(people.points[:5, shoulder], POINTS[:, shoulder])
+
+
+def test_a_header_of_deeplabcut_alone_has_nobody(tmp_path):
+    path = tmp_path / "a.csv"
+    header = [("scorer", "me"), ("bodyparts", "nose"), ("coords", "x")]
+    path.write_text("\n".join(",".join([one, *[two] * 3]) for one, two in header))
+    try:
+        assert not len(keypoints.read(path).frame)
+    except KeypointError as error:
+        assert "\n" not in str(error)

@@ -2,7 +2,8 @@
 "bodyparts", "coords", then a row for each frame with x, y, likelihood of each landmark and animal.
 """
 
-import numpy as np
+from math import isfinite
+from operator import itemgetter
 
 from tools.lift.people import KeypointError, People
 from tools.lift.readers.table import cell, numbers_of
@@ -19,7 +20,8 @@ def recognises(rows: list[list[str]]) -> bool:
 
 def collect(rows: list[list[str]]) -> People:
     """The People in it. Raises KeypointError."""
-    count = next(i for i, row in enumerate(rows) if row and row[0].strip() not in _HEADER)
+    data = (i for i, row in enumerate(rows) if row and row[0].strip() not in _HEADER)
+    count = next(data, len(rows))
     header = {row[0].strip(): [text.strip() for text in row] for row in rows[:count]}
     parts, coords = header["bodyparts"], header["coords"]
     individuals = header.get("individuals", [""] * len(parts))
@@ -34,6 +36,11 @@ def collect(rows: list[list[str]]) -> People:
     sizes = {len(at) for parts in columns.values() for at in parts.values()}
     if len(sizes) != 1 or any(list(parts) != names for parts in columns.values()):
         raise KeypointError("expected the same landmarks with x, y, likelihood of every individual")
+    size = sizes.pop()
+    cells_of = {
+        one: itemgetter(*(k for at in parts_of.values() for k in at))
+        for one, parts_of in columns.items()
+    }
     for i, row in enumerate(rows[count:], count + 1):
         if not any(text.strip() for text in row):
             continue
@@ -42,12 +49,15 @@ def collect(rows: list[list[str]]) -> People:
             people.leave_out(f"not a row of {len(coords)} cells", f"line {i}")
             continue
         people.listed[key] = None
-        for one, parts_of in columns.items():
+        for one, cells in cells_of.items():
+            if not any(cells(row)):  # the common form of an individual that is not there
+                continue
             try:
-                values = [numbers_of([row[k] for k in at]) for at in parts_of.values()]
+                values = numbers_of(cells(row))
             except ValueError as error:
                 people.leave_out("not a row of numbers", f"line {i}: {error}")
                 continue
-            if np.isfinite(values).any():  # else this individual is not there
-                people.add(f"line {i}", values, key, one or 0)
+            if any(map(isfinite, values)):  # else it is not there either
+                points = [values[k : k + size] for k in range(0, len(values), size)]
+                people.add(f"line {i}", points, key, one or 0)
     return people

@@ -13,7 +13,6 @@ def recognises(rows: list[list[str]]) -> bool:
 
 def collect(rows: list[list[str]]) -> People:
     """The People in it."""
-    header = [text.strip() for text in rows[0]]
     # The score of the whole instance has the form of a landmark's, but is none.
-    keep = [i for i, text in enumerate(header) if text != "instance.score"]
-    return table.collect([[row[i] for i in keep if i < len(row)] for row in rows])
+    header = ["" if text.strip() == "instance.score" else text for text in rows[0]]
+    return table.collect([header, *rows[1:]])

@@ -5,6 +5,8 @@ x", "hip_x", "hip.x", "x_hip", "HIP X"; an empty cell, or -1 for both x and y, i
 """
 
 import re
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -110,7 +112,7 @@ def collect(rows: list[list[str]]) -> People:
         raise KeypointError(f"expected columns 'hip x', 'hip y', ..., got {','.join(rows[0])[:60]}")
     keyed = columns.frame if columns.frame is not None else columns.time
     people = People(names=columns.names, unit=columns.unit if columns.frame is None else None)
-    wanted = [i for pair in zip(columns.x, columns.y, strict=True) for i in pair]
+    wanted = itemgetter(*(i for pair in zip(columns.x, columns.y, strict=True) for i in pair))
     numbers, ticks = [], []
     for i, row in enumerate(rows[1:], 2):
         where = f"line {i}"
@@ -120,7 +122,7 @@ def collect(rows: list[list[str]]) -> People:
             people.leave_out(f"not a row of {len(rows[0])} cells", f"{where}: got {len(row)} cells")
             continue
         try:
-            values = numbers_of([row[k] for k in wanted])
+            values = numbers_of(wanted(row))
             confidence = columns.confidence
             scores = numbers_of([row[k] for k in confidence]) if confidence else None
         except ValueError as error:
@@ -143,16 +145,18 @@ def collect(rows: list[list[str]]) -> People:
     return people
 
 
-def numbers_of(cells: list[str]) -> list[float]:
+def numbers_of(cells: Sequence[str]) -> list[float]:
     """The cells' numbers, NaN where they stand for none. Raises ValueError."""
     try:
         return list(map(float, cells))
     except ValueError:
-        return [number(text) for text in cells]
+        return list(map(number, cells))
 
 
 def number(text: str) -> float:
     """A cell's number, NaN where it stands for none. Raises ValueError."""
+    if not text:
+        return np.nan
     try:
         return float(text)
     except ValueError:
