@@ -439,7 +439,7 @@ build/prior-1.npz: build/prior.npz
 
 .PHONY: bench-network
 bench-network: build/data/test.json build/prior.npz | caffe ## times of the networks, into build/bench/network.json
-	@$(PYTHON) -m tools.bench.network --out build/bench/network.json
+	@$(PYTHON) -m tools.bench.network
 
 .PHONY: bench-feed
 bench-feed: | caffe ## images a second of the data layer by its workers, beside decoding alone, into build/bench/feed.json

@@ -13,7 +13,6 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,7 @@ PATIENCE_S = 10.0
 
 
 class Cluster:
-    """The workers of a Dask cluster; a context manager. Raises InputError where there are none.
+    """The workers of a Dask cluster; to be closed. Raises InputError where there are none.
 
     address: the scheduler's, "tcp://HOST:PORT"; or "local:N", N processes on this machine, which
     end with the program.
@@ -60,17 +59,6 @@ class Cluster:
                 f"dask: expected a scheduler with workers at {address}, got none in "
                 f"{PATIENCE_S:.0f} s ({type(error).__name__}); is it running, the address right?"
             ) from None
-
-    def __enter__(self) -> "Cluster":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Leave the cluster, and end the processes that are ours."""

@@ -1,10 +1,9 @@
 """The command fit: motion capture, in memory, in files or before a cluster, to a model file."""
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from jaxtyping import Float
@@ -25,26 +24,16 @@ from prior.partitions import PartitionedPoses
 from prior.skeleton import Skeleton
 
 
-class _Progress:
-    """Shows the Steps of a fit as a bar; a context manager."""
+@contextmanager
+def _progress(basis: int) -> Iterator[Callable[[Step], None]]:
+    """What shows the Steps of a fit as a bar."""
+    with tqdm(total=basis, desc="align", unit="basis", mininterval=progress_interval()) as bar:
 
-    def __init__(self, basis: int) -> None:
-        self._bar = tqdm(total=basis, desc="align", unit="basis", mininterval=progress_interval())
+        def show_step(step: Step) -> None:
+            bar.set_postfix_str(f"NLL {step.nll:.3f} after {step.half_step}", refresh=False)
+            bar.update(step.basis - bar.n)
 
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.close()
-
-    def __call__(self, step: Step) -> None:
-        self._bar.set_postfix_str(f"NLL {step.nll:.3f} after {step.half_step}", refresh=False)
-        self._bar.update(step.basis - self._bar.n)
+        yield show_step
 
 
 def add_fit(commands: Any) -> None:
@@ -122,7 +111,7 @@ def fit(options: argparse.Namespace) -> None:
     print(source)
     meta = {"source": source}
     meta |= {"licence": options.licence} if options.licence else {}
-    with passes_of(options.dask) as passes, _Progress(options.basis) as progress:
+    with passes_of(options.dask) as passes, _progress(options.basis) as progress:
         model = prior.fit(
             poses,
             skeleton=skeleton,
@@ -165,5 +154,5 @@ def passes_of(address: str | None) -> Iterator[Passes]:
     if address is None:
         yield over_rows
         return
-    with Cluster(address) as cluster:
+    with closing(Cluster(address)) as cluster:
         yield cluster.over_rows

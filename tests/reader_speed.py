@@ -9,7 +9,6 @@ hardly change, of the fastest of --repeats; the program has one thread.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -22,7 +21,6 @@ from tqdm import tqdm
 import prior
 from prior import program
 from prior.errors import InputError
-from prior.files import write
 from tests import landmark_files
 from tests.landmark_formats import FORMATS, SINGLE
 from tools import measured
@@ -85,23 +83,20 @@ def bench(options):
         raise InputError("--frames and --repeats: expected 1 or more")
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(Path(folder), options.frames, options.repeats)
-    print(
-        table(
-            ("format", "people", "read, s", "whole, s", "frames a second"),
-            [
-                (
-                    row["format"],
-                    row["people"],
-                    f"{row['read_s']:.2f}",
-                    f"{row['whole_s']:.2f}",
-                    f"{row['frames_per_second']:.0f}",
-                )
-                for row in rows
-            ],
-        )
+    text = table(
+        ("format", "people", "read, s", "whole, s", "frames a second"),
+        [
+            (
+                row["format"],
+                row["people"],
+                f"{row['read_s']:.2f}",
+                f"{row['whole_s']:.2f}",
+                f"{row['frames_per_second']:.0f}",
+            )
+            for row in rows
+        ],
     )
-    document = {"measured": measured.stamp(), "frames": options.frames, "formats": rows}
-    write(options.out, json.dumps(document, indent=1) + "\n")
+    measured.publish(options.out, {"frames": options.frames, "formats": rows}, text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -55,6 +55,13 @@ def read_carried(split: str | None = None) -> list[mocap.Clip]:
     return sampling.balanced(motion.load(split), CARRIED)
 
 
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """--seed N."""
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="the seed of all that is random"
+    )
+
+
 def add_prior(parser: argparse.ArgumentParser) -> None:
     """--prior, by default the demo's."""
     parser.add_argument(

@@ -1,11 +1,15 @@
 """Where a figure is from: what every measuring command writes beside its results."""
 
 import datetime
+import json
 import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from prior.files import write
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,6 +27,12 @@ def stamp() -> dict[str, str | int | None]:
         "machine": _processor(),
         "cores": len(os.sched_getaffinity(0)),
     }
+
+
+def publish(out: Path, record: dict[str, Any], text: str) -> None:
+    """Write a measuring command's record, with its stamp, as JSON, and print it as text."""
+    write(out, json.dumps({"measured": stamp()} | record, indent=1) + "\n")
+    print(f"{text}\n\nwrote {out}")
 
 
 def portable(argument: str) -> str:

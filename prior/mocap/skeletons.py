@@ -53,16 +53,21 @@ def _of_side(joint: str, side: str) -> str:
     return joint.format(Side=side.capitalize(), S=side[0].upper(), s=side[0])
 
 
-def _two_sided(limbs: Mapping[str, str], trunk: Mapping[str, Place]) -> dict[str, Place]:
-    """A table: the entries of `trunk`, those of `limbs` for both sides, and the hip.
+# The landmarks with a left and a right one.
+LIMBS = ("hip", "knee", "foot", "shoulder", "elbow", "wrist")
 
-    In a joint's name "{Side}" becomes Left or Right, "{S}" L or R, and "{s}" l or r.
+
+def _two_sided(limbs: str, trunk: Mapping[str, Place]) -> dict[str, Place]:
+    """A table: the entries of `trunk`, the joints at LIMBS of both sides, and the hip between.
+
+    limbs: the joints' names, a space between them. In a name "{Side}" becomes Left or Right, "{S}"
+    L or R, and "{s}" l or r.
     """
     table = dict(trunk)
     for side in ("left", "right"):
-        for part, joint in limbs.items():
+        for part, joint in zip(LIMBS, limbs.split(), strict=True):
             table[f"{side} {part}"] = _of_side(joint, side)
-    table["hip"] = [_of_side(limbs["hip"], side) for side in ("left", "right")]
+    table["hip"] = [_of_side(limbs.split()[0], side) for side in ("left", "right")]
     return table
 
 
@@ -70,14 +75,7 @@ def _two_sided(limbs: Mapping[str, str], trunk: Mapping[str, Place]) -> dict[str
 # where ltibia starts. The wrist is where the hand bends, at the end of the bone "lwrist", which
 # turns the forearm about its length. The neck is the end of lowerneck, level with the shoulders.
 ACCLAIM = _two_sided(
-    {
-        "hip": "{s}femur",
-        "knee": "{s}tibia",
-        "foot": "{s}foot",
-        "shoulder": "{s}humerus",
-        "elbow": "{s}radius",
-        "wrist": "{s}hand",
-    },
+    "{s}femur {s}tibia {s}foot {s}humerus {s}radius {s}hand",
     {
         "spine": "upperback",
         "neck": "upperneck",
@@ -89,14 +87,7 @@ ACCLAIM = _two_sided(
 # The names that Mixamo, MotionBuilder, Perception Neuron, LAFAN1 and others use, without a prefix
 # such as "mixamorig:". "Head" is the base of the skull.
 _HUMANOID = _two_sided(
-    {
-        "hip": "{Side}UpLeg",
-        "knee": "{Side}Leg",
-        "foot": "{Side}Foot",
-        "shoulder": "{Side}Arm",
-        "elbow": "{Side}ForeArm",
-        "wrist": "{Side}Hand",
-    },
+    "{Side}UpLeg {Side}Leg {Side}Foot {Side}Arm {Side}ForeArm {Side}Hand",
     {
         "spine": "Spine1",
         "neck": "Neck",
@@ -115,14 +106,7 @@ _CMU_HUMANOID = _HUMANOID | {
 # The joints LeftHip, LeftKnee and so on of another conversion of CMU's database. A joint stands for
 # the start of the bone of ACCLAIM: "Neck" is that of upperneck, "Chest" that of upperback.
 _CMU_HIPS = _two_sided(
-    {
-        "hip": "{Side}Hip",
-        "knee": "{Side}Knee",
-        "foot": "{Side}Ankle",
-        "shoulder": "{Side}Shoulder",
-        "elbow": "{Side}Elbow",
-        "wrist": "{Side}Wrist",
-    },
+    "{Side}Hip {Side}Knee {Side}Ankle {Side}Shoulder {Side}Elbow {Side}Wrist",
     {
         "spine": "Chest",
         "neck": "Neck",
@@ -145,14 +129,7 @@ _CMU_HIPS_LENGTHS = (
 # The names of DAZ, in the conversion of CMU's database for its figures. The offsets follow from its
 # eyes, which are 80 mm above the joint of the head and in front of it.
 _DAZ = _two_sided(
-    {
-        "hip": "{s}Thigh",
-        "knee": "{s}Shin",
-        "foot": "{s}Foot",
-        "shoulder": "{s}Shldr",
-        "elbow": "{s}ForeArm",
-        "wrist": "{s}Hand",
-    },
+    "{s}Thigh {s}Shin {s}Foot {s}Shldr {s}ForeArm {s}Hand",
     {
         "spine": "chest",
         "neck": "neck",
@@ -165,14 +142,7 @@ _DAZ = _two_sided(
 _XSENS = _CMU_HIPS | {"spine": "Chest2", "nose": OnPerson("Head", (0, 40, 100))}
 # The segments of MVN's own files (.mvnx), where BVH files have joints of these names.
 _MVNX = _two_sided(
-    {
-        "hip": "{Side}UpperLeg",
-        "knee": "{Side}LowerLeg",
-        "foot": "{Side}Foot",
-        "shoulder": "{Side}UpperArm",
-        "elbow": "{Side}ForeArm",
-        "wrist": "{Side}Hand",
-    },
+    "{Side}UpperLeg {Side}LowerLeg {Side}Foot {Side}UpperArm {Side}ForeArm {Side}Hand",
     {
         "spine": "L3",
         "neck": "Neck",
@@ -182,14 +152,7 @@ _MVNX = _two_sided(
 )
 # Biovision's own skeleton, of the first BVH files; its trunk bends at the chest alone.
 _BIOVISION = _two_sided(
-    {
-        "hip": "{Side}UpLeg",
-        "knee": "{Side}LowLeg",
-        "foot": "{Side}Foot",
-        "shoulder": "{Side}UpArm",
-        "elbow": "{Side}LowArm",
-        "wrist": "{Side}Hand",
-    },
+    "{Side}UpLeg {Side}LowLeg {Side}Foot {Side}UpArm {Side}LowArm {Side}Hand",
     {
         "spine": "Chest",
         "neck": "Neck",
@@ -199,14 +162,7 @@ _BIOVISION = _two_sided(
 )
 # Bandai-Namco's research motion datasets.
 _BANDAI_NAMCO = _two_sided(
-    {
-        "hip": "UpperLeg_{S}",
-        "knee": "LowerLeg_{S}",
-        "foot": "Foot_{S}",
-        "shoulder": "UpperArm_{S}",
-        "elbow": "LowerArm_{S}",
-        "wrist": "Hand_{S}",
-    },
+    "UpperLeg_{S} LowerLeg_{S} Foot_{S} UpperArm_{S} LowerArm_{S} Hand_{S}",
     {
         "spine": "Chest",
         "neck": "Neck",
@@ -216,14 +172,7 @@ _BANDAI_NAMCO = _two_sided(
 )
 # Blender's Rigify; "spine" is the pelvis, .004 and .005 are the neck, .006 the head.
 _RIGIFY = _two_sided(
-    {
-        "hip": "thigh.{S}",
-        "knee": "shin.{S}",
-        "foot": "foot.{S}",
-        "shoulder": "upper_arm.{S}",
-        "elbow": "forearm.{S}",
-        "wrist": "hand.{S}",
-    },
+    "thigh.{S} shin.{S} foot.{S} upper_arm.{S} forearm.{S} hand.{S}",
     {
         "spine": "spine.002",
         "neck": "spine.004",
@@ -233,14 +182,7 @@ _RIGIFY = _two_sided(
 )
 # Unreal Engine's mannequin, whose head has no end.
 _UNREAL = _two_sided(
-    {
-        "hip": "thigh_{s}",
-        "knee": "calf_{s}",
-        "foot": "foot_{s}",
-        "shoulder": "upperarm_{s}",
-        "elbow": "lowerarm_{s}",
-        "wrist": "hand_{s}",
-    },
+    "thigh_{s} calf_{s} foot_{s} upperarm_{s} lowerarm_{s} hand_{s}",
     {
         "spine": "spine_02",
         "neck": "neck_01",
@@ -251,14 +193,7 @@ _UNREAL = _two_sided(
 
 # The BVH files that tools.lift writes: their joints are the landmarks.
 LANDMARK_SKELETON = _two_sided(
-    {
-        "hip": "{Side}UpLeg",
-        "knee": "{Side}Leg",
-        "foot": "{Side}Foot",
-        "shoulder": "{Side}Arm",
-        "elbow": "{Side}ForeArm",
-        "wrist": "{Side}Hand",
-    },
+    "{Side}UpLeg {Side}Leg {Side}Foot {Side}Arm {Side}ForeArm {Side}Hand",
     {"spine": "Spine", "neck": "Neck", "nose": "Nose", "head top": "HeadTop"},
 ) | {"hip": "Hips"}
 

@@ -1,5 +1,6 @@
 """tools/measured.py: where a figure is from."""
 
+import json
 import re
 import shlex
 import sys
@@ -36,3 +37,11 @@ def test_stamp_says_what_ran_when_and_where(monkeypatch):
 )
 def test_a_command_names_no_folder_of_the_machine(argument, portable):
     assert measured.portable(argument) == portable
+
+
+def test_a_record_is_written_with_its_stamp_and_printed_as_text(tmp_path, capsys):
+    out = tmp_path / "bench" / "speed.json"
+    measured.publish(out, {"rate": 2.5}, "| rate |")
+    record = json.loads(out.read_text())
+    assert record.pop("measured").keys() == measured.stamp().keys() and record == {"rate": 2.5}
+    assert capsys.readouterr().out == f"| rate |\n\nwrote {out}\n"

@@ -28,7 +28,6 @@ import numpy as np
 
 from prior import cluster, fit_command, partitions, program
 from prior.chunks import CHUNK, cores
-from prior.files import write
 from prior.fitting import fit
 from tools import measured
 from tools.arguments import add_mocap, add_out_file, read_mocap
@@ -196,10 +195,8 @@ def bench(options: argparse.Namespace) -> None:
             models.append(Path(f"{scratch}/{way}.npz").read_bytes())
             print(f"{way}: {runs[-1]['seconds']:.0f} s", flush=True)
         same = len(set(models)) == 1
-    print(report(runs, same, size_mb))
-    if options.out:
-        record = {"measured": measured.stamp(), "runs": runs, "same_bytes": same}
-        write(options.out, json.dumps(record, indent=1) + "\n")
+    record = {"runs": runs, "same_bytes": same}
+    measured.publish(options.out, record, report(runs, same, size_mb))
 
 
 def _parser() -> argparse.ArgumentParser:

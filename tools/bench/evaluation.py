@@ -7,7 +7,6 @@ the CPU time of an image, of all processes: it is steadier where the machine has
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -21,7 +20,6 @@ from tqdm import tqdm
 import prior
 from prior import program
 from prior.errors import InputError
-from prior.files import write
 from python_layers.data import annotations
 from tools import measured
 from tools.arguments import add_gpu, add_out_file, positive
@@ -149,16 +147,13 @@ def bench(options):
         people = annotations.load(folder / "photographs.pack")
         rates = measure(options, people, Network(deploy, weights, options.gpu), model)
     result = {
-        "measured": measured.stamp(),
         "network": options.network,
         "gpu": options.gpu,
         "images": options.images,
         "rounds": options.rounds,
         "rates": rates,
     }
-    print(markdown(result))
-    write(options.out, json.dumps(result, indent=1) + "\n")
-    print(f"\nwrote {options.out}")
+    measured.publish(options.out, result, markdown(result))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

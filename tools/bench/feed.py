@@ -7,7 +7,6 @@ both take turns, since a machine's speed drifts; the best of each counts.
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -22,7 +21,6 @@ from tqdm import tqdm
 
 from prior import program
 from prior.errors import InputError
-from prior.files import write
 from prior.skeleton import L
 from python_layers.data import annotations, packed
 from python_layers.data.prefetch import Prefetcher
@@ -184,7 +182,6 @@ def bench(options):
             for count in tqdm(workers, "bench", disable=None)
         ]
     result = {
-        "measured": measured.stamp(),
         "batch": options.batch,
         "rounds": options.rounds,
         "images": len(people),
@@ -193,9 +190,7 @@ def bench(options):
         "cpu_ms": cpu,
         "rates": rates,
     }
-    print(markdown(result))
-    write(options.out, json.dumps(result, indent=1) + "\n")
-    print(f"\nwrote {options.out}")
+    measured.publish(options.out, result, markdown(result))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

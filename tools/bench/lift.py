@@ -10,7 +10,6 @@ is the one to compare, since other programs on the machine can only slow a measu
 """
 
 import argparse
-import json
 import sys
 import time
 import warnings
@@ -24,7 +23,6 @@ from prior import program
 from prior.camera import level_camera, vertical_rotation
 from prior.chunks import cores
 from prior.errors import InputError
-from prior.files import write
 from prior.fitting.fit import BASIS
 from prior.lifting import lifter as lifting
 from prior.lifting.reference import lift_slowly
@@ -197,16 +195,13 @@ def bench(options):
         model = prior.fit(poses, components=components, basis=BASIS, solver="closed-form")
         models[f"K = {model.components}"] = measure(model, images, options.rounds)
     result = {
-        "measured": measured.stamp(),
         "threads": cores(),
         "rotations": lifting.ROTATIONS,
         "basis": BASIS,
         "poses": options.poses,
         "models": models,
     }
-    print(markdown(result))
-    write(options.out, json.dumps(result, indent=1) + "\n")
-    print(f"\nwrote {options.out}")
+    measured.publish(options.out, result, markdown(result))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

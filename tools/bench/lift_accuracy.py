@@ -10,7 +10,6 @@ the training clips alone.
 """
 
 import argparse
-import json
 import sys
 import warnings
 from collections.abc import Sequence
@@ -27,14 +26,13 @@ from tqdm import tqdm
 import prior
 from prior import metrics, program, selection
 from prior.camera import decompose, turned
-from prior.files import write
 from prior.fitting.fit import BASIS
 from prior.lifting import lifter as lifting
 from prior.lifting import posterior
 from prior.simulation import Simulation, room, tilted
 from prior.skeleton import L, limb_scale, mirrored
 from tools import measured
-from tools.arguments import add_mocap, add_out_file, read_mocap
+from tools.arguments import add_mocap, add_out_file, add_seed, read_mocap
 from tools.markdown import table
 
 # What one px of the image is at the body: 4.5 m away, with a focal length of 1145 px.
@@ -336,19 +334,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="the number of rooms in which the regressors see each training pose",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="the seed of all that is random"
-    )
+    add_seed(parser)
     return parser
 
 
 def bench(options):
     """Measure, print the tables, and write the file."""
-    result = {"measured": measured.stamp()}
-    result |= measure(read_mocap(options.mocap), options.seed, options.poses, options.views)
-    print(markdown(result))
-    write(options.out, json.dumps(result, indent=1) + "\n")
-    print(f"\nwrote {options.out}")
+    result = measure(read_mocap(options.mocap), options.seed, options.poses, options.views)
+    measured.publish(options.out, result, markdown(result))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

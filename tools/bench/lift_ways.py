@@ -12,7 +12,6 @@ the poses that are measured.
 
 import argparse
 import itertools
-import json
 import sys
 import time
 import warnings
@@ -25,13 +24,12 @@ from tqdm import tqdm
 
 import prior
 from prior import mocap, program, selection
-from prior.files import write
 from prior.lifting import outliers
 from prior.lifting.lift import lifter_for
 from prior.lifting.lifter import AS_PUBLISHED, NOISE_MM
 from prior.simulation import INTRINSICS, Simulation, room
 from tools import measured
-from tools.arguments import add_mocap, add_out_file, read_mocap
+from tools.arguments import add_mocap, add_out_file, add_seed, read_mocap
 from tools.bench.lift_accuracy import at_most, errors
 from tools.markdown import table
 
@@ -231,9 +229,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=program.HelpFormatter,
     )
     add_mocap(parser)
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="the seed of all that is random"
-    )
+    add_seed(parser)
     parser.add_argument(
         "--poses",
         type=int,
@@ -247,11 +243,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def bench(options: argparse.Namespace) -> None:
     """Measure all ways; print and write the tables."""
-    clips = read_mocap(options.mocap)
-    record = {"measured": measured.stamp()} | measure(clips, options.seed, options.poses)
-    write(options.out, json.dumps(record, indent=1) + "\n")
-    print(markdown(record))
-    print(f"wrote {options.out}")
+    record = measure(read_mocap(options.mocap), options.seed, options.poses)
+    measured.publish(options.out, record, markdown(record))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -25,8 +25,8 @@ from tqdm import tqdm
 
 from prior import program
 from prior.errors import InputError
-from prior.files import write
 from tools import measured
+from tools.arguments import add_out_file
 from tools.caffe_io import process as caffe_process
 from tools.caffe_io.files import read_net
 from tools.caffe_io.process import ROOT
@@ -237,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=program.HelpFormatter,
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the JSON to write")
+    add_out_file(parser, "build/bench/network.json")
     parser.add_argument(
         "--data",
         default="build/data/train.json",
@@ -298,14 +298,11 @@ def bench(options):
         for network in options.networks
     }
     content = {
-        "measured": measured.stamp(),
         "cores_used": options.cores,
         "rounds": options.rounds,
         "networks": results,
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    write(options.out, json.dumps(content, indent=1) + "\n")
-    print(markdown(content))
+    measured.publish(options.out, content, markdown(content))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,6 @@ ROC curves, FILE.png.
 """
 
 import argparse
-import json
 import sys
 import warnings
 from collections.abc import Sequence
@@ -25,12 +24,12 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 import prior
 from prior import program
-from prior.files import replacing, write
+from prior.files import replacing
 from prior.lifting import plausibility
 from prior.simulation import room
 from prior.skeleton import HUMAN36M, LANDMARKS
 from tools import measured
-from tools.arguments import add_mocap, add_out_file, read_mocap
+from tools.arguments import add_mocap, add_out_file, add_seed, read_mocap
 from tools.markdown import table
 
 NOISES_PX = (0, 5, 10, 20)
@@ -201,9 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--poses", type=int, default=5000, metavar="N", help="the number of poses, at most"
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="the seed of all that is random"
-    )
+    add_seed(parser)
     return parser
 
 
@@ -213,12 +210,10 @@ def bench(options):
     poses = np.concatenate([clip.poses for clip in read_mocap(options.mocap)])
     rows = np.linspace(0, len(poses) - 1, min(options.poses, len(poses))).astype(int)
     record, misfits = measure(poses[rows], model, options.seed)
-    print(markdown(record))
-    write(options.out, json.dumps({"measured": measured.stamp()} | record, indent=1) + "\n")
     image = options.out.with_suffix(".png")
     with replacing(image) as temporary:
         picture(misfits).savefig(temporary, format="png", dpi=100)
-    print(f"\nwrote {options.out} and {image}")
+    measured.publish(options.out, record, markdown(record))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

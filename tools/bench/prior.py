@@ -25,7 +25,6 @@ from tqdm import tqdm
 from prior import program
 from prior.camera import turned
 from prior.chunks import CHUNK, cores, each_chunk
-from prior.files import write
 from prior.fitting import fit
 from prior.fitting.alignment import SOLVERS, Step
 from prior.skeleton import L
@@ -236,14 +235,11 @@ def bench(options: argparse.Namespace) -> None:
             )
             results.append(json.loads(out.read_text()))
     report = {
-        "measured": measured.stamp(),
         "tiled_from": f"{len(poses)} poses of {len(clips)} clips",
         "noise_mm": NOISE_MM,
         "fits": results,
     }
-    write(options.out, json.dumps(report, indent=1) + "\n")
-    print(markdown(report))
-    print(f"\nwrote {options.out}")
+    measured.publish(options.out, report, markdown(report))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,6 @@ without the lens known. Errors are MPJPE (hips aligned, known limb scale) and PA
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,13 +19,12 @@ from tqdm import tqdm
 import prior
 from prior import program
 from prior.errors import InputError
-from prior.files import write
 from prior.metrics import procrustes_aligned, root_aligned, with_scale_of
 from prior.mocap import motion, sampling
 from prior.model import READY
 from prior.simulation import INTRINSICS, Simulation, room
 from tools import measured
-from tools.arguments import add_out_file, named_file
+from tools.arguments import add_out_file, add_seed, named_file
 from tools.markdown import table
 
 LENSES: dict[str, dict[str, Any]] = {"unknown": {}, "known": {"intrinsics": INTRINSICS}}
@@ -63,7 +61,6 @@ def measure(models: Sequence[tuple[str, Path]], count: int, seed: int) -> dict[s
     ]
     counts = {str(kind): int((kinds == kind).sum()) for kind in np.unique(kinds)}
     return {
-        "measured": measured.stamp(),
         "subjects": sorted({clip.subject for clip in clips}),
         "poses": {"all": len(kinds)} | counts,
         "rows": rows,
@@ -104,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         help="model files (default: the one that prior.load gives)",
     )
     parser.add_argument("--poses", type=int, default=1100, metavar="N", help="how many are lifted")
-    parser.add_argument("--seed", type=int, default=0, help="of places, headings and cameras")
+    add_seed(parser)
     add_out_file(parser, "build/bench/ready-prior.json")
     return parser
 
@@ -112,9 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 def bench(options: argparse.Namespace) -> None:
     """Measure, print the table and write the record."""
     record = measure(options.models, options.poses, options.seed)
-    write(options.out, json.dumps(record, indent=1) + "\n")
-    print(markdown(record))
-    print(f"\nwrote {options.out}")
+    measured.publish(options.out, record, markdown(record))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

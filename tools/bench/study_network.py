@@ -363,16 +363,14 @@ def write_study(options):
         digest(path)  # what is missing is named before the work begins
     errors = study(options)
     results = {
-        "measured": measured.stamp(),
         "iterations": options.iterations,
         "seeds": options.seeds,
         "variants": values(errors),
     }
-    write(options.out / "results.json", json.dumps(results, indent=1) + "\n")
     write(options.out / "table.md", markdown(results) + "\n")
     with replacing(options.out / "errors.png") as temporary:
         figure(errors).savefig(temporary, format="png", dpi=110)
-    print(f"{markdown(results)}\n\nwrote {shown(options.out)}")
+    measured.publish(options.out / "results.json", results, markdown(results))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,6 @@ the closed form, and the paper's way as a whole (which makes a fixed number of a
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from prior import mocap, program
-from prior.files import replacing, write
+from prior.files import replacing
 from prior.fitting import alignment
 from prior.fitting.alignment import AS_PUBLISHED, FACTORISATIONS, Alignment, Method
 from prior.fitting.fit import BASIS
@@ -235,10 +234,8 @@ def study_sets(options: argparse.Namespace) -> None:
         results.append({"set": name, "poses": len(poses), "clips": len(clips), "ways": rows})
         with replacing(options.out / f"alignment-{number + 1}.png") as temporary:
             draw(alignments).savefig(temporary, dpi=120)
-    report = {"measured": measured.stamp(), "basis": options.basis, "sets": results}
-    write(options.out / "alignment.json", json.dumps(report, indent=1) + "\n")
-    print(markdown(report))
-    print(f"\nwrote {options.out}/alignment.json and a figure for each set")
+    report = {"basis": options.basis, "sets": results}
+    measured.publish(options.out / "alignment.json", report, markdown(report))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,6 @@ on the clips that are measured.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -22,11 +21,10 @@ from tqdm import tqdm
 
 import prior
 from prior import mocap, program, selection
-from prior.files import write
 from prior.lifting.lifter import NOISE_MM
 from prior.simulation import INTRINSICS, Simulation, filmed
 from tools import measured
-from tools.arguments import add_mocap, add_out_file, read_mocap
+from tools.arguments import add_mocap, add_out_file, add_seed, read_mocap
 from tools.bench.lift_accuracy import MM_PER_PX, errors
 from tools.markdown import table
 
@@ -147,9 +145,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=program.HelpFormatter,
     )
     add_mocap(parser)
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="the seed of all that is random"
-    )
+    add_seed(parser)
     parser.add_argument(
         "--clips", type=int, default=20, metavar="N", help="the number of held-out clips, at most"
     )
@@ -159,11 +155,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def bench(options: argparse.Namespace) -> None:
     """Measure all ways; print and write the table."""
-    clips = read_mocap(options.mocap)
-    record = {"measured": measured.stamp()} | measure(clips, options.seed, options.clips)
-    write(options.out, json.dumps(record, indent=1) + "\n")
-    print(markdown(record))
-    print(f"wrote {options.out}")
+    record = measure(read_mocap(options.mocap), options.seed, options.clips)
+    measured.publish(options.out, record, markdown(record))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
