@@ -23,6 +23,9 @@ MOST_GAPS, SHORT = 100, 10_000
 REGULAR = 0.25
 # Names that do not have the form of the others are put last, if these are so many. Our choice.
 ALIKE = 0.9
+# Of the steps between times, the longer ones are at most so many of the shorter ones: our choice,
+# less than the 1000 between two units, and more than people who come and go leave in between.
+MOST_UNLIKE = 500.0
 # Seconds in a unit of time, and its name in a column's name.
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 # Rates that cameras have, Hz; they tell the unit of times, and do not overlap between units.
@@ -200,6 +203,7 @@ def _timed(
     if not len(steps):
         return TimeLine(np.zeros(1, dtype=int), 0, (str(keys[0]),))
     step = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+    _check_one_unit(steps[steps > 0])
     seconds = UNITS[unit] if unit else _unit_of_step(step)
     measured = 1 / (step * seconds) if step else np.inf
     if not 1e-3 < measured < 1e5:
@@ -228,6 +232,23 @@ def _timed(
     names = tuple(str(by_number.get(n, "")) for n in range(int(rounded[-1]) + 1))
     note = f"frames by their times, {chosen:g} a second"
     return TimeLine(number, 0, names, chosen, (note,))
+
+
+def _check_one_unit(steps: Float[np.ndarray, " n"]) -> None:
+    """Raise InputError where steps between times are of two units, seconds and milliseconds.
+
+    A tenth of the steps, but at least one, may be shorter than that, or longer: gaps.
+    """
+    few = max(len(steps) // 10, 1)
+    usual = np.sort(steps)[few : len(steps) - few]
+    if not len(usual):
+        return
+    short, long = usual[0], usual[-1]
+    if long > MOST_UNLIKE * short:
+        raise InputError(
+            f"expected times in one unit, got steps of {short:.4g} and of {long:.4g}; "
+            "write all in seconds"
+        )
 
 
 def _unit_of_step(step: float) -> float:

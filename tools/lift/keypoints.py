@@ -5,6 +5,7 @@ The kind of a file is told by its content. Coordinates are pixels of the image; 
 """
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +35,9 @@ JSON = (predicted, points, coco, by_image, per_frame, results, mpii)
 ARRAYS = (points, detectron)
 TABLES = (deeplabcut, sleap, table)
 FORMATS = "; ".join(dict.fromkeys(reader.FORMAT for reader in (*JSON, *ARRAYS, *TABLES)))
+
+# Between digits that are all there is on both sides in a cell.
+_DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d+(?:[eE][+-]?\d+)?\s*(?:$|[;\t\r\n\"]))")
 
 
 def read(path: str | Path, how: How = UNSAID) -> Keypoints:
@@ -108,14 +112,18 @@ def _unknown(what: str, why: str = "") -> KeypointError:
 
 
 def _rows(text: str) -> list[list[str]]:
-    """The rows of CSV, between whose cells are commas, semicolons or tabs."""
+    """The rows of CSV, between whose cells are commas, semicolons or tabs; of the latter two with
+    commas in numbers, as much of Europe writes them, these are points."""
     head = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=head.count)
     lines = text.splitlines()
     try:
-        return list(csv.reader(lines, delimiter=delimiter))
+        rows = list(csv.reader(lines, delimiter=delimiter))
     except csv.Error as error:
         raise KeypointError(f"expected CSV, got {error}") from None
+    if delimiter == "," or not _DECIMAL_COMMA.search(text):
+        return rows
+    return [[_DECIMAL_COMMA.sub(".", one) for one in row] for row in rows]
 
 
 def _folder(path: Path) -> People:

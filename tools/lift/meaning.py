@@ -59,13 +59,21 @@ CENTRED = 0.2
 # A third value beyond these is no confidence: detectors' go from 0 to 1, some to 6, COCO's flags
 # to 2, percentages to 100; -1 stands for none.
 LOWEST, HIGHEST = -1.0, 100.0
+# If one is above this they are percentages: our choice, far above all others.
+PERCENT = 10.0
+# If so many are below 0, but not -1, they are depths. Our choice: the maximum of a map may be a
+# little below 0 where there is nobody, and a pose has as much before as behind its root.
+DEPTHS = 0.2
 # Left and right are judged where the body is at least as wide as this, by its height from hips to
 # shoulders, and the face points the other way by this cosine. Our choice: a person who looks over
 # the shoulder is narrower.
 WIDE, OPPOSITE = 0.45, -0.5
 # Eyes or ears nearer to each other, by the same height, do not say where the face looks.
 FACE = 0.04
-# Landmarks of lower confidence do not tell left from right.
+# People are upright in the image where the way from feet to shoulders is within 45 degrees of
+# upwards; if more are upside down, or lie, than this share, it is said. Our choice.
+TURNED = 0.5
+# Landmarks of lower confidence do not tell left from right, or up from down.
 SURE = 0.3
 
 
@@ -174,7 +182,8 @@ def _few(names: Sequence[object]) -> str:
 
 
 def split(block: np.ndarray, landmark_set: LandmarkSet) -> Float[np.ndarray, "n S 3"]:
-    """People as rows x, y, confidence, 0 to 1; 1 where the file has none. Raises InputError."""
+    """People as rows x, y, confidence, 0 to 1; 1 where the file has none. Raises InputError where
+    the third value is none."""
     size = len(landmark_set.names)
     block = block.reshape(len(block), size, -1)
     if block.shape[2] not in (2, 3):
@@ -188,6 +197,13 @@ def split(block: np.ndarray, landmark_set: LandmarkSet) -> Float[np.ndarray, "n 
             f"expected a confidence as the third value of each landmark, got {wrong[0]:.6g}; "
             "poses in 3D? leave out their depth"
         )
+    if ((third < 0) & (third != LOWEST)).mean() > DEPTHS:
+        raise InputError(
+            "expected a confidence as the third value of each landmark, got "
+            f"{third[third < 0][0]:.6g} and others below 0; poses in 3D? leave out their depth"
+        )
+    if (third > PERCENT).any():
+        third = third / 100
     confidence = np.where(np.isfinite(block).all(axis=2), third, 0).clip(0, 1)
     return np.concatenate([block[..., :2], confidence[..., None]], axis=2)
 
@@ -270,6 +286,33 @@ def sides(
                 "mixed up, these people come out turned around"
             )
     return doubts
+
+
+def turned(
+    points: Float[np.ndarray, "n 17 2"],
+    confidence: Float[np.ndarray, "n 17"],
+    where: Sequence[object],
+) -> list[str]:
+    """A line where most people, of our landmarks, are upside down in the image, or lie in it: the
+    image may be turned, its y may point up, or x and y may be exchanged."""
+    points = np.where(confidence[..., None] >= SURE, points, np.nan)
+    ends = [
+        points[:, [LANDMARKS.index(f"{side} {part}") for side in ("left", "right")]].mean(axis=1)
+        for part in ("foot", "shoulder")
+    ]
+    x, y = (ends[1] - ends[0]).T
+    shown = np.isfinite(x) & np.isfinite(y)
+    for rows, how, what in (
+        (y > np.abs(x), "are upside down", "its y may point up, or the image be turned"),
+        (np.abs(x) >= np.abs(y), "lie", "the image may be turned, or x and y exchanged"),
+    ):
+        rows = rows & shown
+        if np.count_nonzero(rows) > TURNED * np.count_nonzero(shown):
+            return [
+                f"{np.count_nonzero(rows)} of {np.count_nonzero(shown)} people {how} in the image "
+                f"(first: {where[int(np.flatnonzero(rows)[0])]}): {what}"
+            ]
+    return []
 
 
 def _cosine(one: Float[np.ndarray, "n 2"], other: Float[np.ndarray, "n 2"]) -> np.ndarray:

@@ -158,8 +158,10 @@ class People:
             block, said = meaning.in_pixels(block, [self.canvas[i] for i in rows], how.size)
             notes += said
             keys = [self.frame[i] for i in rows]
-            doubts += meaning.sides(block, landmark_set, [stem if k is None else k for k in keys])
+            where = [stem if key is None else key for key in keys]
+            doubts += meaning.sides(block, landmark_set, where)
             points, confidence = landmark_set.to_ours(block[..., :2], block[..., 2])
+            doubts += meaning.turned(points, confidence, where)
             name = landmark_set.name
             lacks = tuple(ours for ours in LANDMARKS if ours not in landmark_set.table)
         keys = [stem if key is None else key for key in self.listed]

@@ -38,6 +38,11 @@ def collect(document: dict[str, Any]) -> People:
     chosen = names.get(main) or (next(iter(names.values())) if len(names) == 1 else None)
     people = People(COCO, chosen)
     frames = _frames(document)
+    canvas = {
+        _plain(image.get("id")): fields.canvas_of(image)
+        for image in document.get("images") or []
+        if isinstance(image, dict)
+    }
     people.listed.update(dict.fromkeys(frames.values()))
     for i, record in enumerate(document["annotations"]):
         where = f"annotation {i}"
@@ -53,7 +58,7 @@ def collect(document: dict[str, Any]) -> People:
             people.leave_out("its image_id is not among the images", where)
         else:
             frame = frames.get(record.get("image_id"), fields.frame_of(record))
-            results.add(people, record, frame, where)
+            results.add(people, record, frame, where, canvas=canvas.get(record.get("image_id")))
     return people
 
 
