@@ -28,6 +28,7 @@ def test_as_many_cores_as_numpy_may_use():
         assert chunks.cores() == 1
 
 
+@pytest.mark.slow
 def test_any_number_of_cores_gives_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(chunks, "CHUNK", 64)
     poses = random_poses(300)

@@ -68,6 +68,7 @@ def test_fit_and_lift_another_skeleton(tmp_path, capsys):
     assert "expected" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_fit_as_published_and_in_parts(folder, tmp_path):
     # Every option names a field of Method, and those not named are the paper's, or the defaults.
     out = tmp_path / "model.npz"

@@ -165,6 +165,7 @@ def _ready_poses():
     return np.concatenate([clip.poses for clip in sampling.balanced(clips, 12_000)])
 
 
+@pytest.mark.slow
 def test_the_prior_of_the_training_subjects_is_of_the_carried_motion():
     """What `make ready-prior` fits to, by its digest; the fit itself is the next test."""
     model = prior.load(model_file.READY.with_name("cmu_training.npz"))

@@ -127,6 +127,7 @@ def test_a_bad_extrapolation_is_not_taken(poses, monkeypatch):
     assert not [step for step in history if step.half_step == "extrapolation"]
 
 
+@pytest.mark.slow
 def test_any_number_of_threads_and_of_chunks(poses, aligned, monkeypatch):
     monkeypatch.setattr(chunks, "CHUNK", 16)
     many = alignment.align(poses, 6, CLOSED_FORM)

@@ -1,6 +1,7 @@
 """When EM ends and seeds stop, by what a fit does and not by the names of constants."""
 
 import numpy as np
+import pytest
 
 from prior import ppca
 from prior.fitting import fit, mixture
@@ -52,6 +53,7 @@ def test_em_of_many_rows_begins_with_200_000():
     assert mixture.START == 200_000
 
 
+@pytest.mark.slow
 def test_em_gives_up_after_500_iterations():
     rows = overlapping(60)
     endless = mixture.fit(rows, rows[[0, 7]], 2, tolerance=-np.inf)

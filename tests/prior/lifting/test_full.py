@@ -189,7 +189,14 @@ def test_what_weak_perspective_rules_out_is_rarely_the_best(model, monkeypatch):
     assert (lost > -1e-6).all() and (lost > 1e-6).mean() < 0.05 and lost.mean() < 0.05
 
 
-@pytest.mark.parametrize("kind", ["perspective", "covariance", "both"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("perspective", marks=pytest.mark.slow),
+        "covariance",
+        pytest.param("both", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("scale", ["exact", "held"])
 def test_derivatives_against_finite_differences(model, lifter, kind, scale):
     _, points, cameras = photographs(4, noise_px=6)

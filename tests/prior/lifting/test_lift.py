@@ -7,6 +7,7 @@ from prior.lifting.lift import NOISES_MM, likely_noise_mm
 from tests.prior.lifting.photographs import INTRINSICS, photographs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("px", [8, 25])
 def test_the_likely_noise_is_the_one_that_was_added(model, px):
     """About: 1 px is 4.4 mm at 5 m, and what the model does not explain comes on top."""
@@ -23,6 +24,7 @@ def test_the_likely_noise_is_the_one_that_was_added(model, px):
     assert np.abs(np.log2(noise / NOISES_MM)).min() > 0.01
 
 
+@pytest.mark.slow
 def test_the_likely_noise_helps_where_the_default_is_wrong(model):
     truth, points, cameras = photographs(150, noise_px=20)
     error = [

@@ -32,6 +32,7 @@ def _documents(out):
     return {split: json.loads((out / f"{split}.json").read_text()) for split in ("train", "test")}
 
 
+@pytest.mark.slow
 @needs_data
 def test_dataset_end_to_end(made):
     documents = _documents(made)
@@ -63,6 +64,7 @@ def test_dataset_end_to_end(made):
     assert people["train"] <= set(TRAIN_SUBJECTS) and people["test"] <= set(TEST_SUBJECTS)
 
 
+@pytest.mark.slow
 @needs_data
 def test_clips_are_the_poses_of_the_annotations(made):
     for document in _documents(made).values():
@@ -74,6 +76,7 @@ def test_clips_are_the_poses_of_the_annotations(made):
     assert len(mocap.read(made)) == len(recordings.load())
 
 
+@pytest.mark.slow
 @needs_data
 def test_same_seed_same_bytes(made, tmp_path):
     assert dataset.make(tmp_path / "again", workers=1, **SETTINGS)
@@ -86,6 +89,7 @@ def test_same_seed_same_bytes(made, tmp_path):
     assert not dataset.make(tmp_path / "again", workers=1, **SETTINGS)  # complete: left alone
 
 
+@pytest.mark.slow
 @needs_data
 def test_clips_only(tmp_path):
     out = tmp_path / "data"
@@ -120,6 +124,7 @@ def test_only_its_own_folder(tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 @needs_data
 def test_too_many_images(tmp_path, capsys):
     assert cli.main(["--out", str(tmp_path / "x"), "--train-images", "1000000"]) == 1
