@@ -15,7 +15,7 @@ from prior import mat_file, points_file, program, selection, show
 from prior.errors import InputError
 from prior.files import replacing, write
 from prior.fit_command import add_fit, add_seed
-from prior.fitting import alignment
+from prior.fitting.arguments import add_method, method_of
 from prior.lifting import lifter as lifting
 from prior.lifting.lift import lifter_for
 from prior.mocap.arguments import add_clips, described, poses_of, progress_interval, read_clips
@@ -27,16 +27,6 @@ Commands = Any
 
 
 # select ------------------------------------------------------------------------------------------
-
-
-def add_solver(parser: argparse.ArgumentParser, default: str) -> None:
-    """The option --solver alone."""
-    parser.add_argument(
-        "--solver",
-        choices=alignment.SOLVERS,
-        default=default,
-        help="how the yaws are solved for, as in fit; default: %(default)s",
-    )
 
 
 def add_select(commands: Commands) -> None:
@@ -66,7 +56,7 @@ def add_select(commands: Commands) -> None:
         help=f"hold out {selection.SHARE * 100:.0f} %% of the subjects, or of the clips; "
         "default: %(default)s",
     )
-    add_solver(parser, "closed-form")
+    add_method(parser)
     add_seed(parser)
     parser.add_argument("--out", type=Path, help="file to write the table to (.json)")
     parser.set_defaults(work=select)
@@ -86,8 +76,8 @@ def select(options: argparse.Namespace) -> None:
             options.components,
             options.basis,
             skeleton=clips[0].skeleton,
-            solver=options.solver,
             seed=options.seed,
+            **method_of(options),
         ),
         desc="select",
         total=len(options.components) * len(options.basis),
@@ -106,6 +96,7 @@ def select(options: argparse.Namespace) -> None:
             "fitted_to": described(train),
             "held_out": described(held_out),
             "held_out_by": options.hold_out,
+            "alignment": method_of(options),
             "protocol": "log likelihood per normalised pose at its most probable yaw; MPJPE "
             "root-aligned, known limb scale, true 2D, a camera for each pose",
             "candidates": [

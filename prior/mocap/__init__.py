@@ -6,7 +6,7 @@ from types import ModuleType
 from prior.errors import InputError
 from prior.files import FilePath
 from prior.mocap import acclaim, bvh, clip_npz, coco, deepmimic, human36m, markers, motion, smpl
-from prior.mocap.clip import Clip, MocapError, check
+from prior.mocap.clip import Clip, MocapError, check, say_kinds
 from prior.mocap.joint_map import read as read_joint_map
 from prior.mocap.orientation import UP, check_sides, find_up
 from prior.skeleton import COCO, HUMAN36M, Skeleton
@@ -82,6 +82,7 @@ def read(
             clip = _of_skeleton(clip, skeleton, where)
             check(clip, where)
             clips.append(clip)
+    say_kinds(clips)
     return clips
 
 

@@ -266,4 +266,5 @@ def read(path: FilePath, said: JointMap | None = None, up: str | None = None) ->
     rest_mm = kinematics.forward(skeleton.parents, skeleton.offsets_mm, still, np.zeros((1, 3)))[1]
     joints = placing.Joints(skeleton.names, *forward(skeleton, channels))
     poses = placing.landmarks(path, ACCLAIM, joints, rest_mm[0], up or said.up)
-    return [Clip(poses, said.rate or RATE, asf.stem, path.stem)]
+    rate = said.rate or RATE
+    return [Clip(poses, rate, asf.stem, path.stem, placed_on="CMU's Acclaim skeleton")]

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from prior import mocap, skeleton_file
 from prior.mocap import motion, orientation, sampling
-from prior.mocap.clip import Clip
+from prior.mocap.clip import Clip, say_kinds
 
 
 def add_clips(parser: argparse.ArgumentParser) -> None:
@@ -93,6 +93,7 @@ def read_clips(options: argparse.Namespace) -> list[Clip]:
         if options.min_change is not None:
             clip = sampling.by_change(clip, options.min_change)
         clips.append(clip)
+    say_kinds(clips)
     if options.balance is not None:
         clips = sampling.balanced(clips, options.balance)
     kept = sum(len(clip.poses) for clip in clips)

@@ -297,4 +297,5 @@ def read(path: FilePath, joint_map: JointMap | None = None, up: str | None = Non
         UNITS_MM[unit] * rest(hierarchy),
         up or said.up,
     )
-    return [Clip(poses, said.rate or rate, path.resolve().parent.name, path.stem)]
+    subject = path.resolve().parent.name
+    return [Clip(poses, said.rate or rate, subject, path.stem, placed_on=skeleton.name)]

@@ -1,5 +1,8 @@
 """A clip, which every reader returns, and the checks that every clip has to pass."""
 
+import logging
+from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +12,8 @@ from prior.errors import InputError
 from prior.files import FilePath
 from prior.normalise import PoseError, check_poses
 from prior.skeleton import HUMAN36M, Skeleton
+
+log = logging.getLogger(__name__)
 
 # How far a person's limb scale may be from its median. It changes a little as the trunk bends,
 # since some limbs span several joints: by 3 % at most in 48 clips of CMU's database. Two adults can
@@ -20,7 +25,8 @@ class Clip(NamedTuple):
     """A stretch of motion capture of one person.
 
     poses: (F, L, 3), mm, y up, of the skeleton's landmarks; rate: frames per second; name: of the
-    clip, where the action has several; kind: of motion, such as "walk", where it is known.
+    clip, where the action has several; kind: of motion, such as "walk", where it is known;
+    placed_on: the file's skeleton, on which the landmarks were placed, where it is known.
     """
 
     poses: Float[np.ndarray, "F L 3"]
@@ -30,6 +36,7 @@ class Clip(NamedTuple):
     name: str = ""
     kind: str = ""
     skeleton: Skeleton = HUMAN36M
+    placed_on: str = ""
 
 
 class MocapError(InputError):
@@ -77,3 +84,16 @@ def check(clip: Clip, where: FilePath) -> None:
         f"one skeleton, a limb scale within {SCALE_SPREAD:.0%} of {typical:.0f} mm",
         scale,
     )
+
+
+def say_kinds(clips: Iterable[Clip]) -> None:
+    """Say it when the landmarks of the clips were placed on several kinds of skeleton."""
+    kinds = Counter(clip.placed_on for clip in clips if clip.placed_on)
+    if len(kinds) > 1:
+        counts = ", ".join(f"{count} on {kind}" for kind, count in sorted(kinds.items()))
+        log.warning(
+            "clips of %d kinds of skeleton: %s; their joints are not at the same places of a body, "
+            "and a model learns the differences too",
+            len(kinds),
+            counts,
+        )

@@ -172,4 +172,5 @@ def read(path: FilePath) -> list[Clip]:
     motion = read_motion(path)
     rotations, positions = forward(motion)
     poses = kinematics.place(LANDMARKS_AT, JOINTS, rotations, 1000 * positions)
-    return [Clip(poses, motion.rate, "humanoid", action(path))]
+    name = action(path)
+    return [Clip(poses, motion.rate, "humanoid", name, placed_on="DeepMimic's humanoid")]

@@ -11,11 +11,10 @@ from collections.abc import ItemsView
 from pathlib import Path
 from typing import Any
 
-import cdflib
 import numpy as np
 from jaxtyping import Float
 
-from prior import foreign, limits, pickled
+from prior import cdf, foreign, limits, pickled
 from prior.files import FilePath
 from prior.mocap.clip import Clip, MocapError
 
@@ -27,6 +26,7 @@ LANDMARK_JOINTS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 FOLDER = "D3_Positions"
 KEY = "positions_3d"
+SKELETON = "Human3.6M's skeleton"
 
 
 def recognises(path: FilePath) -> bool:
@@ -54,13 +54,7 @@ def positions(path: FilePath, axes: int) -> Float[np.ndarray, "F 17 {axes}"]:
     axes: 3 for D3_Positions, mm, z up; 2 for D2_Positions, px of the image, with the distortion of
     the lens.
     """
-    try:
-        pose = np.asarray(cdflib.CDF(path).varget("Pose"))
-    # What cdflib raises on a damaged file can be anything.
-    except Exception as error:
-        raise MocapError(
-            f"{path}: expected a CDF file with the variable Pose, got {error}; copy it again"
-        ) from None
+    pose = cdf.load(path, "Pose", MocapError)
     if pose.ndim != 3 or pose.shape[::2] != (1, axes * JOINTS) or pose.dtype.kind != "f":
         raise MocapError(
             f"{path}: expected Pose as (1, F, {axes * JOINTS}) numbers, got {pose.shape} "
@@ -77,7 +71,7 @@ def _read_cdf(path: Path) -> Clip:
             f"{path}: expected a subject's folder above {FOLDER}, such as S1, got none; "
             "keep the dataset's folders"
         )
-    return Clip(landmarks @ Y_UP.T, RATE, folders[-1], path.stem)
+    return Clip(landmarks @ Y_UP.T, RATE, folders[-1], path.stem, placed_on=SKELETON)
 
 
 def _pickled(path: Path) -> Any:
@@ -111,7 +105,7 @@ def _read_npz(path: Path) -> list[Clip]:
             frames += len(joints)
             limits.check(path, "frames", frames, MocapError)
             poses = 1000 * joints[:, LANDMARK_JOINTS].astype(float) @ Y_UP.T
-            clips.append(Clip(poses, RATE, subject, action))
+            clips.append(Clip(poses, RATE, subject, action, placed_on=SKELETON))
     if not clips:
         raise MocapError(f"{path}: expected {layout}, got no clip")
     return clips

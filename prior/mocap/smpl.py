@@ -67,7 +67,8 @@ def read(path: FilePath) -> list[Clip]:
         raise MocapError(f"{path}: expected a rate, one number, and up y or z, got {rate} and {up}")
     poses = landmarks(joints[:, : len(NAMES)].astype(float) @ (Z_UP.T if up == "z" else np.eye(3)))
     subject = str(arrays.get("subject", path.resolve().parent.name))
-    return [Clip(poses, float(rate.item()), subject, str(arrays.get("action", path.stem)))]
+    action = str(arrays.get("action", path.stem))
+    return [Clip(poses, float(rate.item()), subject, action, placed_on="SMPL's joints")]
 
 
 def landmarks(joints: Float[np.ndarray, "F 22 3"]) -> Float[np.ndarray, "F L 3"]:

@@ -10,6 +10,7 @@ from prior.__main__ import main
 from prior.mocap import Clip, MocapError
 from prior.mocap.clip import check
 from tests.poses import random_poses
+from tests.prior.mocap.bvh_files import MAKERS, write_bvh
 
 
 def _nan(poses):
@@ -108,3 +109,14 @@ def test_bad_options_are_one_line(folder, capsys, options, says):
     assert main(["fit", str(folder), "--out", str(out), *options]) == 1
     error = capsys.readouterr().err
     assert says in error and error.count("\n") == 1 and not out.exists()
+
+
+def test_clips_of_two_kinds_of_skeleton_are_said(tmp_path, caplog):
+    for name in ("a", "b"):
+        write_bvh(tmp_path / f"{name}.bvh", still=True)
+    mocap.read(tmp_path)
+    assert not caplog.text
+    write_bvh(tmp_path / "c.bvh", still=True, rename=MAKERS["Unreal"])
+    mocap.read(tmp_path)
+    assert "clips of 2 kinds of skeleton" in caplog.text
+    assert "1 on Unreal's skeleton" in caplog.text and "2 on a skeleton with Hips" in caplog.text

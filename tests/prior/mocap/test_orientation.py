@@ -19,7 +19,7 @@ from prior.normalise import centred
 from prior.skeleton import LANDMARKS
 from prior.skeleton import PARENTS as PARENTS_17
 from tests.poses import OFFSETS, random_poses
-from tests.prior.mocap.test_bvh import PERSON
+from tests.prior.mocap.bvh_files import PERSON
 from tests.real_mocap import landmark
 
 FRAMES = 12
