@@ -1,10 +1,15 @@
 """Poses into files, by their suffixes."""
 
 from prior.errors import InputError
-from tools.lift import angles, bvh, c3d, drawing, gltf, lifted, timeline, trc, viewer
+from tools.lift import angles, bvh, c3d, drawing, gltf, lifted, rrd, timeline, trc, viewer
 
 # write(path, poses) of all people.
-_TABLES = {".npz": lifted.write_npz, ".json": lifted.write_json, ".csv": lifted.write_csv}
+_TABLES = {
+    ".npz": lifted.write_npz,
+    ".json": lifted.write_json,
+    ".csv": lifted.write_csv,
+    ".rrd": rrd.write,
+}
 # write(path, poses, photos) of all people.
 _PICTURES = {
     ".png": drawing.write_png,
