@@ -197,6 +197,13 @@ def add_lift(commands: Commands) -> None:
         "--robust", action="store_true", help="leave out landmarks that the others contradict"
     )
     parser.add_argument(
+        "--track",
+        type=float,
+        metavar="HZ",
+        help="the poses are one person's consecutive frames, so many a second: lift them as the "
+        "most probable motion, smoothed by how sure each pose is; not in the paper",
+    )
+    parser.add_argument(
         "--deviation",
         action="store_true",
         help="also write each landmark's standard deviation, deviation_mm",
@@ -213,7 +220,10 @@ def lift(options: argparse.Namespace) -> None:
     how = {name: getattr(options, name) for name in ("rotations", "noise_mm", "criterion")}
     how = lifting.AS_PUBLISHED if options.as_published else how
     lifter = lifter_for(model, points, arguments, **how)
-    lifted = lifter.lift(points, **arguments)
+    if options.track is None:
+        lifted = lifter.lift(points, **arguments)
+    else:
+        lifted = lifter.lift_track(points, options.track, **_of_track(arguments))
     arrays: dict[str, Any] = {"landmarks": np.array(model.skeleton.landmarks)} | lifted.arrays()
     if options.robust:
         arrays["inlier"] = lifted.inlier
@@ -222,6 +232,14 @@ def lift(options: argparse.Namespace) -> None:
     with replacing(options.out) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)
     print(f"lifted {np.count_nonzero(lifted.ok)} of {len(lifted)} poses; wrote {options.out}")
+
+
+def _of_track(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Those of `Lifter.lift` as `lift_track` takes them. Raises InputError."""
+    for name in ("refine", "robust"):
+        if arguments[name]:
+            raise InputError(f"--track: expected it without --{name}, got both; leave one out")
+    return {name: value for name, value in arguments.items() if name not in ("refine", "robust")}
 
 
 # import and export -------------------------------------------------------------------------------

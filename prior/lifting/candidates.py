@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 
 from prior.lifting import every_turn, search
 from prior.lifting import weak_perspective as weak
+from prior.lifting.ranking import Ranking
 from prior.lifting.tables import ELEVATION_STEP, Table, Tables
 from prior.model import PriorModel
 
@@ -98,6 +99,7 @@ class CandidateSearch:
         shape = np.concatenate([model.mean[:, None], model.basis], axis=1)
         shape = shape.transpose(0, 3, 2, 1).reshape(count, 3 * len(model.skeleton), -1)
         self.shape = np.ascontiguousarray(shape)
+        self.ranking = Ranking(model, self.nu, rotations, self.log_prior)
         self.tables = Tables(
             self.projector, self.component, self.angle, self.log_prior[self.component]
         )

@@ -1,9 +1,10 @@
 """Lifting by full perspective and with a covariance for each landmark.
 
-Most combinations of rotation and component are ruled out by weak perspective, with the tables that
-all images share: the camera is turned toward each person, which is exact, and the landmarks are
-moved to where weak perspective would see them, by the depths of the best pose so far. The few that
-may be the best are then solved in full (perspective.py), and compared by their densities.
+Most combinations of rotation and component are ruled out by weak perspective: the camera is turned
+toward each person, which is exact, and the landmarks are moved to where weak perspective would see
+them, by the depths of the best pose so far. Where the landmarks are alike that takes the tables
+that all images share; where they are not, unlike.py does it. The few that may be the best are then
+solved in full (perspective.py), and compared by their densities.
 """
 
 from collections.abc import Iterator
@@ -12,11 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from prior.camera import compose, focal_length, turn_to_axis, turned, vertical_rotation
+from prior.camera import compose, focal_length, turned, vertical_rotation
 from prior.lifting import weak_perspective as weak
 from prior.lifting.candidates import Candidates, CandidateSearch, choose, runs
 from prior.lifting.lifted import Described, Lifted
 from prior.lifting.perspective import Projections, Solution, Views
+from prior.lifting.toward import Toward, toward_persons
+from prior.lifting.unlike import DEPTHS, Known, UnlikeSearch, inverses, rare, whitenings
 from prior.lifting.weak_perspective import Inputs
 
 # Times that the depths of the best pose move the landmarks before the candidates are taken. After
@@ -26,45 +29,6 @@ ROUNDS = 2
 # Candidates are those within so many nats of the best by weak perspective. On held-out motion
 # capture another one would have been better for 1 to 2 % of the poses.
 REACH = 1.0
-
-# The same where landmarks have covariances or weights, which weak perspective does without: 2 to
-# 3 %.
-REACH_UNLIKE = 7.0
-
-
-class Toward(NamedTuple):
-    """Images as cameras that are turned toward the persons take them. inputs: for weak
-    perspective, points px about the axis; turn (N, 3, 3): from the axes of the cameras before;
-    focal (N,), px; infinite for weak perspective."""
-
-    inputs: Inputs
-    turn: Float[np.ndarray, "N 3 3"]
-    focal: Float[np.ndarray, "N"]
-
-
-def toward_persons(inputs: Inputs) -> Toward:
-    """The images turned; without intrinsics as they are, of confidences 1 and 0."""
-    count, L = inputs.points.shape[:2]
-    missing = np.asarray(np.isnan(inputs.points).any(axis=2))
-    if inputs.confidence is not None:
-        missing = missing | (inputs.confidence == 0)
-    points = np.where(missing[..., None], np.nan, inputs.points)
-    if inputs.intrinsics is None:
-        flat = Inputs(points, inputs.camera, inputs.one_camera, None)
-        return Toward(flat, np.broadcast_to(np.eye(3), (count, 3, 3)), np.full(count, np.inf))
-    focal = focal_length(inputs.intrinsics)
-    finite = np.asarray(np.isfinite(points).all(axis=2, keepdims=True))
-    rays = np.concatenate([np.where(finite, points, 0), np.ones((count, L, 1))], axis=2)
-    rays = rays @ np.linalg.inv(inputs.intrinsics).swapaxes(1, 2)
-    middle = np.where(finite, rays / np.linalg.norm(rays, axis=2, keepdims=True), 0).sum(axis=1)
-    middle = np.where(finite.any(axis=1), middle, [0, 0, 1])
-    turn = turn_to_axis(middle)
-    rays = rays @ turn.swapaxes(1, 2)
-    # A ray that is not before the turned camera has no place in its image.
-    ahead = finite & (rays[..., 2:] > 0)
-    flat = focal[:, None, None] * rays[..., :2] / np.where(ahead, rays[..., 2:], 1)
-    points = np.where(ahead, flat, np.where(missing[..., None], np.nan, np.inf))
-    return Toward(Inputs(points, turn @ inputs.camera, False, None), turn, focal)
 
 
 class Solved(NamedTuple):
@@ -90,6 +54,23 @@ class FullSearch:
     def __init__(self, search: CandidateSearch) -> None:
         self.search = search
         self.projections = Projections(search.model, search.nu)
+        self.unlike = UnlikeSearch(search, self.projections)
+
+    def rare(self, inputs: Inputs) -> Bool[np.ndarray, "N"]:
+        """Which of the Inputs have candidates by UnlikeSearch: as `rare`, but by the criterion of
+        the density alone."""
+        return rare(inputs) & (not self.search.by_cost)
+
+    def known(self, inputs: Inputs, lifted: Lifted) -> Known:
+        """What a Lifted says of the persons of Inputs."""
+        toward = toward_persons(inputs)
+        scale = np.where(lifted.scale > 0, lifted.scale, 1)
+        if inputs.intrinsics is None:
+            return Known(scale, np.zeros(inputs.points.shape[:2]))
+        scale = scale * toward.turn[:, 2, 2]
+        away = (lifted.pose @ toward.inputs.camera[:, 2, :, None])[..., 0]
+        share = scale / (self.search.model.scale_mm * toward.focal)
+        return Known(scale, np.clip(away * share[:, None], *DEPTHS))
 
     def with_tilt(self, inputs: Inputs, shared: bool = False) -> Inputs:
         """The Inputs with cameras of the most probable tilt, of each or shared by all; of theirs
@@ -100,26 +81,44 @@ class FullSearch:
         return inputs._replace(camera=toward.turn.swapaxes(1, 2) @ tilted, one_camera=False)
 
     def candidates(
-        self, inputs: Inputs, refine: bool = False, reach: float | None = REACH
+        self,
+        inputs: Inputs,
+        refine: bool = False,
+        reach: float | None = REACH,
+        known: Known | None = None,
     ) -> Solved:
         """The candidates of the Inputs, solved. reach: all within so many nats of the best, by weak
-        perspective; None: what that cannot tell from the best."""
+        perspective; None: what that cannot tell from the best. known: what a lift before said of
+        the persons, for landmarks that are not alike."""
         toward = toward_persons(inputs)
         images = weak.observe(toward.inputs)
-        for _ in range(ROUNDS if inputs.intrinsics is not None else 0):
-            images = self._undone(toward, images)
-        candidates, probability = self.search.near_best(images, refine, reach, rough=True)
-        if refine:
-            candidates = self.search.refined(images, candidates)
-        row, component = candidates.row, candidates.component
-        yaw = candidates.angle - images.yaw[row]
-        start = self._start(inputs, toward, images, candidates)
-        views = self._views(inputs, images, candidates, start)
+        if self.rare(inputs).any():
+            of, probability, known = self.unlike.combinations(
+                inputs, toward, images, known, refine, reach or 0.0
+            )
+            row, component, rotation, angle = of[:4]
+            middle = weak.rolled(of.weakly[:, :2].T[:, None], images.roll[row])[:, 0]
+            start = self._in_camera(inputs, toward, row, middle.T, of.weakly[:, 2:])
+            scale = known.scale
+            if inputs.intrinsics is not None:
+                scale = _of_best(row, of.log_density, start[:, -1], len(scale))
+        else:
+            for _ in range(ROUNDS if inputs.intrinsics is not None else 0):
+                images = self._undone(toward, images)
+            candidates, probability = self.search.near_best(images, refine, reach, rough=True)
+            if refine:
+                candidates = self.search.refined(images, candidates)
+            row, component, rotation, angle = candidates[:4]
+            start = self._start(inputs, toward, images, candidates)
+            density = self.search.project(images, candidates).log_density
+            scale = _of_best(row, density, start[:, -1], len(images.ok))
+        yaw = angle - images.yaw[row]
+        views = self._views(inputs, images, row, component, yaw, scale)
         solution = self.projections.solve(views, start)
         return Solved(
             row,
             component,
-            candidates.rotation,
+            rotation,
             np.remainder(yaw + np.pi, 2 * np.pi) - np.pi,
             self.poses(component, yaw, solution.unknowns),
             views,
@@ -143,18 +142,34 @@ class FullSearch:
             shape[part] = model.mean[k] + np.tensordot(coefficients[part], model.basis[k], 1)
         return model.scale_mm * turned(shape, yaw)
 
-    def lift(self, inputs: Inputs, refine: bool = False) -> Iterator[Described]:
-        """The results by the names of the fields of Lifted and Full."""
+    def lift(
+        self,
+        inputs: Inputs,
+        refine: bool = False,
+        known: Known | None = None,
+        reach: float = REACH,
+    ) -> Iterator[Described]:
+        """The results by the names of the fields of Lifted and Full; known, reach: as of
+        `candidates`."""
+        unlike = self.rare(inputs)
+        for rows in (np.flatnonzero(~unlike), np.flatnonzero(unlike)):
+            if len(rows) == len(unlike):
+                yield slice(None), self._lift(inputs, refine, known, reach)
+            elif len(rows):
+                of_rows = None if known is None else Known(*(a[rows] for a in known))
+                yield rows, self._lift(inputs.take(rows), refine, of_rows, reach)
+
+    def _lift(
+        self, inputs: Inputs, refine: bool, known: Known | None, reach: float
+    ) -> dict[str, np.ndarray]:
+        """`lift` of Inputs that are all alike, or none."""
         by_cost = self.search.by_cost
-        confidence = inputs.confidence
-        alike = confidence is None or np.isin(confidence, (0, 1)).all()
-        reach = REACH if inputs.covariance is None and alike else REACH_UNLIKE
-        solved = self.candidates(inputs, refine, None if by_cost else reach)
+        solved = self.candidates(inputs, refine, None if by_cost else reach, known)
         cost = np.where(solved.solution.ok, solved.solution.cost, np.inf)
         # One for each row, in the order of the rows.
         best = choose(solved.row, solved.component, cost, solved.log_density, by_cost)
         best = best[np.argsort(solved.row[best])]
-        yield slice(None), self.described(inputs, solved, best)
+        return self.described(inputs, solved, best)
 
     def described(
         self, inputs: Inputs, solved: Solved, which: Int[np.ndarray, "N"]
@@ -211,8 +226,7 @@ class FullSearch:
             np.sin(elevation) * projected.height + np.cos(elevation) * projected.z
         ).T
         depth *= (images.size / toward.focal)[:, None]
-        # A person that reaches the camera is none; the next round may say otherwise.
-        depth = np.clip(depth, -0.5, 1)
+        depth = np.clip(depth, *DEPTHS)
         points = toward.inputs.points * (1 + depth)[..., None]
         return weak.observe(toward.inputs._replace(points=points))
 
@@ -225,39 +239,45 @@ class FullSearch:
         middle = -(weak.share(np.take(images.weight, row, axis=1)) * flat).sum(axis=1)
         middle = weak.rolled(middle[:, None], images.roll[row])[:, 0]
         place = (images.centre[:, row] + images.size[row] * middle).T
-        scale = candidates.solution[0] * images.size[row]
+        unknowns = np.roll(candidates.solution.T, -1, axis=1) * images.size[row, None]
+        return self._in_camera(inputs, toward, row, place, unknowns)
+
+    def _in_camera(
+        self,
+        inputs: Inputs,
+        toward: Toward,
+        row: Int[np.ndarray, "P"],
+        place: Float[np.ndarray, "P 2"],
+        unknowns: Float[np.ndarray, "P S"],
+    ) -> Float[np.ndarray, "P C"]:
+        """Unknowns of perspective.py from those in the turned cameras, px: the place, and s a and
+        s."""
         if inputs.intrinsics is not None:
             # Where the mean landmark is in the camera's axes, divided by its depth.
             at = np.concatenate([place / toward.focal[row, None], np.ones((len(row), 1))], axis=1)
             at = (toward.turn[row].swapaxes(1, 2) @ at[..., None])[..., 0]
-            scale = scale / at[:, 2]
+            unknowns = unknowns / at[:, 2:]
             place = (inputs.intrinsics[row, :2] @ (at / at[:, 2:])[..., None])[..., 0]
-        unit = np.where(candidates.solution[0] == 0, 1, candidates.solution[0])
-        scaled = candidates.solution[1:] / unit * scale
-        return np.concatenate([place, scaled.T, scale[:, None]], axis=1)
+        return np.concatenate([place, unknowns], axis=1)
 
     def _views(
         self,
         inputs: Inputs,
         images: weak.Observations,
-        candidates: Candidates,
-        start: Float[np.ndarray, "P C"],
+        row: Int[np.ndarray, "P"],
+        component: Int[np.ndarray, "P"],
+        yaw: Float[np.ndarray, "P"],
+        scale: Float[np.ndarray, "N"],
     ) -> Views:
-        """How Candidates are seen by the cameras before these were turned."""
-        row, component = candidates.row, candidates.component
+        """How candidates at these yaws are seen by the cameras before these were turned. scale: of
+        the most probable poses, px, which makes a covariance in px one of the body."""
         own = inputs.take(row)
         # What cannot be lifted is solved as if all were in one place.
         lost = ~images.ok[row, None]
         visible = lost | ~np.isnan(own.points).any(axis=2)
         weight = np.where(visible, 1.0 if own.confidence is None else own.confidence, 0)
         points = np.where(lost[..., None], 0, own.points)
-        # A covariance is in px: the scale of the most probable pose makes it one of the body.
-        scale = np.ones(len(images.ok))
-        density = self.search.project(images, candidates).log_density
-        best = choose(row, component, density, density, False)
-        scale[row[best]] = np.where(start[best, -1] > 0, start[best, -1], 1)
         whitening = self._whitening(own, component, scale[row], np.where(lost, 1, weight))
-        yaw = candidates.angle - images.yaw[row]
         return Views(component, matrices(own, yaw), points, whitening)
 
     def _whitening(
@@ -276,14 +296,27 @@ class FullSearch:
         finite = np.isfinite(inputs.covariance).all(axis=(2, 3), keepdims=True)
         covariance = np.where(finite & (weight[..., None, None] > 0), inputs.covariance, np.eye(2))
         noise = covariance / (scale**2)[:, None, None, None] + body[:, None, None, None] * np.eye(2)
-        root = np.sqrt(self.search.nu[component])[:, None, None, None]
-        return weight[..., None, None] * root * np.linalg.inv(np.linalg.cholesky(noise))
+        nu = self.search.nu[component, None, None, None]
+        return weight[..., None, None] * whitenings(nu * inverses(noise))
 
 
 def coefficients_of(unknowns: Float[np.ndarray, "P C"]) -> Float[np.ndarray, "P J"]:
     """a of perspective.py's unknowns; 0 where the scale is."""
     scale = unknowns[:, -1:]
     return np.where(scale == 0, 0, unknowns[:, 2:-1] / np.where(scale == 0, 1, scale))
+
+
+def _of_best(
+    row: Int[np.ndarray, "P"],
+    density: Float[np.ndarray, "P"],
+    scale: Float[np.ndarray, "P"],
+    count: int,
+) -> Float[np.ndarray, "N"]:
+    """The scale, px, of the most probable candidate of each of `count` rows."""
+    best = choose(row, np.zeros_like(row), density, density, False)
+    result = np.ones(count)
+    result[row[best]] = np.where(scale[best] > 0, scale[best], 1)
+    return result
 
 
 def matrices(inputs: Inputs, yaw: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N 3 3"]:

@@ -90,6 +90,19 @@ class Lifted:
         full = None if self.full is None else Full(*(a[rows] for a in self.full))
         return Lifted(**results, inputs=self.inputs.take(rows), full=full)
 
+    def replaced(self, rows: np.ndarray, by: "Lifted") -> "Lifted":
+        """With these rows' results and points as another Lifted has them."""
+
+        def merged(own: np.ndarray, other: np.ndarray) -> np.ndarray:
+            result = own.copy()
+            result[rows] = other
+            return result
+
+        results = {name: merged(getattr(self, name), getattr(by, name)) for name in RESULTS}
+        points = merged(self.inputs.points, by.inputs.points)
+        full = self.full and by.full and Full(*map(merged, self.full, by.full))
+        return Lifted(**results, inputs=self.inputs._replace(points=points), full=full)
+
 
 RESULTS = [
     field.name for field in dataclasses.fields(Lifted) if field.name not in ("inputs", "full")

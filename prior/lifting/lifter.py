@@ -24,6 +24,7 @@ from prior.lifting import weak_perspective as weak
 from prior.lifting.candidates import Candidates, CandidateSearch
 from prior.lifting.full import FullSearch
 from prior.lifting.lifted import RESULTS, Described, Full, Lifted
+from prior.lifting.unlike import Known
 from prior.model import PriorModel
 
 # How many rotations about the vertical are tried (section 5.3). Its home: layers and networks take
@@ -98,7 +99,7 @@ class Lifter:
         paper does with 20. Of a model whose skeleton has no vertical every rotation is searched:
         `camera` of the result is that from the pose's axes. tilt: the camera's elevation and roll
         are not known (of `camera` only the yaw counts): the most probable of ELEVATIONS and ROLLS
-        is taken. robust: landmarks that the others contradict are left out (robust.py);
+        is taken. robust: landmarks that the others contradict are left out (outliers.py);
         `Lifted.inlier` says which are not, and a pose of which most are doubted cannot be lifted.
 
         Raises InputError for other shapes or values, or a camera that is no rotation. A pose that
@@ -115,8 +116,9 @@ class Lifter:
                 )
             tilt = True
         if robust and len(inputs.points):
-            inputs = self._without_outliers(inputs, tilt)
-        lifted = self._lifted(inputs, refine, tilt)
+            lifted = self._robust(inputs, refine, tilt)
+        else:
+            lifted = self._lifted(inputs, refine, tilt)
         lost = np.count_nonzero(~lifted.ok)
         if lost:
             warnings.warn(
@@ -138,20 +140,32 @@ class Lifter:
         full = Full(*(results[name] for name in Full._fields)) if "place" in results else None
         return Lifted(**{name: results[name] for name in RESULTS}, inputs=inputs, full=full)
 
-    def _without_outliers(self, inputs: weak.Inputs, tilt: bool) -> weak.Inputs:
-        """The Inputs with NaN in the place of landmarks that the others contradict."""
+    def _robust(self, inputs: weak.Inputs, refine: bool, tilt: bool) -> Lifted:
+        """The Lifted of Inputs with NaN in the place of landmarks that the others contradict."""
         trial = self._lifted(inputs, False, True).inputs if tilt else inputs
 
-        def lift(part: weak.Inputs, full: bool) -> Lifted:
-            return self._lifted(part, False, False, full)
+        def lift(part: weak.Inputs, like: Lifted | None = None, *, weighed: bool = False) -> Lifted:
+            known = None if like is None else self.full.known(part, like)
+            return self._lifted(part, False, False, weighed=weighed, known=known)
 
-        return inputs._replace(points=outliers.left_out(self.search, trial, lift))
+        lifted = outliers.lift(self.search, trial, lift)
+        if not (refine or tilt):
+            return lifted
+        return self._lifted(inputs._replace(points=lifted.inputs.points), refine, tilt)
 
-    def _lifted(self, inputs: weak.Inputs, refine: bool, tilt: bool, full: bool = False) -> Lifted:
-        """The Lifted of Inputs. full: by full.py, even where weak perspective and one noise for all
-        landmarks would do."""
+    def _lifted(
+        self,
+        inputs: weak.Inputs,
+        refine: bool,
+        tilt: bool,
+        *,
+        weighed: bool = False,
+        known: Known | None = None,
+    ) -> Lifted:
+        """The Lifted of Inputs. weighed: as of outliers.Lift: only the best combination is solved;
+        known: of the persons, as FullSearch.lift takes it."""
         count = len(inputs.points)
-        full = full or inputs.full
+        full = weighed or inputs.full
         results = self._unset(count, full)
         tilted = np.empty((count if tilt else 0, 3, 3))
 
@@ -160,10 +174,14 @@ class Lifter:
             if tilt:
                 part = self.full.with_tilt(part)
                 tilted[chunk] = part.camera
-            lift = self.full.lift if full else self._lift
-            for rows, described in lift(part, refine):
-                for name, values in described.items():
-                    results[name][chunk][rows] = values
+            own = None if known is None else Known(*(a[chunk] for a in known))
+            if weighed:
+                lifted = self.full.lift(part, refine, own, 0.0)
+            else:
+                lifted = (self.full.lift if full else self._lift)(part, refine, own)
+            for rows, described in lifted:
+                for name in results.keys() & described.keys():
+                    results[name][chunk][rows] = described[name]
 
         for _ in each_chunk(lift_chunk, count, CHUNK):
             pass
@@ -209,8 +227,24 @@ class Lifter:
             "whitening": 0,
         }
 
-    def _lift(self, part: weak.Inputs, refine: bool) -> Iterator[Described]:
+    def _lift(
+        self, part: weak.Inputs, refine: bool, known: Known | None = None
+    ) -> Iterator[Described]:
         """The results, by weak perspective and with one noise for all landmarks."""
+        rare = self.full.rare(part)
+        if rare.any():
+            rows = np.flatnonzero(rare)
+            own = None if known is None else Known(*(a[rows] for a in known))
+            for _, described in self.full.lift(part.take(rows), refine, own):
+                yield rows, described
+            rows = np.flatnonzero(~rare)
+            for among, described in self._alike(part.take(rows), refine) if len(rows) else ():
+                yield rows[among], described
+        else:
+            yield from self._alike(part, refine)
+
+    def _alike(self, part: weak.Inputs, refine: bool) -> Iterator[Described]:
+        """The results for Inputs whose weights are those of many, with tables that they share."""
         images = weak.observe(part)
         candidates, probability = self.search.near_best(images, refine=refine)
         yield slice(None), {"component_probability": probability}

@@ -7,7 +7,7 @@ agreed with the last pose (iterated re-weighting, the EM algorithm of the t dist
 pose disagrees with is left out, as if it were missing, and the rest decides anew who is doubted.
 """
 
-from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -24,39 +24,58 @@ FREEDOM = 4.0
 # noise, is above this: of normal noise 1 of 400 are. From 9 to 20 it makes little difference.
 DOUBT = 12.0
 
-# Rounds of re-weighting, and of leaving out. More change hardly a pose.
-REWEIGHTED, LEFT_OUT = 4, 2
+# Rounds of re-weighting, and of deciding anew who is left out. More change hardly a pose.
+REWEIGHTED, LEFT_OUT = 3, 2
 
 # With less than this share of its landmarks left a pose is not lifted: it would be the doubted ones
 # that are right. Our choice.
-LEAST_SHARE = 0.5
-
-# Lifts Inputs; as full.py does, if the second argument is true.
-Lift = Callable[[Inputs, bool], Lifted]
+LEAST_SHARE = 0.6
 
 
-def left_out(search: CandidateSearch, inputs: Inputs, lift: Lift) -> Float[np.ndarray, "N L 2"]:
-    """The points of Inputs with NaN in the place of outliers; all NaN where a pose has too many of
+@runtime_checkable
+class Lift(Protocol):
+    """Lifts Inputs. like: of the same persons, from a lift before; weighed: the landmarks
+    are, for the time being; a rough lift will do, which says what full.py does."""
+
+    def __call__(
+        self, inputs: Inputs, like: Lifted | None = None, /, *, weighed: bool = False
+    ) -> Lifted: ...
+
+
+def lift(search: CandidateSearch, inputs: Inputs, lift: Lift) -> Lifted:
+    """The Lifted of Inputs with NaN in the place of outliers; all NaN where a pose has too many of
     them. search: the one that `lift` uses."""
-    points, squared = inputs.points.copy(), distances(search, inputs, lift(inputs, False))
+    result = lift(inputs)
+    squared = distances(search, inputs, result)
     # Poses that agree with all their landmarks are left alone.
     rows = np.flatnonzero((squared > DOUBT).any(axis=1))
     if not len(rows):
-        return points
-    part, squared = inputs.take(rows), squared[rows]
+        return result
+    part, lifted, squared = inputs.take(rows), result.take(rows), squared[rows]
     confidence = np.ones(squared.shape) if part.confidence is None else part.confidence
+    weighed = lifted
     for _ in range(REWEIGHTED):
-        weight = np.sqrt((FREEDOM + 2) / (FREEDOM + squared))
-        weighed = part._replace(confidence=confidence * weight)
-        squared = distances(search, part, lift(weighed, True))
-    for _ in range(LEFT_OUT):
-        left = np.where((squared > DOUBT)[..., None], np.nan, part.points)
-        squared = distances(search, part, lift(part._replace(points=left), False))
-    doubted = squared > DOUBT
+        weight = confidence * np.sqrt((FREEDOM + 2) / (FREEDOM + squared))
+        weighed = lift(part._replace(confidence=weight), weighed, weighed=True)
+        squared = distances(search, part, weighed)
+    left, active = squared > DOUBT, np.arange(len(rows))
+    for i in range(LEFT_OUT + 1):
+        points = np.where(left[active, :, None], np.nan, part.points[active])
+        own = part.take(active)
+        lifted = lifted.replaced(active, lift(own._replace(points=points), weighed.take(active)))
+        doubted = distances(search, own, lifted.take(active)) > DOUBT
+        changed = (doubted != left[active]).any(axis=1)
+        active, doubted = active[changed], doubted[changed]
+        if i == LEFT_OUT or not len(active):
+            break
+        # What goes to and fro is doubted.
+        left[active] = doubted if i == 0 else doubted | left[active]
     there = ~np.isnan(part.points).any(axis=2) & (confidence > 0)
-    lost = (there & ~doubted).sum(axis=1) < LEAST_SHARE * there.sum(axis=1)
-    points[rows] = np.where((doubted | lost[:, None])[..., None], np.nan, part.points)
-    return points
+    lost = np.flatnonzero((there & ~left).sum(axis=1) < LEAST_SHARE * there.sum(axis=1))
+    if len(lost):
+        own = part.take(lost)
+        lifted = lifted.replaced(lost, lift(own._replace(points=np.full_like(own.points, np.nan))))
+    return result.replaced(rows, lifted)
 
 
 def distances(search: CandidateSearch, inputs: Inputs, lifted: Lifted) -> Float[np.ndarray, "N L"]:

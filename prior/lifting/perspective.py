@@ -118,6 +118,8 @@ class Projections:
     def _solve(self, views: Views, start: Float[np.ndarray, "P C"]) -> Solution:
         """One batch: steps by Gauss-Newton's matrix at the start, which is close to the minimum."""
         columns, ridge = self.columns(views), self._ridge[views.component]
+        if not views.matrix[:, 2].any():
+            return self._linear(views, columns, ridge)
         precision = precisions(views.whitening)
         visible = np.asarray(precision.any(axis=(2, 3)))
         points = np.where(visible[..., None], views.points, 0)
@@ -144,20 +146,48 @@ class Projections:
             active = active[large & (length[active] > 1e-3) & np.isfinite(cost[active])]
             if not len(active):
                 break
-        return self._solution(views, self.linearise(columns, best), best, cost)
+        at = self.linearise(columns, best)
+        normal = normal_matrix(at, views)
+        normal[:, np.arange(normal.shape[1]), np.arange(normal.shape[1])] += ridge
+        return self._solution(views, at.projection, normal, best, cost)
+
+    def _linear(
+        self, views: Views, columns: Float[np.ndarray, "P 3 L S"], ridge: Float[np.ndarray, "P C"]
+    ) -> Solution:
+        """One batch by weak perspective: the minima themselves."""
+        count, L = views.points.shape[:2]
+        jacobian = np.empty((count, L, 2, ridge.shape[1]))
+        jacobian[..., :2] = np.eye(2)
+        jacobian[..., 2:] = columns[:, :2].swapaxes(1, 2)
+        visible = np.asarray(views.whitening.any(axis=(2, 3)))
+        points = np.where(visible[..., None], views.points, 0)
+        # About a point among the landmarks: rounding is then one of the person's size.
+        middle = points[np.arange(count), visible.argmax(axis=1)]
+        points = np.where(visible[..., None], points - middle[:, None], 0)
+        whitened = (views.whitening @ jacobian).reshape(count, 2 * L, -1)
+        data = (views.whitening @ points[..., None]).reshape(count, 2 * L, 1)
+        transposed = whitened.swapaxes(1, 2)
+        normal = transposed @ whitened
+        normal[:, np.arange(ridge.shape[1]), np.arange(ridge.shape[1])] += ridge
+        unknowns = np.linalg.solve(normal, transposed @ data)[..., 0]
+        off = (data - whitened @ unknowns[..., None])[..., 0]
+        cost = np.square(off).sum(axis=1) + (ridge * unknowns**2).sum(axis=1)
+        unknowns[:, :2] += middle
+        projection = (jacobian.reshape(count, 2 * L, -1) @ unknowns[..., None]).reshape(count, L, 2)
+        return self._solution(views, projection, normal, unknowns, cost)
 
     def _solution(
         self,
         views: Views,
-        at: Linearised,
+        projection: Float[np.ndarray, "P L 2"],
+        normal: Float[np.ndarray, "P C C"],
         unknowns: Float[np.ndarray, "P C"],
         cost: Float[np.ndarray, "P"],
     ) -> Solution:
+        """The Solution, with its density; normal: Gauss-Newton's matrix there."""
         component = views.component
         nu, scale = self._nu[component], unknowns[:, -1]
         ok = np.isfinite(cost) & (scale > 0)
-        normal = normal_matrix(at, views)
-        normal[:, np.arange(normal.shape[1]), np.arange(normal.shape[1])] += self._ridge[component]
         # The density with s a and place integrated out, the latter by a flat prior; s is not, and
         # is the last.
         diagonal = np.diagonal(np.linalg.cholesky(normal), axis1=1, axis2=2)
@@ -169,7 +199,7 @@ class Projections:
         with np.errstate(divide="ignore", invalid="ignore"):
             value = cost / (nu * scale**2) + log_det + numbers * np.log(2 * np.pi * scale**2)
         density = -0.5 * value + log_volume(views.whitening)
-        return Solution(unknowns, at.projection, cost, np.where(ok, density, -np.inf), ok)
+        return Solution(unknowns, projection, cost, np.where(ok, density, -np.inf), ok)
 
     def pull_back(
         self,

@@ -177,6 +177,21 @@ def test_lift_has_the_options_of_prior_lift(folder, tmp_path):
         np.testing.assert_allclose(file["deviation_mm"], lifter.deviation(expected))
 
 
+def test_lift_takes_frames_as_one_motion(folder, tmp_path, capsys):
+    points = random_poses(4, seed=7)[..., :2] * [0.2, -0.2]
+    path, out = tmp_path / "points.npz", tmp_path / "poses.npz"
+    np.savez(path, points=points)
+    arguments = ["lift", str(folder / "model.prior"), str(path), "--out", str(out), "--track"]
+    assert main([*arguments, "25"]) == 0
+    lifter = prior.Lifter(prior.load(folder / "model.prior"))
+    with np.load(out) as file:
+        np.testing.assert_allclose(file["pose"], lifter.lift_track(points, 25).pose)
+        assert np.abs(file["pose"] - lifter.lift(points).pose).max() > 1
+    for wrong, message in ((["25", "--robust"], "without --robust"), (["0"], "rate: expected")):
+        assert main([*arguments, *wrong]) == 1
+        assert message in capsys.readouterr().err
+
+
 def test_lift_as_published(folder, tmp_path):
     points = random_poses(4, seed=7)[..., :2] * [0.2, -0.2]
     path, out = tmp_path / "points.npz", tmp_path / "poses.npz"

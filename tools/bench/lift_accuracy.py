@@ -98,27 +98,36 @@ class Regressor:
         return turned(self._scale * pose, -decompose(cameras)[2])
 
 
-def regressors(poses, views, seed):
-    """Regressors by name, trained on poses and their mirror images, in `views` rooms."""
+def views_of(poses, views, seed):
+    """The Simulation of poses and their mirror images, in `views` rooms."""
     both = np.concatenate([poses, mirrored(poses)])
     rooms = [room(both, seed + i) for i in range(views)]
-    images = Simulation(*(np.concatenate(a) for a in zip(*rooms, strict=True)))
+    return Simulation(*(np.concatenate(a) for a in zip(*rooms, strict=True)))
+
+
+def mlp(poses, views, seed):
+    """A Regressor by a network of two hidden layers, trained on poses in `views` rooms."""
+    network = MLPRegressor(
+        hidden_layer_sizes=(512, 512), early_stopping=True, max_iter=60, random_state=seed
+    )
+    pipeline = make_pipeline(StandardScaler(), network)
+    return Regressor(pipeline, views_of(poses, views, seed), seed)
+
+
+def regressors(poses, views, seed):
+    """Regressors by name, trained on poses and their mirror images, in `views` rooms."""
+    images = views_of(poses, views, seed)
     made = {
         "ridge": make_pipeline(StandardScaler(), Ridge(1.0)),
         "ridge, quadratic": make_pipeline(
             StandardScaler(), PolynomialFeatures(2), StandardScaler(), Ridge(1.0)
         ),
-        "MLP 512-512": make_pipeline(
-            StandardScaler(),
-            MLPRegressor(
-                hidden_layer_sizes=(512, 512), early_stopping=True, max_iter=60, random_state=seed
-            ),
-        ),
     }
-    return {
+    learned = {
         name: Regressor(pipeline, images, seed)
         for name, pipeline in tqdm(made.items(), desc="regressors")
     }
+    return learned | {"MLP 512-512": mlp(poses, views, seed)}
 
 
 def coverage(lifter, images, points):

@@ -1,13 +1,14 @@
-"""What the lens, the detector's doubt and its own noise are worth, what the paper's way is, and
-what a detector's gross errors do.
+"""What the lens, the detector's doubt, robustness and its own noise are worth, one after another,
+what the paper's way is, and what a regression does instead; with a detector's gross errors too.
 
     python -m tools.bench.lift_ways --mocap CLIP_OR_FOLDER ... [--out build/bench/lift-ways.json]
 
 Models with one component and three are fitted to four fifths of the clips. Poses of the others
 are seen by cameras like Human3.6M's, with noise of which each landmark has its own share, and are
-lifted in each of WAYS; then again with some landmarks anywhere in the box around the person. How
-the robust way depends on its two numbers is measured on poses to learn from. Nothing is tuned on
-the poses that are measured.
+lifted in each of WAYS; then again with some landmarks anywhere in the box around the person. The
+regression is the MLP of tools.bench.lift_accuracy, which learns from the same poses, with noise but
+no gross errors. How the robust way depends on its two numbers is measured on poses to learn from.
+Nothing is tuned on the poses that are measured.
 """
 
 import argparse
@@ -30,17 +31,19 @@ from prior.lifting.lifter import AS_PUBLISHED, NOISE_MM
 from prior.simulation import INTRINSICS, Simulation, room
 from tools import measured
 from tools.arguments import add_mocap, add_out_file, add_seed, read_mocap
-from tools.bench.lift_accuracy import at_most, errors
+from tools.bench.lift_accuracy import at_most, errors, mlp
 from tools.markdown import table
 
 BASIS = 25
 COMPONENTS = (1, 3)
 # Noise, px, and the share of landmarks that are anywhere.
-CONDITIONS = ((0, 0.0), (5, 0.0), (10, 0.0), (20, 0.0), (5, 0.05), (20, 0.05))
+CONDITIONS = tuple((px, wrong) for wrong in (0.0, 0.05) for px in (0, 5, 10, 20))
 # What is tried for the two numbers of prior.lifting.outliers, and under which of these.
 WITH_ERRORS = (5, 0.05)
 FREEDOMS = (2.0, 4.0, 8.0)
 DOUBTS = (9.0, 12.0, 20.0)
+# Poses that the regression learns from, at most, each in so many views: some minutes.
+LEARNED, VIEWS = 12_000, 4
 # What the noise of a landmark is, as a share of all landmarks' root mean square, at least.
 LEAST_SHARE = 0.3
 # A detector's covariance where there is no noise: rounding.
@@ -59,14 +62,15 @@ class Way(NamedTuple):
 WAYS = {
     "as published": Way(AS_PUBLISHED),
     f"weak perspective, noise_mm {NOISE_MM:g}": Way({"noise_mm": NOISE_MM}),
-    "+ its own noise": Way({"noise_mm": "auto"}),
-    "+ its own noise, lens": Way({"noise_mm": "auto"}, lens=True),
-    "+ covariance, lens": Way({"noise_mm": "auto"}, lens=True, covariance=True),
-    "+ its own noise, lens, robust": Way({"noise_mm": "auto"}, lens=True, robust=True),
-    "+ covariance, lens, robust": Way(
-        {"noise_mm": "auto"}, lens=True, covariance=True, robust=True
-    ),
+    "+ perspective": Way({"noise_mm": NOISE_MM}, lens=True),
+    "+ covariance": Way({"noise_mm": NOISE_MM}, lens=True, covariance=True),
+    "+ robust": Way({"noise_mm": NOISE_MM}, lens=True, covariance=True, robust=True),
+    "perspective, its own noise": Way({"noise_mm": "auto"}, lens=True),
+    "perspective, its own noise, robust": Way({"noise_mm": "auto"}, lens=True, robust=True),
+    "+ its own noise": Way({"noise_mm": "auto"}, lens=True, covariance=True, robust=True),
 }
+# Its place is beside the models, of which it is none.
+REGRESSION = "MLP 512-512"
 
 
 def measure(clips: Sequence[mocap.Clip], seed: int, count: int) -> dict[str, Any]:
@@ -76,7 +80,7 @@ def measure(clips: Sequence[mocap.Clip], seed: int, count: int) -> dict[str, Any
         for part in selection.split(clips, "clip", seed)
     )
     images = room(at_most(held, count), seed)
-    rows, numbers = [], []
+    rows, numbers = by_regression(at_most(training, LEARNED), images, seed), []
     for components in COMPONENTS:
         model = prior.fit(
             training, components=components, basis=BASIS, solver="closed-form", seed=seed
@@ -96,6 +100,30 @@ def measure(clips: Sequence[mocap.Clip], seed: int, count: int) -> dict[str, Any
         "rows": rows,
         "robust_on_training_poses": numbers,
     }
+
+
+def by_regression(
+    training: Float[np.ndarray, "M L 3"], images: Simulation, seed: int
+) -> list[dict[str, Any]]:
+    """Rows of the regression, in which no number of components is named."""
+    learned = mlp(training, VIEWS, seed)
+    rows = []
+    for noise_px, wrong in CONDITIONS:
+        points, _ = detected(images, noise_px, wrong, seed)
+        start = time.perf_counter()
+        pose = learned.lift(points, images.cameras)
+        seconds = time.perf_counter() - start
+        rows.append(
+            {
+                "components": None,
+                "noise_px": noise_px,
+                "outliers": wrong,
+                "way": REGRESSION,
+                "errors_mm": errors(pose, images.truth),
+                "poses_per_second": len(points) / seconds,
+            }
+        )
+    return rows
 
 
 def detected(
@@ -179,10 +207,12 @@ def markdown(record: dict[str, Any]) -> str:
         "noise; a camera for each pose"
     ]
     for components in dict.fromkeys(row["components"] for row in record["rows"]):
+        if components is None:
+            continue
         own = {
             (row["way"], row["noise_px"], row.get("outliers", 0)): row
             for row in record["rows"]
-            if row["components"] == components
+            if row["components"] in (components, None)
         }
         titles = [f"{px} px" + f", {wrong:.0%} wrong" * (wrong > 0) for px, wrong in conditions]
         head = [f"K = {components}", *titles, "poses a second, at 5 px"]

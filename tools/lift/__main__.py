@@ -196,6 +196,8 @@ def poses_of(options):
     if lifted.is_lifted(options.input):
         if options.constant_bones:
             raise InputError("--constant-bones: expected landmarks, got poses; lift again")
+        if options.track:
+            raise InputError("--track: expected landmarks, got poses; lift again")
         poses = lifted.read(options.input)
         rate = poses.meta["rate"] if options.rate is None else options.rate
         poses = poses._replace(meta=poses.meta | {"rate": rate})
@@ -203,6 +205,7 @@ def poses_of(options):
         return poses, Said([str(part) for part in left], (), doubts, bool(doubts or left))
     if options.elevation is not None and not abs(options.elevation) < 90:
         raise InputError(f"--elevation: expected -90 to 90 degrees, got {options.elevation}")
+    _check_track(options)
     model = prior.load(options.prior, HUMAN36M) if options.prior else prior.load()
     camera = calibration.NONE
     if options.camera:
@@ -225,6 +228,7 @@ def poses_of(options):
         refine=options.refine,
         deviation=options.deviation,
         constant_bones=options.constant_bones,
+        track=options.track,
     )
     poses, doubts, odd = without_doubts(poses, options.strict, options.out)
     left, doubts = [*left, *odd], [*people.doubts, *doubts]
@@ -238,6 +242,19 @@ def poses_of(options):
         doubts,
         wanting,
     )
+
+
+def _check_track(options):
+    """Raises InputError if the options have --track with what it leaves no place for."""
+    others = {
+        "--search-each": options.search_each,
+        "--as-published": options.as_published,
+        "--constant-bones": options.constant_bones,
+        "--smooth": options.smooth is not None,
+    }
+    other = next((name for name, asked in others.items() if asked), None)
+    if options.track and other:
+        raise InputError(f"--track: expected it without {other}, got both; leave one out")
 
 
 def with_landmarks(options):
@@ -276,6 +293,8 @@ def lift_file(options):
     for line in problems:
         print(line, file=sys.stderr)
     poses, said = poses_of(options)
+    if options.track:
+        print("lifted as motions, which is not in the paper")
     if options.smooth is not None:
         poses = smoothing.smooth(poses, options.smooth)
         print(f"smoothed over {options.smooth:g} s, which is not in the paper")

@@ -9,7 +9,7 @@ import prior
 from prior.camera import compose
 from prior.lifting.lifter import AS_PUBLISHED, NOISE_MM
 from prior.lifting.plausibility import judge
-from tools.lift import bones, calibration, lifted, tilt, tracks
+from tools.lift import bones, calibration, lifted, motions, tilt, tracks
 from tools.lift.counting import PEOPLE, LeftOut
 
 # A person with fewer landmarks is left out. Our choice: more than a head and shoulders.
@@ -35,13 +35,14 @@ def lift(
     refine=False,
     deviation=True,
     constant_bones=False,
+    track=False,
 ):
     """Lift Keypoints; returns (lifted.Poses, list of the counting.LeftOut).
 
     camera: a Calibration; elevation, roll: radians, of one without rotation; no elevation: the tilt
     is searched, one for all, or for `each` its own. least: landmarks of less confidence are
     missing; the others count alike, or, `weigh`, by their confidence. With known intrinsics the
-    lifting is by full perspective, but as_published. constant_bones: bones.py.
+    lifting is by full perspective, but as_published. constant_bones: bones.py; track: motions.py.
     """
     rows, points, confidence, left = _enough(people, least)
     weight = np.ceil(confidence * LEVELS) / LEVELS if weigh else (confidence > 0).astype(float)
@@ -56,12 +57,13 @@ def lift(
             searched = tilt.common(lifter, camera, points, weight)
             roll, elevation = searched.roll, searched.elevation
         rotation = compose(roll, elevation or 0.0, 0.0) if tilted else camera.rotation
-        result = lifter.lift(
-            **_observed(camera, rotation, points, weak=as_published),
-            confidence=_shared(weight),
-            refine=refine,
-            tilt=each and tilted,
-        )
+        observed = _observed(camera, rotation, points, weak=as_published)
+        observed["confidence"] = _shared(weight)
+        result = lifter.lift(**observed, refine=refine, tilt=each and tilted)
+        if track:
+            result = motions.of_people(
+                lifter, result, observed, people.frame[rows], person, people.rate
+            )
         pose, spread, lengths = result.pose, np.full(points.shape[:2], np.nan), None
         if constant_bones:
             pose, spread, lengths = _with_bones(lifter, result, person)

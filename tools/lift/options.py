@@ -77,6 +77,12 @@ def add_lifting(group: argparse._ArgumentGroup) -> None:
         "as right; not in the paper",
     )
     group.add_argument(
+        "--track",
+        action="store_true",
+        help="lift each person's frames as one motion, the most probable one, and smoothed by how "
+        "sure each pose is; needs the frames a second; not in the paper",
+    )
+    group.add_argument(
         "--no-deviation",
         dest="deviation",
         action="store_false",

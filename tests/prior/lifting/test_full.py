@@ -183,7 +183,7 @@ def test_what_weak_perspective_rules_out_is_rarely_the_best(model, monkeypatch):
     _, points, cameras = photographs(150, noise_px=5)
     options = {"camera": cameras, "intrinsics": INTRINSICS, "covariance": covariances(150)}
     few = lifter.lift(points, **options)
-    monkeypatch.setattr(full_lifting, "REACH_UNLIKE", 30.0)
+    monkeypatch.setattr(full_lifting, "REACH", 30.0)
     many = lifter.lift(points, **options)
     lost = many.log_likelihood - few.log_likelihood
     assert (lost > -1e-6).all() and (lost > 1e-6).mean() < 0.05 and lost.mean() < 0.05
@@ -279,6 +279,41 @@ def test_a_surer_landmark_is_known_better(lifter):
     less = lifter.lift(points, camera=cameras, covariance=covariance)
     ratio = lifter.deviation(less, spread=False) / lifter.deviation(alike, spread=False)
     assert np.median(ratio[:, 13]) > 1.1 and np.median(np.delete(ratio, 13, axis=1)) < 1.1
+
+
+@pytest.mark.parametrize("intrinsics", [None, INTRINSICS], ids=["weak perspective", "lens"])
+@pytest.mark.parametrize("px", [1e4, 1e7])
+def test_a_landmark_of_huge_covariance_is_as_good_as_missing(model, intrinsics, px):
+    """However far off it is: also the rotation is not that which it would have. Of the scale its
+    density says a little yet, which decides what is nearly as probable."""
+    lifter = prior.Lifter(model, rotations=40)
+    truth, points, cameras = photographs(60, noise_px=4)
+    points, which = points.copy(), np.arange(60) % 17
+    covariance = np.tile(16.0 * np.eye(2), (60, 17, 1, 1))
+    covariance[np.arange(60), which] = px**2 * np.eye(2)
+    points[np.arange(60), which] += np.random.default_rng(0).normal(size=(60, 2)) * 200
+    options = {"camera": cameras, "intrinsics": intrinsics, "covariance": covariance}
+    lifted = lifter.lift(points, **options)
+    points[np.arange(60), which] = np.nan
+    without = lifter.lift(points, **options)
+    off = np.abs(lifted.pose - without.pose).max(axis=(1, 2))
+    assert (off < 5).mean() >= 0.85 and np.median(off) < 0.1  # mm
+    error = [metrics.procrustes_aligned(a.pose, truth).mean() for a in (lifted, without)]
+    assert error[0] < 1.05 * error[1]
+    np.testing.assert_array_equal(lifted.ok, without.ok)
+
+
+@pytest.mark.parametrize("intrinsics", [None, INTRINSICS], ids=["weak perspective", "lens"])
+def test_alone_a_pose_is_lifted_as_among_many(lifter, intrinsics):
+    """Landmarks that are missing for many have tables, those of a few a ranking of their own."""
+    _, points, cameras = photographs(80, noise_px=4)
+    points[:, 3] = np.nan
+    points[::2, 7] = np.nan
+    options = {"camera": cameras[0], "intrinsics": intrinsics}
+    few = lifter.lift(points[:9], **options)
+    many = lifter.lift(np.tile(points, (4, 1, 1)), **options).take(np.arange(9))
+    off = np.abs(few.pose - many.pose).max(axis=(1, 2))
+    assert (off < 0.1).mean() > 0.8 and np.abs(few.log_likelihood - many.log_likelihood).max() < 1
 
 
 def test_bad_poses_are_marked_and_the_others_unharmed(lifter):

@@ -59,7 +59,7 @@ def test_gross_errors_are_left_out_as_if_missing(model, scene, more):
     assert not lifted.inlier[::2, WRONG].any() and lifted.inlier.mean() > 0.95
     missing = np.where(lifted.inlier[..., None], wrong, np.nan)
     alone = lifter.lift(missing, camera=cameras, **more)
-    np.testing.assert_array_equal(lifted.pose, alone.pose)
+    np.testing.assert_allclose(lifted.pose, alone.pose, atol=0.1)  # mm
     np.testing.assert_array_equal(lifted.ok, alone.ok)
     clean, plain = (lifter.lift(p, camera=cameras, **more) for p in (points, wrong))
     error = [metrics.procrustes_aligned(a.pose, truth)[::2].mean() for a in (clean, lifted, plain)]

@@ -66,6 +66,7 @@ def test_every_way_of_lifting_is_measured(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(lift_ways, "COMPONENTS", (1,))
     monkeypatch.setattr(lift_ways, "CONDITIONS", CONDITIONS)
     monkeypatch.setattr(lift_ways, "BASIS", 5)
+    monkeypatch.setattr(lift_ways, "VIEWS", 1)
     monkeypatch.setattr(lift_ways, "FREEDOMS", (4.0,))
     monkeypatch.setattr(lift_ways, "DOUBTS", (9.0, 20.0))
     for i in range(8):
@@ -75,12 +76,16 @@ def test_every_way_of_lifting_is_measured(tmp_path, capsys, monkeypatch):
     arguments = ["--mocap", str(tmp_path / "clips"), "--poses", "6", "--out", str(out)]
     assert lift_ways.main(arguments) == 0
     record = json.loads(out.read_text())
-    assert [row["way"] for row in record["rows"]] == list(lift_ways.WAYS) * 2
-    assert {(row["noise_px"], row["outliers"]) for row in record["rows"]} == set(CONDITIONS)
+    lifted = [row for row in record["rows"] if row["components"] == 1]
+    assert [row["way"] for row in lifted] == list(lift_ways.WAYS) * 2
+    learned = [row for row in record["rows"] if row["components"] is None]
+    for rows in (lifted, learned):
+        assert {(row["noise_px"], row["outliers"]) for row in rows} == set(CONDITIONS)
     assert len(record["robust_on_training_poses"]) == 2
-    assert record["rows"][0]["noise_mm"] == 0 and record["rows"][1]["noise_mm"] == 20
+    assert lifted[0]["noise_mm"] == 0 and lifted[1]["noise_mm"] == 20
     printed = capsys.readouterr().out
     assert lift_ways.markdown(record) in printed and printed.count("as published") == 1
+    assert printed.count(lift_ways.REGRESSION) == 1
 
 
 @pytest.mark.slow

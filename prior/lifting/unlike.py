@@ -1,0 +1,282 @@
+"""Candidates for images whose landmarks are not alike: with covariances, weights, or some missing.
+
+Each image has precisions of its own, by which all combinations are ranked (ranking.py). How large a
+person is in the image, which makes a covariance in px one at the body, and how deep its landmarks
+are, which perspective needs, is taken from the best combination: where that was taken wrong before,
+the image is ranked again.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from prior.camera import level_camera, vertical_rotation
+from prior.lifting import search
+from prior.lifting import weak_perspective as weak
+from prior.lifting.candidates import PEAKS, REFINED, CandidateSearch
+from prior.lifting.perspective import Projections, Views
+from prior.lifting.ranking import Ranked
+from prior.lifting.toward import Toward, sureness
+from prior.lifting.weak_perspective import Inputs
+
+# An image is ranked again where its scale was off by more than this share, or a depth by more than
+# this share of the distance; so many times at most. Our choice: half as much changes no more poses.
+SCALE_OFF, DEPTH_OFF = 0.1, 0.03
+RANKINGS = 3
+
+# Landmarks are between these shares of the distance behind the mean one: a person that reaches the
+# camera is none, and the next round may say otherwise.
+DEPTHS = (-0.5, 1.0)
+
+# A landmark tells at least so much, as a share of one of the usual noise: its system stays regular.
+LEAST_PRECISION = 1e-10
+
+# So many poses of the same landmarks pay for tables of theirs.
+TABLES_PAY = 64
+
+
+class Known(NamedTuple):
+    """What is taken of N persons: scale (N,), px per unit of limb scale in the turned image; depth
+    (N, L), how far landmarks are behind the mean one, as a share of its distance."""
+
+    scale: Float[np.ndarray, "N"]
+    depth: Float[np.ndarray, "N L"]
+
+
+class Combinations(NamedTuple):
+    """P candidates, sorted by component, as Candidates are; log_density: by the ranking; weakly:
+    unknowns of perspective.py, by weak perspective in the upright turned image, px; 0 without
+    intrinsics."""
+
+    row: Int[np.ndarray, "P"]
+    component: Int[np.ndarray, "P"]
+    rotation: Int[np.ndarray, "P"]
+    angle: Float[np.ndarray, "P"]
+    log_density: Float[np.ndarray, "P"]
+    weakly: Float[np.ndarray, "P C"]
+
+
+def rare(inputs: Inputs) -> np.ndarray:
+    """Which of the Inputs (N,) have landmarks that are not alike, and too few others like them for
+    tables of their own."""
+    count = len(inputs.points)
+    if inputs.covariance is not None:
+        return np.ones(count, dtype=bool)
+    weight = np.where(np.isnan(inputs.points).any(axis=2), 0.0, 1.0)
+    if inputs.confidence is not None:
+        weight = weight * inputs.confidence
+    own = (weight != weight[:, :1]).any(axis=1)
+    if not own.any():
+        return own
+    _, which, members = np.unique(weight[own], axis=0, return_inverse=True, return_counts=True)
+    result = np.zeros(count, dtype=bool)
+    result[own] = members[which.ravel()] < TABLES_PAY
+    return result
+
+
+class UnlikeSearch:
+    """Finds Combinations by a CandidateSearch's ranking."""
+
+    def __init__(self, candidates: CandidateSearch, projections: Projections) -> None:
+        self.search, self.projections = candidates, projections
+        model = candidates.model
+        self._shape = np.concatenate([model.basis, model.mean[:, None]], axis=1)
+        # Root mean square extent of the mean poses along an axis across the view.
+        self._extent = float(np.sqrt(np.square(model.mean[..., :2]).sum(axis=2).mean()))
+
+    def combinations(
+        self,
+        inputs: Inputs,
+        toward: Toward,
+        images: weak.Observations,
+        known: Known | None,
+        refine: bool,
+        reach: float,
+    ) -> tuple[Combinations, Float[np.ndarray, "N K"], Known]:
+        """The Combinations within `reach` nats of the best of each image; refine: also the highest
+        peaks, all between the enumerated angles. With them the components' shares of the
+        probability, and what is Known then. images: of `toward`."""
+        model, count = self.search.model, len(images.ok)
+        size = model.components * self.search.rotations
+        scale, depth = known or self._first(inputs, toward)
+        scale, depth = scale.copy(), depth.copy()
+        density = np.empty((size, count))
+        points, precision = self._observed(
+            inputs, toward, images, Known(scale, depth), np.arange(count)
+        )
+        rows = np.arange(count)
+        for i in range(RANKINGS):
+            if i:
+                now = Known(scale[rows], depth[rows])
+                points[rows], precision[:, rows] = self._observed(inputs, toward, images, now, rows)
+            ranked = self.search.ranking.rank(
+                points[rows], images.elevation[rows], precision[:, rows]
+            )
+            density[:, rows] = ranked.log_density.reshape(size, -1)
+            better = self._best(inputs, toward, images, points, precision, rows, density, ranked)
+            off = np.abs(better.scale / scale[rows] - 1) > SCALE_OFF
+            off &= inputs.covariance is not None
+            off |= (np.abs(better.depth - depth[rows]) > DEPTH_OFF).any(axis=1)
+            scale[rows], depth[rows] = better
+            rows = rows[off & images.ok[rows]]
+            if not len(rows):
+                break
+        best = density.argmax(axis=0)
+        # Of a person that is upside down in every combination, the first stands for all.
+        density[0, ~np.isfinite(density[best, np.arange(count)])] = 0
+        highest = density[best, np.arange(count)]
+        probability = search.shares(density, highest, model.components)
+        near = density >= highest - reach
+        if refine:
+            near |= search.peaks(density, model.components, PEAKS)
+        combination, row = np.nonzero(near)
+        component, angle = self.search.component[combination], self.search.angle[combination]
+        rotation = combination - component * self.search.rotations
+        if refine:
+            angle = angle + self._beside(density, component, rotation, row)
+            rotation = np.full(len(row), REFINED)
+        weakly = np.zeros((len(row), model.basis_size + 3))
+        if inputs.intrinsics is not None:
+            weakly = self._weakly(images, points, precision, row, component, angle)
+        return (
+            Combinations(row, component, rotation, angle, density[near], weakly),
+            probability,
+            Known(scale, depth),
+        )
+
+    def _first(self, inputs: Inputs, toward: Toward) -> Known:
+        """What is taken of persons of whom nothing is known: as large as the mean pose seen from
+        the front, and flat."""
+        weight = sureness(inputs)[..., None]
+        weight = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
+        points = np.where(np.isfinite(toward.inputs.points), toward.inputs.points, 0)
+        middle = (weight * points).sum(axis=1, keepdims=True)
+        spread = np.sqrt((weight * np.square(points - middle)).sum(axis=(1, 2)))
+        scale = np.where(spread > 0, spread, 1) / self._extent
+        return Known(scale, np.zeros(points.shape[:2]))
+
+    def _observed(
+        self,
+        inputs: Inputs,
+        toward: Toward,
+        images: weak.Observations,
+        known: Known,
+        rows: Int[np.ndarray, "n"],
+    ) -> tuple[Float[np.ndarray, "n L 2"], Float[np.ndarray, "K n L 2 2"]]:
+        """Points of these rows as weak perspective would see them, upright, px; and the precisions
+        of ranking.py."""
+        flat, covariance = toward.inputs.points[rows], inputs.covariance
+        here = np.isfinite(flat).all(axis=2) & images.ok[rows, None]
+        weight = np.ones(flat.shape[:2])
+        if inputs.confidence is not None:
+            weight = inputs.confidence[rows]
+        here &= weight > 0
+        upright = vertical_rotation(images.roll[rows])[:, ::2, ::2]
+        # vertical_rotation takes z to x, an upright image x to y the other way.
+        stretch = (1 + known.depth)[..., None]
+        points = np.where(here[..., None], flat, 0) * stretch @ upright.swapaxes(1, 2)
+        own = np.square(stretch[..., None])
+        if covariance is not None:
+            seen = upright[:, None] @ toward.slopes(inputs, rows)
+            covariance = np.where(here[..., None, None], covariance[rows], np.eye(2))
+            covariance = own * (seen @ covariance @ seen.swapaxes(2, 3))
+            covariance = covariance / np.square(known.scale)[:, None, None, None]
+        precision = np.empty((self.search.model.components, *flat.shape, 2))
+        certainty = np.maximum(np.square(weight), LEAST_PRECISION)[..., None, None]
+        for k, nu in enumerate(self.search.nu):
+            noise = nu * own * np.eye(2)
+            if covariance is not None:
+                noise = covariance + self.search.model.noise_std[k] ** 2 * own * np.eye(2)
+            noise = noise / certainty
+            noise = noise + self.search.ranking.others[k, :, None, None] * np.eye(2)
+            inverse = nu * inverses(noise) + LEAST_PRECISION * np.eye(2)
+            precision[k] = np.where(here[..., None, None], inverse, 0)
+        precision[:, ~images.ok[rows]] = np.eye(2)
+        return points, precision
+
+    def _best(
+        self,
+        inputs: Inputs,
+        toward: Toward,
+        images: weak.Observations,
+        points: Float[np.ndarray, "N L 2"],
+        precision: Float[np.ndarray, "K N L 2 2"],
+        rows: Int[np.ndarray, "n"],
+        density: Float[np.ndarray, "C N"],
+        ranked: Ranked,
+    ) -> Known:
+        """What the best combinations of these rows say of their persons."""
+        best = density[:, rows].argmax(axis=0)
+        scale = ranked.scale.reshape(len(density), -1)[best, np.arange(len(rows))]
+        scale = np.where(scale > 0, scale, 1)
+        depth = np.zeros(points[rows].shape[:2])
+        if inputs.intrinsics is None:
+            return Known(scale, depth)
+        order = np.argsort(best, kind="stable")
+        best, row = best[order], rows[order]
+        component, angle = self.search.component[best], self.search.angle[best]
+        weakly = self._weakly(images, points, precision, row, component, angle)
+        shape = np.einsum("ps,pslc->plc", weakly[:, 2:], self._shape[component])
+        axes = level(images.elevation[row], angle)
+        away = (shape @ axes[:, 2, :, None])[..., 0] / toward.focal[row, None]
+        depth[order] = np.clip(away, *DEPTHS)
+        scale[order] = np.where(weakly[:, -1] > 0, weakly[:, -1], 1)
+        return Known(scale, depth)
+
+    def _weakly(
+        self,
+        images: weak.Observations,
+        points: Float[np.ndarray, "N L 2"],
+        precision: Float[np.ndarray, "K N L 2 2"],
+        row: Int[np.ndarray, "P"],
+        component: Int[np.ndarray, "P"],
+        angle: Float[np.ndarray, "P"],
+    ) -> Float[np.ndarray, "P C"]:
+        """Combinations.weakly of these."""
+        matrix = level(images.elevation[row], angle) * np.array([1, 1, 0])[:, None]
+        whitening = whitenings(precision[component, row])
+        views = Views(component, matrix, points[row], whitening)
+        return self.projections.solve(views, np.zeros((len(row), 0))).unknowns
+
+    def _beside(
+        self,
+        density: Float[np.ndarray, "C N"],
+        component: Int[np.ndarray, "P"],
+        rotation: Int[np.ndarray, "P"],
+        row: Int[np.ndarray, "P"],
+    ) -> Float[np.ndarray, "P"]:
+        """How far from these angles the parabola through the three around each is highest, but at
+        most half a step."""
+        turns = self.search.rotations
+        values = density.reshape(-1, turns, density.shape[1])
+        low, middle, high = (values[component, (rotation + i) % turns, row] for i in (-1, 0, 1))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            part = 0.5 * (high - low) / (2 * middle - low - high)
+        part = np.where(np.isfinite(part) & (2 * middle > low + high), part, 0)
+        return np.clip(part, -0.5, 0.5) * (2 * np.pi / turns)
+
+
+def level(
+    elevation: Float[np.ndarray, "P"], angle: Float[np.ndarray, "P"]
+) -> Float[np.ndarray, "P 3 3"]:
+    """From a person's axes to those of a camera without roll, the person turned by the angle."""
+    return level_camera(elevation) @ vertical_rotation(angle)
+
+
+def inverses(matrices: Float[np.ndarray, "*n 2 2"]) -> Float[np.ndarray, "*n 2 2"]:
+    """Of each matrix; numpy's way is slow for small ones."""
+    (a, b), (c, d) = np.moveaxis(matrices, (-2, -1), (0, 1))
+    result = np.stack([np.stack([d, -b], axis=-1), np.stack([-c, a], axis=-1)], axis=-2)
+    return result / (a * d - b * c)[..., None, None]
+
+
+def whitenings(precision: Float[np.ndarray, "*n 2 2"]) -> Float[np.ndarray, "*n 2 2"]:
+    """W, upper triangular, with W^T W the precision; 0 where that is 0."""
+    a, b, d = precision[..., 0, 0], precision[..., 0, 1], precision[..., 1, 1]
+    root = np.sqrt(a)
+    cross = b / np.where(root > 0, root, 1)
+    result = np.zeros(precision.shape)
+    result[..., 0, 0], result[..., 0, 1] = root, cross
+    result[..., 1, 1] = np.sqrt(np.maximum(d - cross**2, 0))
+    return result
