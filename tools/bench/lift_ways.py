@@ -151,7 +151,7 @@ def by_numbers(model: prior.PriorModel, images: Simulation, seed: int) -> list[d
     try:
         for freedom, doubt in tqdm(itertools.product(FREEDOMS, DOUBTS), desc="its numbers"):
             outliers.FREEDOM, outliers.DOUBT = freedom, doubt
-            own = lift_in(WAYS["+ its own noise, lens, robust"], model, images, points, std)
+            own = lift_in(WAYS["perspective, its own noise, robust"], model, images, points, std)
             rows.append({"freedom": freedom, "doubt": doubt, "errors_mm": own["errors_mm"]})
     finally:
         outliers.FREEDOM, outliers.DOUBT = kept
