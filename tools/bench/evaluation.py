@@ -105,8 +105,8 @@ def markdown(record):
     )
     return (
         f"{record['network']}, {record['images']} images in a round, best of {record['rounds']} "
-        f"rounds, {'on a GPU' if record['gpu'] is not None else 'on the CPU'}.\n\n"
-        + table(head, rows)
+        f"rounds, {'on a GPU' if record['gpu'] is not None else 'on the CPU'}. When it began "
+        f"{record['load']:.0f} other jobs were running on the machine.\n\n" + table(head, rows)
     )
 
 
@@ -135,7 +135,7 @@ def bench(options):
     """Measure, print and write the rates."""
     if not (ROOT / "prototxt" / options.network / "deploy.prototxt").is_file():
         raise InputError(f"--network {options.network}: expected a folder of prototxt/, got none")
-    model = prior.load()
+    model, load = prior.load(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         deploy, weights = folder / "deploy.prototxt", folder / "weights.caffemodel"
@@ -147,6 +147,7 @@ def bench(options):
         people = annotations.load(folder / "photographs.pack")
         rates = measure(options, people, Network(deploy, weights, options.gpu), model)
     result = {
+        "load": load,
         "network": options.network,
         "gpu": options.gpu,
         "images": options.images,

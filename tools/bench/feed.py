@@ -134,7 +134,8 @@ def markdown(record):
         f"368 px, batches of {record['batch']}, from {record['images']} images of "
         f"{record['side_px']:.0f} px and {record['jpeg_kb']:.0f} kB in the mean; best of "
         f"{record['rounds']} rounds; 0 workers: in the process that trains. CPU time of an image: "
-        f"{record['cpu_ms']['sample']:.1f} ms, of decoding it {record['cpu_ms']['decode']:.1f} ms."
+        f"{record['cpu_ms']['sample']:.1f} ms, of decoding it {record['cpu_ms']['decode']:.1f} ms. "
+        f"When it began {record['load']:.0f} other jobs were running on the machine."
         "\n\n" + table(head, rows)
     )
 
@@ -166,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def bench(options):
     """Measure, print and write the rates."""
-    cores = len(os.sched_getaffinity(0))
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
     workers = options.workers or [0, *(n for n in (1, 2, 4, 8, 16, 32) if n <= cores)]
     if min(workers) < 0:
         raise InputError(f"--workers: expected 0 or more, got {min(workers)}")
@@ -182,6 +183,7 @@ def bench(options):
             for count in tqdm(workers, "bench", disable=None)
         ]
     result = {
+        "load": load,
         "batch": options.batch,
         "rounds": options.rounds,
         "images": len(people),
