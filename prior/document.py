@@ -88,12 +88,12 @@ class Document:
             limits.check(where, most, len(self.value), self.error)
         return self.value
 
-    def text(self, choices: Collection[str] = ()) -> str:
-        """Text; one of the choices where there are some."""
+    def text(self, choices: Collection[str] | None = None) -> str:
+        """Text; choices: one of them."""
         if not isinstance(self.value, str):
             self.fail("text")
-        if choices and self.value not in choices:
-            self.fail(f"one of {', '.join(choices)}")
+        if choices is not None and self.value not in choices:
+            self.fail(f"one of {', '.join(choices) or 'none'}")
         return self.value
 
     def integer(self, low: int = -(2**63), high: int = 2**63 - 1) -> int:

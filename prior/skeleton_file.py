@@ -52,7 +52,7 @@ def from_document(document: Document) -> Skeleton:
     unknown = [key for key, _ in document.items() if key not in KEYS]
     if unknown:
         document.fail(f"the keys {', '.join(KEYS)}", f"unknown: {', '.join(unknown)}")
-    names = tuple(name.text() for name in document["landmarks"].elements(most="joints"))
+    names = tuple(name.text() for name in document["landmarks"].elements(1, "joints"))
     parents = [-1] * len(names)
     for child, parent in document["parents"].items():
         name = Document(child, document.path, document.error, "parents")

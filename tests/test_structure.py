@@ -18,7 +18,7 @@ ROOMS = (
     "prior",
     "python_layers",
     "prototxt",
-    "tools.arguments tools.markdown tools.measured tools.pictures tools.pages",
+    "tools.arguments tools.labels tools.markdown tools.measured tools.pictures tools.pages",
     "tools.setup tools.caffe tools.caffe_io",
     "tools.infer tools.train tools.evaluate tools.convert tools.rendered",
     "tools.lift tools.report",

@@ -72,7 +72,7 @@ def _table(path: FilePath, document: Mapping[str, Any]) -> Places:
     for landmark, value in document.items():
         try:
             table[landmark] = _place(value)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise MocapError(
                 f"{path}: {landmark}: expected a joint, a list of joints, or "
                 '{"joint": ..., "offset": [x, y, z]} in mm; write it so'
@@ -81,7 +81,7 @@ def _table(path: FilePath, document: Mapping[str, Any]) -> Places:
 
 
 def _place(value: Any) -> Place:
-    """A value of a joint map as a Place. Raises KeyError, TypeError, ValueError."""
+    """A value of a joint map as a Place. Raises KeyError, TypeError, ValueError, OverflowError."""
     if isinstance(value, dict):
         axes = value.get("axes", "joint")
         known = set(value) <= {"joint", "offset", "axes"} and axes in ("joint", "person")

@@ -4,8 +4,8 @@
     python -m tests.fuzz --minutes 10
 
 Prints a line for each finding, and a table. A finding is a crash, more than 10 s, more than 1 GB, a
-traceback, a message of many lines: its file is kept in --out, and `--only TARGET --first N --trials
-1` with the same seed tries it again. Status 1 if there is any.
+traceback, a message of many lines or a half-written file: its input is kept in --out, and `--only
+TARGET --first N --trials 1` with the same seed tries it again. Status 1 if there is any.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from tests.fuzz.worker import content_of
 from tools import markdown
 
 LONGEST = 10.0  # seconds of one trial
-KINDS = ("crash", "hang", "memory", "traceback", "message")
+KINDS = ("crash", "hang", "memory", "traceback", "message", "half-written")
 BATCH = 25  # trials of a target before the next one's turn, where time is limited
 
 
@@ -132,7 +132,7 @@ class Campaign:
             rows.append([name, len(tried), *counts, sum(seconds for _, seconds in tried)])
         total = ["all", *(sum(row[i] for row in rows) for i in range(1, len(rows[0])))]
         head = ["target", "trials", "read", "refused", "crashes", "over 10 s", "over 1 GB",
-                "tracebacks", "long messages", "seconds"]  # fmt: skip
+                "tracebacks", "long messages", "half-written", "seconds"]  # fmt: skip
         return markdown.table(head, [*rows, total])
 
     @property

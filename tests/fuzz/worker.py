@@ -98,6 +98,9 @@ def main(seed, folder, plan):
             seconds, grown = time.process_time() - began, _peak_mb() - before
             if grown > MOST_MB:
                 kind, words = "memory", f"{grown:.0f} MB; {words}"
+            left = [part.unlink() or part.name for part in place.rglob(".part.*")]
+            if left:
+                kind, words = "half-written", f"{left[0]}; {words}"
             _say(target=name, trial=trial, kind=kind, words=words, seconds=seconds)
 
 

@@ -182,10 +182,9 @@ def _read(path):
 
 
 def _check_names(values):
-    names = values.get("landmarks")
-    names = None if names is None else [str(name) for name in np.ravel(names)]
-    if names is None:
+    if values.get("landmarks") is None:
         raise PredictionError("expected `landmarks`, the names in the order of the columns")
+    names = [str(name) for name in _column(values, "landmarks")]
     if names != list(LANDMARKS):
         pairs = zip(names, LANDMARKS, strict=False)
         order = [i for i, (name, ours) in enumerate(pairs) if name != ours]
@@ -202,7 +201,7 @@ def _keys(values):
     lost = [name for name in KEYS if values.get(name) is None]
     if lost:
         raise PredictionError(f"expected {', '.join(KEYS)} of each frame; no {', '.join(lost)}")
-    columns = [np.ravel(values[name]).tolist() for name in KEYS]
+    columns = [_column(values, name) for name in KEYS]
     lengths = {name: len(column) for name, column in zip(KEYS, columns, strict=True)}
     if len(set(lengths.values())) > 1 or not columns[0]:
         raise PredictionError(f"expected as many of each, and some, got {lengths}")
@@ -213,6 +212,14 @@ def _keys(values):
         ]
     except (TypeError, ValueError, OverflowError) as error:
         raise PredictionError(f"frame: expected whole numbers, got {error}") from None
+
+
+def _column(values, name):
+    """The values of a name as a flat list."""
+    try:
+        return np.ravel(values[name]).tolist()
+    except ValueError:
+        raise PredictionError(f"{name}: expected a list of values, got rows of rows") from None
 
 
 def _array(values, name):

@@ -20,6 +20,7 @@ from scipy.spatial.transform import Rotation
 from prior.files import replacing
 from prior.files import write as write_whole
 from prior.skeleton import LANDMARKS
+from tools.lift.lifted import as_cell
 
 # A knee or an elbow that bends less, as the sine, has no axis of its own: 0.03 degrees.
 STRAIGHT = 5e-4
@@ -137,5 +138,5 @@ def write_csv(path, poses, placed):
         writer.writerow(["frame", "name", "person", "plausible", *COORDINATES])
         for i, frame in enumerate(poses.frame.tolist()):
             verdict = "yes" if poses.plausible[i] else "no"
-            start = [frame, poses.frame_name(frame), poses.person[i], verdict]
+            start = [frame, as_cell(poses.frame_name(frame)), poses.person[i], verdict]
             writer.writerow([*start, *(f"{values[name][i]:.4f}" for name in COORDINATES)])

@@ -150,8 +150,8 @@ def _plain(array):
     return array.tolist()
 
 
-def _no_formula(text):
-    """Text as a cell: what a spreadsheet would take for a formula is quoted."""
+def as_cell(text):
+    """Text as a cell of a table: what a spreadsheet would take for a formula is quoted."""
     return f"'{text}" if text[:1] in FORMULA else text
 
 
@@ -167,8 +167,8 @@ def write_csv(path, poses):
         for i, row in enumerate(rows):
             frame = int(poses.frame[i])
             numbers = ["" if value != value else value for value in row]
-            verdict = "yes" if poses.plausible[i] else "no", poses.reason[i]
-            name = _no_formula(poses.frame_name(frame))
+            verdict = "yes" if poses.plausible[i] else "no", as_cell(str(poses.reason[i]))
+            name = as_cell(poses.frame_name(frame))
             start = frame, name, poses.person[i], poses.component[i]
             writer.writerow([*start, *verdict, *numbers])
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from prior.errors import InputError
 from prior.files import write
-from prior.foreign import read_json
+from prior.foreign import read_document
 from prior.mocap import Clip, clip_npz
 from tools.rendered import subjects
 from tools.rendered.look import Mesh
@@ -126,9 +126,9 @@ def _prepare(out, settings, clips_only):
     """Mark the folder as ours, and delete what was made there with other settings."""
     marker = out / MARKER
     if marker.exists():
-        made = read_json(marker)
+        made = read_document(marker).an_object().value
         # The clips depend on nothing else.
-        if clips_only and all(made[key] == settings[key] for key in ("version", "seed")):
+        if clips_only and all(made.get(key) == settings[key] for key in ("version", "seed")):
             return
         if made != settings:
             for split in ("train", "test"):

@@ -5,6 +5,7 @@ import numpy as np
 
 from prior.show import COLOURS
 from tools.evaluate import protocols
+from tools.labels import plain
 
 TITLE = "Lifting from the Deep: beside the paper's numbers"
 
@@ -243,10 +244,13 @@ def bars(series, title, colours):
     for i, (name, values) in enumerate(series.items()):
         heights = [np.nan if values.get(a) is None else values[a] for a in actions]
         place = np.arange(len(actions)) + (i - (len(series) - 1) / 2) * width
-        axes.bar(place, heights, width, label=name, color=colours[name])
+        axes.bar(place, heights, width, label=plain(name), color=colours[name])
     rotation = 0 if len(actions) <= 8 else 40
     axes.set_xticks(
-        range(len(actions)), actions, rotation=rotation, ha="center" if not rotation else "right"
+        range(len(actions)),
+        list(map(plain, actions)),
+        rotation=rotation,
+        ha="center" if not rotation else "right",
     )
     axes.set_title(title, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)

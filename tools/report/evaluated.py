@@ -13,6 +13,7 @@ from prior.errors import InputError
 from prior.foreign import read_json
 from prior.skeleton import HUMAN36M
 from python_layers.data import annotations
+from tools.labels import plain
 
 
 class FigureError(InputError):
@@ -119,5 +120,5 @@ def draw_3d(cell, people, i, pose, turn=0.0, truth=True):
 
 
 def name_of(people, i):
-    """Whom and what an image shows."""
-    return f"{people.subjects[i]} {people.actions[i]}"
+    """Whom and what an image shows, for a figure."""
+    return plain(f"{people.subjects[i]} {people.actions[i]}")

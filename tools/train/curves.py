@@ -15,6 +15,7 @@ import numpy as np
 from prior import foreign, program
 from prior.errors import InputError, short
 from prior.files import replacing
+from tools.labels import plain
 
 # A stage's loss is that of one batch, so it is drawn as the means over so many parts of the
 # training: our choice.
@@ -74,12 +75,14 @@ def draw(runs, out):
     figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
     try:
         for name, rows in runs.items():
-            axes.plot(*_column(name, rows, "loss"), label=name if len(runs) > 1 else "loss")
+            axes.plot(*_column(name, rows, "loss"), label=plain(name) if len(runs) > 1 else "loss")
         if len(runs) == 1:
             ((name, rows),) = runs.items()
             for column in dict.fromkeys(key for row in rows for key in row):
                 if column not in ("iteration", "seconds", "loss"):
-                    axes.plot(*_means(*_column(name, rows, column)), label=column, linewidth=1)
+                    axes.plot(
+                        *_means(*_column(name, rows, column)), label=plain(column), linewidth=1
+                    )
         axes.set(xlabel="iteration", ylabel="loss", yscale="log")
         axes.grid(alpha=0.3)
         axes.legend()

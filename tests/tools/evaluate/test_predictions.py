@@ -50,6 +50,10 @@ def test_files_that_are_no_predictions(data, tmp_path):
     assert "no frame" in _refused(tmp_path, {k: v for k, v in good.items() if k != "frame"})
     twice = good | {"frame": np.where(good["frame"] == 64, 0, good["frame"])}
     assert "24 are there again: S11/punch.54138969 frame 0;" in _refused(tmp_path, twice)
+    rows = dict.fromkeys(good, []) | {"landmarks": list(LANDMARKS), "frame": [[1, 2], [3]]}
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    with pytest.raises(PredictionError, match="a.json: frame: expected a list of values"):
+        predictions.load(tmp_path / "a.json")
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(PredictionError, match="a.json: expected JSON"):
         predictions.load(tmp_path / "a.json")

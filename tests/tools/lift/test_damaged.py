@@ -61,3 +61,34 @@ def test_an_archive_that_would_run_something_is_refused(tmp_path):
     np.savez(path, positions_2d=np.array({"a": Harmful()}, dtype=object))
     with pytest.raises(KeypointError, match="positions_2d: expected arrays, got .*print"):
         keypoints.read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("scorer,a\nindividuals,b\nbodyparts,c,d\ncoords,x,y\n0,1,2\n", "got 2, 3 and 3 cells"),
+        ("scorer,a\n,\nbodyparts,b\ncoords,x\n0,1\n", "'coords' before all others"),
+    ],
+)
+def test_heads_of_a_table_that_do_not_fit_are_refused(tmp_path, text, message):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(KeypointError, match=message):
+        keypoints.read(tmp_path / "a.csv")
+
+
+def test_lists_are_no_names_of_frames(tmp_path):
+    document = {"points": POINTS.tolist(), "frame": [0] * len(POINTS), "frames": [["a"]]}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(KeypointError, match="expected names of images"):
+        keypoints.read(tmp_path / "a.json")
+
+
+def test_cocos_ids_may_be_anything(tmp_path):
+    path = files.coco_annotations(tmp_path / "a.json", POINTS)
+    document = json.loads(path.read_text())
+    document["annotations"][0]["image_id"] = {}
+    document["annotations"][1]["category_id"] = [1]
+    path.write_text(json.dumps(document | {"categories": 1.5}))
+    people = keypoints.read(path)
+    assert len(people.frame) + sum(part.count for part in people.left) == len(POINTS)
+    assert "its image_id is not among" in str(people.left[0])

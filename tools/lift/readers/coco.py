@@ -20,28 +20,26 @@ def collect(document: dict[str, Any]) -> People:
 
     Raises KeypointError where there are no landmarks.
     """
-    records = [r for r in document["annotations"] if isinstance(r, dict)]
+    records = _objects(document, "annotations")
     if not any("keypoints" in record for record in records):
         raise KeypointError(
             "expected COCO's keypoints, got annotations without any (instances or captions?)"
         )
     names = {
-        c.get("id"): c["keypoints"]
-        for c in document.get("categories") or []
-        if isinstance(c, dict) and isinstance(c.get("keypoints"), list)
+        _plain(c.get("id")): c["keypoints"]
+        for c in _objects(document, "categories")
+        if isinstance(c.get("keypoints"), list)
     }
     # Only one category's landmarks are read; an `id` may be left out where there is but one.
     category = Counter(
-        r.get("category_id") for r in records if r.get("keypoints") and not r.get("iscrowd")
+        _plain(r.get("category_id")) for r in records if r.get("keypoints") and not r.get("iscrowd")
     )
     main = next((key for key, _ in category.most_common() if not names or key in names), None)
     chosen = names.get(main) or (next(iter(names.values())) if len(names) == 1 else None)
     people = People(COCO, chosen)
     frames = _frames(document)
     canvas = {
-        _plain(image.get("id")): fields.canvas_of(image)
-        for image in document.get("images") or []
-        if isinstance(image, dict)
+        _plain(image.get("id")): fields.canvas_of(image) for image in _objects(document, "images")
     }
     people.listed.update(dict.fromkeys(frames.values()))
     for i, record in enumerate(document["annotations"]):
@@ -52,20 +50,21 @@ def collect(document: dict[str, Any]) -> People:
             people.leave_out("a crowd", where)
         elif record.get("num_keypoints") == 0:
             people.leave_out("none of its landmarks is labelled", where)
-        elif len(names) > 1 and record.get("category_id") != main:
+        elif len(names) > 1 and _plain(record.get("category_id")) != main:
             people.leave_out("of another category", where)
-        elif frames and record.get("image_id") not in frames:
+        elif frames and _plain(record.get("image_id")) not in frames:
             people.leave_out("its image_id is not among the images", where)
         else:
-            frame = frames.get(record.get("image_id"), fields.frame_of(record))
-            results.add(people, record, frame, where, canvas=canvas.get(record.get("image_id")))
+            image_id = _plain(record.get("image_id"))
+            frame = frames.get(image_id, fields.frame_of(record))
+            results.add(people, record, frame, where, canvas=canvas.get(image_id))
     return people
 
 
 def _frames(document: dict[str, Any]) -> dict[Any, Any]:
     """The frame of each image's id: its number in a video, its file's name, or the id."""
-    images = [image for image in document.get("images") or [] if isinstance(image, dict)]
-    videos = {image.get("video_id", image.get("vid_id")) for image in images}
+    images = _objects(document, "images")
+    videos = {_plain(image.get("video_id", image.get("vid_id"))) for image in images}
     numbers = [image.get("frame_id") for image in images]
     if len(videos) == 1 and all(isinstance(n, int) for n in numbers) and _differ(numbers):
         keys = numbers
@@ -75,6 +74,12 @@ def _frames(document: dict[str, Any]) -> dict[Any, Any]:
             keys = [image.get("id") for image in images]
     ids = [_plain(image.get("id")) for image in images]
     return dict(zip(ids, map(_plain, keys), strict=True))
+
+
+def _objects(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """The objects in a list of the document; none if it has no such list."""
+    listed = document.get(key)
+    return [part for part in listed if isinstance(part, dict)] if isinstance(listed, list) else []
 
 
 def _differ(keys: list[Any]) -> bool:

@@ -22,9 +22,16 @@ def collect(rows: list[list[str]]) -> People:
     """The People in it. Raises KeypointError."""
     data = (i for i, row in enumerate(rows) if row and row[0].strip() not in _HEADER)
     count = next(data, len(rows))
-    header = {row[0].strip(): [text.strip() for text in row] for row in rows[:count]}
+    header = {row[0].strip(): [text.strip() for text in row] for row in rows[:count] if row}
+    if not {"bodyparts", "coords"} <= set(header):
+        raise KeypointError("expected the rows 'bodyparts' and 'coords' before all others")
     parts, coords = header["bodyparts"], header["coords"]
     individuals = header.get("individuals", [""] * len(parts))
+    if not len(parts) == len(coords) == len(individuals):
+        raise KeypointError(
+            f"expected as many individuals as bodyparts and coords, got {len(individuals)}, "
+            f"{len(parts)} and {len(coords)} cells"
+        )
     # The columns of an index, which say the frame, have no coordinate.
     index = [i for i, text in enumerate(coords) if i == 0 or text not in ("x", "y", "likelihood")]
     columns: dict[str, dict[str, list[int]]] = {}

@@ -37,7 +37,9 @@ def collect(content: Mapping[str, Any]) -> People:
     person = None if person is None else _plain(person)
     people = People(names=_names(content), default=HUMAN36M if _size(points) == L else None)
     people.rate = _rate(content)
-    names = _plain(content.get("frames")) or []
+    names = _plain(content.get("frames"))
+    if not all(isinstance(name, str) for name in names):
+        raise KeypointError("expected names of images, text, as 'frames'")
     indices = all(isinstance(i, int | float) and 0 <= i < len(names) for i in frame)
     if names and indices and len(set(names)) == len(names):
         frame = [names[int(i)] for i in frame]
