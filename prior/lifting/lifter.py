@@ -100,7 +100,7 @@ class Lifter:
         `camera` of the result is that from the pose's axes. tilt: the camera's elevation and roll
         are not known (of `camera` only the yaw counts): the most probable of ELEVATIONS and ROLLS
         is taken. robust: landmarks that the others contradict are left out (outliers.py);
-        `Lifted.inlier` says which are not, and a pose of which most are doubted cannot be lifted.
+        `Lifted.inlier` says which are not, and a pose with more than two fifths doubted is lost.
 
         Raises InputError for other shapes or values, or a camera that is no rotation. A pose that
         cannot be lifted is marked in `ok`, warned of, and leaves the others alone.
