@@ -15,6 +15,7 @@ import math
 import os
 import re
 import stat
+import sys
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -272,7 +273,18 @@ def read_npz(
             _header_in(archive, info, f"{path}: {name}", error)
             with archive.open(info) as member:
                 arrays[name] = npy.read_array(member, allow_pickle=False)
+            if not _is_text(arrays[name]):
+                _damaged(path, error, f"{name}: text with characters that do not exist")
         return arrays
+
+
+def _is_text(array: np.ndarray) -> bool:
+    """Whether text has Unicode's characters alone, without which Python makes none of it; true of
+    other arrays."""
+    if array.dtype.kind != "U" or not array.nbytes:
+        return True
+    number = np.dtype("u4").newbyteorder(array.dtype.byteorder)
+    return bool(array.ravel().view(number).max() <= sys.maxunicode)
 
 
 def read_member(path: FilePath, name: str, error: type[InputError] = InputError) -> bytes:

@@ -177,6 +177,7 @@ HEADER = {"descr": "<f8", "fortran_order": False, "shape": (10**9,)}
         ),
         ([("a.npy", npy(np.zeros(3, "f8,i4")))], "expected an array of numbers or text"),
         ([("a.npy", npy(np.zeros(3))[:-1])], "damaged"),
+        ([("a.npy", npy(np.array("x"))[:-4] + b"\xff" * 4)], "characters that do not exist"),
         ([("a.npy", npy(np.zeros(3)).replace(b"<f8", b"<f0"))], "'<f0' not understood"),
         ([("a.npy", npy(header=HEADER | {"shape": (2**64, 0)}))], "too large"),
         ([("a.npy", b"\x93NUMPY\x01\x00\x10\x00" + b"(" * 16)], "expected an array of"),
