@@ -216,7 +216,7 @@ def read(path):
         ):
             raise ValueError(f"format {meta['format']!r}, {len(meta['frames'])} frames")
         return poses
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise PosesError(f"{path}: expected poses as tools.lift writes them, got {error}") from None
 
 
