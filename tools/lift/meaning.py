@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from prior import landmark_names, landmark_sets
+from prior import landmark_names, landmark_sets, limits
 from prior.errors import InputError
 from prior.landmark_sets import LandmarkSet
 from prior.skeleton import LANDMARKS
@@ -95,6 +95,7 @@ def set_of(
     """
     counts = _counts(block)
     if chosen is None and names is not None:
+        limits.check("names of landmarks", "joints", len(names))
         named = landmark_names.by_names(names)
         if named is None or len(named.names) not in counts:
             raise InputError(

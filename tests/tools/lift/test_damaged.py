@@ -92,3 +92,10 @@ def test_cocos_ids_may_be_anything(tmp_path):
     people = keypoints.read(path)
     assert len(people.frame) + sum(part.count for part in people.left) == len(POINTS)
     assert "its image_id is not among" in str(people.left[0])
+
+
+def test_a_million_names_of_landmarks_are_refused(tmp_path):
+    names = np.full(1_000_000, "nose")
+    np.savez_compressed(tmp_path / "a.npz", points=POINTS, landmarks=names)
+    with pytest.raises(KeypointError, match="a.npz: names of landmarks: .* 1,000 joints"):
+        keypoints.read(tmp_path / "a.npz")
