@@ -1,14 +1,20 @@
-"""The network that the project carries, on a photograph that scikit-image carries."""
+"""The network that the project carries, on photographs that Python packages carry."""
 
 import json
+from pathlib import Path
 
 import cv2
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import skimage.data
 
+from prior import show
+from prior.skeleton import LANDMARKS
 from tools.infer import predict
 
+PICTURES = Path("build/screenshots")
 # The portrait of the astronaut Eileen Collins, 512 x 512, and a box round what is in sight of her.
 BOX = "60", "0", "390", "512"
 # px, read off the photograph by hand, to 15 px or so.
@@ -31,15 +37,29 @@ RECORDED = {
 
 
 @pytest.fixture(scope="module")
-def landmarks(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photograph")
+def photographs(tmp_path_factory):
+    """Of a woman from the waist up, of a man behind a camera, grey, and of a woman's shoulders."""
+    folder = tmp_path_factory.mktemp("photographs")
     assert cv2.imwrite(str(folder / "astronaut.png"), skimage.data.astronaut()[:, :, ::-1])
-    out = folder / "out.json"
-    arguments = [str(folder / "astronaut.png"), "--box", *BOX, "--out", str(out)]
-    assert predict.main(arguments) == 0
+    assert cv2.imwrite(str(folder / "cameraman.png"), skimage.data.camera())
+    portrait = Path(matplotlib.get_data_path()) / "sample_data/grace_hopper.jpg"
+    (folder / "portrait.jpg").write_bytes(portrait.read_bytes())
+    return folder
+
+
+def predicted(out, *arguments):
+    """{the name of a photograph: what tools.infer.predict says of it}."""
+    assert predict.main([*map(str, arguments), "--out", str(out)]) == 0
     document = json.loads(out.read_text())
-    person = document[str(folder / "astronaut.png")]
-    return dict(zip(document["landmark_names"], person["landmarks"], strict=True))
+    assert document.pop("landmark_names")[0] == "hip"
+    return {Path(name).name: person for name, person in document.items()}
+
+
+@pytest.fixture(scope="module")
+def landmarks(photographs):
+    path = photographs / "astronaut.png"
+    (person,) = predicted(photographs / "boxed.json", path, "--box", *BOX).values()
+    return dict(zip(LANDMARKS, person["landmarks"], strict=True))
 
 
 def test_what_is_in_sight_is_where_it_is(landmarks):
@@ -50,3 +70,21 @@ def test_what_is_in_sight_is_where_it_is(landmarks):
 def test_the_results_are_those_recorded(landmarks):
     for name, point in RECORDED.items():
         np.testing.assert_allclose(landmarks[name], point, atol=1, err_msg=name)
+
+
+def test_the_person_in_a_photograph_is_scanned_for_and_lifted(photographs):
+    """Draws what it says, too: to be looked at."""
+    people = predicted(photographs / "scanned.json", photographs)
+    figure, axes = plt.subplots(2, 3, figsize=(10, 8), layout="constrained")
+    for (image, pose), (name, person) in zip(axes.T, people.items(), strict=True):
+        image.imshow(cv2.imread(str(photographs / name))[:, :, ::-1])
+        show.draw_points(image, np.array(person["landmarks"]), linewidth=2)
+        image.set_title(f"{name}, {person['score']:.2f}")
+        show.draw_pose(pose, np.array(person["pose_mm"]), 0)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PICTURES / "photographs.png")
+    plt.close(figure)
+    # The head's middle, by hand: in the box that the scan put round the person.
+    for name, head in {"astronaut.png": (225, 120), "cameraman.png": (215, 130)}.items():
+        x, y, width, height = people[name]["box"]
+        assert x < head[0] < x + width and y < head[1] < y + height, name
