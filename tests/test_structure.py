@@ -8,7 +8,8 @@ import pytest
 # From the ground up; a module imports its own room and those before it.
 ROOMS = (
     "prior.errors prior.files prior.limits prior.document prior.foreign prior.pickled prior.matlab"
-    " prior.cdf",
+    " prior.limited",
+    "prior.cdf",
     "prior.program prior.chunks prior.skeleton prior.skeleton_file prior.camera prior.partitions",
     "prior.cluster",
     "prior.landmark_sets prior.normalise prior.metrics prior.ppca",

@@ -10,7 +10,6 @@ it. A marker that is hidden for a moment is interpolated; where it is hidden for
 cut.
 """
 
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from jaxtyping import Bool, Float
 from prior import foreign, limits
 from prior.errors import short
 from prior.files import FilePath
+from prior.mocap import c3d
 from prior.mocap.clip import Clip, MocapError
 from prior.mocap.orientation import UP
 from prior.mocap.trc import read_trc
@@ -37,9 +37,6 @@ GAP_S = 0.1
 
 # A marker that is missing in more than this share of the frames is none.
 MISSING = 0.5
-
-# Bytes of a C3D file's header; the second one marks the kind of file.
-C3D_HEADER, C3D_KEY = 512, 0x50
 
 
 class Recording(NamedTuple):
@@ -157,52 +154,14 @@ def _whole(poses: Float[np.ndarray, "F L 3"]) -> list[Float[np.ndarray, "f L 3"]
 
 def read_c3d(path: Path) -> Recording:
     """The markers of a C3D file. Raises MocapError."""
-    _check_c3d(path)
-    try:
-        import ezc3d  # few need it
-    except ImportError:
-        raise MocapError(
-            f"{path}: expected the package ezc3d, which reads C3D files, got none; install it"
-        ) from None
-    try:
-        file = ezc3d.c3d(str(path))
-        points = file["parameters"]["POINT"]
-        names = tuple(str(name) for name in points["LABELS"]["value"])
-        unit = str(points["UNITS"]["value"][0]).strip().lower()
-        rate = float(points["RATE"]["value"][0])
-        positions = np.moveaxis(np.array(file["data"]["points"][:3], dtype=float), 0, -1)
-        hidden = np.asarray(file["data"]["meta_points"]["residuals"][0]) < 0
-    except (*foreign.DAMAGE, KeyError, IndexError, MemoryError, OSError) as error:
-        raise MocapError(
-            f"{path}: expected a C3D file with marker names, unit and rate, got "
-            f"{short(str(error), 100)}; export it again"
-        ) from None
+    file = c3d.load(path)
+    unit = str(file["unit"])
     if unit not in UNITS_MM:
         raise MocapError(
             f"{path}: expected a unit of {', '.join(UNITS_MM)}, got {short(repr(unit))}; "
             "set POINT:UNITS"
         )
-    positions = positions.swapaxes(0, 1) * UNITS_MM[unit]
+    positions = file["positions"] * UNITS_MM[unit]
     # A hidden marker has a negative residual, and by custom stands at the origin.
-    positions[hidden.T | ~positions.any(axis=2)] = np.nan
-    return Recording(names, positions, rate)
-
-
-def _check_c3d(path: Path) -> None:
-    """Raise MocapError unless the file is a C3D file as large as its header says: what reads it
-    trusts that."""
-    content = foreign.read_bytes(path, MocapError)
-    if len(content) < C3D_HEADER or content[1] != C3D_KEY:
-        raise MocapError(f"{path}: expected a C3D file, got another one; export it again")
-    processor = content[512 * (content[0] - 1) + 3] if 0 < content[0] * 512 <= len(content) else 84
-    order = ">" if processor == 86 else "<"
-    count, analog, first, last = struct.unpack(order + "4H", content[2:10])
-    start = struct.unpack(order + "H", content[16:18])[0]
-    scale = struct.unpack(order + "f", content[12:16])[0]
-    frames = last - first + 1
-    size = (4 * count + analog) * (4 if scale < 0 or processor == 85 else 2)
-    if processor != 85 and 0 < last < 65535 and 512 * (start - 1) + frames * size > len(content):
-        raise MocapError(
-            f"{path}: expected {frames} frames of {count} markers, got a file of {len(content)} "
-            "bytes, which is cut off; copy it again"
-        )
+    positions[file["hidden"] | ~positions.any(axis=2)] = np.nan
+    return Recording(tuple(file["names"].tolist()), positions, float(file["rate"]))
