@@ -254,6 +254,7 @@ BAD = [
     ({"source": {"a.json": 0.5}}, "source: expected a file, or files with whole shares"),
     ({"source": {"no/such.json": 2}}, "PoseDataLayer: source: no/such.json: no such file"),
     ({"batch_size": 0}, "batch_size: expected at least 1"),
+    ({"workers": 100_000}, "workers: expected at most"),
     ({"batch_size": "8"}, 'batch_size: expected int, got "8"'),
     ({"input_size": 66}, "input_size: expected a multiple of the stride 4"),
     ({"sigma": -1}, "sigma: expected > 0"),
