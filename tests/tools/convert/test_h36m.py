@@ -186,6 +186,7 @@ def test_real_cameras(release):
         assert np.abs(flat.project(poses["Walking 1"] @ reader.Y_UP.T) - truth_2d).max() > 2
 
 
+@pytest.mark.slow
 def test_positions_and_protocols(release, tmp_path):
     folder, poses = release
     assert run(folder, tmp_path / "out") == 0
@@ -202,6 +203,7 @@ def test_positions_and_protocols(release, tmp_path):
         np.testing.assert_allclose(one.points[i], expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_page_of_human36m(release, tmp_path, monkeypatch):
     folder, _ = release
     monkeypatch.setattr(protocols, "ACTIONS", tuple(SEQUENCES))  # these are all that there are
@@ -253,6 +255,7 @@ def test_what_is_missing_is_listed(release, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_archives_and_resuming(release, tmp_path, capsys):
     folder, _ = release
     packed = tmp_path / "packed"
