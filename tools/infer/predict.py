@@ -96,7 +96,10 @@ def predict(options):
         lifted = lift(lifter, person, estimate)
         if lifted is None:
             count = np.isfinite(points).all(axis=-1).sum()
-            problems.append(f"{name}: not lifted: only {count} landmarks are there")
+            why = f"only {count} landmarks are there"
+            if count >= LEAST_LANDMARKS:
+                why = "no upright person fits the landmarks"
+            problems.append(f"{name}: not lifted: {why}")
             continue
         result[name]["pose_mm"] = lifted.pose[0].round(1).tolist()
         if person.intrinsics is not None:
@@ -108,7 +111,7 @@ def predict(options):
 
 
 def lift(lifter, person, estimate):
-    """The Lifted of the last landmarks of an Estimate, or None where there are too few."""
+    """The Lifted of the last landmarks of an Estimate, or None where nobody fits them."""
     points = estimate.points[-1]
     if np.isfinite(points).all(axis=-1).sum() < LEAST_LANDMARKS:
         return None
