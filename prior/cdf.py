@@ -9,12 +9,9 @@ from prior.files import FilePath
 
 def load(path: FilePath, variable: str, error: type[InputError] = InputError) -> np.ndarray:
     """The array of a variable. Raises `error`."""
-    what = f"a CDF file with the variable {variable}"
-    return limited.load(path, __name__, what, [variable], error)["values"]
+    import cdflib  # few need it
 
+    def values(path: str) -> dict[str, np.ndarray]:
+        return {"values": np.asarray(cdflib.CDF(path).varget(variable))}
 
-def values(path: str, variable: str) -> dict[str, np.ndarray]:
-    """The array of a variable, as "values". Raises whatever cdflib does on damaged files."""
-    import cdflib  # here only: in the process that reads
-
-    return {"values": np.asarray(cdflib.CDF(path).varget(variable))}
+    return limited.load(path, values, f"a CDF file with the variable {variable}", error)["values"]

@@ -1,18 +1,19 @@
 """Files that a library reads, in a process of its own that may use only so much time and memory.
 
 Some libraries take any number in a damaged file for a count, and then work or allocate for ever, or
-crash. `python -m prior.limited MODULE FILE WORDS...` imports the module within limits, calls its
-`values(FILE, WORDS...)`, and writes the arrays that this returns, as .npz, to standard output.
+crash. The process is forked: a good file does not cost the start of Python and its imports.
 """
 
 import contextlib
-import importlib
 import io
+import multiprocessing
 import os
 import resource
-import subprocess
-import sys
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,62 +21,73 @@ from prior import foreign, limits
 from prior.errors import InputError, short
 from prior.files import FilePath
 
-# Of the processor; our choice. Files of recordings take 0.3 s, most of it for imports.
+# Of the processor; our choice. Files of recordings take a tenth of a second.
 SECONDS = 5
-# Of address space, beside the file; our choice. Importing NumPy takes 300 MB or so of it.
-MEMORY_MB = 2048
+# Of memory, beside the file and what the program had before; our choice.
+MEMORY_MB = 1024
+
+# Begins what the process says: arrays, as .npz, or why there are none.
+ARRAYS, WRONG = b"+", b"-"
 
 
 def load(
     path: FilePath,
-    module: str,
+    values: Callable[[str], dict[str, np.ndarray]],
     what: str,
-    words: Sequence[str] = (),
     error: type[InputError] = InputError,
 ) -> dict[str, np.ndarray]:
-    """The arrays that `values` of a module gives of a file. what: the file wanted, for messages.
+    """values(path), arrays by name. what: the file wanted, for messages.
 
-    Raises `error`, where there is no such file, it is too large, or it cannot be read.
+    Import what `values` needs before, once, or every file costs that again. Raises `error`, where
+    there is no such file, it is too large, or it cannot be read.
     """
     with foreign.open_file(path, error) as file:
         size_mb = os.fstat(file.fileno()).st_size / foreign.MB
     limits.check(path, "file_mb", size_mb, error)
-    command = [sys.executable, "-m", "prior.limited", module, os.fspath(path), *words]
-    # The same modules as here, wherever this process has them from.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    run = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True)
-    if run.returncode == 0:
-        with np.load(io.BytesIO(run.stdout), allow_pickle=False) as arrays:
+    fork = multiprocessing.get_context("fork")
+    receiver, sender = fork.Pipe(duplex=False)
+    process = fork.Process(target=_answer, args=(sender, values, os.fspath(path), size_mb))
+    process.start()
+    sender.close()
+    said = b""
+    with receiver, contextlib.suppress(EOFError):  # it ended without a word
+        said = receiver.recv_bytes()
+    process.join()
+    if said[:1] == ARRAYS:
+        with np.load(io.BytesIO(said[1:]), allow_pickle=False) as arrays:
             return dict(arrays)
-    lines = run.stderr.decode(errors="replace").splitlines()
-    said = f"a crash of what reads it, or more than {SECONDS} s of work"
-    if lines and run.returncode > 0:
-        said = lines[-1]
-    raise error(f"{path}: expected {what}, got {short(said, 100)}; copy or export it again")
+    reason = said[1:].decode() or f"a crash of what reads it, or more than {SECONDS} s of work"
+    raise error(f"{path}: expected {what}, got {reason}; copy or export it again")
+
+
+def _answer(
+    sender: Connection, values: Callable[[str], dict[str, np.ndarray]], path: str, size_mb: float
+) -> None:
+    """In the process: send the arrays, or why there are none."""
+    _limit(size_mb)
+    # Libraries print, in C too, what they think of damaged files.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    try:
+        arrays: dict[str, Any] = values(path)
+        if any(array.dtype.hasobject for array in arrays.values()):
+            raise ValueError("objects")
+        content = io.BytesIO()
+        np.savez(content, **arrays)
+    # What libraries raise on damaged files can be anything.
+    except Exception as wrong:
+        sender.send_bytes(WRONG + short(str(wrong) or type(wrong).__name__, 100).encode())
+    else:
+        sender.send_bytes(ARRAYS + content.getvalue())
 
 
 def _limit(size_mb: float) -> None:
-    most = int((MEMORY_MB + 4 * size_mb) * foreign.MB)
-    for kind, value in ((resource.RLIMIT_CPU, SECONDS), (resource.RLIMIT_AS, most)):
-        resource.setrlimit(kind, (value, value))
+    """Limits of the process, and Ctrl-C, which reaches every process of a terminal, left to the
+    program."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + int((MEMORY_MB + 4 * size_mb) * foreign.MB)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _process(module: str, path: str, *words: str) -> int:
-    """Write the arrays to standard output; returns the exit status."""
-    _limit(os.path.getsize(path) / foreign.MB)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            arrays = importlib.import_module(module).values(path, *words)
-        if any(array.dtype.hasobject for array in arrays.values()):
-            raise ValueError("objects")
-    # What libraries raise on damaged files can be anything.
-    except Exception as wrong:
-        print(short(str(wrong) or type(wrong).__name__, 100), file=sys.stderr)
-        return 1
-    np.savez(sys.stdout.buffer, **arrays)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_process(*sys.argv[1:]))

@@ -52,10 +52,11 @@ class Reference(NamedTuple):
 
 
 class Record:
-    """What a call in a pickle stands for; `build` takes the state that the pickle then gives it."""
+    """What a call in a pickle stands for; `build` takes the state that the pickle then gives it,
+    where its kind has one."""
 
     def build(self, state: Any) -> None:
-        raise NotImplementedError
+        raise PickledError(f"the state {short(state)} where none is expected")
 
 
 class Dtype(Record):

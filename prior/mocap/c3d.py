@@ -1,6 +1,5 @@
 """C3D files (c3d.org), read by ezc3d in a process of its own: prior.limited."""
 
-import importlib.util
 import struct
 from pathlib import Path
 
@@ -14,30 +13,28 @@ HEADER, KEY = 512, 0x50
 
 
 def load(path: Path) -> dict[str, np.ndarray]:
-    """What a C3D file says of its markers, as `values` gives it. Raises MocapError."""
+    """What a C3D file says of its markers: names (M,) and unit, text; rate, frames per second;
+    positions (F, M, 3), in the unit; hidden (F, M). Raises MocapError."""
     _check(path)
-    if importlib.util.find_spec("ezc3d") is None:
+    try:
+        import ezc3d  # few need it
+    except ImportError:
         raise MocapError(
             f"{path}: expected the package ezc3d, which reads C3D files, got none; install it"
-        )
-    what = "a C3D file with marker names, unit and rate"
-    return limited.load(path, __name__, what, error=MocapError)
+        ) from None
 
+    def values(path: str) -> dict[str, np.ndarray]:
+        file = ezc3d.c3d(path)
+        points = file["parameters"]["POINT"]
+        return {
+            "names": np.array([str(name) for name in points["LABELS"]["value"]], dtype=str),
+            "unit": np.array(str(points["UNITS"]["value"][0]).strip().lower()),
+            "rate": np.array(float(points["RATE"]["value"][0])),
+            "positions": np.array(file["data"]["points"][:3], dtype=float).T,
+            "hidden": np.asarray(file["data"]["meta_points"]["residuals"][0]).T < 0,
+        }
 
-def values(path: str) -> dict[str, np.ndarray]:
-    """names (M,) and unit, text; rate, frames per second; positions (F, M, 3), in the unit; hidden
-    (F, M). Raises whatever ezc3d does on damaged files."""
-    import ezc3d  # here only: in the process that reads
-
-    file = ezc3d.c3d(path)
-    points = file["parameters"]["POINT"]
-    return {
-        "names": np.array([str(name) for name in points["LABELS"]["value"]], dtype=str),
-        "unit": np.array(str(points["UNITS"]["value"][0]).strip().lower()),
-        "rate": np.array(float(points["RATE"]["value"][0])),
-        "positions": np.array(file["data"]["points"][:3], dtype=float).T,
-        "hidden": np.asarray(file["data"]["meta_points"]["residuals"][0]).T < 0,
-    }
+    return limited.load(path, values, "a C3D file with marker names, unit and rate", MocapError)
 
 
 def _check(path: Path) -> None:

@@ -62,7 +62,7 @@ def load_predictions(evaluation, data):
     path = evaluation / "predictions.npz"
     for needed in (path, evaluation / "errors.json"):
         if not needed.is_file():
-            raise FigureError(f"{needed}: no such file; run make eval NET=lite/lifting")
+            raise FigureError(f"{needed}: no such file; run make eval, or tools.evaluate, first")
     predictions = read_arrays(path)
     people = annotations.load(data)
     if "poses" not in predictions:

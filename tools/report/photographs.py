@@ -81,5 +81,6 @@ def caption(run, data):
         f"Figure 4, right. Photographs, {data}, with 2D landmarks and 3D pose, the camera taken to "
         f"be level. Of the {ranked} people with a torso, ranked by their mean 2D error in "
         "diagonals of the torso, the middle one of each tenth: the five better tenths (two upper "
-        "rows) and the five worse ones (two lower rows). Red: the person's left."
+        "rows) and the five worse ones (two lower rows). Who fits no upright person has the mean "
+        "pose. Red: the person's left."
     )

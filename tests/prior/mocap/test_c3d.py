@@ -1,12 +1,9 @@
 """C3D files, damaged ones too: ezc3d works in a process that is limited."""
 
-import signal
-
 import ezc3d
 import numpy as np
 import pytest
 
-from prior import limited
 from prior.mocap import c3d
 from prior.mocap.clip import MocapError
 
@@ -32,16 +29,6 @@ def test_what_was_written_comes_back(path):
     np.testing.assert_allclose(values["positions"], positions())
     assert values["names"].tolist() == ["A", "B"] and values["unit"] == "mm"
     assert values["rate"] == 100 and values["hidden"].shape == (3, 2)
-
-
-def test_a_crash_of_what_reads_it_is_one_line(path, tmp_path, monkeypatch):
-    """A module that ends its process as a crash in C does."""
-    (tmp_path / "crashing.py").write_text(
-        f"import os\ndef values(path):\n    os.kill(os.getpid(), {int(signal.SIGSEGV)})\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(MocapError, match="expected a C3D file, got a crash of what reads it"):
-        limited.load(path, "crashing", "a C3D file", error=MocapError)
 
 
 @pytest.mark.parametrize("seed", range(6))
