@@ -1,6 +1,6 @@
 """Annotations as a table of columns, built from images and people that are checked one by one.
 
-Both kinds of files, JSON and packed, become such a table. Its columns, for I images, P people, C
+JSON, packed files and CPM's LMDBs become such a table. Its columns, for I images, P people, C
 cameras and the strings of `label` (subjects and actions); -1 stands for none:
 
     image_name (I,) str, image_size (I, 2) width and height, image_offset (I, 2) px,

@@ -113,11 +113,11 @@ def open_(folder: str) -> tuple[Table, Store]:
 
 def digest(folder: FilePath) -> str:
     """The SHA-256 of the annotations, which stand for the images too. Raises AnnotationError."""
-    seen = hashlib.sha256()
+    checksum = hashlib.sha256()
     for record in records(folder):
         people_in_it = [(p["keypoints"].tolist(), p["bbox"].tolist()) for p in record.people]
-        seen.update(repr((record.key, record.image, people_in_it)).encode())
-    return seen.hexdigest()
+        checksum.update(repr((record.key, record.image, people_in_it)).encode())
+    return checksum.hexdigest()
 
 
 def _environment(folder: FilePath) -> lmdb.Environment:
@@ -156,8 +156,13 @@ def _record(key: bytes, value: memoryview | None, name: str) -> Record:
     if data not in ORDERS:
         raise AnnotationError(f"{name}: expected a person of {' or '.join(ORDERS)}, got {data!r}")
     others = int(rows[2, 1]) if len(rows) > 2 else 0
-    if len(rows) < 8 + (4 * others + 1 if others else 0) or rows.shape[1] < 4 * COUNT:
-        raise AnnotationError(f"{name}: expected {others} other people, got fewer rows")
+    # The longest rows are of the joints, and of the heights of all other people.
+    least = (8 + (4 * others + 1 if others else 0), 4 * max(COUNT, others))
+    if len(rows) < least[0] or rows.shape[1] < least[1]:
+        raise AnnotationError(
+            f"{name}: expected {others} other people in {least[0]} rows of {least[1]} bytes at "
+            f"least, got {len(rows)} of {rows.shape[1]}"
+        )
     everyone = [_person(data, rows[5:8], _floats(rows[3], 2), _floats(rows[4], 1)[0])]
     scales = _floats(rows[8 + others], others) if others else np.zeros(0)
     for i in range(others):

@@ -78,7 +78,15 @@ def test_the_digest_is_of_what_is_in_it(folder, tmp_path):
     [
         (b"no datum", "record 0000000: expected a Datum"),
         (datum(picture(None), [b"FLIC"]), "expected a person of MPI or LEEDS, got 'FLIC'"),
-        (datum(picture(None)[:2], [b"MPI"]), "expected 0 other people, got fewer rows"),
+        (
+            datum(picture(None)[:2], [b"MPI"]),
+            "expected 0 other people in 8 rows of 64 bytes at least, got 2 of 80",
+        ),
+        # Their heights have no place in a row.
+        (
+            datum(np.zeros((200, 64, 3), np.uint8), [b"MPI", b"", bytes([0, 17, 1])]),
+            "expected 17 other people in 77 rows of 68 bytes at least, got 200 of 64",
+        ),
     ],
 )
 def test_a_record_that_cannot_be_is_one_line(tmp_path, value, said):
