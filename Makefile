@@ -376,13 +376,13 @@ build/caffe/build/tools/caffe: $(CAFFE_SOURCES) | $(VENV)/.installed
 
 # CUDA_HOME names a toolkit, CUDA_ARCH the GPU's compute capability where the GPU is elsewhere.
 # With cuDNN, CUDNN_HOME names one.
-GPU_SOURCES := $(addprefix tools/caffe/,toolkit.sh architecture.sh cuda.txt unpack.py forward_to_cpu.cpp)
+GPU_SOURCES := $(addprefix tools/caffe/,toolkit.sh architecture.sh cuda.txt wheels.sh unpack.py \
+  forward_to_cpu.cpp)
 build/caffe-gpu-cudnn/build/tools/caffe: tools/caffe/cudnn.sh tools/caffe/cudnn.txt
-build/caffe-gpu/build/tools/caffe build/caffe-gpu-cudnn/build/tools/caffe: $(CAFFE_SOURCES) \
-  $(GPU_SOURCES) | $(VENV)/.installed
+build/caffe-gpu/build/tools/caffe build/caffe-gpu-cudnn/build/tools/caffe: \
+  build/caffe-%/build/tools/caffe: $(CAFFE_SOURCES) $(GPU_SOURCES) | $(VENV)/.installed
 	@tools/setup/packages.sh $(CAFFE_PACKAGES)
-	@$(TIMED) caffe-$(GPU_BUILD) tools/caffe/build.sh $(lastword $(subst -, ,$(GPU_BUILD))) \
-	  $(@:/build/tools/caffe=)
+	@$(TIMED) caffe-$* tools/caffe/build.sh $* build/caffe-$*
 	@touch $@
 else
 caffe: venv

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# build.sh cpu|gpu|cudnn FOLDER: fetches Caffe, applies the patches of this folder and compiles it
-# into FOLDER: for the CPU a few minutes' work, for GPUs, without or with cuDNN, five times as much.
-# It works in FOLDER.partial and, interrupted, goes on from there the next time.
+# build.sh cpu|gpu|gpu-cudnn FOLDER: fetches Caffe, applies the patches of this folder and compiles
+# it into FOLDER: for the CPU a few minutes' work, for GPUs, without or with cuDNN, five times as
+# much. It works in FOLDER.partial and, interrupted, goes on from there the next time.
 set -euo pipefail
 here=$(dirname "$0")
 python=${PYTHON:-build/venv/bin/python}

@@ -4,10 +4,8 @@
 # unpacked into build/cudnn (520 MB to fetch, 940 MB unpacked).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-python=${PYTHON:-build/venv/bin/python}
 nvcc=$1
 fetched=$PWD/build/cudnn
-space=1500 # MB: the wheel and what is in it
 
 die() {
   echo "caffe: $*" >&2
@@ -36,16 +34,5 @@ toolkit=$("$nvcc" --version | sed -n 's/.*release \([0-9]*\)\..*/\1/p')
     "name a cuDNN of your own: CUDNN_HOME=/path/to/cudnn"
 whole "$fetched" && use "$fetched" "fetched before, in build/cudnn"
 
-mkdir -p build
-free=$(df --output=avail --block-size=1M build | tail -n1)
-[ "$free" -ge $space ] ||
-  die "cuDNN needs $space MB in build, and $((free)) MB are free: make room, or set CUDNN_HOME"
-echo "caffe: fetching NVIDIA's cuDNN (520 MB)" >&2
-rm -rf "$fetched.partial"
-tools/setup/fetch.sh "$here/cudnn.txt" "$fetched.partial/wheels" --only-binary :all: ||
-  die "no cuDNN, and no network to fetch one: set CUDNN_HOME=/path/to/cudnn"
-"$python" "$here/unpack.py" "$fetched.partial"
-rm -rf "$fetched"
-mv "$fetched.partial/unpacked" "$fetched"
-rm -r "$fetched.partial"
+"$here/wheels.sh" cuDNN "$fetched" 520 1500
 use "$fetched" "fetched into build/cudnn"

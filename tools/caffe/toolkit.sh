@@ -4,10 +4,8 @@
 # wheels of cuda.txt are unpacked into build/cuda (650 MB to fetch, 1.1 GB unpacked).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-python=${PYTHON:-build/venv/bin/python}
 fetched=$PWD/build/cuda
 usual=${CUDA_USUAL:-/usr/local/cuda}
-space=2000 # MB: the wheels and what is in them
 
 die() {
   echo "caffe: $*" >&2
@@ -65,18 +63,7 @@ for nvcc in "$(command -v nvcc || true)" "$usual/bin/nvcc"; do
 done
 [ -z "$(lack "$fetched/bin/nvcc")" ] && use "$fetched/bin/nvcc" "fetched before, in build/cuda"
 
-mkdir -p build
-free=$(df --output=avail --block-size=1M build | tail -n1)
-[ "$free" -ge $space ] ||
-  die "the CUDA toolkit needs $space MB in build, and $((free)) MB are free: make room, or set CUDA_HOME"
-echo "caffe: no CUDA toolkit here: fetching NVIDIA's wheels (650 MB)" >&2
-rm -rf "$fetched.partial"
-tools/setup/fetch.sh "$here/cuda.txt" "$fetched.partial/wheels" --only-binary :all: ||
-  die "no nvcc, and no network to fetch one: set CUDA_HOME=/path/to/cuda"
-"$python" "$here/unpack.py" "$fetched.partial"
-rm -rf "$fetched"
-mv "$fetched.partial/unpacked" "$fetched"
-rm -r "$fetched.partial"
+"$here/wheels.sh" CUDA "$fetched" 650 2000
 reason=$(lack "$fetched/bin/nvcc")
 [ -z "$reason" ] || die "the toolkit in build/cuda: $reason"
 use "$fetched/bin/nvcc" "fetched into build/cuda"

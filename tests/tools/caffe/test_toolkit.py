@@ -11,8 +11,9 @@ import pytest
 TOOLKIT, ARCHITECTURE, CUDNN = (
     Path(f"tools/caffe/{name}.sh") for name in ("toolkit", "architecture", "cudnn")
 )
-# In Python's place: unpacks as asked, and in place of a download writes these wheels.
-FETCH = """
+# In Python's place: unpacks as asked, and in place of a download writes the wheels {name: {path in
+# it: content}}.
+PIP = """
 import pathlib, runpy, sys, zipfile
 arguments = sys.argv[1:]
 if "download" not in arguments:
@@ -21,6 +22,10 @@ if "download" not in arguments:
     sys.exit()
 folder = pathlib.Path(arguments[arguments.index("--dest") + 1])
 folder.mkdir(parents=True)
+for name, files in {wheels}.items():
+    with zipfile.ZipFile(folder / name, "w") as wheel:
+        for path, content in files.items():
+            wheel.writestr(path, content)
 """
 NVCC = """
 case "$*" in
@@ -72,6 +77,14 @@ def smi(tmp_path, query="echo 9.0", driver="13.5"):
     return program(tmp_path / "path/nvidia-smi", NVIDIA_SMI.format(query=query, driver=driver))
 
 
+def pip(tmp_path, wheels):
+    """A Python whose pip downloads wheels."""
+    code = tmp_path / "pip.py"
+    code.write_text(PIP.replace("{wheels}", repr(wheels)))
+    (tmp_path / "tools").symlink_to(Path("tools").resolve())
+    return str(program(tmp_path / "python", f'exec /usr/bin/python3 {code} "$@"'))
+
+
 def only_line(result):
     """The one line that a script refuses with."""
     assert result.returncode == 1
@@ -119,7 +132,7 @@ def test_without_toolkit_and_network_or_room_it_says_what_to_set(tmp_path, run):
     python = program(tmp_path / "python", "exit 1")  # pip that reaches no index
     result = run(TOOLKIT, PYTHON=str(python))
     assert result.returncode == 1
-    assert "no nvcc, and no network to fetch one: set CUDA_HOME" in result.stderr.splitlines()[-1]
+    assert "no CUDA, and no network to fetch it: set CUDA_HOME=/path/to/cuda" in result.stderr.splitlines()[-1]
     program(tmp_path / "path/df", "printf 'Avail\\n 12\\n'")
     line = only_line(run(TOOLKIT, PYTHON=str(python)))
     assert "needs 2000 MB in build, and 12 MB are free" in line
@@ -127,22 +140,15 @@ def test_without_toolkit_and_network_or_room_it_says_what_to_set(tmp_path, run):
 
 def test_wheels_become_a_toolkit(tmp_path, run):
     """Run bits, the names that a linker looks for, and lib64; the wheels themselves go."""
-    (tmp_path / "tools").symlink_to(Path("tools").resolve())
-    code = tmp_path / "pip.py"
-    code.write_text(
-        FETCH
-        + """
-with zipfile.ZipFile(folder / "nvcc.whl", "w") as wheel:
-    wheel.write("whole/bin/nvcc", "nvidia/cu13/bin/nvcc")
-    wheel.writestr("nvidia/cu13/nvvm/bin/cicc", "")
-with zipfile.ZipFile(folder / "runtime.whl", "w") as wheel:
-    wheel.writestr("nvidia/cu13/lib/libcudart.so.13", "")
-    wheel.writestr("nvidia_cuda_runtime.dist-info/METADATA", "")
-"""
-    )
-    nvcc(tmp_path / "whole")
-    python = program(tmp_path / "python", f'exec /usr/bin/python3 {code} "$@"')
-    result = run(TOOLKIT, PYTHON=str(python))
+    compiler = nvcc(tmp_path / "whole").read_text()
+    wheels = {
+        "nvcc.whl": {"nvidia/cu13/bin/nvcc": compiler, "nvidia/cu13/nvvm/bin/cicc": ""},
+        "runtime.whl": {
+            "nvidia/cu13/lib/libcudart.so.13": "",
+            "nvidia_cuda_runtime.dist-info/METADATA": "",
+        },
+    }
+    result = run(TOOLKIT, PYTHON=pip(tmp_path, wheels))
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"{tmp_path}/build/cuda/bin/nvcc\n"
     cuda = tmp_path / "build/cuda"
@@ -154,20 +160,10 @@ with zipfile.ZipFile(folder / "runtime.whl", "w") as wheel:
 
 
 def test_the_wheel_of_cudnn_becomes_a_folder(tmp_path, run):
-    (tmp_path / "tools").symlink_to(Path("tools").resolve())
-    code = tmp_path / "pip.py"
-    code.write_text(
-        FETCH
-        + """
-with zipfile.ZipFile(folder / "cudnn.whl", "w") as wheel:
-    wheel.writestr("nvidia/cudnn/include/cudnn.h", "")
-    wheel.writestr("nvidia/cudnn/lib/libcudnn.so.9", "")
-    wheel.writestr("nvidia/__init__.py", "")
-"""
-    )
-    python = program(tmp_path / "python", f'exec /usr/bin/python3 {code} "$@"')
+    files = ("cudnn/include/cudnn.h", "cudnn/lib/libcudnn.so.9", "__init__.py")
+    python = pip(tmp_path, {"cudnn.whl": {f"nvidia/{file}": "" for file in files}})
     compiler = nvcc(tmp_path / "cuda")
-    result = run(CUDNN, compiler, PYTHON=str(python))
+    result = run(CUDNN, compiler, PYTHON=python)
     folder = tmp_path / "build/cudnn"
     assert result.stdout == f"{folder}\n", result.stderr
     assert (folder / "lib/libcudnn.so").resolve() == folder / "lib/libcudnn.so.9"
@@ -187,10 +183,10 @@ def test_no_cudnn_is_one_line(tmp_path, run):
     python = program(tmp_path / "python", "exit 1")  # pip that reaches no index
     result = run(CUDNN, compiler, PYTHON=str(python))
     assert result.returncode == 1
-    assert "no cuDNN, and no network to fetch one" in result.stderr.splitlines()[-1]
+    assert "no cuDNN, and no network to fetch it: set CUDNN_HOME=/path/to/cudnn" in result.stderr.splitlines()[-1]
     program(tmp_path / "path/df", "printf 'Avail\\n 12\\n'")
     line = only_line(run(CUDNN, compiler, PYTHON=str(python)))
-    assert "cuDNN needs 1500 MB in build, and 12 MB are free" in line
+    assert "cuDNN needs 1500 MB in build, and 12 MB are free: make room, or set CUDNN_HOME" in line
 
 
 def test_cudnn_without_a_gpu_is_refused_by_make():
@@ -198,6 +194,30 @@ def test_cudnn_without_a_gpu_is_refused_by_make():
         ["make", "--dry-run", "caffe", "CUDNN=yes"], capture_output=True, text=True, check=False
     )
     assert result.returncode and "CUDNN=yes goes with a GPU, got none" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (["caffe"], "cpu build/caffe"),
+        (["caffe", "GPU=yes"], "gpu build/caffe-gpu"),
+        (["caffe", "GPU=yes", "CUDNN=yes"], "gpu-cudnn build/caffe-gpu-cudnn"),
+        # Tests the build without cuDNN, whatever else is named.
+        (["test-gpu-build"], "gpu build/caffe-gpu"),
+        (["test-gpu-build", "GPU=yes", "CUDNN=yes"], "gpu build/caffe-gpu"),
+    ],
+)
+def test_make_builds_each_kind_into_its_folder(words, kind):
+    environment = {name: value for name, value in os.environ.items() if name != "CAFFE_ROOT"}
+    done = subprocess.run(
+        ["make", "--dry-run", "--what-if", "tools/caffe/build.sh", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = (line for line in done.stdout.splitlines() if "build.sh" in line)
+    assert line.endswith(f"tools/caffe/build.sh {kind}")
 
 
 def test_the_wheels_are_pinned_and_have_a_compiler():
