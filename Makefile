@@ -466,7 +466,7 @@ test: lint venv-demo caffe ## everything; TEST_JOBS=1 one test after the other
 	$(PYTEST)
 
 .PHONY: test-fast
-test-fast: venv venv-demo ## what takes seconds and needs no Caffe
+test-fast: venv venv-demo ## the tests that need no Caffe and take two seconds each at most
 	$(PYTEST) -m "not slow" --ignore tests/caffe
 
 # Without a GPU to ask: a common one, whose code newer ones run too.

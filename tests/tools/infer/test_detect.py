@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import skimage
 
 from prior.landmark_sets import MEDIAPIPE
 from prior.skeleton import LANDMARKS
@@ -165,7 +166,6 @@ def test_what_predict_writes_is_read(tmp_path):
 
 @pytest.mark.skipif(not PYTHON.exists(), reason="no MediaPipe: make venv-mediapipe installs it")
 def test_a_photo_of_a_package_to_a_page(tmp_path):
-    skimage = pytest.importorskip("skimage")
     photo = Path(skimage.__file__).parent / "data/astronaut.png"
     out, page = tmp_path / "keypoints.json", tmp_path / "page.html"
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}

@@ -41,7 +41,7 @@ SIZE = 200
 
 @pytest.fixture(scope="module")
 def stage():
-    pytest.importorskip("vtkmodules")
+    pytest.importorskip("vtkmodules", reason="make venv-demo installs VTK")
     from tools.rendered.stage import Stage
 
     return Stage(SIZE)
