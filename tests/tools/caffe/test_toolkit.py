@@ -132,7 +132,8 @@ def test_without_toolkit_and_network_or_room_it_says_what_to_set(tmp_path, run):
     python = program(tmp_path / "python", "exit 1")  # pip that reaches no index
     result = run(TOOLKIT, PYTHON=str(python))
     assert result.returncode == 1
-    assert "no CUDA, and no network to fetch it: set CUDA_HOME=/path/to/cuda" in result.stderr.splitlines()[-1]
+    said = "no CUDA, and no network to fetch it: set CUDA_HOME=/path/to/cuda"
+    assert said in result.stderr.splitlines()[-1]
     program(tmp_path / "path/df", "printf 'Avail\\n 12\\n'")
     line = only_line(run(TOOLKIT, PYTHON=str(python)))
     assert "needs 2000 MB in build, and 12 MB are free" in line
@@ -183,7 +184,8 @@ def test_no_cudnn_is_one_line(tmp_path, run):
     python = program(tmp_path / "python", "exit 1")  # pip that reaches no index
     result = run(CUDNN, compiler, PYTHON=str(python))
     assert result.returncode == 1
-    assert "no cuDNN, and no network to fetch it: set CUDNN_HOME=/path/to/cudnn" in result.stderr.splitlines()[-1]
+    said = "no cuDNN, and no network to fetch it: set CUDNN_HOME=/path/to/cudnn"
+    assert said in result.stderr.splitlines()[-1]
     program(tmp_path / "path/df", "printf 'Avail\\n 12\\n'")
     line = only_line(run(CUDNN, compiler, PYTHON=str(python)))
     assert "cuDNN needs 1500 MB in build, and 12 MB are free: make room, or set CUDNN_HOME" in line
