@@ -93,15 +93,13 @@ class FullSearch:
         toward = toward_persons(inputs)
         images = weak.observe(toward.inputs)
         if self.rare(inputs).any():
-            of, probability, known = self.unlike.combinations(
+            of, probability = self.unlike.combinations(
                 inputs, toward, images, known, refine, reach or 0.0
             )
             row, component, rotation, angle = of[:4]
             middle = weak.rolled(of.weakly[:, :2].T[:, None], images.roll[row])[:, 0]
             start = self._in_camera(inputs, toward, row, middle.T, of.weakly[:, 2:])
-            scale = known.scale
-            if inputs.intrinsics is not None:
-                scale = _of_best(row, of.log_density, start[:, -1], len(scale))
+            scale = of.scale if inputs.intrinsics is None else start[:, -1]
         else:
             for _ in range(ROUNDS if inputs.intrinsics is not None else 0):
                 images = self._undone(toward, images)
@@ -110,9 +108,10 @@ class FullSearch:
                 candidates = self.search.refined(images, candidates)
             row, component, rotation, angle = candidates[:4]
             start = self._start(inputs, toward, images, candidates)
-            density = self.search.project(images, candidates).log_density
-            scale = _of_best(row, density, start[:, -1], len(images.ok))
+            scale = start[:, -1]
         yaw = angle - images.yaw[row]
+        # By another scale than its own a candidate's covariances would change its density, the more
+        # the less the landmarks tell.
         views = self._views(inputs, images, row, component, yaw, scale)
         solution = self.projections.solve(views, start)
         return Solved(
@@ -267,17 +266,20 @@ class FullSearch:
         row: Int[np.ndarray, "P"],
         component: Int[np.ndarray, "P"],
         yaw: Float[np.ndarray, "P"],
-        scale: Float[np.ndarray, "N"],
+        scale: Float[np.ndarray, "P"],
     ) -> Views:
-        """How candidates at these yaws are seen by the cameras before these were turned. scale: of
-        the most probable poses, px, which makes a covariance in px one of the body."""
+        """How candidates at these yaws are seen by the cameras before these were turned. scale: px
+        per unit of limb scale, which makes a covariance in px one of the body; negative of who is
+        upside down."""
         own = inputs.take(row)
         # What cannot be lifted is solved as if all were in one place.
         lost = ~images.ok[row, None]
         visible = lost | ~np.isnan(own.points).any(axis=2)
         weight = np.where(visible, 1.0 if own.confidence is None else own.confidence, 0)
         points = np.where(lost[..., None], 0, own.points)
-        whitening = self._whitening(own, component, scale[row], np.where(lost, 1, weight))
+        whitening = self._whitening(
+            own, component, np.where(scale == 0, 1, scale), np.where(lost, 1, weight)
+        )
         return Views(component, matrices(own, yaw), points, whitening)
 
     def _whitening(
@@ -304,19 +306,6 @@ def coefficients_of(unknowns: Float[np.ndarray, "P C"]) -> Float[np.ndarray, "P 
     """a of perspective.py's unknowns; 0 where the scale is."""
     scale = unknowns[:, -1:]
     return np.where(scale == 0, 0, unknowns[:, 2:-1] / np.where(scale == 0, 1, scale))
-
-
-def _of_best(
-    row: Int[np.ndarray, "P"],
-    density: Float[np.ndarray, "P"],
-    scale: Float[np.ndarray, "P"],
-    count: int,
-) -> Float[np.ndarray, "N"]:
-    """The scale, px, of the most probable candidate of each of `count` rows."""
-    best = choose(row, np.zeros_like(row), density, density, False)
-    result = np.ones(count)
-    result[row[best]] = np.where(scale[best] > 0, scale[best], 1)
-    return result
 
 
 def matrices(inputs: Inputs, yaw: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N 3 3"]:

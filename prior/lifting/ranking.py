@@ -38,8 +38,9 @@ PLACE = 2
 
 class Ranked(NamedTuple):
     """Log densities of n poses' landmarks, with the prior of each combination, of component,
-    rotation and pose; -inf upside down. scale (K, R, n), of the nearest rotation that was solved;
-    unit as that of the points."""
+    rotation and pose. What is upside down has -inf, or, beside what is upright and interpolated,
+    FLANK less than the best. scale (K, R, n), of the nearest rotation that was solved; unit as that
+    of the points."""
 
     log_density: Float[np.ndarray, "K R n"]
     scale: Float[np.ndarray, "K R n"]
@@ -92,9 +93,10 @@ class Ranking:
                     k, points[block], elevation[block], precision[k, block]
                 )
         best = density.max(axis=(0, 1))
-        best = np.where(np.isfinite(best), best, 0)
+        upright = np.isfinite(best)
         for _ in range({1: 0, 2: 1, 4: 2}[self._step]):
-            density = _halved(density, best)
+            density = _halved(density, np.where(upright, best, 0))
+        density[..., ~upright] = -np.inf
         return Ranked(density, np.repeat(scale, self._step, axis=1))
 
     def _solved(

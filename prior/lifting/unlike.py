@@ -45,15 +45,15 @@ class Known(NamedTuple):
 
 
 class Combinations(NamedTuple):
-    """P candidates, sorted by component, as Candidates are; log_density: by the ranking; weakly:
-    unknowns of perspective.py, by weak perspective in the upright turned image, px; 0 without
-    intrinsics."""
+    """P candidates, sorted by component, as Candidates are; scale: by the ranking, px per unit of
+    limb scale in the turned image; weakly: unknowns of perspective.py, by weak perspective in the
+    upright turned image, px; 0 without intrinsics."""
 
     row: Int[np.ndarray, "P"]
     component: Int[np.ndarray, "P"]
     rotation: Int[np.ndarray, "P"]
     angle: Float[np.ndarray, "P"]
-    log_density: Float[np.ndarray, "P"]
+    scale: Float[np.ndarray, "P"]
     weakly: Float[np.ndarray, "P C"]
 
 
@@ -93,15 +93,15 @@ class UnlikeSearch:
         known: Known | None,
         refine: bool,
         reach: float,
-    ) -> tuple[Combinations, Float[np.ndarray, "N K"], Known]:
-        """The Combinations within `reach` nats of the best of each image; refine: also the highest
-        peaks, all between the enumerated angles. With them the components' shares of the
-        probability, and what is Known then. images: of `toward`."""
+    ) -> tuple[Combinations, Float[np.ndarray, "N K"]]:
+        """The Combinations within `reach` nats of the best of each image, and the components'
+        shares of the probability. refine: also the highest peaks, all between the enumerated
+        angles. images: of `toward`."""
         model, count = self.search.model, len(images.ok)
         size = model.components * self.search.rotations
         scale, depth = known or self._first(inputs, toward)
         scale, depth = scale.copy(), depth.copy()
-        density = np.empty((size, count))
+        density, own_scale = np.empty((2, size, count))
         points, precision = self._observed(
             inputs, toward, images, Known(scale, depth), np.arange(count)
         )
@@ -114,6 +114,7 @@ class UnlikeSearch:
                 points[rows], images.elevation[rows], precision[:, rows]
             )
             density[:, rows] = ranked.log_density.reshape(size, -1)
+            own_scale[:, rows] = ranked.scale.reshape(size, -1)
             better = self._best(inputs, toward, images, points, precision, rows, density, ranked)
             off = np.abs(better.scale / scale[rows] - 1) > SCALE_OFF
             off &= inputs.covariance is not None
@@ -139,11 +140,7 @@ class UnlikeSearch:
         weakly = np.zeros((len(row), model.basis_size + 3))
         if inputs.intrinsics is not None:
             weakly = self._weakly(images, points, precision, row, component, angle)
-        return (
-            Combinations(row, component, rotation, angle, density[near], weakly),
-            probability,
-            Known(scale, depth),
-        )
+        return Combinations(row, component, rotation, angle, own_scale[near], weakly), probability
 
     def _first(self, inputs: Inputs, toward: Toward) -> Known:
         """What is taken of persons of whom nothing is known: as large as the mean pose seen from

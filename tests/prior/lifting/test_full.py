@@ -284,8 +284,8 @@ def test_a_surer_landmark_is_known_better(lifter):
 @pytest.mark.parametrize("intrinsics", [None, INTRINSICS], ids=["weak perspective", "lens"])
 @pytest.mark.parametrize("px", [1e4, 1e7])
 def test_a_landmark_of_huge_covariance_is_as_good_as_missing(model, intrinsics, px):
-    """However far off it is: also the rotation is not that which it would have. Of the scale its
-    density says a little yet, which decides what is nearly as probable."""
+    """However far off it is: neither the rotation is that which it would have, nor does its density
+    favour small persons. With a lens the scale is that before perspective is solved."""
     lifter = prior.Lifter(model, rotations=40)
     truth, points, cameras = photographs(60, noise_px=4)
     points, which = points.copy(), np.arange(60) % 17
@@ -297,7 +297,8 @@ def test_a_landmark_of_huge_covariance_is_as_good_as_missing(model, intrinsics, 
     points[np.arange(60), which] = np.nan
     without = lifter.lift(points, **options)
     off = np.abs(lifted.pose - without.pose).max(axis=(1, 2))
-    assert (off < 5).mean() >= 0.85 and np.median(off) < 0.1  # mm
+    assert (off < 5).mean() >= (0.95 if intrinsics is None else 0.85)  # mm
+    assert np.median(off) < 0.1
     error = [metrics.procrustes_aligned(a.pose, truth).mean() for a in (lifted, without)]
     assert error[0] < 1.05 * error[1]
     np.testing.assert_array_equal(lifted.ok, without.ok)
