@@ -20,3 +20,12 @@ def photographs(count, seed=9, noise_px=0.0):
         cameras[i] = look_at(centre + offset, centre)
         points[i] = perspective(pose, cameras[i], centre + offset, INTRINSICS)
     return truth, points + random.normal(size=points.shape) * noise_px, cameras
+
+
+def covariances(count, seed=0):
+    """Of ellipses of 2 to 12 px, any way round."""
+    random = np.random.default_rng(seed)
+    axes = random.normal(size=(count, 17, 2, 2))
+    size = random.uniform(2, 12, (count, 17, 1, 2))
+    q = np.linalg.qr(axes)[0] * size
+    return q @ q.swapaxes(-1, -2)
