@@ -31,7 +31,7 @@ def datum(image, lines):
 def person(rng):
     """(joints (16, 3) with x, y from 1 on and whether visible, centre, scale)."""
     joints = np.c_[rng.uniform([5, 5], [60, 80], (16, 2)).round(2), np.ones(16)]
-    return joints, joints[:, :2].mean(axis=0).round(2), 0.4
+    return joints, joints[:, :2].mean(axis=0).round(2), rng.uniform(0.3, 0.5)
 
 
 def record(image, data, people, width=None):

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from prior.skeleton import LANDMARKS
 from python_layers.data import annotations, cpm_lmdb, images
 from python_layers.data.prefetch import Prefetcher
 from python_layers.data.samples import Samples
@@ -35,6 +36,23 @@ def test_people_and_the_pixels_as_they_are(folder):
     np.testing.assert_array_equal(people.image(1), picture(rng, 64)[:, :40])
     assert people.image_sizes[1].tolist() == [40, HEIGHT]
     assert [len(people.others(i)) for i in range(2)] == [2, 0]
+
+
+def test_each_person_has_a_box_of_their_own_scale(folder):
+    rng = np.random.default_rng(0)
+    people = [person(rng) for _ in range(3)]
+    sides = [p["bbox"][2:] for p in next(cpm_lmdb.records(folder)).people]
+    np.testing.assert_allclose(sides, [[200 * scale] * 2 for _, _, scale in people], rtol=1e-6)
+
+
+def test_landmarks_outside_the_image_are_missing(tmp_path):
+    joints, centre, scale = person(np.random.default_rng(0))
+    joints[15, :2] = 100, 20  # the left wrist, right of an image of 80 px
+    value = record(picture(None), "MPI", [(joints, centre, scale)])
+    people = annotations.load(write(tmp_path / "lmdb", value))
+    wrist = LANDMARKS.index("left wrist")
+    assert people.visible[0, wrist] == 0 and np.isnan(people.points[0, wrist]).all()
+    assert people.visible[0, LANDMARKS.index("right wrist")] == 2
 
 
 def test_workers_share_it_and_make_the_same_samples(folder):

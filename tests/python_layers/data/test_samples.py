@@ -202,4 +202,5 @@ def test_a_reduced_image_gives_the_same_input(tmp_path, side):
     (data, *_), damaged = batch(Samples([(people, 1)], parameters()))
     assert not damaged
     expected = crop.input_blob(crop.warp(people.image(0), square))
+    assert (data[0] != expected).any()  # or the layer decoded all of its pixels
     assert 256 * np.abs(data[0] - expected).mean() < 1.5

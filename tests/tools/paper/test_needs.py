@@ -57,6 +57,12 @@ def test_a_disk_that_is_too_small_is_refused(monkeypatch, tmp_path, capsys):
     assert paper.main(arguments) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "training of cpm" in line and "0.1 GB are free: make room" in line
+    arguments[2] = "vgg/cpm"
+    for job, status in (("eval", 1), ("train", 0)):  # what is there of the training needs no room
+        (tmp_path / "build" / job / "h36m/vgg-cpm").mkdir(parents=True)
+        with open(tmp_path / "build" / job / "h36m/vgg-cpm/snapshot", "wb") as file:
+            file.truncate(10**11)
+        assert paper.main(arguments) == status
 
 
 def test_needs_are_of_the_nearest_folder_that_is_there(tmp_path):
