@@ -67,9 +67,13 @@ def count(folder: FilePath) -> int:
 
 def records(folder: FilePath) -> Iterator[Record]:
     """Yields the records in the order of their keys. Raises AnnotationError."""
-    with _environment(folder).begin(buffers=True) as transaction:
-        for key, value in transaction.cursor():
-            yield _record(bytes(key), value, f"record {_text(key)}")
+    environment = _environment(folder)
+    try:
+        with environment.begin(buffers=True) as transaction:
+            for key, value in transaction.cursor():
+                yield _record(bytes(key), value, f"record {_text(key)}")
+    except lmdb.Error as error:
+        raise _damaged(folder, error) from None
 
 
 class Store:
@@ -131,9 +135,20 @@ def _environment(folder: FilePath) -> lmdb.Environment:
         # Without a lock nothing in it belongs to the process that opened it, and it outlives forks.
         opened = lmdb.open(path, readonly=True, lock=False, create=False)
     except lmdb.Error as error:
-        raise AnnotationError(f"{folder}: expected an LMDB, got {error}; copy it again") from None
+        raise _damaged(folder, error) from None
+    # Reading beyond the end of a file in memory would end the process. Free pages at the end need
+    # not be there; those in use, and the two with the roots, must.
+    facts = opened.stat()
+    pages = 2 + facts["branch_pages"] + facts["leaf_pages"] + facts["overflow_pages"]
+    size = os.path.getsize(os.path.join(path, "data.mdb"))
+    if size < pages * facts["psize"]:
+        raise _damaged(folder, f"{size} bytes in place of {pages * facts['psize']} at least")
     _opened[path] = opened
     return opened
+
+
+def _damaged(folder: FilePath, what: object) -> AnnotationError:
+    return AnnotationError(f"{folder}: expected an LMDB, got {short(str(what))}; copy it again")
 
 
 def _text(key: bytes | memoryview) -> str:

@@ -1,12 +1,14 @@
 """Data sets of people in images: their annotations."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from python_layers.data import annotations
-from tests import annotated, landmark_files
+from tests import annotated, cpm_lmdb, landmark_files
 from tests.fuzz.target import Target
 from tests.fuzz.targets.landmarks import points
 from tools.convert import coco, leeds, mpii, native
@@ -55,6 +57,19 @@ def _read_packed(path):
         people.image(i)
 
 
+def _record(folder):
+    rng = np.random.default_rng(0)
+    people = [cpm_lmdb.person(rng) for _ in range(3)]
+    (folder / "record").write_bytes(cpm_lmdb.record(cpm_lmdb.picture(rng), "MPI", people))
+    return folder / "record"
+
+
+def _read_record(path):
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        people = annotations.load(cpm_lmdb.write(Path(folder), path.read_bytes()))
+        people.image(0)
+
+
 def _mpii(folder):
     import scipy.io
 
@@ -89,6 +104,7 @@ def _coco(folder):
 TARGETS = (
     Target("annotations .json", _annotations, _read_annotations),
     Target("annotations packed", _packed, _read_packed),
+    Target("annotations LMDB", _record, _read_record),
     Target("annotations converted", _converted, native.read),
     Target("COCO", _coco, lambda path: coco.read(path, path.parent)),
     Target("MPII .mat", _mpii, lambda path: mpii.read(path, path.parent)),

@@ -119,6 +119,21 @@ def test_an_image_that_is_gone_is_named(folder):
         cpm_lmdb.Store(os.fspath(folder), [b"7"]).read(0)
 
 
+def test_a_file_that_is_cut_short_or_damaged_is_one_line(folder):
+    content = (folder / "data.mdb").read_bytes()
+    (folder / "data.mdb").write_bytes(content[: len(content) // 2])
+    with pytest.raises(annotations.AnnotationError, match="expected an LMDB, got 3.* in place of"):
+        annotations.load(folder)
+    damaged = bytearray(content)
+    for page in range(2):
+        # A page's head, what MDB_meta has before the main tree, and MDB_db before its root.
+        root = page * os.sysconf("SC_PAGE_SIZE") + 16 + 72 + 40
+        damaged[root : root + 8] = (10**6).to_bytes(8, "little")
+    (folder / "data.mdb").write_bytes(damaged)
+    with pytest.raises(annotations.AnnotationError, match="expected an LMDB, got .*PAGE_NOTFOUND"):
+        annotations.load(folder)
+
+
 def test_another_folder_is_one_line(tmp_path):
     with pytest.raises(annotations.AnnotationError, match="folder of an LMDB, with data.mdb"):
         annotations.load(tmp_path)
