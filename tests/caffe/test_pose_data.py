@@ -16,8 +16,10 @@ from prior.skeleton import L
 from python_layers import belief_maps
 from python_layers.data import annotations, crop
 from python_layers.pose_data import RADIX
+from tests import cpm_lmdb
 from tests.caffe.layer_net import net, python_layer
 from tests.caffe.seven_people import BATCH, FIXED, PEOPLE, TOPS, write_people
+from tools.train.__main__ import check_inputs
 
 SIZE = 64
 
@@ -305,3 +307,19 @@ def test_a_missing_landmark_gives_no_gradient(tmp_path, source, make):
     judged = np.abs(loss.blobs["maps"].diff).max(axis=(2, 3)) > 0
     np.testing.assert_array_equal(judged, mask > 0)
     assert not judged[[0, 1, 2], [0, 1, 2]].any() and judged.sum() == BATCH * 16
+
+
+def test_the_folder_of_an_lmdb_is_a_source(tmp_path, make):
+    """As of a file: the layer reads it, and a training notes what is in it."""
+    rng = np.random.default_rng(0)
+    value = cpm_lmdb.record(cpm_lmdb.picture(rng), "MPI", [cpm_lmdb.person(rng)])
+    folder = str(cpm_lmdb.write(tmp_path / "lmdb", value))
+    made = make(folder)
+    made.forward()
+    assert np.ptp(made.blobs["data"].data[0]) > 0.5
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'layer { name: "data" type: "Python" python_param { module: "python_layers.pose_data" '
+        f"param_str: '{json.dumps({'source': folder})}' }} }}"
+    )
+    assert check_inputs(path) == {folder: annotations.digest(folder)}
