@@ -21,7 +21,8 @@ from prior.lifting.toward import Toward, sureness
 from prior.lifting.weak_perspective import Inputs
 
 # An image is ranked again where its scale was off by more than this share, or a depth by more than
-# this share of the distance; so many times at most. Our choice: half as much changes no more poses.
+# this share of the distance; so many times at most. Our choice: what is ranked first within
+# full.REACH is solved by its own scale and depth anyway.
 SCALE_OFF, DEPTH_OFF = 0.1, 0.03
 RANKINGS = 3
 
