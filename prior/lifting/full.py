@@ -26,8 +26,8 @@ from prior.lifting.weak_perspective import Inputs
 # two, on held-out motion capture, more only go to and fro between poses that are as probable.
 ROUNDS = 2
 
-# Candidates are those within so many nats of the best by weak perspective. On held-out motion
-# capture another one would have been better for 1 to 2 % of the poses.
+# Candidates are those within so many nats of the best by weak perspective. Our choice:
+# tests/prior/lifting/test_unlike.py has what others would have been better by.
 REACH = 1.0
 
 

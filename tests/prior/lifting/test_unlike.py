@@ -1,0 +1,55 @@
+"""Candidates of poses whose landmarks are not alike: what is ruled out, beside all combinations."""
+
+import numpy as np
+import pytest
+
+import prior
+from prior.camera import LEVEL, perspective
+from prior.lifting import ranking
+from tests.poses import random_poses
+from tests.prior.lifting.photographs import INTRINSICS, covariances, photographs
+
+COUNT = 60
+WIDE = np.array([[600.0, 0, 500], [0, 600, 500], [0, 0, 1]])
+
+
+def near():
+    """Poses two metres before a wide-angle camera that looks straight on."""
+    truth = random_poses(COUNT, seed=8)
+    truth -= truth.mean(axis=1, keepdims=True)
+    place = np.array([0.0, 0, 2000])
+    return np.stack([perspective(pose, LEVEL, -LEVEL.T @ place, WIDE) for pose in truth])
+
+
+def lost(model, monkeypatch, points, **options):
+    """How many nats the best of all that is within 100 by the ranking is above what is taken."""
+    lifter = prior.Lifter(model, rotations=40)
+    few = lifter.lift(points, **options)
+    candidates = lifter.full.candidates
+    monkeypatch.setattr(
+        lifter.full, "candidates", lambda a, refine, _, known: candidates(a, refine, 100.0, known)
+    )
+    many = lifter.lift(points, **options)
+    assert few.ok.all() and many.ok.all()
+    return many.log_likelihood - few.log_likelihood
+
+
+@pytest.mark.parametrize(
+    ("kind", "nats"),
+    [("weak", 0.01), ("afar", 0.1), ("near", 1.4), ("confidence", 0.1), ("vectors", 0.9)],
+)
+def test_hardly_a_best_combination_is_ruled_out(model, monkeypatch, kind, nats):
+    """The mean loss; a ranking without depths, confidences or the variance of the vectors that it
+    leaves out loses more than this near, by confidence, and by half of the vectors."""
+    _, points, cameras = photographs(COUNT, noise_px=5)
+    options = {"camera": cameras, "covariance": covariances(COUNT)}
+    if kind == "afar":
+        options["intrinsics"] = INTRINSICS
+    if kind == "near":
+        points, options = near(), {"intrinsics": WIDE, "covariance": covariances(COUNT)}
+    if kind == "confidence":
+        options["confidence"] = np.random.default_rng(0).choice([0.03, 1.0], (COUNT, 17))
+    if kind == "vectors":
+        monkeypatch.setattr(ranking, "VECTORS", 6)
+    off = lost(model, monkeypatch, points, **options)
+    assert (off > -1e-6).all() and off.mean() < nats
