@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tqdm import tqdm
+
 from prior import program
 from prior.errors import InputError
 from tests.fuzz.targets import TARGETS
@@ -63,8 +65,8 @@ def _lines(process):
 class Campaign:
     """Runs plans in workers, and collects what comes of the trials."""
 
-    def __init__(self, seed, folder, out):
-        self.seed, self.folder, self.out = seed, folder, out
+    def __init__(self, seed, folder, out, bar):
+        self.seed, self.folder, self.out, self.bar = seed, folder, out, bar
         self.results = {target.name: [] for target in TARGETS}  # (kind, seconds)
 
     def run(self, plan):
@@ -113,9 +115,10 @@ class Campaign:
 
     def _note(self, name, trial, kind, words, seconds=0.0):
         self.results[name].append((kind, seconds))
+        self.bar.update()
         if kind not in KINDS:
             return
-        print(f"{kind}: {name}, seed {self.seed}, trial {trial}: {words}", flush=True)
+        self.bar.write(f"{kind}: {name}, seed {self.seed}, trial {trial}: {words}")
         with tempfile.TemporaryDirectory() as folder:
             target = next(target for target in TARGETS if target.name == name)
             path = target.make(Path(folder))
@@ -126,7 +129,7 @@ class Campaign:
     def table(self):
         """The findings of each target, in Markdown."""
         rows = []
-        for name, tried in self.results.items():
+        for name, tried in filter(lambda result: result[1], self.results.items()):
             kinds = [kind for kind, _ in tried]
             counts = [kinds.count(kind) for kind in ("ok", "refused", *KINDS)]
             rows.append([name, len(tried), *counts, sum(seconds for _, seconds in tried)])
@@ -145,8 +148,10 @@ def fuzz(options):
     names = [t.name for t in TARGETS if options.only is None or t.name in options.only]
     seed = int(time.time()) % 10**6 if options.seed is None else options.seed
     print(f"seed {seed}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(seed, folder, options.out)
+    count = len(names) * options.trials if options.minutes is None else None
+    bar = tqdm(desc="fuzz", total=count, unit="trial", disable=None)
+    with tempfile.TemporaryDirectory() as folder, bar:
+        campaign = Campaign(seed, folder, options.out, bar)
         until = time.monotonic() + 60 * (options.minutes or 0)
         first, end = options.first, options.first + options.trials
         if options.minutes is None:
@@ -166,7 +171,10 @@ def _parser():
     parser.add_argument("--trials", type=int, default=100, help="of each target")
     parser.add_argument("--first", type=int, default=0, metavar="N", help="the first trial")
     parser.add_argument("--minutes", type=float, help="so long, instead of a number of trials")
-    parser.add_argument("--only", nargs="+", metavar="TARGET", help="these targets alone")
+    names = [target.name for target in TARGETS]
+    parser.add_argument(
+        "--only", nargs="+", metavar="TARGET", choices=names, help="these targets alone"
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("build/fuzz"), help="the folder for files of findings"
     )

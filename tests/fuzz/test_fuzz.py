@@ -6,6 +6,7 @@ import pytest
 from tests.fuzz import __main__ as fuzz
 from tests.fuzz.mutate import LARGEST, mutate
 from tests.fuzz.targets import TARGETS
+from tests.fuzz.worker import tried
 
 
 @pytest.mark.slow
@@ -25,9 +26,24 @@ def test_the_same_seed_gives_the_same_files():
     assert max(map(len, files[0])) <= LARGEST
 
 
-def test_a_reader_that_fails_in_other_ways_is_a_finding(tmp_path):
-    from tests.fuzz.worker import tried
+@pytest.mark.parametrize(
+    "target", [t for t in TARGETS if t.name.startswith("video")], ids=lambda target: target.name
+)
+def test_a_video_that_breaks_off_is_refused(tmp_path, target):
+    path = target.make(tmp_path)
+    assert tried(target.read, path) == ("ok", "")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    kind, words = tried(target.read, path)
+    assert kind == "refused" and "frames" in words
 
+
+def test_targets_that_are_none_are_refused():
+    with pytest.raises(SystemExit) as error:
+        fuzz.main(["--only", "video .mp3"])
+    assert error.value.code == 2
+
+
+def test_a_reader_that_fails_in_other_ways_is_a_finding(tmp_path):
     def bug(path):
         raise KeyError("frames")
 
