@@ -12,8 +12,9 @@ landmarks, on the images, beside the 3D poses), .html (a page to turn and play t
 
 The camera is --camera FILE (OpenCV's matrices, and those of others), or --elevation and --roll, or
 is searched: one tilt for the whole input (default), or --search-each pose's own. Exit status: 0,
-all was lifted; 1, nothing was written, bad input; 3, something was left out, contradicts itself or
-is no plausible person (said in a line), or nobody was found.
+all was lifted; 1, nothing was written, bad input; 3, look at the lines: something was left out,
+contradicts itself or is no plausible person, most people lie or are upside down in the image (also
+if they really do), or nobody was found.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """What every reader of 2D landmarks gives: People, collected as a file is read, then Keypoints."""
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
@@ -124,6 +125,16 @@ class People:
         """A frame that cannot be read."""
         self.listed[frame] = None
         self.left.append(LeftOut(FRAMES, 1, why, first))
+
+    def say_doubled(self) -> None:
+        """A note where poses of one frame do not say whose they are, in a format of rows: they
+        are several people, or a person's frame is there twice."""
+        doubled = sum(count > 1 for count in Counter(self.frame).values())
+        if doubled and all(_identity(one) == -1 for one in self.person):
+            self.notes.append(
+                f"{doubled} frames have several poses, and nothing says whose: taken as several "
+                "people, told apart by place"
+            )
 
     def absorb(self, other: "People", frame: Hashable) -> None:
         """Add what a file of one image has, as a frame."""
@@ -269,6 +280,7 @@ def _identities(
     """
     plain = [_identity(value) for value in people]
     taken = {value for value in plain if isinstance(value, int) and value >= 0}
+    unsaid = plain.count(-1)
     names = [value for value in dict.fromkeys(plain) if isinstance(value, str)]
     free = (i for i in range(len(taken) + len(names)) if i not in taken)
     number: dict[Hashable, int] = dict(zip(names, free, strict=False))
@@ -277,6 +289,11 @@ def _identities(
     if names:
         few = ", ".join(f"{number[name]} is {name}" for name in names[:3])
         notes.append(f"people have names: {few}{', ...' if len(names) > 3 else ''}")
+    if 0 < unsaid < len(plain):
+        notes.append(
+            f"{unsaid} of {len(plain)} poses do not say whose they are, as the others do: "
+            "taken as other people, told apart by place"
+        )
     pairs, count = np.unique(np.stack([frame, result], axis=1), axis=0, return_counts=True)
     doubled = np.unique(pairs[(count > 1) & (pairs[:, 1] >= 0), 1]) if len(pairs) else []
     if len(doubled):

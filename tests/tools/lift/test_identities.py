@@ -31,6 +31,11 @@ def test_ids_of_any_form(tmp_path, ids, expected):
     assert any("people have names" in n for n in people.notes) == any(
         isinstance(i, str) and not i.isdigit() or i in (10**30, 1.5) for i in ids if i != []
     )
+    # So is who has none where others have one.
+    assert any("3 of 6 poses do not say whose" in n for n in people.notes) == (
+        expected.count(-1) == 3
+    )
+    assert len(people.notes) <= 1
 
 
 def test_a_person_twice_in_a_frame_is_told_apart_by_place(tmp_path):
@@ -39,6 +44,27 @@ def test_a_person_twice_in_a_frame_is_told_apart_by_place(tmp_path):
     people = keypoints.read(path)
     assert people.person.tolist() == [-1] * 12 and "person 4 is twice" in people.notes[0]
     assert tracks.link(people.points, people.frame, people.person).tolist() == [0, 1] * 6
+
+
+@pytest.mark.parametrize("write", [files.table, files.arrays])
+def test_several_poses_of_a_frame_that_nobody_owns_are_said(tmp_path, write):
+    path = tmp_path / ("a.csv" if write is files.table else "a.npz")
+    assert not keypoints.read(write(path, POINTS)).notes
+    people = keypoints.read(write(path, POINTS, count=2))
+    assert people.notes == (
+        "3 frames have several poses, and nothing says whose: taken as several people, told apart "
+        "by place",
+    )
+
+
+def test_blank_cells_among_names_are_said(tmp_path):
+    path = files.table(tmp_path / "a.csv", POINTS)
+    header, *lines = path.read_text().splitlines()
+    rows = [f"{'' if i == 3 else 'ann'},{line}" for i, line in enumerate(lines)]
+    path.write_text("\n".join([f"person,{header}", *rows]))
+    people = keypoints.read(path)
+    assert people.person.tolist() == [0, 0, 0, -1, 0, 0]
+    assert any("1 of 6 poses do not say whose they are" in note for note in people.notes)
 
 
 def test_who_has_a_number_keeps_it_beside_others():

@@ -52,6 +52,7 @@ def collect(content: Mapping[str, Any]) -> People:
             None if person is None else person[i],
             None if confidence is None else confidence[i],
         )
+    people.say_doubled()
     return people
 
 

@@ -138,6 +138,7 @@ def collect(rows: list[list[str]]) -> People:
         if columns.frame is not None and columns.time is not None:
             numbers.append(key)
             ticks.append(cell(row[columns.time]))
+    people.say_doubled()
     if numbers and all(isinstance(value, int | float) for value in numbers + ticks):
         people.rate = frames.rate_of(
             np.array(numbers, float), np.array(ticks, float), columns.unit or None
