@@ -25,6 +25,7 @@ from prior.errors import InputError
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.worker import content_of
 from tools import markdown
+from tools.arguments import natural, positive
 
 LONGEST = 10.0  # seconds of one trial
 KINDS = ("crash", "hang", "memory", "traceback", "message", "half-written")
@@ -133,9 +134,9 @@ class Campaign:
             kinds = [kind for kind, _ in tried]
             counts = [kinds.count(kind) for kind in ("ok", "refused", *KINDS)]
             rows.append([name, len(tried), *counts, sum(seconds for _, seconds in tried)])
-        total = ["all", *(sum(row[i] for row in rows) for i in range(1, len(rows[0])))]
         head = ["target", "trials", "read", "refused", "crashes", "over 10 s", "over 1 GB",
                 "tracebacks", "long messages", "half-written", "seconds"]  # fmt: skip
+        total = ["all", *(sum(row[i] for row in rows) for i in range(1, len(head)))]
         return markdown.table(head, [*rows, total])
 
     @property
@@ -144,7 +145,9 @@ class Campaign:
 
 
 def fuzz(options):
-    """Run the campaign; returns 1 where something was found."""
+    """Run the campaign; returns 1 where something was found. Raises InputError."""
+    if options.minutes is not None and not options.minutes > 0:
+        raise InputError(f"--minutes: expected a positive number, got {options.minutes:g}")
     names = [t.name for t in TARGETS if options.only is None or t.name in options.only]
     seed = int(time.time()) % 10**6 if options.seed is None else options.seed
     print(f"seed {seed}", flush=True)
@@ -168,8 +171,8 @@ def _parser():
         "python -m tests.fuzz", description=__doc__, formatter_class=program.HelpFormatter
     )
     parser.add_argument("--seed", type=int, help="of all trials (default: the time)")
-    parser.add_argument("--trials", type=int, default=100, help="of each target")
-    parser.add_argument("--first", type=int, default=0, metavar="N", help="the first trial")
+    parser.add_argument("--trials", type=positive, default=100, help="of each target")
+    parser.add_argument("--first", type=natural, default=0, metavar="N", help="the first trial")
     parser.add_argument("--minutes", type=float, help="so long, instead of a number of trials")
     names = [target.name for target in TARGETS]
     parser.add_argument(

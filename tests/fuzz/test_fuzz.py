@@ -37,10 +37,13 @@ def test_a_video_that_breaks_off_is_refused(tmp_path, target):
     assert kind == "refused" and "frames" in words
 
 
-def test_targets_that_are_none_are_refused():
-    with pytest.raises(SystemExit) as error:
-        fuzz.main(["--only", "video .mp3"])
-    assert error.value.code == 2
+def test_a_campaign_of_nothing_is_refused(capsys):
+    for options in (["--only", "video .mp3"], ["--trials", "0"]):
+        with pytest.raises(SystemExit) as error:
+            fuzz.main(options)
+        assert error.value.code == 2
+    assert fuzz.main(["--minutes", "0"]) == 1
+    assert "--minutes: expected a positive number" in capsys.readouterr().err
 
 
 def test_a_reader_that_fails_in_other_ways_is_a_finding(tmp_path):
