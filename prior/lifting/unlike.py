@@ -9,7 +9,7 @@ the image is ranked again.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from prior.camera import level_camera, vertical_rotation
 from prior.lifting import search
@@ -58,7 +58,7 @@ class Combinations(NamedTuple):
     weakly: Float[np.ndarray, "P C"]
 
 
-def rare(inputs: Inputs) -> np.ndarray:
+def rare(inputs: Inputs) -> Bool[np.ndarray, "N"]:
     """Which of the Inputs (N,) have landmarks that are not alike, and too few others like them for
     tables of their own."""
     count = len(inputs.points)

@@ -8,7 +8,7 @@ from prior.camera import compose
 from tests import landmark_files as files
 from tools.lift import __main__ as tool
 from tools.lift import lifted
-from tools.lift.motions import stretches
+from tools.lift.motions import of_people, stretches
 
 RATE = 20.0
 ELEVATION = 10
@@ -81,3 +81,26 @@ def test_what_it_cannot_be_with_is_said(frames, tmp_path, capsys, more, message)
     assert run(source, *arguments, *more) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "b.npz").exists()
+
+
+def test_each_frame_keeps_its_own_camera_and_confidences(frames):
+    points, frame, person = frames
+    random = np.random.default_rng(1)
+    camera = np.stack([compose(0.0, np.deg2rad(e), 0.0) for e in range(len(frame))])
+    observed = {
+        "points": points,
+        "camera": camera,
+        "confidence": random.choice([0.2, 1.0], points.shape[:2]),
+        "intrinsics": np.array([[1000.0, 0, 500], [0, 1000, 500], [0, 0, 1]]),
+    }
+    lifter = prior.Lifter(prior.load())
+    single = lifter.lift(**observed)
+    result = of_people(lifter, single, observed, frame, person, RATE)
+    rows = np.array([0, 1, 2, 3, 5, 6, 7])
+    # Frames 4 to 6, in which the person is not there, are seen as frame 3.
+    every = rows[[0, 1, 2, 3, 3, 3, 3, 4, 5, 6]]
+    motion = {name: observed[name][every] for name in ("points", "camera", "confidence")}
+    motion["points"][4:7] = np.nan
+    expected = lifter.lift_track(rate=RATE, intrinsics=observed["intrinsics"], **motion)
+    np.testing.assert_allclose(result.pose[rows], expected.pose[frame[rows]], atol=1e-6)
+    np.testing.assert_array_equal(result.pose[4], single.pose[4])
