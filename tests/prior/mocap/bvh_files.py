@@ -94,86 +94,57 @@ def slow_matrix(channels, row, joint, scale=1.0):
     return up @ shift @ turn
 
 
-def _sides(left, right, **parts):
-    """PERSON's limbs under other names: parts, such as Leg="{side}Knee"."""
-    return {
-        side + part: name.format(side=short)
-        for side, short in (("Left", left), ("Right", right))
-        for part, name in parts.items()
+# PERSON's joints that there are two of.
+PARTS = ("UpLeg", "Leg", "Foot", "Shoulder", "Arm", "ForeArm", "Hand")
+
+
+def _names(limbs, sides="Left Right", **trunk):
+    """{joint of PERSON: its other name}: of the trunk's, and of PARTS in their order for both
+    sides, whose words stand in place of {}."""
+    return trunk | {
+        side + part: name.format(word)
+        for side, word in zip(("Left", "Right"), sides.split(), strict=True)
+        for part, name in zip(PARTS, limbs.split(), strict=True)
     }
 
 
 # Names of other makers for the joints of PERSON.
 MAKERS = {
-    "Xsens": {"Spine": "Chest", "Spine1": "Chest2"}
-    | _sides(
-        "Left",
-        "Right",
-        UpLeg="{side}Hip",
-        Leg="{side}Knee",
-        Foot="{side}Ankle",
-        Shoulder="{side}Collar",
-        Arm="{side}Shoulder",
-        ForeArm="{side}Elbow",
-        Hand="{side}Wrist",
+    "Xsens": _names(
+        "{}Hip {}Knee {}Ankle {}Collar {}Shoulder {}Elbow {}Wrist", Spine="Chest", Spine1="Chest2"
     ),
-    "MVNX": {"Hips": "Pelvis", "Spine": "L5", "Spine1": "L3"}
-    | _sides("Left", "Right", UpLeg="{side}UpperLeg", Leg="{side}LowerLeg", Arm="{side}UpperArm"),
-    "Biovision": {"Spine": "LowerBack", "Spine1": "Chest"}
-    | _sides(
-        "Left",
-        "Right",
-        Leg="{side}LowLeg",
-        Shoulder="{side}Collar",
-        Arm="{side}UpArm",
-        ForeArm="{side}LowArm",
+    "MVNX": _names(
+        "{}UpperLeg {}LowerLeg {}Foot {}Shoulder {}UpperArm {}ForeArm {}Hand",
+        Hips="Pelvis",
+        Spine="L5",
+        Spine1="L3",
     ),
-    "Bandai-Namco": {"Spine1": "Chest"}
-    | _sides(
-        "L",
-        "R",
-        UpLeg="UpperLeg_{side}",
-        Leg="LowerLeg_{side}",
-        Foot="Foot_{side}",
-        Shoulder="Shoulder_{side}",
-        Arm="UpperArm_{side}",
-        ForeArm="LowerArm_{side}",
-        Hand="Hand_{side}",
+    "Biovision": _names(
+        "{}UpLeg {}LowLeg {}Foot {}Collar {}UpArm {}LowArm {}Hand",
+        Spine="LowerBack",
+        Spine1="Chest",
     ),
-    "Rigify": {
-        "Hips": "spine",
-        "Spine": "spine.001",
-        "Spine1": "spine.002",
-        "Neck": "spine.004",
-        "Head": "spine.006",
-    }
-    | _sides(
-        "L",
-        "R",
-        UpLeg="thigh.{side}",
-        Leg="shin.{side}",
-        Foot="foot.{side}",
-        Shoulder="shoulder.{side}",
-        Arm="upper_arm.{side}",
-        ForeArm="forearm.{side}",
-        Hand="hand.{side}",
+    "Bandai-Namco": _names(
+        "UpperLeg_{} LowerLeg_{} Foot_{} Shoulder_{} UpperArm_{} LowerArm_{} Hand_{}",
+        "L R",
+        Spine1="Chest",
     ),
-    "Unreal": {
-        "Hips": "pelvis",
-        "Spine": "spine_01",
-        "Spine1": "spine_02",
-        "Neck": "neck_01",
-        "Head": "head",
-    }
-    | _sides(
-        "l",
-        "r",
-        UpLeg="thigh_{side}",
-        Leg="calf_{side}",
-        Foot="foot_{side}",
-        Shoulder="clavicle_{side}",
-        Arm="upperarm_{side}",
-        ForeArm="lowerarm_{side}",
-        Hand="hand_{side}",
+    "Rigify": _names(
+        "thigh.{} shin.{} foot.{} shoulder.{} upper_arm.{} forearm.{} hand.{}",
+        "L R",
+        Hips="spine",
+        Spine="spine.001",
+        Spine1="spine.002",
+        Neck="spine.004",
+        Head="spine.006",
+    ),
+    "Unreal": _names(
+        "thigh_{} calf_{} foot_{} clavicle_{} upperarm_{} lowerarm_{} hand_{}",
+        "l r",
+        Hips="pelvis",
+        Spine="spine_01",
+        Spine1="spine_02",
+        Neck="neck_01",
+        Head="head",
     ),
 }
