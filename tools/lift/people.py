@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from prior.errors import InputError
+from prior.errors import InputError, short
 from prior.landmark_sets import LandmarkSet
 from prior.skeleton import LANDMARKS, L
 from tools.lift import frames, meaning
@@ -129,11 +129,11 @@ class People:
     def say_doubled(self) -> None:
         """A note where poses of one frame do not say whose they are, in a format of rows: they
         are several people, or a person's frame is there twice."""
-        doubled = sum(count > 1 for count in Counter(self.frame).values())
+        doubled = [key for key, count in Counter(self.frame).items() if count > 1]
         if doubled and all(_identity(one) == -1 for one in self.person):
             self.notes.append(
-                f"{doubled} frames have several poses, and nothing says whose: taken as several "
-                "people, told apart by place"
+                f"{len(doubled)} frames have several poses (first: {short(str(doubled[0]), 40)}), "
+                "and nothing says whose: taken as several people, told apart by place"
             )
 
     def absorb(self, other: "People", frame: Hashable) -> None:

@@ -52,8 +52,8 @@ def test_several_poses_of_a_frame_that_nobody_owns_are_said(tmp_path, write):
     assert not keypoints.read(write(path, POINTS)).notes
     people = keypoints.read(write(path, POINTS, count=2))
     assert people.notes == (
-        "3 frames have several poses, and nothing says whose: taken as several people, told apart "
-        "by place",
+        "3 frames have several poses (first: 0), and nothing says whose: taken as several people, "
+        "told apart by place",
     )
 
 
