@@ -47,6 +47,7 @@ def test_good_values_come_through():
         (-1, lambda d: d.number(0), "expected a number from 0, got -1"),
         (1, lambda d: d.text(), "expected text, got 1"),
         ("z", lambda d: d.text(("x", "y")), "expected one of x, y, got 'z'"),
+        ("z", lambda d: d.text(()), "expected one of none, got 'z'"),
         (1, lambda d: d.flag(), "expected true or false, got 1"),
         ({}, lambda d: d.elements(), "expected a list, got an object"),
         ([1], lambda d: d.elements(2), "expected a list of at least 2, got 1"),

@@ -52,6 +52,7 @@ def test_joint_map(tmp_path):
         (_joint_map(neck={"joint": "Neck"}), "neck: expected a joint"),
         (_joint_map(neck={"joint": "Neck", "offset": [1, 2]}), "neck: expected a joint"),
         (_joint_map(neck={"joint": "Neck", "offset": [1, 2, 3], "unit": 1}), "neck: expected"),
+        (_joint_map(neck={"joint": "Neck", "offset": [1, 2, 10**400]}), "neck: expected a joint"),
         (_joint_map(neck="Nape"), "expected the joints of the joint map"),
     ],
 )

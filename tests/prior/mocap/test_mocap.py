@@ -1,5 +1,6 @@
 """What is asked of clips whatever their format, and reading folders of several."""
 
+import argparse
 import re
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from prior import mocap
 from prior.__main__ import main
 from prior.mocap import Clip, MocapError
+from prior.mocap.arguments import add_clips, read_clips
 from prior.mocap.clip import check
 from tests.poses import random_poses
 from tests.prior.mocap.bvh_files import MAKERS, write_bvh
@@ -120,3 +122,8 @@ def test_clips_of_two_kinds_of_skeleton_are_said(tmp_path, caplog):
     mocap.read(tmp_path)
     assert "clips of 2 kinds of skeleton" in caplog.text
     assert "1 on Unreal's skeleton" in caplog.text and "2 on a skeleton with Hips" in caplog.text
+    caplog.clear()
+    parser = argparse.ArgumentParser()
+    add_clips(parser)
+    read_clips(parser.parse_args([str(tmp_path)]))
+    assert caplog.text.count("clips of 2 kinds of skeleton") == 1
