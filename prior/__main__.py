@@ -223,7 +223,11 @@ def lift(options: argparse.Namespace) -> None:
     if options.track is None:
         lifted = lifter.lift(points, **arguments)
     else:
-        lifted = lifter.lift_track(points, options.track, **_of_track(arguments))
+        for name in ("refine", "robust", "as-published"):
+            if getattr(options, name.replace("-", "_")):
+                raise InputError(f"--track: expected it without --{name}, got both; leave one out")
+        arguments = {k: v for k, v in arguments.items() if k not in ("refine", "robust")}
+        lifted = lifter.lift_track(points, options.track, **arguments)
     arrays: dict[str, Any] = {"landmarks": np.array(model.skeleton.landmarks)} | lifted.arrays()
     if options.robust:
         arrays["inlier"] = lifted.inlier
@@ -232,14 +236,6 @@ def lift(options: argparse.Namespace) -> None:
     with replacing(options.out) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)
     print(f"lifted {np.count_nonzero(lifted.ok)} of {len(lifted)} poses; wrote {options.out}")
-
-
-def _of_track(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Those of `Lifter.lift` as `lift_track` takes them. Raises InputError."""
-    for name in ("refine", "robust"):
-        if arguments[name]:
-            raise InputError(f"--track: expected it without --{name}, got both; leave one out")
-    return {name: value for name, value in arguments.items() if name not in ("refine", "robust")}
 
 
 # import and export -------------------------------------------------------------------------------

@@ -187,7 +187,11 @@ def test_lift_takes_frames_as_one_motion(folder, tmp_path, capsys):
     with np.load(out) as file:
         np.testing.assert_allclose(file["pose"], lifter.lift_track(points, 25).pose)
         assert np.abs(file["pose"] - lifter.lift(points).pose).max() > 1
-    for wrong, message in ((["25", "--robust"], "without --robust"), (["0"], "rate: expected")):
+    for wrong, message in (
+        (["25", "--robust"], "without --robust"),
+        (["25", "--as-published"], "without --as-published"),
+        (["0"], "rate: expected"),
+    ):
         assert main([*arguments, *wrong]) == 1
         assert message in capsys.readouterr().err
 
