@@ -51,7 +51,7 @@ help: ## this list
 TIMED = $(SYSTEM_PYTHON) tools/setup/timed.py
 
 .PHONY: demo
-demo: build/demo/report.html ## everything, from nothing to build/demo/report.html, in half an hour
+demo: build/demo/report.html ## everything, from nothing to build/demo/report.html, in under an hour
 
 build/demo/report.html: build/eval/lite-cpm/errors.json build/eval/lite-lifting/errors.json \
   tools/report/__main__.py

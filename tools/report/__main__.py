@@ -27,7 +27,7 @@ from tools.measured import stamp
 from tools.report import demo_page, page
 from tools.report.evaluated import draw_3d, draw_image, name_of, read_arrays
 
-TITLE = "Lifting from the Deep, in half an hour"
+TITLE = "Lifting from the Deep: the demo"
 NETWORKS = {"cpm": "CPM baseline", "lifting": "with lifting and fusion"}
 COLOUR = {"cpm": "#8172b3", "lifting": "#dd8452"}
 EXAMPLES = 4  # images in each row of pictures
