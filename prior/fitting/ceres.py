@@ -169,15 +169,26 @@ def _run_in(pool: Any, function: Callable[..., Any], *arguments: Any) -> Any:
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
     """Processes that are started here never get Ctrl-C, which reaches every process of a terminal:
-    also not while they still import what they need."""
+    also not while they still import what they need. This one gets it afterwards."""
     # They inherit this thread's mask, and so does loky's thread, which starts others later. The
     # resource tracker of Python 3.11 unblocks the signal once it has started, so it starts first.
     resource_tracker.ensure_running()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    # A thread without the mask, such as tqdm's, may receive the signal in its place. Python then
+    # interrupts the main thread all the same, and loky never ends if that is in the middle of it.
+    handler = signal.getsignal(signal.SIGINT)
+    hold = callable(handler) and threading.current_thread() is threading.main_thread()
+    held: list[int] = []
+    if hold:
+        signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
     try:
         yield
     finally:
+        if hold:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if held:
+        raise KeyboardInterrupt
 
 
 def _begin(parent: int) -> None:

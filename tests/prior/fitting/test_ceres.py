@@ -1,3 +1,6 @@
+import signal
+import threading
+
 import numpy as np
 import pytest
 
@@ -172,3 +175,25 @@ def test_what_one_start_loses_is_the_poses_in_the_other_valley(many, ends):
     )
     assert right.history[-1].nll == pytest.approx(closed_form.history[-1].nll, abs=0.02)
     assert wrong.history[-1].nll == pytest.approx(one_start.history[-1].nll, abs=0.02)
+
+
+def test_ctrl_c_that_another_thread_receives_waits_for_the_start_of_processes(monkeypatch):
+    """Python would interrupt the main thread wherever it is; half started, loky never ends."""
+    begun, whole = threading.Event(), []
+
+    def receive():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        begun.set()
+
+    def start_processes(*_, **__):
+        threading.Thread(target=receive).start()
+        begun.wait()
+        whole.append(True)
+
+    monkeypatch.setattr(ceres, "get_reusable_executor", start_processes)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        ceres.YawMinimiser(1)
+    assert whole == [True]
+    assert signal.getsignal(signal.SIGINT) is handler
