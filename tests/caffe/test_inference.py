@@ -1,5 +1,6 @@
 """tools/infer/estimator.py and tools/infer/predict.py on the lite networks with random weights."""
 
+import io
 import json
 
 import caffe
@@ -234,6 +235,20 @@ def test_predict_writes_what_the_estimator_says(world, network, people, capsys):
     assert "pose_mm" not in json.loads((world / "out.json").read_text())[str(world / "data/1.png")]
     assert run(world, "--flip", "--prior", world / "prior.npz", network="cpm") == 0
     assert "pose_mm" in json.loads((world / "out.json").read_text())[str(world / "data/1.png")]
+
+
+def test_predict_stays_open_and_answers_as_it_writes(world, capsys, monkeypatch):
+    assert run(world, *MIDDLE) in (0, 3)
+    written = json.loads((world / "out.json").read_text())
+    names = [str(world / "data/1.png"), str(world / "absent.png"), str(world / "data/0.png")]
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{name}\n" for name in names)))
+    capsys.readouterr()
+    network = (str(world / "lifting.prototxt"), str(world / "lifting.caffemodel"))
+    assert predict.main([*network, "-", "--out", "-", *map(str, MIDDLE)]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    for name, answer in zip(names, answers, strict=True):
+        assert answer.pop("landmark_names") == written["landmark_names"]
+        assert answer == ({name: written[name]} if name in written else {})
 
 
 def test_predict_takes_folders_and_leaves_out_what_is_damaged(world, tmp_path, capsys):

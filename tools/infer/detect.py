@@ -6,6 +6,7 @@
 `make venv-mediapipe` installs it, in an environment of its own, since it needs an older NumPy. Code
 and weights (BlazePose, in the wheel) are under the Apache licence 2.0. It detects one person in an
 image. Stopped halfway, it keeps what it has detected beside OUT and goes on from there next time.
+With - as input and as OUT it stays open (tools/infer/answers.py).
 
 Exit status: 0; 1, nothing was written; 3, something could not be read, or nobody was detected.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from prior import program
 from prior.errors import InputError
 from prior.files import write
+from tools.infer import answers
 from tools.pictures import Pictures
 
 
@@ -66,11 +68,7 @@ def run(source, detector, kept):
             if name in known:
                 result[name] = known[name]
                 continue
-            rows = None if image is None else detector(image)
-            if rows is not None:
-                rows = [
-                    [round(factor * x, 2), round(factor * y, 2), round(v, 4)] for x, y, v in rows
-                ]
+            rows = _rows(detector, image, factor)
             if image is not None:
                 file.write(json.dumps({name: rows}) + "\n")
                 file.flush()
@@ -80,6 +78,12 @@ def run(source, detector, kept):
     if shown:
         print(file=sys.stderr)
     return result
+
+
+def _rows(detector, image, factor):
+    """What the detector sees in an image, px of its file, or None."""
+    rows = None if image is None else detector(image)
+    return rows and [[round(factor * x, 2), round(factor * y, 2), round(v, 4)] for x, y, v in rows]
 
 
 def document(rows_by_frame, rate=None):
@@ -113,8 +117,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def detect_in(options, make):
     """Write the landmarks that the detector `make()` sees; returns the exit status."""
-    kept = options.out.with_name(f".{options.out.name}.partial")
     detector = make()
+    if answers.asked(options.input, options.out):
+        return answers.answer(
+            lambda path: document({n: _rows(detector, *rest) for n, *rest in Pictures([path])})
+        )
+    kept = options.out.with_name(f".{options.out.name}.partial")
     source = Pictures(options.input)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     frames = run(source, detector, kept)

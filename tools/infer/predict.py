@@ -18,7 +18,8 @@ pose is that of the last maps' landmarks, weighed by their covariances; with --a
 that of the network, if it lifts. A network without lifting has one with --prior. Pixels are those
 of the image as it is shown, turned as its EXIF data say. Without --box a network of ours scans the
 image for people, and the surest is taken; a released one looks at the middle of the whole image.
-Without --elevation the camera is taken to be level.
+Without --elevation the camera is taken to be level. With - as image and as F it stays open
+(tools/infer/answers.py).
 """
 
 import argparse
@@ -39,6 +40,7 @@ from prior.landmark_sets import LANDMARK_SETS
 from prior.skeleton import LANDMARKS
 from tools import pictures
 from tools.arguments import add_as_published, add_fov
+from tools.infer import answers
 from tools.infer.estimator import Person, add_options, whole_image
 from tools.infer.networks import choose, open_network
 from tools.infer.released import LEAST_CONFIDENCE, LEAST_LANDMARKS
@@ -50,14 +52,12 @@ class NobodyError(InputError):
     """An image in which nobody was found."""
 
 
-def predict(options):
+def predict(source, estimator, lifter, options):
     """(the JSON document that the top describes, a line for each input that was left out).
 
-    Raises InputError or OSError.
+    source: Pictures; estimator, lifter: as open_network gives them. Raises InputError or OSError.
     """
-    chosen = choose(options.paths)
-    source, asked = pictures.Pictures(chosen.inputs), []
-    estimator, lifter = open_network(chosen.network, options)
+    asked = []
     camera = level_camera(np.deg2rad(options.elevation))
 
     def people():
@@ -104,10 +104,7 @@ def predict(options):
         result[name]["pose_mm"] = lifted.pose[0].round(1).tolist()
         if person.intrinsics is not None:
             result[name]["translation_mm"] = lifted.translation[0].round(1).tolist()
-    problems = source.problems + problems
-    if not asked:
-        raise InputError(problems[0])
-    return result, problems
+    return result, source.problems + problems
 
 
 def lift(lifter, person, estimate):
@@ -213,7 +210,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def predict_images(options):
     """Write the poses and print what was left out; returns 3 if anything was, else 0."""
-    result, problems = predict(options)
+    chosen = choose(options.paths)
+    stays = answers.asked(chosen.inputs, options.out)
+    network = open_network(chosen.network, options)
+    if stays:
+        return answers.answer(lambda path: predict(pictures.Pictures([path]), *network, options)[0])
+    result, problems = predict(pictures.Pictures(chosen.inputs), *network, options)
+    if len(result) == 1:
+        raise InputError(problems[0])
     write(options.out, json.dumps(result, indent=1) + "\n")
     for line in problems:
         print(line, file=sys.stderr)

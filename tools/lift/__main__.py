@@ -39,6 +39,7 @@ from tools.lift import (
     height,
     keypoints,
     lifted,
+    live,
     smoothing,
     writing,
 )
@@ -204,33 +205,12 @@ def poses_of(options):
         poses = poses._replace(meta=poses.meta | {"rate": rate})
         poses, doubts, left = without_doubts(poses, options.strict, options.out)
         return poses, Said([str(part) for part in left], (), doubts, bool(doubts or left))
-    if options.elevation is not None and not abs(options.elevation) < 90:
-        raise InputError(f"--elevation: expected -90 to 90 degrees, got {options.elevation}")
-    _check_track(options)
-    model = prior.load(options.prior, HUMAN36M) if options.prior else prior.load()
-    camera = calibration.NONE
-    if options.camera:
-        camera = calibration.read(options.camera, options.up, options.camera_name)
-    camera = with_lens(camera, options)
+    how = how_to_lift(options)
+    camera = with_lens(how.pop("camera"), options)
     landmarks = options.landmarks and landmark_sets.LANDMARK_SETS[options.landmarks]
     size = partial(image_size, options)
     people = keypoints.read(options.input, How(landmarks, options.rate, size))
-    poses, left = lift(
-        people,
-        model,
-        camera=camera,
-        elevation=None if options.elevation is None else np.deg2rad(options.elevation),
-        roll=np.deg2rad(options.roll),
-        each=options.search_each,
-        least=options.min_confidence,
-        weigh=options.weigh,
-        noise_mm=options.noise_mm,
-        as_published=options.as_published,
-        refine=options.refine,
-        deviation=options.deviation,
-        constant_bones=options.constant_bones,
-        track=options.track,
-    )
+    poses, left = lift(people, **how, camera=camera)
     poses, doubts, odd = without_doubts(poses, options.strict, options.out)
     left, doubts = [*left, *odd], [*people.doubts, *doubts]
     wanting = bool(doubts or counting.matters([*people.left, *left]))
@@ -243,6 +223,34 @@ def poses_of(options):
         doubts,
         wanting,
     )
+
+
+def how_to_lift(options):
+    """The arguments of `lift` that the options name, with the camera as its file describes it.
+
+    Raises InputError or OSError.
+    """
+    if options.elevation is not None and not abs(options.elevation) < 90:
+        raise InputError(f"--elevation: expected -90 to 90 degrees, got {options.elevation}")
+    _check_track(options)
+    camera = calibration.NONE
+    if options.camera:
+        camera = calibration.read(options.camera, options.up, options.camera_name)
+    return {
+        "model": prior.load(options.prior, HUMAN36M) if options.prior else prior.load(),
+        "camera": camera,
+        "elevation": None if options.elevation is None else np.deg2rad(options.elevation),
+        "roll": np.deg2rad(options.roll),
+        "each": options.search_each,
+        "least": options.min_confidence,
+        "weigh": options.weigh,
+        "noise_mm": options.noise_mm,
+        "as_published": options.as_published,
+        "refine": options.refine,
+        "deviation": options.deviation,
+        "constant_bones": options.constant_bones,
+        "track": options.track,
+    }
 
 
 def _check_track(options):
@@ -274,8 +282,7 @@ def with_landmarks(options):
     first = values["out"][0]
     if options.live is not None:
         values["input"] = first.with_name(f"{name}.mp4")
-        rate = detecting.record(options.input, options.live, values["input"])
-        values["rate"] = options.rate or rate
+        values["rate"] = options.rate or _recorded(options, values["input"])
     if options.live is not None or detecting.is_pictures(options.input):
         values["images"] = options.images or values["input"]
         landmarks = first.with_name(f"{first.stem}.landmarks.json")
@@ -285,6 +292,15 @@ def with_landmarks(options):
     elif options.detector:
         raise InputError(f"{options.input}: expected pictures with --detector, got another file")
     return argparse.Namespace(**values), problems
+
+
+def _recorded(options, out):
+    """The rate of a webcam's video, recorded into `out` while a page shows what is lifted of it."""
+    # Frames of one person, one by one: no motion yet, and nothing that needs the whole.
+    alone = {"deviation": False, "constant_bones": False, "track": False}
+    lift_newest = partial(lift, **how_to_lift(options) | alone)
+    view = live.view(out.parent, options.detector, lift_newest)
+    return live.record(options.input, options.live, out, view)
 
 
 def lift_file(options):

@@ -1,4 +1,4 @@
-"""From photos, videos and a webcam to a file of 2D landmarks, by whichever detector is installed.
+"""From photos and videos to a file of 2D landmarks, by whichever detector is installed.
 
 A detector is another program of this project, in an environment of its own where it needs one:
 MediaPipe's (tools.infer.detect), which knows photographs of all kinds, or a network of ours
@@ -9,17 +9,13 @@ import importlib.util
 import os
 import subprocess
 import sys
-import time
 import webbrowser
 from collections.abc import Callable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
-from tqdm import tqdm
-
 from prior.errors import InputError
-from prior.files import replacing
 from tools.pictures import IMAGES, VIDEOS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,7 +94,7 @@ def detect(path, out, name=None):
     shown = sys.stderr.isatty()
     done = subprocess.run(
         [*command, str(path), "--out", str(out)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *_python_path(name)])},
+        env=_environment(name),
         stdout=subprocess.DEVNULL,
         stderr=None if shown else subprocess.PIPE,
         text=True,
@@ -113,44 +109,36 @@ def detect(path, out, name=None):
     return [line for line in lines if line.startswith(str(path))]
 
 
-def _python_path(name):
-    """What a detector's interpreter looks through besides the project: its own packages only."""
-    return [] if name == "mediapipe" else os.environ.get("PYTHONPATH", "").split(os.pathsep)
+@contextmanager
+def opened(name=None):
+    """The process of a detector that answers paths of images (tools/infer/answers.py).
 
-
-def record(camera, seconds, out):
-    """Record a webcam into the video `out`; returns its rate, frames a second.
-
-    camera: its number, or its device's path. Ctrl-C ends the recording early. Raises InputError
-    where there is none.
+    name: of DETECTORS. It is no child of the terminal, whose Ctrl-C is for the program. Raises
+    InputError where none is installed.
     """
-    camera = str(camera)
-    source = cv2.VideoCapture(int(camera) if camera.isdigit() else camera)
-    there, image = source.read() if source.isOpened() else (False, None)
-    if not there:
-        raise InputError(f"--live: no camera {camera}; expected its number, 0 for the first")
-    count, start, (height, width) = 0, time.monotonic(), image.shape[:2]
-    with replacing(out) as temporary, tqdm(total=seconds, unit="s", disable=None) as bar:
-        bar.set_description("record, Ctrl-C ends")
-        # What the camera really gives is known at the end; players go by this rate.
-        nominal = source.get(cv2.CAP_PROP_FPS) or 30.0
-        code = cv2.VideoWriter_fourcc(*"mp4v")
-        video = cv2.VideoWriter(str(temporary), code, nominal, (width, height))
-        if not video.isOpened():
-            raise InputError(f"{out}: this OpenCV has no encoder for MP4")
+    name, command = choose(name)
+    print(f"2D landmarks by {DETECTORS[name].words} ({name})")
+    with subprocess.Popen(
+        [*command, "-", "--out", "-"],
+        env=_environment(name),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as process:
         try:
-            while there and (passed := time.monotonic() - start) < seconds:
-                video.write(image)
-                count += 1
-                bar.update(passed - bar.n)
-                there, image = source.read()
-        except KeyboardInterrupt:
-            pass
-        video.release()
-        source.release()
-    rate = max(count, 1) / max(time.monotonic() - start, 1e-3)
-    print(f"recorded {count} frames, {rate:.1f} a second")
-    return rate
+            yield process
+        finally:
+            process.kill()
+            with suppress(BrokenPipeError):  # of what it was still to read
+                process.stdin.close()
+
+
+def _environment(name):
+    """A detector's: it looks for modules in the project, and ours also where this program does."""
+    others = [] if name == "mediapipe" else os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *others])}
 
 
 def show(page):

@@ -101,6 +101,6 @@ def add_detecting(group: argparse._ArgumentGroup) -> None:
         "--live",
         type=float,
         metavar="SECONDS",
-        help="INPUT is a webcam's number (0: the first) or device; record so long, or "
-        "until Ctrl-C, and lift that",
+        help="INPUT is a webcam's number (0: the first), device or address; record so long, or "
+        "until Ctrl-C, while a page shows the newest pose, and lift that",
     )

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import re
@@ -54,6 +55,27 @@ class Detector:
 
 def run(*arguments, detector=None):
     return detect.main([str(a) for a in arguments], lambda: detector or Detector())
+
+
+def test_it_stays_open_and_answers_each_image(tmp_path, monkeypatch, capsys):
+    names = []
+    for i in (5, 2, 7):
+        names.append(str(tmp_path / f"{i}.png"))
+        cv2.imwrite(names[-1], image(20 + 20 * i))
+    names.append(str(tmp_path / "absent.png"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{name}\n" for name in names)))
+    assert run("-", "--out", "-") == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["frames"] for answer in answers] == [[name] for name in names]
+    assert [len(answer["points"]) for answer in answers] == [1, 0, 1, 0]
+    expected = files.in_set(POINTS[7][None], MEDIAPIPE)[..., :2]
+    np.testing.assert_allclose(answers[2]["points"], expected, atol=0.01)
+
+
+@pytest.mark.parametrize("words", [("-", "--out", "a.json"), ("a.png", "--out", "-")])
+def test_half_of_what_asks_for_answers_is_one_line(words, capsys):
+    assert run(*words) == 1
+    assert "expected - as the only input and as --out" in capsys.readouterr().err
 
 
 def test_video_to_poses(tmp_path, video, capsys):

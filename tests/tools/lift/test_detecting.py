@@ -1,67 +1,20 @@
 """A photo, a video or a webcam in one command, with a detector that finds what the tests say."""
 
 import json
-import sys
 import webbrowser
 
 import cv2
 import numpy as np
-import pytest
 
 from prior.landmark_sets import MEDIAPIPE
 from tests import landmark_files as files
+from tests.tools.lift.detector import POINTS
 from tools.lift import __main__ as tool
 from tools.lift import detecting, lifted
-
-POINTS = files.image_points(files.walk(40, seed=2))
-# Writes, for each frame of its input, the next person of points.json; or fails, as it is told.
-DETECTOR = """
-import json, sys
-from pathlib import Path
-import cv2
-source, out = Path(sys.argv[1]), Path(sys.argv[3])
-here = Path(__file__).parent
-if (here / "fail").exists():
-    sys.exit("detector: out of order")
-names = [str(source)]
-if source.is_dir():
-    names = [str(f) for f in sorted(source.iterdir())]
-if source.suffix == ".mp4":
-    count = int(cv2.VideoCapture(str(source)).get(cv2.CAP_PROP_FRAME_COUNT))
-    names = [f"{source} {i:06d}" for i in range(count)]
-people = json.loads((here / "points.json").read_text())[: len(names)]
-out.parent.mkdir(parents=True, exist_ok=True)
-out.write_text(json.dumps({
-    "points": [[row[:2] for row in rows] for rows in people],
-    "confidence": [[row[2] for row in rows] for rows in people],
-    "frame": list(range(len(people))), "frames": names, "rate": None,
-}))
-if len(people) < len(names):
-    print(f"{names[-1]}: nobody there", file=sys.stderr)
-    sys.exit(3)
-"""
 
 
 def run(*arguments):
     return tool.main([str(a) for a in arguments])
-
-
-@pytest.fixture
-def detector(tmp_path, monkeypatch):
-    """The folder of the detector; the working folder is elsewhere, without a screen."""
-    folder = tmp_path / "detector"
-    folder.mkdir()
-    (folder / "detect.py").write_text(DETECTOR)
-    people = files.in_set(POINTS, MEDIAPIPE)
-    (folder / "points.json").write_text(json.dumps(people.tolist()))
-    command = [sys.executable, str(folder / "detect.py")]
-    here = detecting.Detector("a detector of the tests", lambda: command, "nothing")
-    absent = detecting.Detector("another", lambda: None, "make another")
-    monkeypatch.setattr(detecting, "DETECTORS", {"absent": absent, "here": here})
-    monkeypatch.chdir(tmp_path)
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
-    return folder
 
 
 def photo(path, shade=120):
@@ -99,26 +52,6 @@ def test_a_folder_of_images(detector, tmp_path):
     out = tmp_path / "out.npz"
     assert run(tmp_path / "photos", "--out", out, "--elevation", 10) == 0
     assert len(lifted.read(out).frame) == 3
-
-
-def test_a_webcam_is_recorded(detector, tmp_path, capsys):
-    # A video stands for the stream of a camera.
-    video = cv2.VideoWriter(
-        str(tmp_path / "camera.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, (640, 480)
-    )
-    for i in range(12):
-        video.write(np.full((480, 640, 3), 10 * i, np.uint8))
-    video.release()
-    out = tmp_path / "out.npz"
-    arguments = ("--out", out, "--elevation", 10, "--no-deviation")
-    assert run(tmp_path / "camera.mp4", "--live", 30, *arguments) == 0
-    assert "recorded 12 frames" in capsys.readouterr().out
-    poses = lifted.read(out)
-    assert len(poses.frame) == 12 and poses.meta["rate"] > 0
-    assert run(tmp_path / "camera.mp4", "--live", 0, *arguments) == 1
-    assert "expected a positive number of seconds" in capsys.readouterr().err
-    assert run(99, "--live", 1, *arguments) == 1
-    assert "no camera 99" in capsys.readouterr().err
 
 
 def test_nobody_in_some_is_said(detector, tmp_path, capsys):
