@@ -3,6 +3,10 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from prior import program
+
+program.still_imports(__name__)
+
 if TYPE_CHECKING:
     from prior.errors import InputError
     from prior.fitting.fit import fit

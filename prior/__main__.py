@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 import prior
-from prior import mat_file, points_file, program, selection, show
+from prior import mat_file, npz, points_file, program, selection, show
 from prior.errors import InputError
 from prior.files import replacing, write
 from prior.fit_command import add_fit, add_seed
@@ -233,8 +233,7 @@ def lift(options: argparse.Namespace) -> None:
         arrays["inlier"] = lifted.inlier
     if options.deviation:
         arrays["deviation_mm"] = lifter.deviation(lifted)
-    with replacing(options.out) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **arrays)
+    npz.write(options.out, compressed=True, **arrays)
     print(f"lifted {np.count_nonzero(lifted.ok)} of {len(lifted)} poses; wrote {options.out}")
 
 

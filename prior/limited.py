@@ -9,7 +9,6 @@ import io
 import multiprocessing
 import os
 import resource
-import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from prior import foreign, limits
+from prior import foreign, limits, npz, signals
 from prior.errors import InputError, short
 from prior.files import FilePath
 
@@ -73,19 +72,17 @@ def _answer(
         arrays: dict[str, Any] = values(path)
         if any(array.dtype.hasobject for array in arrays.values()):
             raise ValueError("objects")
-        content = io.BytesIO()
-        np.savez(content, **arrays)
+        content = npz.content(**arrays)
     # What libraries raise on damaged files can be anything.
     except Exception as wrong:
         sender.send_bytes(WRONG + short(str(wrong) or type(wrong).__name__, 100).encode())
     else:
-        sender.send_bytes(ARRAYS + content.getvalue())
+        sender.send_bytes(ARRAYS + content)
 
 
 def _limit(size_mb: float) -> None:
-    """Limits of the process, and Ctrl-C, which reaches every process of a terminal, left to the
-    program."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Limits of the process; signals are left to the program."""
+    signals.leave_signals()
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + int((MEMORY_MB + 4 * size_mb) * foreign.MB)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))

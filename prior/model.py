@@ -17,10 +17,10 @@ from typing import Any, NoReturn
 import numpy as np
 from jaxtyping import Float
 
-from prior import foreign, skeleton_file
+from prior import foreign, npz, skeleton_file
 from prior.document import Document
 from prior.errors import InputError, short
-from prior.files import FilePath, replacing
+from prior.files import FilePath
 from prior.normalise import to_rows
 from prior.ppca import PPCA
 from prior.skeleton import HUMAN36M, Skeleton
@@ -109,8 +109,7 @@ class PriorModel:
         Raises OSError, and ModelFileError if the model could not be loaded again.
         """
         arrays = self.check(path)
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        npz.write(path, compressed=True, **arrays)
 
 
 def load(path: FilePath = READY, skeleton: Skeleton | None = None) -> PriorModel:

@@ -14,13 +14,22 @@ if __name__ == "__main__":
 """
 
 import argparse
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from prior import signals
 from prior.errors import LONGEST, InputError, short
 
 NO_CAFFE = "expected Caffe on PYTHONPATH, got none: build it by make caffe, run this in make shell"
+
+
+class Ended(KeyboardInterrupt):
+    """A signal other than Ctrl-C asks the program to end. The first argument is its number."""
 
 
 def run(
@@ -34,13 +43,14 @@ def run(
 
     0 where `work` returns None. InputError and OSError become one line on stderr,
     "program: message", and status 1, and so does a missing Caffe; Ctrl-C a line that says
-    `interrupted`, and 130. argparse ends with 2 by itself. Any other exception is a bug and keeps
-    its traceback.
+    `interrupted`, and 130, and SIGTERM and SIGHUP the same with 128 + their number. argparse ends
+    with 2 by itself. Any other exception is a bug and keeps its traceback.
     """
     options = parser.parse_args(arguments)
     try:
-        _check_outputs(options)
-        return work(options) or 0
+        with _ended_by_exceptions():
+            _check_outputs(options)
+            return work(options) or 0
     except (InputError, OSError) as error:
         print(f"{parser.prog}: {_line(error)}", file=sys.stderr)
         return 1
@@ -49,9 +59,45 @@ def run(
             raise
         print(f"{parser.prog}: {NO_CAFFE}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted; {interrupted}", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as end:
+        number = signal.Signals(end.args[0] if isinstance(end, Ended) else signal.SIGINT)
+        how = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
+        print(f"{parser.prog}: {how}; {interrupted}", file=sys.stderr)
+        return 128 + number
+
+
+def still_imports(package: str) -> None:
+    """A package says this as it is imported. If Python runs one of its programs, by -m, then Ctrl-C
+    ends it at once until `run` begins: there is nothing to undo, and nothing to tell."""
+    by_module = sys.argv[:1] == ["-m"]  # so long as Python looks for the module
+    if not by_module or sys.orig_argv[-len(sys.argv)].partition(".")[0] != package:
+        return
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _raise_ended(number: int, _frame: Any) -> None:
+    raise Ended(number)
+
+
+@contextmanager
+def _ended_by_exceptions() -> Iterator[None]:
+    """What would end the process at once raises in the block, so that it is left in order: files
+    are removed, processes end. What is ignored, as under nohup, stays so."""
+    # Besides Ctrl-C: kill, a batch system or a shutdown; a terminal that closes.
+    handlers: dict[int, Any] = dict.fromkeys(signals.ENDING, _raise_ended)
+    handlers[signal.SIGINT] = signal.default_int_handler
+    if threading.current_thread() is not threading.main_thread():
+        handlers = {}
+    before = {number: signal.getsignal(number) for number in handlers}
+    mine = [number for number, handler in before.items() if handler == signal.SIG_DFL]
+    for number in mine:
+        signal.signal(number, handlers[number])
+    try:
+        yield
+    finally:
+        for number in mine:
+            signal.signal(number, before[number])
 
 
 def _check_outputs(options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ import pytest
 # From the ground up; a module imports its own room and those before it.
 ROOMS = (
     "prior.errors prior.files prior.limits prior.document prior.foreign prior.pickled prior.matlab"
-    " prior.limited",
+    " prior.signals prior.npz prior.limited",
     "prior.cdf",
     "prior.program prior.chunks prior.skeleton prior.skeleton_file prior.camera prior.partitions",
     "prior.cluster",
@@ -19,7 +19,7 @@ ROOMS = (
     "prior",
     "python_layers",
     "prototxt",
-    "tools.arguments tools.labels tools.markdown tools.measured tools.pictures tools.pages",
+    "tools tools.arguments tools.labels tools.markdown tools.measured tools.pictures tools.pages",
     "tools.setup tools.caffe tools.caffe_io",
     "tools.infer tools.train tools.evaluate tools.convert tools.rendered",
     "tools.lift tools.report",

@@ -12,18 +12,14 @@ would not use the cores, and its logging library cannot share a process with Caf
 """
 
 import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from loky import get_reusable_executor
 
+from prior import signals
 from prior.errors import InputError
 from prior.fitting.distances import Distances
 from prior.normalise import turned_back
@@ -153,53 +149,19 @@ def _pool(processes: int) -> Any:
     """Processes that start with their first task; None: this process."""
     if not processes:
         return None
-    with _without_interrupts():
-        return get_reusable_executor(processes, initializer=_begin, initargs=(os.getpid(),))
+    with signals.without_interrupts():
+        return get_reusable_executor(
+            processes, initializer=signals.begin_worker, initargs=(os.getpid(),)
+        )
 
 
 def _run_in(pool: Any, function: Callable[..., Any], *arguments: Any) -> Any:
     """function(*arguments) in a process of the pool."""
     if pool is None:
         return function(*arguments)
-    with _without_interrupts():
+    with signals.without_interrupts():
         future = pool.submit(function, *arguments)
     return future.result()
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Processes that are started here never get Ctrl-C, which reaches every process of a terminal:
-    also not while they still import what they need. This one gets it afterwards."""
-    # They inherit this thread's mask, and so does loky's thread, which starts others later. The
-    # resource tracker of Python 3.11 unblocks the signal once it has started, so it starts first.
-    resource_tracker.ensure_running()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    # A thread without the mask, such as tqdm's, may receive the signal in its place. Python then
-    # interrupts the main thread all the same, and loky never ends if that is in the middle of it.
-    handler = signal.getsignal(signal.SIGINT)
-    hold = callable(handler) and threading.current_thread() is threading.main_thread()
-    held: list[int] = []
-    if hold:
-        signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
-    try:
-        yield
-    finally:
-        if hold:
-            signal.signal(signal.SIGINT, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    if held:
-        raise KeyboardInterrupt
-
-
-def _begin(parent: int) -> None:
-    """Set up a process: it ends when its parent does, however that ends."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _gaussians(

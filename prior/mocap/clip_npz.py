@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from prior import foreign
+from prior import foreign, npz
 from prior.errors import short
-from prior.files import FilePath, replacing
+from prior.files import FilePath
 from prior.mocap.clip import Clip, MocapError
 from prior.skeleton import COCO, HUMAN36M, LANDMARKS, Skeleton
 
@@ -109,12 +109,12 @@ def write(path: FilePath, clip: Clip) -> None:
     """Write a Clip: all of it, or nothing. The folder is made."""
     ours = clip.skeleton == HUMAN36M
     names: dict[str, Any] = {} if ours else {"landmarks": np.array(clip.skeleton.landmarks)}
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(
-            file,
-            poses_mm=np.asarray(clip.poses, dtype=np.float32),
-            rate=float(clip.rate),
-            subject=clip.subject,
-            action=clip.action,
-            **names,
-        )
+    npz.write(
+        path,
+        compressed=True,
+        poses_mm=np.asarray(clip.poses, dtype=np.float32),
+        rate=float(clip.rate),
+        subject=clip.subject,
+        action=clip.action,
+        **names,
+    )

@@ -11,7 +11,6 @@ lock or a shared place in the file. No package is needed. The file is written in
 whole, or is not there. A checksum shows a damaged image, and only that image is lost.
 """
 
-import io
 import os
 import struct
 import weakref
@@ -23,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from prior import foreign, limits
+from prior import foreign, limits, npz
 from prior.files import FilePath, replacing
 from python_layers.data import columns
 from python_layers.data.columns import AnnotationError, Record, Table
@@ -96,9 +95,7 @@ class Writer:
         """Write the index and the header."""
         stored = np.array(self._stored, dtype=np.int64).reshape(-1, 3)
         arrays: dict[str, Any] = self._builder.table() | dict(zip(STORED, stored.T, strict=True))
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)
-        index = buffer.getvalue()
+        index = npz.content(**arrays)
         at = self._file.tell()
         self._file.write(index)
         self._file.seek(0)

@@ -1,6 +1,7 @@
 """What reads a file within limits: it may crash, loop, fill the memory or say anything."""
 
 import faulthandler
+import gc
 import os
 import signal
 import time
@@ -75,6 +76,7 @@ def test_work_without_end_is_ended(path, monkeypatch):
 
 
 def test_the_program_keeps_its_own_limits_and_files(path):
+    gc.collect()  # what other tests left open
     before = os.listdir("/proc/self/fd")
     for values in (crashes, raises, lambda _: {}):
         try:

@@ -1,4 +1,6 @@
 import argparse
+import os
+import signal
 import subprocess
 import sys
 
@@ -68,6 +70,62 @@ def test_a_missing_caffe_is_one_line(capsys):
 def test_ctrl_c_is_one_line_and_status_130(capsys):
     assert _run(_raises(KeyboardInterrupt()), interrupted="half is there") == 130
     assert capsys.readouterr().err == "python -m tools.example: interrupted; half is there\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_the_program_leaves_it_in_order(capsys, number):
+    left = []
+
+    def work(options):
+        try:
+            signal.raise_signal(number)
+        finally:
+            left.append(True)
+
+    before = signal.getsignal(number)
+    # Where the tests run under nohup, say, it is ignored.
+    signal.signal(number, signal.SIG_DFL)
+    try:
+        assert _run(work) == 128 + number and left
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+    name = number.name
+    expected = f"python -m tools.example: ended by {name}; nothing was written\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert _run(lambda options: signal.raise_signal(signal.SIGHUP)) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("module", ["prior", "tools.lift"])
+def test_ctrl_c_while_a_program_imports_ends_it_without_a_word(tmp_path, module):
+    """numpy, which every program imports, stands for all that takes time."""
+    (tmp_path / "numpy.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    path = os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
+def test_a_library_leaves_ctrl_c_alone():
+    code = "import signal, prior; assert signal.getsignal(2) is signal.default_int_handler"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        check=False,
+    )
+    assert done.returncode == 0
 
 
 def test_wrong_usage_is_argparse_s_status_2(capsys):

@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from prior import program
+from prior import npz, program
 from prior.errors import InputError
-from prior.files import replacing, write
+from prior.files import write
 from prior.mocap import human36m as reader
 from python_layers.data import annotations
 from tools.convert import entries, h36m_cameras, h36m_frames
@@ -63,8 +63,7 @@ def write_positions(path, source, subject, sequences, views):
                 left_out.append(f"left out: {error}")
             else:
                 arrays[f"points/{name}.{camera}"] = points.astype(np.float32)
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+    npz.write(path, **arrays)
     return left_out
 
 
@@ -75,14 +74,13 @@ def write_motion(path, source, subject, sequences):
         reader.positions(place / f"{name}.cdf", 3) @ reader.Y_UP.T
         for name in tqdm(sequences, f"motion of {subject}", unit="sequence", disable=None)
     ]
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(
-            file,
-            poses_mm=np.concatenate(clips).astype(np.float32),
-            rate=reader.RATE,
-            subject=subject,
-            clip=np.repeat(list(sequences), [len(clip) for clip in clips]),
-        )
+    npz.write(
+        path,
+        poses_mm=np.concatenate(clips).astype(np.float32),
+        rate=reader.RATE,
+        subject=subject,
+        clip=np.repeat(list(sequences), [len(clip) for clip in clips]),
+    )
 
 
 def frames(source, subjects, known, views, report):

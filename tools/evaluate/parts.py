@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from prior import npz
 from prior.errors import InputError
-from prior.files import replacing, write
+from prior.files import write
 from prior.foreign import read_json, read_npz
 from tools.evaluate.predictions import Predictions
 
@@ -79,8 +80,7 @@ class Parts:
         """Write a part's Predictions, whole or not at all."""
         arrays = {name: getattr(predictions, name) for name in ARRAYS}
         arrays = {name: array for name, array in arrays.items() if array is not None}
-        with replacing(self._path(part)) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **arrays)
+        npz.write(self._path(part), **arrays)
 
     def merged(self, fusion):
         """The Predictions of all people, from the parts; fusion: as in Predictions.

@@ -23,9 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from prior import foreign
+from prior import foreign, npz
 from prior.errors import InputError, short
-from prior.files import replacing
 from prior.normalise import PoseError, check_poses
 from prior.skeleton import LANDMARKS, L
 from tools.evaluate.truth import camera_name
@@ -80,8 +79,7 @@ def save(path, predictions, which):
     names = ("points", "poses", "confidence", "beliefs", "fusion", "peaks", "covariance")
     arrays = {name: getattr(predictions, name) for name in names}
     arrays = {name: array for name, array in arrays.items() if array is not None}
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **arrays, **which)
+    npz.write(path, compressed=True, **arrays, **which)
 
 
 def frames_of(people):

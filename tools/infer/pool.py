@@ -8,7 +8,6 @@ import collections
 import itertools
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,6 +15,7 @@ from typing import Any
 
 import cv2
 
+from prior import signals
 from prior.errors import InputError
 
 # Our choice: decoding and cropping for more than this many would outrun any one GPU.
@@ -37,7 +37,7 @@ class Pool:
         self._functions, self._executor = functions, None
         if workers:
             self._executor = ProcessPoolExecutor(
-                workers, multiprocessing.get_context("fork"), _start, (functions,)
+                workers, multiprocessing.get_context("fork"), _start, (functions, os.getpid())
             )
 
     def __enter__(self) -> "Pool":
@@ -96,10 +96,9 @@ def _death() -> InputError:
 _known: dict[str, Callable[..., Any]] = {}
 
 
-def _start(functions: dict[str, Callable[..., Any]]) -> None:
+def _start(functions: dict[str, Callable[..., Any]], parent: int) -> None:
     _known.update(functions)
-    # The terminal sends Ctrl-C to all processes; the one with the network answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals.begin_worker(parent)
     cv2.setNumThreads(0)  # its threads are gone after the fork, and the workers are parallel
 
 

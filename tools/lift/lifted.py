@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jsonschema
 import numpy as np
 
-from prior import foreign
+from prior import foreign, npz
 from prior.errors import InputError, short
 from prior.files import replacing
 from prior.skeleton import LANDMARKS, PARENTS, L
@@ -129,10 +129,8 @@ def make(meta, **arrays):
 
 def write_npz(path, poses):
     """Write the Poses."""
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(
-            file, **dict(zip(Poses._fields, poses[:-1], strict=False)), meta=json.dumps(poses.meta)
-        )
+    arrays = dict(zip(Poses._fields, poses[:-1], strict=False))
+    npz.write(path, **arrays, meta=json.dumps(poses.meta))
 
 
 def write_json(path, poses):

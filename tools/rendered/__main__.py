@@ -1,7 +1,6 @@
 """python -m tools.rendered --out FOLDER: the demo's dataset; --help says more."""
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,6 +87,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # Leave by an exception when terminated too, so that the worker processes end with this one.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

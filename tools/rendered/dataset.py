@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import signal
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from prior import signals
 from prior.errors import InputError
 from prior.files import write
 from prior.foreign import read_document
@@ -152,11 +152,8 @@ def complete(out, settings):
     )
 
 
-def _start_worker():
-    # Ctrl-C reaches the whole group of processes; the parent alone decides what to do about it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Libraries that log print a stack trace when they are terminated; we terminate on purpose.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def _start_worker(parent):
+    signals.begin_worker(parent)
     cv2.setNumThreads(1)
 
 
@@ -188,9 +185,11 @@ def make(out, *, train_images, test_images, size, seed, workers, clips_only=Fals
     os.environ |= dict.fromkeys(threads, "1")
     # Spawned, not forked: OpenCV's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
+    with signals.without_interrupts():
+        started = context.Pool(workers, _start_worker, (os.getpid(),))
     total = len(tasks) if clips_only else train_images + test_images
     with (
-        context.Pool(workers, _start_worker) as pool,  # terminated when anything fails, or Ctrl-C
+        started as pool,  # terminated when anything fails, or Ctrl-C
         tqdm(total=total, unit=" clips" if clips_only else " images") as bar,
     ):
         for split, made in pool.imap(make_job, tasks):

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from prior import foreign
+from prior import foreign, npz
 from prior.errors import InputError
-from prior.files import FilePath, replacing
+from prior.files import FilePath
 from prior.mocap.clip import Clip, MocapError
 from prior.skeleton import PARENTS, L
 
@@ -102,15 +102,14 @@ def write(path: FilePath, clips: Sequence[Clip]) -> None:
     if abs(steps).max() > np.iinfo(np.int16).max:
         raise InputError(f"{path}: expected steps below 32,768 mm, got {abs(steps).max()}")
     texts = {key: np.array([getattr(clip, key) for clip in clips]) for key in TEXTS}
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(
-            file,
-            allow_pickle=False,
-            steps=steps.astype(np.int16),
-            frames=np.array([len(clip.poses) for clip in clips], dtype=np.int32),
-            rate=np.float64(rates[0]),
-            **texts,
-        )
+    npz.write(
+        path,
+        compressed=True,
+        steps=steps.astype(np.int16),
+        frames=np.array([len(clip.poses) for clip in clips], dtype=np.int32),
+        rate=np.float64(rates[0]),
+        **texts,
+    )
 
 
 @cache
