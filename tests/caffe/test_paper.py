@@ -98,12 +98,16 @@ def test_what_cannot_end_well_is_refused_at_once(tree):
     shutil.copytree(tree / "h36m", lacking)
     (lacking / "Poses_D3_Positions_S7.tgz").unlink()
     (lacking / "Videos_S11.tgz").unlink()
+    cut = tree / "cut"
+    shutil.copytree(tree / "h36m", cut)
+    os.truncate(cut / "Poses_D2_Positions_S9.tgz", 5000)
     before = data_and_results(tree)
     for options, said in (
         ({"h36m": "none"}, "H36M=none: expected the folder of Human3.6M"),
         ({"h36m": ""}, "H36M=: expected the folder of Human3.6M"),
         ({"cpm": ""}, "CPM=: expected the .caffemodel"),
         ({"h36m": "lacking"}, "lacking: 2 parts of Human3.6M are missing"),
+        ({"h36m": "cut"}, "Poses_D2_Positions_S9.tgz: expected an archive, got one cut short"),
         ({"cpm": "none"}, "CPM=none: expected the .caffemodel to start from"),
         ({"cpm": "other.caffemodel"}, "layers of prototxt/lite/cpm, by name and shape, got fc6"),
         ({"NET": "lite/none"}, "NET=lite/none: expected a network of prototxt/"),

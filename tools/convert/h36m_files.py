@@ -1,5 +1,7 @@
 """Where Human3.6M's files are: checks that all are there, and extracts its archives."""
 
+import contextlib
+import errno
 import itertools
 import os
 import re
@@ -23,6 +25,9 @@ PLACES = {
 POSITIONS = ("D2_Positions", "D3_Positions")
 ARCHIVES = (".tgz", ".tar.gz", ".tar")
 SHOWN = 5  # missing files of each kind that are named; the rest are counted
+GZIP = b"\x1f\x8b"  # begins what gzip packed
+# What a disk, or a quota, that is full says.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class MissingError(InputError):
@@ -113,23 +118,15 @@ class Source:
         InputError when the archive is damaged.
         """
         archive = self.archive(subject, kind)
-        try:
-            with foreign.open_file(archive, InputError) as opened:
-                # A stream: read once.
-                files = tarfile.open(fileobj=opened, mode="r|*", tarinfo=_Member)
-                size, total = os.fstat(opened.fileno()).st_size / foreign.MB, 0.0
-                for member in tqdm(files, f"extract {archive.name}", unit="file", disable=None):
-                    total += member.size / foreign.MB
-                    if total > limits.HARMLESS_MB:
-                        limits.check(archive, "expansion", total / size)
-                    self._extract_member(files, member, subject, kind)
-        except InputError as error:
-            said = str(error).removeprefix(f"{archive}: ")
-            raise InputError(f"{archive}: {said}") from None
-        # AttributeError: tarfile's, of a gzip head with an extra field, read before it is ready.
-        except (tarfile.TarError, AttributeError, *foreign.DAMAGE, OSError) as error:
-            said = short(str(error) or type(error).__name__, 100)
-            raise InputError(f"{archive}: expected an archive, got {said}; copy it") from None
+        with _reading(archive, self.raw) as opened:
+            # A stream: read once.
+            files = tarfile.open(fileobj=opened, mode="r|*", tarinfo=_Member)
+            size, total = os.fstat(opened.fileno()).st_size / foreign.MB, 0.0
+            for member in tqdm(files, f"extract {archive.name}", unit="file", disable=None):
+                total += member.size / foreign.MB
+                if total > limits.HARMLESS_MB:
+                    limits.check(archive, "expansion", total / size)
+                self._extract_member(files, member, subject, kind)
 
     def _extract_member(self, files, member, subject, kind):
         """Extract a file of an archive, if it is of the kind, and not there yet."""
@@ -138,6 +135,9 @@ class Source:
         target = self.raw / subject / PLACES[kind] / name.name
         if not wanted or name.name.startswith("_"):
             return
+        others = [part for part in name.parts if re.fullmatch(r"S\d+", part) and part != subject]
+        if others:
+            raise InputError(f"expected files of {subject}, got {short(str(name))}")
         if target.is_file() and target.stat().st_size == member.size:
             return
         if member.issparse():  # a few bytes would become any number
@@ -148,6 +148,13 @@ class Source:
                 file.write(block)
             if file.tell() != member.size:
                 raise InputError(f"{name.name}: the archive is cut off")
+
+    def is_whole(self, subject, kind, known):
+        """Whether there is a folder of a subject's files of a kind, with all of them: those of the
+        sequences known (`recordings`), if any are."""
+        return self.place(subject, kind) is not None and not (
+            known and self.missing(subject, kind, known.get(subject, {}))
+        )
 
     def missing(self, subject, kind, sequences):
         """Lines that say which of a subject's files of a kind are not there."""
@@ -166,6 +173,46 @@ class Source:
             f"{place}: {len(absent)} of {len(expected)} files are missing: "
             f"{', '.join(absent[:SHOWN])}{more}"
         ]
+
+
+@contextlib.contextmanager
+def _reading(archive, raw):
+    """An archive, opened, whose damage becomes an InputError. raw: the folder that is written."""
+    try:
+        with foreign.open_file(archive, InputError) as opened:
+            yield opened
+    except InputError as error:
+        said = str(error).removeprefix(f"{archive}: ")
+        raise InputError(f"{archive}: {said}") from None
+    # AttributeError: tarfile's, of a gzip head with an extra field, read before it is ready.
+    except (tarfile.TarError, AttributeError, *foreign.DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise OSError(error.errno, error.strerror, str(raw)) from None
+        said = short(str(error) or type(error).__name__, 100)
+        raise InputError(f"{archive}: expected an archive, got {said}; copy it") from None
+
+
+def check_ends(source, subjects, kinds):
+    """Refuse archives of the subjects' files that are cut short, before any is extracted.
+
+    Of a compressed one the last bytes alone are read: they are the size of what is in it, which of
+    a tar is a whole number of blocks. Cut bytes are so by chance in one case of 512, which is seen
+    when it is extracted. Raises InputError.
+    """
+    known = recordings(source.metadata)
+    for subject, kind in itertools.product(subjects, kinds):
+        archive = source.archive(subject, kind)
+        if not archive or source.is_whole(subject, kind, known):
+            continue
+        with _reading(archive, source.raw) as opened:
+            if opened.read(len(GZIP)) != GZIP:
+                opened.seek(0)
+                for _ in tarfile.open(fileobj=opened, mode="r:*", tarinfo=_Member):
+                    pass  # from head to head
+                continue
+            opened.seek(max(0, os.fstat(opened.fileno()).st_size - 4))
+            if int.from_bytes(opened.read(4), "little") % tarfile.BLOCKSIZE:
+                raise tarfile.ReadError("one cut short")
 
 
 def _files(kind, sequences):
@@ -202,11 +249,9 @@ def check(source, subjects, kinds):
             "the dataset, Release-v1.2; put it into this folder"
         )
     known, lines = recordings(source.metadata), []
+    check_ends(source, subjects, kinds)
     for subject, kind in itertools.product(subjects, kinds):
-        whole = source.place(subject, kind) is not None and not (
-            known and source.missing(subject, kind, known.get(subject, {}))
-        )
-        if not whole and source.archive(subject, kind):
+        if source.archive(subject, kind) and not source.is_whole(subject, kind, known):
             source.extract(subject, kind)
         # Where metadata.xml has no table, the sequences are those that have 3D positions.
         if subject not in known and (place := source.place(subject, "D3_Positions")):

@@ -22,7 +22,7 @@ from tools.arguments import add_gpu, positive
 from tools.caffe_io import process
 from tools.caffe_io.files import read_net, read_solver, read_weights
 from tools.convert import h36m
-from tools.convert.h36m_files import PLACES, MissingError, Source, missing_parts
+from tools.convert.h36m_files import PLACES, MissingError, Source, check_ends, missing_parts
 from tools.paper import needs
 from tools.train import snapshots
 
@@ -38,6 +38,7 @@ def check_dataset(folder):
         raise InputError(f"H36M={folder}: expected metadata.xml of the code release, got none")
     if parts := missing_parts(source, (*h36m.TRAINING, *h36m.TEST), list(PLACES)):
         raise MissingError(folder, parts)
+    check_ends(source, (*h36m.TRAINING, *h36m.TEST), list(PLACES))
     return source
 
 

@@ -1,14 +1,17 @@
-"""Archives that would write far more than they are, or hold it in memory, are refused."""
+"""Archives that are cut short, of another subject, would write far more than they are, or hold it
+in memory, are refused."""
 
 import io
+import resource
 import tarfile
 import tracemalloc
 
+import numpy as np
 import pytest
 
 from prior import limits
 from prior.errors import InputError
-from tools.convert.h36m_files import Source
+from tools.convert.h36m_files import Source, check_ends
 
 NAME = "S1/MyPoseFeatures/D3_Positions/Walking 1.cdf"
 
@@ -88,3 +91,43 @@ def test_a_gzip_head_with_an_extra_field_is_one_line(tmp_path):
     path.write_bytes(content)
     with pytest.raises(InputError, match="S1.tgz: expected an archive"):
         extract(tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_cut_archives_are_refused_before_any_is_extracted(tmp_path, mode):
+    (tmp_path / "metadata.xml").write_text("<metadata/>")
+    noise = np.random.default_rng(0).integers(0, 256, 30_000, dtype=np.uint8).tobytes()
+    path = archive(tmp_path, (NAME, noise), (NAME.replace("Walking", "Eating"), noise), mode=mode)
+
+    def check():
+        check_ends(Source(tmp_path, tmp_path / "raw"), ("S1", "S5"), ["D3_Positions"])
+
+    check()
+    whole = path.read_bytes()
+    for cut in (0, 10, 100, len(whole) // 2, len(whole) - 20_000):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(InputError, match=f"^{path}: expected an archive, got .*; copy it$"):
+            check()
+    # Of what is extracted already no archive is needed.
+    (tmp_path / "raw" / NAME).parent.mkdir(parents=True)
+    (tmp_path / "raw" / NAME).write_bytes(noise)
+    check()
+
+
+def test_another_subjects_files_are_refused(tmp_path):
+    archive(tmp_path, (NAME.replace("S1", "S11"), b"x" * 3000), mode="w:gz")
+    with pytest.raises(InputError, match="S1.tgz: expected files of S1, got S11/MyPoseFeatures"):
+        extract(tmp_path)
+    assert not (tmp_path / "raw").exists()
+
+
+def test_a_full_disk_is_not_taken_for_damage(tmp_path):
+    archive(tmp_path, (NAME, b"x" * 30_000), mode="w:gz")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(OSError, match=f"File too large: '{tmp_path}/raw'"):
+            extract(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not [path for path in (tmp_path / "raw").rglob("*") if path.is_file()]
