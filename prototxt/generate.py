@@ -19,7 +19,7 @@ from google.protobuf import text_format
 
 from prior import program
 from prior.model import load
-from prior.skeleton import HUMAN36M
+from prior.skeleton import HUMAN36M, Skeleton
 from prototxt.choices import Choices
 from prototxt.machines import LIFTINGS, MACHINES, RENDERED, Machine
 from prototxt.solvers import SCHEDULES, SEED, solver
@@ -28,16 +28,16 @@ HERE = Path(__file__).resolve().parent
 
 
 def files(
-    base: str | Path = "prototxt", landmarks: int = len(HUMAN36M), **choices: Any
+    base: str | Path = "prototxt", skeleton: Skeleton = HUMAN36M, **choices: Any
 ) -> dict[str, str]:
-    """Every file: {its path in the folder `base`: its text}. landmarks: of the pose model; choices:
+    """Every file: {its path in the folder `base`: its text}. skeleton: of the pose model; choices:
     of Choices."""
     from prototxt import networks  # needs Caffe
 
     seed = Choices(**choices).seed
     written = {}
     for size, machine in MACHINES.items():
-        m = machine._replace(landmarks=landmarks)
+        m = machine._replace(skeleton=skeleton)
         schedules = SCHEDULES[size]
         for kind in ("cpm", "lifting"):
             folder = size + kind
@@ -72,10 +72,10 @@ def check_parsed(written: Mapping[str, str]) -> None:
         text_format.Parse(content, kind())
 
 
-def landmarks_of(prior: str | None) -> int:
-    """L of the pose model in a file; None: of the Machines' own, the paper's. Raises
+def skeleton_of(prior: str | None) -> Skeleton:
+    """That of the pose model in a file; None: of the Machines' own, the paper's. Raises
     ModelFileError."""
-    return len(HUMAN36M if prior is None else load(HERE.parent / prior).skeleton)
+    return HUMAN36M if prior is None else load(HERE.parent / prior).skeleton
 
 
 def share(argument: str) -> tuple[str, int]:
@@ -174,7 +174,7 @@ def generate(options: argparse.Namespace) -> int:
     base = out.resolve()
     base = base.relative_to(HERE.parent) if base.is_relative_to(HERE.parent) else base
     stale = 0
-    for path, content in files(base, landmarks_of(options.prior), **choices).items():
+    for path, content in files(base, skeleton_of(options.prior), **choices).items():
         file = out / path
         if file.is_file() and file.read_text() == content:
             continue

@@ -4,7 +4,7 @@
 
 from typing import NamedTuple
 
-from prior.skeleton import L
+from prior.skeleton import HUMAN36M, Skeleton
 from python_layers.belief_maps import LABEL_INPUT, LABEL_SIGMA
 
 RENDERED = "build/data/train.json"  # made by make data
@@ -92,7 +92,7 @@ class Machine(NamedTuple):
     lift: str  # how a stage lifts: one of LIFTINGS
     data: str | dict = RENDERED  # a file of annotations, or {file: its share of the samples}
     prior: str = "build/prior.npz"  # file of the pose model, written by make prior
-    landmarks: int = L  # of the pose model
+    skeleton: Skeleton = HUMAN36M  # of the pose model
 
 
 GAUSSIAN = dict(type="gaussian", std=0.01)  # CPM

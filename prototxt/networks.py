@@ -18,6 +18,7 @@ from google.protobuf import text_format
 
 from prior.errors import InputError
 from prior.lifting.lifter import ROTATIONS
+from prior.skeleton import HUMAN36M
 from prototxt.choices import Choices
 from prototxt.machines import GAUSSIAN, LIFTINGS, MAPS, Block, Conv, Machine, Merge, Pool
 
@@ -63,26 +64,31 @@ def inputs(n: NetSpec, m: Machine, lifting: bool, train: bool, c: Choices) -> No
     (N, L + 1, S / stride, S / stride) and mask (N, L + 1).
 
     As CPM's, the labels of stage 1 are of everyone in sight, the others of the person in the
-    centre.
+    centre. There is no camera where nothing has a vertical: every rotation is lifted.
     """
+    camera = lifting and m.skeleton.vertical
     if not train:
         n.data = L.Input(shape=dict(dim=[1, 3, m.input, m.input]))
         n.center_map = L.Input(shape=dict(dim=[1, 1, m.input, m.input]))
-        if lifting:
+        if camera:
             n.camera = L.Input(shape=dict(dim=[1, 3, 3]))
         return
     names = ["data", "center_map", "label", "mask", "label_stage1", "mask_stage1", "camera"]
-    names = names if lifting else names[:-1]
+    names = names if camera else names[:-1]
+    augment = m.augment
+    if not m.skeleton.mirrors:
+        augment = ({} if augment is True else augment) | dict(flip=0)
     tops = python(
         "pose_data",
         "PoseDataLayer",
         dict(
             source=c.data or m.data,
+            **({} if m.skeleton == HUMAN36M else dict(model=c.prior or m.prior)),
             batch_size=m.batch,
             input_size=m.input,
             stride=m.stride,
             sigma=m.label_sigma,
-            augment=m.augment,
+            augment=augment,
             shuffle=True,
             seed=c.seed,
             workers=1,
@@ -126,15 +132,15 @@ def lift(n: NetSpec, m: Machine, maps: Top, suffix: str, train: bool, c: Choices
     parameters |= LIFTINGS[c.lift or m.lift] | dict(backward=c.backward)
     if c.backward != "none" or parameters.get("covariance"):
         parameters["sigma"] = m.label_sigma / m.stride
+    bottoms = (maps, n.camera) if m.skeleton.vertical else (maps,)
     tops = python(
         "lifting",
         "LiftingLayer",
         parameters,
-        maps,
-        n.camera,
+        *bottoms,
         name=f"lifting{suffix}",
         ntop=1 if train else 2,  # Caffe would print an unused pose at every display
-        propagate_down=[c.backward != "none", False],
+        propagate_down=[c.backward != "none", False][: len(bottoms)],
     )
     tops = (tops,) if train else tops
     for name, top in zip(("landmarks", "pose"), tops, strict=False):
@@ -284,7 +290,7 @@ def convolve(m: Machine, t: int, bottom: Top, row: Conv) -> Top:
     return L.Convolution(
         bottom,
         name=row.name.format(t=t),
-        num_output=m.landmarks + 1 if row.channels == MAPS else row.channels,
+        num_output=len(m.skeleton) + 1 if row.channels == MAPS else row.channels,
         kernel_size=row.kernel,
         pad=row.dilation * (row.kernel // 2),
         stride=row.stride,

@@ -8,8 +8,10 @@ import caffe
 import numpy as np
 from jaxtyping import Float32
 
-from prior import limits, skeleton
+import prior
+from prior import limits
 from prior.errors import InputError
+from prior.skeleton import HUMAN36M, Skeleton
 from python_layers import belief_maps, params
 from python_layers.data import annotations, crop
 from python_layers.data.prefetch import Prefetcher
@@ -32,6 +34,8 @@ class Params:
     # Caffe runs; or several, with their shares of the samples: {"a.pack": 3, "lmdb/MPI": 1}
     source: str | dict
     batch_size: int
+    # The path of the prior whose landmarks the people have; None: Human3.6M's 17
+    model: str | None = None
     input_size: int = belief_maps.LABEL_INPUT  # px, side of the square input
     stride: int = 8  # input px in a map px
     sigma: float | None = None  # of the label's Gaussian, input px; None: CPM's 7 at 368, scaled
@@ -75,14 +79,6 @@ class Params:
         """{file: its share of the samples}."""
         return self.source if isinstance(self.source, dict) else {self.source: 1}
 
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of the seven tops."""
-        n, size, cells = self.batch_size, self.input_size, self.input_size // self.stride
-        label, mask = (n, skeleton.L + 1, cells, cells), (n, skeleton.L + 1)
-        image = (n, 3, size, size), (n, 1, size, size)
-        return *image, label, mask, label, mask, (n, 3, 3)
-
 
 class PoseDataLayer(caffe.Layer):
     """Images of people, each cropped around one of them, with the belief maps to learn.
@@ -107,23 +103,31 @@ class PoseDataLayer(caffe.Layer):
         params.check_count(NAME, "bottoms", bottom, [0])
         params.check_count(NAME, "tops", top, [4, 6, 7])
         self.parameters = chosen = params.read(NAME, self.param_str, Params)
+        skeleton = _skeleton(chosen.model)
         try:
-            sources = [(annotations.load(path), share) for path, share in chosen.shares.items()]
+            sources = [
+                (annotations.load(path, skeleton=skeleton), share)
+                for path, share in chosen.shares.items()
+            ]
         except annotations.AnnotationError as error:
             raise InputError(f"{NAME}: source: {error}") from None
+        try:
+            samples = Samples(sources, chosen)
+        except InputError as error:
+            raise InputError(f"{NAME}: {error}") from None
         self.blobs.add_blob(2)
         self.own_position = np.zeros(2, np.float32)
         self.damaged: set[str] = set()
         # For the tops that are left out.
-        self.spare = [np.empty(shape, np.float32) for shape in chosen.shapes[len(top) :]]
+        self.shapes = samples.shapes
+        self.spare = [np.empty(shape, np.float32) for shape in self.shapes[len(top) :]]
         # The workers start now, while the process is small. They get their work at the first
         # forward, since a snapshot is read between the two.
-        samples = Samples(sources, chosen)
-        self.batches = Prefetcher(samples.batch, chosen.shapes, chosen.batch_size, chosen.workers)
+        self.batches = Prefetcher(samples.batch, self.shapes, chosen.batch_size, chosen.workers)
 
     def reshape(self, bottom: Blobs, top: Blobs) -> None:
         for i in range(len(top)):  # Caffe's vectors of blobs know indices only
-            top[i].reshape(*self.parameters.shapes[i])
+            top[i].reshape(*self.shapes[i])
 
     def forward(self, bottom: Blobs, top: Blobs) -> None:
         kept = self.own_position if self.phase == caffe.TEST else self.blobs[0].data
@@ -151,6 +155,16 @@ class PoseDataLayer(caffe.Layer):
     def stop(self) -> None:
         """End the worker processes, which otherwise end with the program."""
         self.batches.stop()
+
+
+def _skeleton(model: str | None) -> Skeleton:
+    """The skeleton of the prior in a file; Human3.6M's without one. Raises InputError."""
+    if model is None:
+        return HUMAN36M
+    try:
+        return prior.load(model).skeleton
+    except (OSError, InputError) as error:
+        raise InputError(f"{NAME}: model: {error}") from None
 
 
 def _unpacked(kept: Float32[np.ndarray, "2"]) -> int:

@@ -1,13 +1,13 @@
 """People in images: landmarks, boxes, 3D poses and cameras, from COCO-keypoints-style JSON.
 
     info        {...}, ours to ignore
-    categories  [{"keypoints": the 17 names in the order of prior.skeleton}]
+    categories  [{"keypoints": the names of the L landmarks, in the order of their skeleton}]
     cameras     {"S1/54138969": {"rotation": 3x3 world to camera, "position_mm": [3],
                 "intrinsics": 3x3 px}}
     images      [{"id", "file_name" (relative to the JSON's folder), "width", "height",
                 "subject", "action", "camera", "frame", "offset"}]
-    annotations [{"image_id", "keypoints" [x, y, v] * 17, "bbox" [x, y, width, height],
-                "pose_mm" 17x3 world, y up, "area" px^2, "context"}]
+    annotations [{"image_id", "keypoints" [x, y, v] * L, "bbox" [x, y, width, height],
+                "pose_mm" Lx3 world, y up, "area" px^2, "context"}]
 
 A keypoint with v = 0 is missing: it is left out of the loss. Others lie inside the image. Data
 without 3D (Leeds, MPII, COCO) leave out "camera" and "pose_mm"; "subject", "action", "frame" and
@@ -15,6 +15,8 @@ without 3D (Leeds, MPII, COCO) leave out "camera" and "pose_mm"; "subject", "act
 the top-left pixel of the image lies in the camera's whole picture, [0, 0] unless the image was
 cropped. A person with "context": true is never the one in the centre of a sample, only one of the
 others in it.
+
+The landmarks are Human3.6M's 17, or those of another skeleton that the caller has, a pose model's.
 
 `packed` has the same in one file, for millions of images; `cpm_lmdb` is what CPM's authors train
 on. `load` reads all three.
@@ -31,9 +33,10 @@ from jaxtyping import Float, Int, UInt8
 from numpy.typing import ArrayLike
 
 from prior import camera as cameras
-from prior import foreign, skeleton
+from prior import foreign
 from prior.errors import short
 from prior.files import FilePath
+from prior.skeleton import HUMAN36M, Skeleton
 from python_layers.data import columns, cpm_lmdb, images, packed
 from python_layers.data.columns import AnnotationError, Builder, Record, Table
 
@@ -50,12 +53,13 @@ class Annotations:
     """M records, one for each annotated person."""
 
     path: str
+    skeleton: Skeleton
     files: tuple[str, ...]  # paths of the images, or their names in a packed file
     image_sizes: Int[np.ndarray, "M 2"]  # width and height
-    points: Float[np.ndarray, "M 17 2"]  # image px, NaN where missing
-    visible: Int[np.ndarray, "M 17"]  # COCO's v: 0 missing, 1 hidden, 2 visible
+    points: Float[np.ndarray, "M L 2"]  # image px, NaN where missing
+    visible: Int[np.ndarray, "M L"]  # COCO's v: 0 missing, 1 hidden, 2 visible
     boxes: Float[np.ndarray, "M 4"]  # x, y, width, height, image px
-    poses_mm: Float[np.ndarray, "M 17 3"]  # world, NaN without 3D
+    poses_mm: Float[np.ndarray, "M L 3"]  # world, NaN without 3D
     areas: Float[np.ndarray, "M"]  # px^2 of the person's outline, NaN where it is not known
     camera_names: tuple[str | None, ...]  # None without a camera
     rotations: Float[np.ndarray, "M 3 3"]  # world to camera, level without a camera
@@ -87,7 +91,7 @@ class Annotations:
         part = images.part_of(data, block)
         return images.decode(data, self.files[index], (width, height), part=part), part
 
-    def others(self, index: Index) -> Float[np.ndarray, "K 17 2"]:
+    def others(self, index: Index) -> Float[np.ndarray, "K L 2"]:
         """The landmarks of the other people in a record's image, NaN where missing."""
         return self.crowd.others(index)
 
@@ -97,7 +101,7 @@ class Crowd:
 
     def __init__(
         self,
-        points: Float[np.ndarray, "P 17 2"],
+        points: Float[np.ndarray, "P L 2"],
         image_of: Int[np.ndarray, "P"],
         record: Int[np.ndarray, "M"],
     ) -> None:
@@ -106,7 +110,7 @@ class Crowd:
         self._order = np.argsort(image_of, kind="stable")
         self._sorted = image_of[self._order]
 
-    def others(self, index: Index) -> Float[np.ndarray, "K 17 2"]:
+    def others(self, index: Index) -> Float[np.ndarray, "K L 2"]:
         """As Annotations.others."""
         image = self.image[index]
         first, end = (np.searchsorted(self._sorted, image, side) for side in ("left", "right"))
@@ -114,11 +118,12 @@ class Crowd:
         return self._points[people[people != self._record[index]]]
 
 
-def load(path: FilePath, check_images: bool = True) -> Annotations:
+def load(path: FilePath, check_images: bool = True, skeleton: Skeleton = HUMAN36M) -> Annotations:
     """Read and check annotations: a file, JSON or packed, or the folder of CPM's LMDB.
 
-    check_images: whether to look for the image files of a JSON. Raises AnnotationError, and nothing
-    else, whatever is in the file.
+    check_images: whether to look for the image files of a JSON. skeleton: whose landmarks the
+    people have; others are refused. Raises AnnotationError, and nothing else, whatever is in the
+    file.
     """
     path = os.fspath(path)
     store: Store
@@ -130,13 +135,14 @@ def load(path: FilePath, check_images: bool = True) -> Annotations:
             table, store = cpm_lmdb.open_(path)
             files = table["image_name"].tolist()
         else:
-            table = _table(_read(path))
+            table = _table(_read(path), skeleton)
             folder = os.path.dirname(path)
             files = [os.path.join(folder, name) for name in table["image_name"]]
             store = images.Files(files)
             if check_images:
                 _check_files({files[i] for i in set(table["person_image"].tolist())})
-        return _join(path, table, files, store)
+        _check_landmarks("its landmarks", table["landmark"].tolist(), skeleton)
+        return _join(path, table, files, store, skeleton)
     except AnnotationError as wrong:
         said = str(wrong).removeprefix(f"{path}: ")
         raise AnnotationError(f"{path}: {said}") from None
@@ -166,15 +172,20 @@ def _read(path: str) -> Any:
     return foreign.read_json(path, AnnotationError)
 
 
-def _table(document: Any) -> Table:
+def _check_landmarks(what: str, names: Any, skeleton: Skeleton) -> None:
+    """Raise AnnotationError unless these are a skeleton's landmarks, in its order."""
+    if names != list(skeleton.landmarks):
+        raise AnnotationError(
+            f"{what}: expected {list(skeleton.landmarks)}, got {short(names, 400)}; convert the "
+            "landmarks, or name a model or a skeleton that has them"
+        )
+
+
+def _table(document: Any, skeleton: Skeleton) -> Table:
     """The columns of a JSON document."""
     names = _list(document, "categories")[0].get("keypoints")
-    if names != list(skeleton.LANDMARKS):
-        raise AnnotationError(
-            f"categories: expected the keypoints {list(skeleton.LANDMARKS)}, got {names}; convert "
-            "the landmarks with prior.skeleton"
-        )
-    builder = Builder(document.get("cameras", {}))
+    _check_landmarks("categories: keypoints", names, skeleton)
+    builder = Builder(document.get("cameras", {}), skeleton)
     numbers: dict[int | str, int] = {}
     for image in _list(document, "images"):
         identity = image.get("id")
@@ -215,7 +226,9 @@ def _check_files(files: Iterable[str]) -> None:
         )
 
 
-def _join(path: str, table: Table, files: Sequence[str], store: Store) -> Annotations:
+def _join(
+    path: str, table: Table, files: Sequence[str], store: Store, skeleton: Skeleton
+) -> Annotations:
     """The Annotations of checked columns: of all people that are not only context."""
     people = np.flatnonzero(~table["person_context"])
     if not len(people):
@@ -233,6 +246,7 @@ def _join(path: str, table: Table, files: Sequence[str], store: Store) -> Annota
     points = np.where(keypoints[..., 2:] > 0, keypoints[..., :2], np.nan)
     return Annotations(
         path=path,
+        skeleton=skeleton,
         files=tuple(files[i] for i in image),
         image_sizes=table["image_size"][image],
         points=points[people],

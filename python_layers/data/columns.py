@@ -1,14 +1,15 @@
 """Annotations as a table of columns, built from images and people that are checked one by one.
 
 JSON, packed files and CPM's LMDBs become such a table. Its columns, for I images, P people, C
-cameras and the strings of `label` (subjects and actions); -1 stands for none:
+cameras, L landmarks and the strings of `label` (subjects and actions); -1 stands for none:
 
+    landmark (L,) str, their names
     image_name (I,) str, image_size (I, 2) width and height, image_offset (I, 2) px,
     image_camera, image_subject, image_action, image_frame (I,) int
     camera_name (C,) str, camera_rotation (C, 3, 3), camera_position (C, 3) mm,
     camera_intrinsics (C, 3, 3) px
-    person_image (P,) int, person_context (P,) bool, person_keypoints (P, 17, 3) x, y, v,
-    person_box (P, 4), person_pose (P, 17, 3) mm or NaN, person_area (P,) px^2 or NaN
+    person_image (P,) int, person_context (P,) bool, person_keypoints (P, L, 3) x, y, v,
+    person_box (P, 4), person_pose (P, L, 3) mm or NaN, person_area (P,) px^2 or NaN
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,18 +19,17 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Real
 from numpy.typing import ArrayLike
 
-from prior import skeleton
 from prior.camera import check_rotation
 from prior.errors import InputError, short
-
-L = skeleton.L
+from prior.skeleton import HUMAN36M, Skeleton
 
 Table: TypeAlias = dict[str, np.ndarray]
 # An object of the JSON format.
 Record: TypeAlias = Mapping[str, Any]
 
-# Of each column: what its rows are, its other axes, and the kind of its type.
-COLUMNS: dict[str, tuple[str, tuple[int, ...], str]] = {
+# Of each column: what its rows are, its other axes (None: L), and the kind of its type.
+COLUMNS: dict[str, tuple[str, tuple[int | None, ...], str]] = {
+    "landmark": ("landmark", (), "U"),
     "image_name": ("image", (), "U"),
     "image_size": ("image", (2,), "i"),
     "image_offset": ("image", (2,), "f"),
@@ -44,9 +44,9 @@ COLUMNS: dict[str, tuple[str, tuple[int, ...], str]] = {
     "camera_intrinsics": ("camera", (3, 3), "f"),
     "person_image": ("person", (), "i"),
     "person_context": ("person", (), "b"),
-    "person_keypoints": ("person", (L, 3), "f"),
+    "person_keypoints": ("person", (None, 3), "f"),
     "person_box": ("person", (4,), "f"),
-    "person_pose": ("person", (L, 3), "f"),
+    "person_pose": ("person", (None, 3), "f"),
     "person_area": ("person", (), "f"),
 }
 UNKNOWN = ("person_pose", "person_area")  # columns that may have NaN
@@ -69,10 +69,11 @@ class Builder:
     Every method raises AnnotationError on a value that is wrong; nothing is added then.
     """
 
-    def __init__(self, cameras: Any) -> None:
-        """cameras: those of the JSON format, {name: object}."""
+    def __init__(self, cameras: Any, skeleton: Skeleton = HUMAN36M) -> None:
+        """cameras: those of the JSON format, {name: object}. skeleton: what the people have."""
         if not isinstance(cameras, dict) or not all(isinstance(c, dict) for c in cameras.values()):
             raise AnnotationError(f'expected "cameras", an object of objects, got {short(cameras)}')
+        self._skeleton = skeleton
         self._cameras = {
             _name(name, "cameras"): _camera(name, camera) for name, camera in cameras.items()
         }
@@ -116,8 +117,9 @@ class Builder:
     def add_person(self, number: int, person: Record, what: str) -> None:
         """Add a person in image `number`; `what` names the record in errors."""
         name, size = self._images[number][:2]
-        what = f"{what} ({name})"
-        keypoints = numbers(person.get("keypoints"), (3 * L,), f"{what}: keypoints").reshape(L, 3)
+        what, count = f"{what} ({name})", len(self._skeleton)
+        keypoints = numbers(person.get("keypoints"), (3 * count,), f"{what}: keypoints")
+        keypoints = keypoints.reshape(count, 3)
         there = keypoints[:, 2] > 0
         if not np.isin(keypoints[:, 2], (0, 1, 2)).all():
             raise AnnotationError(
@@ -128,7 +130,7 @@ class Builder:
             first = int(outside.argmax())
             raise AnnotationError(
                 f"{what}: keypoints: expected them inside the image, got the "
-                f"{skeleton.LANDMARKS[first]} at {keypoints[first, :2].tolist()}; mark it as "
+                f"{self._skeleton.landmarks[first]} at {keypoints[first, :2].tolist()}; mark it as "
                 "missing, with v = 0"
             )
         box = numbers(person.get("bbox"), (4,), f"{what}: bbox")
@@ -141,9 +143,9 @@ class Builder:
             raise AnnotationError(f"{what}: context: expected a bool, got {short(context)}")
         pose = person.get("pose_mm")
         if pose is None:
-            pose = np.full((L, 3), np.nan)
+            pose = np.full((count, 3), np.nan)
         else:
-            pose = numbers(pose, (L, 3), f"{what}: pose_mm")
+            pose = numbers(pose, (count, 3), f"{what}: pose_mm")
         area = person.get("area")
         if area is not None and not (area := numbers(area, (), f"{what}: area")) > 0:
             raise AnnotationError(f"{what}: area: expected px^2 > 0, got {area}")
@@ -153,12 +155,14 @@ class Builder:
 
     def table(self) -> Table:
         """The columns of all that was added."""
+        count = len(self._skeleton)
+        table = {"landmark": np.array(self._skeleton.landmarks, dtype=np.str_)}
         names = ("name", "size", "offset", "camera", "subject", "action", "frame")
-        table = _stacked("image", names, self._images)
+        table |= _stacked("image", names, self._images, count)
         of_person = ("image", "context", "keypoints", "box", "pose", "area")
-        table |= _stacked("person", of_person, self._people)
+        table |= _stacked("person", of_person, self._people, count)
         rows = [(name, *values) for name, values in self._cameras.items()]
-        table |= _stacked("camera", ("name", "rotation", "position", "intrinsics"), rows)
+        table |= _stacked("camera", ("name", "rotation", "position", "intrinsics"), rows, count)
         return table | {"label": np.array(list(self._labels), dtype=np.str_)}
 
     def _label(self, name: str, text: Any) -> int:
@@ -181,21 +185,29 @@ def _name(text: str, where: str) -> str:
     return text
 
 
-def _stacked(whose: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Table:
+def _axes(name: str, landmarks: int) -> tuple[int, ...]:
+    """The axes of a column, but for its rows, of people with so many landmarks."""
+    return tuple(landmarks if axis is None else axis for axis in COLUMNS[name][1])
+
+
+def _stacked(
+    whose: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]], landmarks: int
+) -> Table:
     """The columns `whose`_`names`; each row has a value for each of the names."""
     table = {}
     for i, name in enumerate(names):
-        _, axes, kind = COLUMNS[f"{whose}_{name}"]
-        column: np.ndarray = np.array([row[i] for row in rows], dtype=KINDS[kind])
-        table[f"{whose}_{name}"] = column.reshape(len(rows), *axes)
+        key = f"{whose}_{name}"
+        column: np.ndarray = np.array([row[i] for row in rows], dtype=KINDS[COLUMNS[key][2]])
+        table[key] = column.reshape(len(rows), *_axes(key, landmarks))
     return table
 
 
 def check(table: Table) -> None:
     """Raise AnnotationError unless a file's table has all columns, and they fit together."""
     sizes: dict[str, int] = {}
-    for name, (whose, axes, kind) in COLUMNS.items():
-        column = table.get(name)
+    landmarks = np.size(table.get("landmark", ()))
+    for name, (whose, _, kind) in COLUMNS.items():
+        column, axes = table.get(name), _axes(name, landmarks)
         shape = (len(column), *axes) if column is not None and column.ndim else None
         if column is None or column.dtype.kind != kind or column.shape != shape:
             got = "nothing" if column is None else f"{column.dtype} {column.shape}"

@@ -15,8 +15,8 @@ from jaxtyping import Float, Float32, Real, UInt8
 from numpy.typing import ArrayLike
 
 from prior import camera as cameras
-from prior import skeleton
 from prior.errors import InputError
+from prior.skeleton import HUMAN36M, Skeleton
 from python_layers import belief_maps
 
 # The part of the input that a person fills. CPM scales a person to 200 px (MPII's unit) times its
@@ -62,6 +62,7 @@ class Ranges(NamedTuple):
     shift: float = 0.0  # of the centre, along each axis to either side, parts of the input
     colour: float = 0.0  # of the gains and, halved, of the brightness, to either side
     occlusion: float = 0.0  # the part of the samples that has a hidden rectangle
+    flip: float = 0.5  # the part that is mirrored
 
 
 # Sides of a hidden rectangle, parts of the input: our choice, from a hand to half a trunk.
@@ -93,21 +94,23 @@ def ranges(augment: bool | dict[str, Any]) -> Ranges | None:
         low, high = chosen.scale
         good = 0 < low <= high and 0 <= chosen.degrees <= 180 and 0 <= chosen.shift <= 1
         good = good and 0 <= chosen.colour < 1 and 0 <= chosen.occlusion <= 1
+        good = good and 0 <= chosen.flip <= 1
     except (TypeError, ValueError):
         good = False
     if not good:
         raise InputError(
             'augment: expected true, false or some of {"scale": [0.7, 1.3], "degrees": 40, '
-            f'"shift": 0.1, "colour": 0.2, "occlusion": 0.3}}, got {json.dumps(augment)}'
+            f'"shift": 0.1, "colour": 0.2, "occlusion": 0.3, "flip": 0.5}}, '
+            f"got {json.dumps(augment)}"
         )
     return chosen
 
 
 def draw(rng: np.random.Generator, within: Ranges = CPM_RANGES) -> Augmentation:
-    """A random Augmentation within Ranges; one half of them flips."""
+    """A random Augmentation within Ranges."""
     scale = rng.uniform(*within.scale)
     angle = np.deg2rad(rng.uniform(-within.degrees, within.degrees))
-    flip = bool(rng.random() < 0.5)
+    flip = bool(rng.random() < within.flip)
     x, y = rng.uniform(-within.shift, within.shift, size=2)
     common, *own = rng.uniform(-within.colour, within.colour, size=4)
     gains = tuple((1 + common) * (1 + channel / 2) for channel in own)
@@ -164,15 +167,17 @@ def covariance_to_image(
     return linear @ covariance @ linear.T
 
 
-def landmarks(points: Real[np.ndarray, "17 2"], crop: Crop) -> Float[np.ndarray, "17 2"]:
-    """A person's landmarks, image px -> input px; a flip swaps left and right."""
+def landmarks(
+    points: Real[np.ndarray, "L 2"], crop: Crop, skeleton: Skeleton = HUMAN36M
+) -> Float[np.ndarray, "L 2"]:
+    """A person's landmarks, image px -> input px; a flip swaps the skeleton's left and right."""
     moved = to_input(points, crop)
-    return moved[skeleton.MIRROR] if crop.augmentation.flip else moved
+    return moved[skeleton.mirror] if crop.augmentation.flip else moved
 
 
 def pose(pose_mm: Real[np.ndarray, "17 3"], crop: Crop) -> Real[np.ndarray, "17 3"]:
     """The pose, world, that the input shows: mirrored if the crop is flipped."""
-    return skeleton.mirrored(pose_mm) if crop.augmentation.flip else pose_mm
+    return HUMAN36M.mirrored(pose_mm) if crop.augmentation.flip else pose_mm
 
 
 def camera(

@@ -24,6 +24,7 @@ import numpy as np
 
 from prior import foreign, limits, npz
 from prior.files import FilePath, replacing
+from prior.skeleton import HUMAN36M, Skeleton
 from python_layers.data import columns
 from python_layers.data.columns import AnnotationError, Record, Table
 from python_layers.data.images import ImageError
@@ -42,10 +43,11 @@ class Writer:
     memory until then.
     """
 
-    def __init__(self, path: FilePath, cameras: Any) -> None:
-        """cameras: those of the JSON format, {name: object}. Raises AnnotationError."""
+    def __init__(self, path: FilePath, cameras: Any, skeleton: Skeleton = HUMAN36M) -> None:
+        """cameras: those of the JSON format, {name: object}; skeleton: what the people have. Raises
+        AnnotationError."""
         self.path = os.fspath(path)
-        self._builder = columns.Builder(cameras)
+        self._builder = columns.Builder(cameras, skeleton)
         self._stored: list[tuple[int, int, int]] = []
 
     def __enter__(self) -> "Writer":
@@ -165,7 +167,8 @@ def open_(path: str) -> tuple[Table, Store]:
     names = [*columns.COLUMNS, *STORED]
     index = index_of(path)[HEADER.size :]
     table = foreign.read_npz("its index", optional=names, error=AnnotationError, content=index)
-    if "person_image" in table:  # files of before the column was there
+    if "person_image" in table:  # files of before these columns were there
+        table.setdefault("landmark", np.array(HUMAN36M.landmarks))
         table.setdefault("person_area", np.full(table["person_image"].shape, np.nan))
     columns.check(table)
     for name in STORED:

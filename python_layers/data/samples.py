@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 
+from prior.errors import InputError
 from python_layers import belief_maps
 from python_layers.data import crop, images
 from python_layers.data.annotations import Annotations
@@ -51,9 +52,10 @@ class Parameters(Protocol):
 
 
 class Samples:
-    """Makes batches of the arrays of pose_data.Params.shapes from annotated people.
+    """Makes batches of the arrays of `shapes` from annotated people.
 
-    sources: annotations and their shares.
+    sources: annotations, all of the same skeleton, and their shares. Raises InputError where
+    samples are to be mirrored and the skeleton has no mirror image.
     """
 
     def __init__(self, sources: Sequence[tuple[Annotations, int]], parameters: Parameters) -> None:
@@ -64,10 +66,25 @@ class Samples:
         if sigma is None:
             sigma = belief_maps.LABEL_SIGMA * size / belief_maps.LABEL_INPUT
         self.sigma = sigma
+        self.skeleton = self.sources[0].skeleton
         self._ranges = crop.ranges(parameters.augment)
+        if self._ranges and self._ranges.flip and not self.skeleton.mirrors:
+            raise InputError(
+                "augment: the model's skeleton has no pairs, left and right, so that a mirrored "
+                'picture shows no such body: expected "flip": 0'
+            )
         shuffle = parameters.shuffle
         self._shuffle = self._ranges is not None if shuffle is None else shuffle
         self._order = functools.lru_cache(2 * len(sources))(self._order_of)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of the arrays of a batch, the tops of the data layer."""
+        n, size = self.parameters.batch_size, self.parameters.input_size
+        cells, maps = size // self.parameters.stride, len(self.skeleton) + 1
+        label, mask = (n, maps, cells, cells), (n, maps)
+        image = (n, 3, size, size), (n, 1, size, size)
+        return *image, label, mask, label, mask, (n, 3, 3)
 
     def batch(self, position: int, arrays: Sequence[np.ndarray]) -> list[Damaged]:
         """Fill `arrays` from `position` on. Returns the images that cannot be read.
@@ -157,18 +174,16 @@ class Samples:
         )
 
     def _label(
-        self, points: Float[np.ndarray, "K 17 2"], square: crop.Crop
+        self, points: Float[np.ndarray, "K L 2"], square: crop.Crop
     ) -> tuple[Float32[np.ndarray, "maps H W"], Float32[np.ndarray, "maps"]]:
         """The maps of the people with these landmarks, image px, and the mask."""
         stride = self.parameters.stride
         cells = self.parameters.input_size // stride
-        inputs = np.stack([crop.landmarks(person, square) for person in points])
+        inputs = np.stack([crop.landmarks(person, square, self.skeleton) for person in points])
         return belief_maps.labels(belief_maps.to_map(inputs, stride), cells, self.sigma / stride)
 
 
-def _in_sight(
-    points: Float[np.ndarray, "K 17 2"], square: crop.Crop
-) -> Float[np.ndarray, "S 17 2"]:
+def _in_sight(points: Float[np.ndarray, "K L 2"], square: crop.Crop) -> Float[np.ndarray, "S L 2"]:
     """Those of the people who have a landmark in the input."""
     inputs = crop.to_input(points, square)
     inside = ((inputs >= -0.5) & (inputs <= square.size - 0.5)).all(axis=-1)

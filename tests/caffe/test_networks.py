@@ -15,6 +15,7 @@ from prototxt import generate, machines, networks, sizes
 from prototxt.solvers import SEED
 from python_layers import lifting
 from tests.caffe import tiny_world
+from tests.hands import HAND
 from tools.caffe_io import process as caffe_process
 
 HERE = Path(generate.__file__).parent
@@ -370,8 +371,11 @@ def test_other_choices():
     assert json.loads(other["pose_data"].python_param.param_str)["seed"] == 5
     solvers = [v for k, v in generate.files(seed=5).items() if "solver" in k]
     assert len(solvers) == 16 and all("random_seed: 5\n" in text for text in solvers)
-    hand = generate.files(landmarks=21)["lite/lifting/deploy.prototxt"]
+    hand = generate.files(skeleton=HAND)["lite/lifting/deploy.prototxt"]
     assert hand.count("num_output: 22") == 3 and "num_output: 18" not in hand
+    hand = generate.files(skeleton=HAND, prior="hand.npz")
+    for path in "lite/cpm/train.prototxt", "cpm/train.prototxt":  # from the model, not mirrored
+        assert '"model": "hand.npz"' in hand[path] and '"flip": 0' in hand[path]
     with pytest.raises(ValueError, match="last fusion learns nothing"):
         net(loss="beliefs")
 
@@ -387,4 +391,4 @@ def test_the_papers_constants_reach_layers_and_networks():
     )
     assert lifting_["rotations"] == lifting.Params("a.npz").rotations == 80
     assert lifting.Params("a.npz").sigma == projection["sigma"] == 7 / 8
-    assert data["sigma"] == 7 and machines.CPM.input == 368 and machines.CPM.landmarks == 17
+    assert data["sigma"] == 7 and machines.CPM.input == 368 and len(machines.CPM.skeleton) == 17

@@ -84,7 +84,7 @@ def cpu_ms(samples, people):
     """CPU time of an image, ms, in one process: of a sample, and of its decoding alone. It is
     steadier than the rates where the machine has other work."""
     batch = samples.parameters.batch_size
-    arrays = [np.empty(shape, np.float32) for shape in samples.parameters.shapes]
+    arrays = [np.empty(shape, np.float32) for shape in samples.shapes]
     samples.batch(0, arrays)
     best = {"sample": float("inf"), "decode": float("inf")}
     for i in range(CPU_ROUNDS):
@@ -110,7 +110,7 @@ def measure(people, batch, workers, batches, rounds):
     best = {"images_per_second": 0.0, "decoded_per_second": 0.0}
     for _ in range(rounds):
         for key, make, shapes in (
-            ("images_per_second", samples.batch, samples.parameters.shapes),
+            ("images_per_second", samples.batch, samples.shapes),
             ("decoded_per_second", decode, ((1,),)),
         ):
             best[key] = max(best[key], rate(make, shapes, batch, workers, batches))

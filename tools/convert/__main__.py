@@ -7,7 +7,8 @@
     python -m tools.convert json train.json --out train.pack
     python -m tools.convert check train.pack
 
-Each brings its landmarks to the project's 17 and marks those that it does not have as missing.
+Each brings its landmarks to Human3.6M's 17 and marks those that it does not have as missing;
+--skeleton takes others as they are, for a pose model that has them.
 What cannot be used is left out, counted and named. The file is written whole or not at all.
 Human3.6M is prepared by python -m tools.convert.h36m.
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from prior import program
+from prior import program, skeleton_file
 from python_layers.data import annotations, images, packed
 from python_layers.data import cpm_lmdb as source
 from tools.convert import coco, cpm_lmdb, entries, leeds, mpii, native
@@ -41,16 +42,25 @@ def _lmdb(options):
     return entries.write(options.out, cpm_lmdb.read(options.folder), total=total)
 
 
+def _coco(options):
+    skeleton = skeleton_file.find(options.skeleton)
+    images_of_set = coco.read(options.annotations, options.folder, skeleton)
+    return entries.write(options.out, images_of_set, total=len(images_of_set), skeleton=skeleton)
+
+
 def _json(options):
-    cameras, images_of_set = native.read(options.annotations)
-    return entries.write(options.out, images_of_set, cameras, total=len(images_of_set))
+    skeleton = skeleton_file.find(options.skeleton)
+    cameras, images_of_set = native.read(options.annotations, skeleton)
+    return entries.write(
+        options.out, images_of_set, cameras, total=len(images_of_set), skeleton=skeleton
+    )
 
 
 def _check(options):
     """Read every image of a packed file: a Report. Raises ConversionError if any is damaged."""
     if not packed.is_packed(options.annotations):
         raise ConversionError(f"{options.annotations}: expected a packed file")
-    people = annotations.load(options.annotations)
+    people = annotations.load(options.annotations, skeleton=skeleton_file.find(options.skeleton))
     report = entries.Report()
     report.people = len(people)
     for number in tqdm(range(len(people.store)), "check", unit="image", disable=None):
@@ -105,17 +115,24 @@ def _parser():
         help="validation: the tenth whose image number ends in "
         f"{leeds.VALIDATION_DIGIT}; train: the rest (default: all)",
     )
-    command(
-        "coco",
-        _of(coco.read, "annotations", "folder"),
-        "COCO, person keypoints",
-        "annotations",
-        "folder",
-    )
+    about = "COCO, person keypoints, or others in its form"
+    _add_skeleton(command("coco", _coco, about, "annotations", "folder"))
     command("cpm", _lmdb, "CPM's LMDB, of MPII or Leeds", "folder")
-    command("json", _json, "our own JSON of annotations and its images", "annotations")
-    command("check", _check, "read every image of a packed file", "annotations", out=False)
+    about = "our own JSON of annotations and its images"
+    _add_skeleton(command("json", _json, about, "annotations"))
+    about = "read every image of a packed file"
+    _add_skeleton(command("check", _check, about, "annotations", out=False))
     return parser
+
+
+def _add_skeleton(parser):
+    parser.add_argument(
+        "--skeleton",
+        default="human36m",
+        metavar="JSON",
+        help="whose landmarks the people have: a file that says what they are (see "
+        "prior/README.md), or coco, its 17 keypoints; default: Human3.6M's 17 landmarks",
+    )
 
 
 def convert(options):

@@ -1,7 +1,9 @@
-"""COCO's person_keypoints_*.json and its images.
+"""COCO's person_keypoints_*.json, or other annotations in its form, and its images.
 
-Its 17 keypoints are not ours. Eyes and ears have no counterpart here; spine, neck and head top are
-missing there. Our hip is put in the middle of its two hips. Groups ("iscrowd") have no landmarks.
+COCO's 17 keypoints are not Human3.6M's. Eyes and ears have no counterpart there; spine, neck and
+head top are missing here. The hip is put in the middle of the two hips. For another skeleton, such
+as COCO's own or a hand, keypoints are taken by its names as they are. Groups ("iscrowd") have no
+landmarks.
 """
 
 import numpy as np
@@ -9,40 +11,57 @@ import numpy as np
 from prior import foreign
 from prior.errors import short
 from prior.landmark_sets import COCO
+from prior.skeleton import HUMAN36M
 from python_layers.data.people import person
 from tools.convert.entries import ConversionError, Entry
 
-# Our name of a landmark: COCO's.
+# Human3.6M's name of a landmark: COCO's.
 JOINTS = COCO.direct
 
 
-def read(annotations, folder):
-    """The Entries of the JSON file and the folder of its images. Raises ConversionError."""
+def read(annotations, folder, skeleton=HUMAN36M):
+    """The Entries of the JSON file and the folder of its images, of people with a skeleton's
+    landmarks. Raises ConversionError."""
+    joints = JOINTS if skeleton == HUMAN36M else {name: name for name in skeleton.landmarks}
     try:
         document = foreign.read_json(annotations, ConversionError)
-        (category,) = (c for c in document["categories"] if c.get("name") == "person")
-        order = {name: category["keypoints"].index(name) for name in JOINTS.values()}
+        category = _category(document["categories"], list(joints.values()), annotations)
+        order = {ours: category["keypoints"].index(theirs) for ours, theirs in joints.items()}
         names = {image["id"]: str(image["file_name"]) for image in document["images"]}
         people = {}
         for record in document["annotations"]:
-            annotated = _person(record, order)
+            if record.get("category_id", category.get("id")) != category.get("id"):
+                continue
+            annotated = _person(record, order, skeleton)
             if annotated:
                 people.setdefault(names[record["image_id"]], []).append(annotated)
     except ConversionError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise ConversionError(
-            f"{annotations}: expected COCO's person keypoints: {type(error).__name__}: "
+            f"{annotations}: expected keypoints in COCO's form: {type(error).__name__}: "
             f"{short(str(error), 100)}"
         ) from None
     return [Entry({"file_name": name}, group, folder / name) for name, group in people.items()]
 
 
-def _person(record, order):
-    """The `person` of an annotation, or None. order: {COCO's name: its place in `keypoints`}."""
+def _category(categories, names, path):
+    """The one category that has keypoints of these names. Raises ConversionError."""
+    fits = [c for c in categories if set(names) <= set(c.get("keypoints") or ())]
+    if len(fits) != 1:
+        listed = {c.get("name"): c.get("keypoints") for c in categories}
+        raise ConversionError(
+            f"{path}: expected one category with the keypoints {short(', '.join(names), 80)}, got "
+            f"{short(str(listed), 120)}; --skeleton says whose landmarks are wanted"
+        )
+    return fits[0]
+
+
+def _person(record, order, skeleton):
+    """The `person` of an annotation, or None. order: {our name: its place in `keypoints`}."""
     if record.get("iscrowd") or not record.get("num_keypoints", 1):
         return None
     keypoints = np.array(record["keypoints"], dtype=float).reshape(-1, 3)
-    landmarks = {name: keypoints[order[theirs]] for name, theirs in JOINTS.items()}
+    landmarks = {name: keypoints[place] for name, place in order.items()}
     landmarks = {name: row for name, row in landmarks.items() if row[2]}
-    return person(landmarks, record["bbox"], area=record.get("area"))
+    return person(landmarks, record["bbox"], skeleton, area=record.get("area"))

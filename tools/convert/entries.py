@@ -6,6 +6,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from prior.errors import InputError
+from prior.skeleton import HUMAN36M
 from python_layers.data import images, packed, people
 
 
@@ -46,16 +47,17 @@ class Report:
                 yield "  ..."
 
 
-def write(path, entries, cameras=None, total=None, report=None):
+def write(path, entries, cameras=None, total=None, report=None, skeleton=HUMAN36M):
     """Write Entries into a packed file, whole or not at all; returns a Report.
 
     cameras: {name: camera} of the JSON format. total: how many entries there are, for the progress
-    bar. report: one to go on with. Images that cannot be read and people that are wrong are left
-    out and counted. Raises ConversionError when nobody is left.
+    bar. report: one to go on with. skeleton: whose landmarks the people have. Images that cannot be
+    read and people that are wrong are left out and counted. Raises ConversionError when nobody is
+    left.
     """
     report = report or Report()
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with packed.Writer(path, cameras or {}) as writer:
+    with packed.Writer(path, cameras or {}, skeleton) as writer:
         # disable=None: no bar in a file.
         for entry in tqdm(entries, "convert", total, unit="image", disable=None):
             try:

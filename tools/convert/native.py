@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 
 from prior import foreign
+from prior.skeleton import HUMAN36M
 from python_layers.data import annotations
 from tools.convert.entries import Entry
 
 
-def read(path):
-    """(the cameras of the JSON format, the Entries). Raises AnnotationError."""
-    annotations.load(path)  # checks all of it
+def read(path, skeleton=HUMAN36M):
+    """(the cameras of the JSON format, the Entries), of people with a skeleton's landmarks. Raises
+    AnnotationError."""
+    annotations.load(path, skeleton=skeleton)  # checks all of it
     document = foreign.read_json(path)
     people = {}
     for record in document["annotations"]:

@@ -68,7 +68,7 @@ def open_network(
         ours = onnx_network.OnnxNetwork(*network, model) if len(network) == 1 else Network(*network)
         estimator = Estimator(ours, model=model, **averaging)
         if model is None and ours.lifts:
-            model = prior.load(ours.lifting["model"])
+            model = prior.load(ours.lifting["model"], HUMAN36M)
         return estimator, model and LandmarkLifter(model, options.as_published)
     landmarks = landmark_set(options.landmarks) if options.landmarks else None
     released = ReleasedNetwork(*network, landmarks, options.gpu)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.io
 
+from prior import skeleton, skeleton_file
 from prior.skeleton import LANDMARKS, MIRROR, L
 from python_layers.data import annotations
 from python_layers.data.people import MPII_JOINTS
@@ -269,6 +270,51 @@ def test_coco(coco_files, tmp_path, capsys):
     assert "left out: 1\n" in printed and "bbox: expected width and height > 0" in printed
 
 
+def test_coco_as_it_is(coco_files, tmp_path, capsys):
+    """With --skeleton: all of its keypoints, for a model of COCO's skeleton, and for no other."""
+    path = tmp_path / "a.pack"
+    options = ["--skeleton", "coco", "--out", path]
+    assert run("coco", coco_files, tmp_path / "images", *options) == 0
+    people = annotations.load(path, skeleton=skeleton.COCO)
+    np.testing.assert_array_equal(people.points[0], [[30 + 5 * i, 20 + 4 * i] for i in range(17)])
+    assert run("check", path, "--skeleton", "coco") == 0
+    capsys.readouterr()
+    assert run("check", path) == 1
+    printed = capsys.readouterr().err
+    assert "expected ['hip'," in printed and "got ['nose', 'left_eye'" in printed
+    assert printed.count("\n") == 1
+
+
+def test_a_hand_in_cocos_form_beside_people(tmp_path, capsys):
+    """Keypoints by the names of a skeleton, of the one category that has them."""
+    hand = {"landmarks": ["wrist", "thumb", "index"], "limb_scale_mm": [80, 500]}
+    hand["parents"] = {"thumb": "wrist", "index": "wrist"}
+    (tmp_path / "hand.json").write_text(json.dumps(hand))
+    order = ["index", "thumb", "wrist", "tip"]
+    keypoints = [60, 60, 2, 50, 50, 2, 40, 80, 1, 10, 10, 0]
+    annotation = {"image_id": 1, "category_id": 4, "bbox": [30, 30, 40, 60]}
+    annotation |= {"keypoints": keypoints}
+    document = {
+        "images": [{"id": 1, "file_name": "1.jpg"}],
+        "categories": [
+            {"id": 1, "name": "person", "keypoints": COCO},
+            {"id": 4, "name": "right hand", "keypoints": order},
+        ],
+        "annotations": [annotation, coco_person(1)],
+    }
+    source, path = tmp_path / "hands.json", tmp_path / "a.pack"
+    source.write_text(json.dumps(document))
+    picture(tmp_path / "images/1.jpg")
+    options = ["--skeleton", tmp_path / "hand.json", "--out", path]
+    assert run("coco", source, tmp_path / "images", *options) == 0
+    people = annotations.load(path, skeleton=skeleton_file.read(tmp_path / "hand.json"))
+    np.testing.assert_array_equal(people.points, [[[40, 80], [50, 50], [60, 60]]])
+    document["categories"][1]["keypoints"] = order[:2]
+    source.write_text(json.dumps(document))
+    assert run("coco", source, tmp_path / "images", *options) == 1
+    assert "expected one category with the keypoints wrist, thumb, index" in capsys.readouterr().err
+
+
 # Our own, and what goes wrong -----------------------------------------------------------------
 
 
@@ -318,7 +364,7 @@ WRONG = {
     "mpii's damage": (lambda f: ("mpii", f / "train.json", f), "expected a .mat file"),
     "leeds": (lambda f: ("leeds", f), "joints.mat: cannot be read"),
     "coco": (lambda f: ("coco", f / "none.json", f), "none.json: cannot be read"),
-    "coco's layout": (lambda f: ("coco", f / "train.json", f), "expected COCO's person keypoints"),
+    "coco's layout": (lambda f: ("coco", f / "train.json", f), "one category with the keypoints"),
     "json": (lambda f: ("json", f / "none.json"), "none.json: no such file"),
 }
 
