@@ -56,7 +56,8 @@ def gaussians(
     x = (np.arange(width, dtype=np.float32) - centres[..., :1]) * scale
     y = (np.arange(height, dtype=np.float32) - centres[..., 1:]) * scale
     exponent = (y * y)[..., :, None] + (x * x)[..., None, :]
-    return np.where(exponent <= np.float32(CUT), np.exp(-exponent), np.float32(0))
+    # Most cells are beyond the cut: the exponential of the others alone is half the time.
+    return np.exp(-exponent, out=np.zeros_like(exponent), where=exponent <= np.float32(CUT))
 
 
 def render(

@@ -3,10 +3,12 @@
 Images a second of the data layer's batches, 368 px with CPM's augmentation, by the number of its
 workers, beside the floor: the same processes that only read and decode the same images. Without
 --data these are photographs of scikit-learn, as large as Human3.6M's frames are packed. Rounds of
-both take turns, since a machine's speed drifts; the best of each counts.
+both take turns, since a machine's speed drifts; the best of each counts. Beside the rate stands the
+CPU time of an image, of all processes: it is steadier where the machine has other work.
 """
 
 import argparse
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -34,7 +36,6 @@ SIDE = (
 )
 QUALITY = 95  # of their JPEGs, as tools.convert.h36m writes them
 PHOTOGRAPHS = 32
-CPU_ROUNDS = 6
 
 
 def samples_of(people, batch):
@@ -64,39 +65,41 @@ def write_photographs(path):
             writer.add(image, [person], data.tobytes())
 
 
+class Costed:
+    """Makes batches as `make` does, in any process, and adds up their CPU time."""
+
+    def __init__(self, make):
+        self.make = make
+        self.seconds, self.batches = (multiprocessing.Value("d") for _ in range(2))
+
+    def __call__(self, position, arrays):
+        began = time.process_time()
+        result = self.make(position, arrays)
+        for sum_, one in ((self.seconds, time.process_time() - began), (self.batches, 1)):
+            with sum_:
+                sum_.value += one
+        return result
+
+
 def rate(make, shapes, batch, workers, batches):
-    """Images a second of a Prefetcher's batches; those that were made ahead before do not count."""
-    prefetcher = Prefetcher(make, shapes, batch, workers)
+    """Images a second of a Prefetcher's batches, those that were made ahead before do not count;
+    and the CPU time of an image, ms, of the workers and of the process that fetches."""
+    costed = Costed(make)
+    prefetcher = Prefetcher(costed, shapes, batch, workers)
     arrays = [np.empty(shape, np.float32) for shape in shapes]
     try:
         ahead = 1 + 2 * workers
         for i in range(ahead):
             prefetcher.get(i * batch, arrays)
-        began = time.perf_counter()
+        began, before = time.perf_counter(), time.process_time()
         for i in range(ahead, ahead + batches):
             prefetcher.get(i * batch, arrays)
-        return batch * batches / (time.perf_counter() - began)
+        passed = time.perf_counter() - began
+        fetching = (time.process_time() - before) / batches if workers else 0.0
     finally:
         prefetcher.stop()
-
-
-def cpu_ms(samples, people):
-    """CPU time of an image, ms, in one process: of a sample, and of its decoding alone. It is
-    steadier than the rates where the machine has other work."""
-    batch = samples.parameters.batch_size
-    arrays = [np.empty(shape, np.float32) for shape in samples.shapes]
-    samples.batch(0, arrays)
-    best = {"sample": float("inf"), "decode": float("inf")}
-    for i in range(CPU_ROUNDS):
-        began = time.process_time()
-        samples.batch(i * batch, arrays)
-        between = time.process_time()
-        for row in range(batch):
-            people.image((i * batch + row) % len(people))
-        ended = time.process_time()
-        for key, spent in (("sample", between - began), ("decode", ended - between)):
-            best[key] = min(best[key], 1000 * spent / batch)
-    return best
+    spent = costed.seconds.value / costed.batches.value + fetching
+    return batch * batches / passed, 1000 * spent / batch
 
 
 def measure(people, batch, workers, batches, rounds):
@@ -107,13 +110,19 @@ def measure(people, batch, workers, batches, rounds):
         for row in range(batch):
             people.image((position + row) % len(people))
 
-    best = {"images_per_second": 0.0, "decoded_per_second": 0.0}
+    best = {
+        "images_per_second": 0.0,
+        "decoded_per_second": 0.0,
+        "cpu_ms": float("inf"),
+        "decoding_cpu_ms": float("inf"),
+    }
     for _ in range(rounds):
-        for key, make, shapes in (
-            ("images_per_second", samples.batch, samples.shapes),
-            ("decoded_per_second", decode, ((1,),)),
+        for speed, cpu, make, shapes in (
+            ("images_per_second", "cpu_ms", samples.batch, samples.shapes),
+            ("decoded_per_second", "decoding_cpu_ms", decode, ((1,),)),
         ):
-            best[key] = max(best[key], rate(make, shapes, batch, workers, batches))
+            faster, spent = rate(make, shapes, batch, workers, batches)
+            best[speed], best[cpu] = max(best[speed], faster), min(best[cpu], spent)
     share = best["images_per_second"] / best["decoded_per_second"]
     return {"workers": workers, **best, "share_of_floor": share}
 
@@ -126,16 +135,21 @@ def markdown(record):
             f"{r['images_per_second']:.0f}",
             f"{r['decoded_per_second']:.0f}",
             f"{100 * r['share_of_floor']:.0f} %",
+            f"{r['cpu_ms']:.1f}",
+            f"{r['decoding_cpu_ms']:.1f}",
         )
         for r in record["rates"]
     ]
-    head = ("workers", "images a second", "decoded alone, images a second", "share of the floor")
+    head = (
+        *("workers", "images a second", "decoded alone, images a second", "share of the floor"),
+        *("CPU time, ms", "of decoding alone, ms"),
+    )
     return (
         f"368 px, batches of {record['batch']}, from {record['images']} images of "
         f"{record['side_px']:.0f} px and {record['jpeg_kb']:.0f} kB in the mean; best of "
-        f"{record['rounds']} rounds; 0 workers: in the process that trains. CPU time of an image: "
-        f"{record['cpu_ms']['sample']:.1f} ms, of decoding it {record['cpu_ms']['decode']:.1f} ms. "
-        f"When it began {record['load']:.0f} other jobs were running on the machine."
+        f"{record['rounds']} rounds; 0 workers: in the process that trains. Decoding alone is of "
+        "whole images; a sample's is of one of half the size where less is needed. When it began "
+        f"{record['load']:.0f} other jobs were running on the machine."
         "\n\n" + table(head, rows)
     )
 
@@ -176,7 +190,6 @@ def bench(options):
         if not options.data:
             write_photographs(path)
         people = annotations.load(path)
-        cpu = cpu_ms(samples_of(people, options.batch), people)
         sizes = [len(people.store.read(people.crowd.image[i])) for i in range(len(people))]
         rates = [
             measure(people, options.batch, count, options.batches, options.rounds)
@@ -189,7 +202,6 @@ def bench(options):
         "images": len(people),
         "side_px": float(np.sqrt(people.image_sizes.prod(axis=1)).mean()),
         "jpeg_kb": float(np.mean(sizes)) / 1000,
-        "cpu_ms": cpu,
         "rates": rates,
     }
     measured.publish(options.out, result, markdown(result))
