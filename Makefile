@@ -418,6 +418,10 @@ bench-lift: venv ## speed of the lifting, beside its floor, into build/bench/lif
 accuracy-lift: venv ## accuracy of the lifting on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
 	$(PYTHON) -m tools.bench.lift_accuracy $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/lift-accuracy.json
 
+.PHONY: bench-readers
+bench-readers: venv ## speed of tools.lift from a file of each format, into build/bench/readers.json
+	$(PYTHON) -m tests.reader_speed --repeats 2 --out build/bench/readers.json
+
 .PHONY: bench-plausibility
 bench-plausibility: venv ## which of people, animals and shuffled landmarks are taken for people, on held-out CLIPS="CLIP_OR_FOLDER ...", into build/bench
 	$(PYTHON) -m tools.bench.plausibility $(if $(CLIPS),--mocap $(CLIPS)) --out build/bench/plausibility.json

@@ -27,7 +27,7 @@ from tools import measured
 from tools.arguments import add_out_file
 from tools.lift import keypoints, lifted
 from tools.lift.lifting import lift
-from tools.markdown import table
+from tools.report import readers_page
 
 # A format of several people has so many: our choice, what a detector sees in a common video.
 PEOPLE = 3
@@ -83,20 +83,8 @@ def bench(options):
         raise InputError("--frames and --repeats: expected 1 or more")
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(Path(folder), options.frames, options.repeats)
-    text = table(
-        ("format", "people", "read, s", "whole, s", "frames a second"),
-        [
-            (
-                row["format"],
-                row["people"],
-                f"{row['read_s']:.2f}",
-                f"{row['whole_s']:.2f}",
-                f"{row['frames_per_second']:.0f}",
-            )
-            for row in rows
-        ],
-    )
-    measured.publish(options.out, {"frames": options.frames, "formats": rows}, text)
+    record = {"frames": options.frames, "formats": rows}
+    measured.publish(options.out, record, readers_page.markdown(record))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

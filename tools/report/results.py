@@ -31,7 +31,7 @@ from tools.bench import (
     study_prior,
     tracks,
 )
-from tools.report import demo_page
+from tools.report import demo_page, readers_page
 
 RECORDS = Path(__file__).parent / "records"
 PAGE = measured.ROOT / "RESULTS.md"
@@ -73,6 +73,9 @@ KINDS = {
     ),
     "tracks": Kind("Frames lifted as one motion", "tools.bench.tracks", tracks.markdown),
     "lift": Kind("Speed of the lifting", "tools.bench.lift", lift.markdown),
+    "readers": Kind(
+        "From other programs' files to written poses", "tests.reader_speed", readers_page.markdown
+    ),
     "prior": Kind("Time and memory of fitting the prior", "tools.bench.prior", prior.markdown),
     "study-prior": Kind(
         "What the steps of the alignment are worth",

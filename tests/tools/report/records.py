@@ -202,6 +202,19 @@ RECORDS = {
         "poses": 65536,
         "models": {"K = 1": _speed(2), "K = 3": _speed(1)},
     },
+    "readers": {
+        "measured": stamp("tests.reader_speed"),
+        "frames": 10000,
+        "formats": [
+            {
+                "format": "openpose",
+                "people": 3,
+                "read_s": 1.25,
+                "whole_s": 2.0,
+                "frames_per_second": 5000.0,
+            }
+        ],
+    },
     "prior": {
         "measured": stamp("tools.bench.prior"),
         "tiled_from": "5000 poses of 20 clips",
