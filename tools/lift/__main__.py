@@ -97,6 +97,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rate", type=float, metavar="HZ", help="how many frames a second the input has"
     )
+    parser.add_argument(
+        "--by-place",
+        action="store_true",
+        help="tell people apart by their place in the image, whatever numbers the input has",
+    )
     add_detecting(parser.add_argument_group("photos and videos"))
     add_camera(parser.add_argument_group("camera"))
     add_lifting(parser.add_argument_group("lifting"))
@@ -209,7 +214,7 @@ def poses_of(options):
     camera = with_lens(how.pop("camera"), options)
     landmarks = options.landmarks and landmark_sets.LANDMARK_SETS[options.landmarks]
     size = partial(image_size, options)
-    people = keypoints.read(options.input, How(landmarks, options.rate, size))
+    people = keypoints.read(options.input, How(landmarks, options.rate, size, options.by_place))
     poses, left = lift(people, **how, camera=camera)
     poses, doubts, odd = without_doubts(poses, options.strict, options.out)
     left, doubts = [*left, *odd], [*people.doubts, *doubts]

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 import prior
 from prior.camera import compose
 from prior.lifting.lifter import AS_PUBLISHED, NOISE_MM
-from prior.lifting.plausibility import judge
+from prior.lifting.plausibility import judge, judge_tracks
 from tools.lift import bones, calibration, lifted, motions, tilt, tracks
 from tools.lift.counting import PEOPLE, LeftOut
 
@@ -73,7 +73,7 @@ def lift(
     return _poses(
         _meta(people, model, how["noise_mm"], searched, lengths),
         result,
-        judge(result, model, how["noise_mm"]),
+        judge_tracks(judge(result, model, how["noise_mm"]), person),
         pose_mm=pose,
         deviation_mm=spread,
         points=points,

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from prior.errors import InputError, short
 from prior.landmark_sets import LandmarkSet
 from prior.skeleton import LANDMARKS, L
-from tools.lift import frames, meaning
+from tools.lift import frames, meaning, tracks
 from tools.lift.counting import FRAMES, PEOPLE, LeftOut, together
 
 # Of people with different numbers of landmarks those of the commonest number are read, if they are
@@ -60,11 +60,13 @@ class Keypoints(NamedTuple):
 
 class How(NamedTuple):
     """What the user says about a file. landmarks: the set; rate: frames a second; size: a function
-    that gives the image's (width, height), px, or None."""
+    that gives the image's (width, height), px, or None; by_place: to tell people apart by place
+    alone, whatever numbers they have."""
 
     landmarks: LandmarkSet | None = None
     rate: float | None = None
     size: meaning.SizeOf = meaning.no_size
+    by_place: bool = False
 
 
 UNSAID = How()
@@ -179,8 +181,11 @@ class People:
         line = frames.time_line(keys, self.unit, how.rate)
         number = dict(zip(self.listed, line.number.tolist(), strict=True))
         frame = np.array([number[self.frame[i]] for i in rows], dtype=int)
-        person, said = _identities([self.person[i] for i in rows], frame)
+        person, said = np.full(len(rows), -1), []
+        if not how.by_place:
+            person, said = _identities([self.person[i] for i in rows], frame)
         order = np.argsort(frame, kind="stable")
+        doubts += _exchanged(points[order], frame[order], person[order], line)
         return Keypoints(
             points[order],
             confidence[order],
@@ -303,6 +308,25 @@ def _identities(
             + (f", and {len(doubled) - 1} more" if len(doubled) > 1 else "")
         )
     return result, notes
+
+
+def _exchanged(
+    points: Float[np.ndarray, "n 17 2"],
+    frame: Int[np.ndarray, " n"],
+    person: Int[np.ndarray, " n"],
+    line: frames.TimeLine,
+) -> list[str]:
+    """A line where people's numbers are exchanged between two frames."""
+    moments = tracks.exchanges(points, frame, person)
+    if not moments:
+        return []
+    first, who = moments[0]
+    more = f", and in {len(moments) - 1} more frames" if len(moments) > 1 else ""
+    return [
+        f"people {' and '.join(map(str, who))} exchange places from one frame to the next (at "
+        f"{line.names[first - line.first]}{more}), as if their numbers were mixed up: --by-place "
+        "tells people apart by place instead"
+    ]
 
 
 def _identity(value: Any) -> int | str:

@@ -7,6 +7,15 @@ from scipy.optimize import linear_sum_assignment
 # their spread. Who was out of sight for more than PATIENCE frames counts as a new person.
 REACH = 1.0
 PATIENCE = 15
+# Two people have exchanged their numbers where both move more than JUMP times as far as they
+# usually do in a frame, and more than CLEARER times as far as if they had not. Usually is at least
+# STILL, what landmarks of one who stands still jitter. Of 220,000 frames of pairs of the carried
+# motion whose paths cross, at 30 to 1 frames a second, with 0 or 5 px of noise, it is said of none;
+# of 100 exchanges at any moment it is said of 95 to 99 at 30 frames a second, 75 to 81 at 10, 49 to
+# 52 at 5: the others happen where the two are as near as they move.
+JUMP, CLEARER, STILL = 2.0, 3.0, 0.05
+# More who jump in one frame are a cut in the video. Our choice, which bounds time.
+MOST_JUMPS = 64
 # Frames with more people are compared one by one: our choice, which bounds memory.
 MOST_AT_ONCE = 8
 
@@ -26,6 +35,37 @@ def link(points, frame, person):
         taken = np.unique(person[~unknown])
         free = np.setdiff1d(np.arange(len(taken) + own.max() + 1), taken)
         result[unknown] = free[own]
+    return result
+
+
+def exchanges(points, frame, person):
+    """[(frame, its people)] in which people go on where others of them were in the frame before:
+    their numbers are exchanged. Arguments as for `link`; who has no number has no say."""
+    rows = np.lexsort((frame, person))
+    rows = rows[(person[rows] >= 0) & np.isfinite(points[rows]).any(axis=(1, 2))]
+    same = (np.diff(person[rows]) == 0) & (np.diff(frame[rows]) <= PATIENCE)
+    now, before = rows[1:][same], rows[:-1][same]
+    step = _distance(points[now], points[before]) / (frame[now] - frame[before])
+    now, before, step = (array[np.isfinite(step)] for array in (now, before, step))
+    if not len(now):
+        return []
+    starts = np.flatnonzero(np.diff(person[now], prepend=-1))
+    usual = [max(STILL, np.median(steps)) for steps in np.split(step, starts[1:])]
+    usual = np.repeat(usual, np.diff([*starts, len(now)]))
+    jump = np.flatnonzero(step > JUMP * usual)
+    jump = jump[np.argsort(frame[now[jump]], kind="stable")]
+    result = []
+    for group in np.split(jump, np.flatnonzero(np.diff(frame[now[jump]])) + 1):
+        if not 1 < len(group) <= MOST_JUMPS:
+            continue
+        apart = frame[now[group]][:, None] - frame[before[group]]
+        # Of each of the group, how far it is from where each of them was.
+        cost = _distance(points[now[group]][:, None], points[before[group]]) / apart
+        np.fill_diagonal(cost, np.inf)
+        goes_on = CLEARER * cost < np.minimum.outer(step[group], step[group])
+        moved = goes_on.any(axis=0) & goes_on.any(axis=1)
+        if moved.any():
+            result.append((int(frame[now[group[0]]]), sorted(person[now[group[moved]]].tolist())))
     return result
 
 

@@ -10,10 +10,11 @@ import prior
 from prior import mocap
 from prior.camera import vertical_rotation
 from prior.lifting import plausibility
+from prior.mocap import motion
 from prior.simulation import room
 from prior.skeleton import LANDMARKS, MIRROR
 from tests.real_mocap import CLIPS
-from tools.bench.plausibility import quadrupeds
+from tools.bench.plausibility import TRACK_FRAMES, cut, quadrupeds, tracks
 
 POSES = np.concatenate([clip.poses for clip in mocap.read(CLIPS)])
 IMAGES = room(POSES, seed=1)
@@ -70,13 +71,68 @@ def test_no_shuffled_person_passes(missing):
 
 
 def test_animals_from_the_side_and_random_points_do_not_pass():
-    animals = quadrupeds(300, seed=5)
+    animals = quadrupeds(300, seed=5)[:, 0]
     # Trunks along x, in the image's plane of a camera that looks along -z.
     side = animals @ vertical_rotation(np.pi / 2).T
     points = 0.2 * side[..., :2] * [1, -1] + [500, 500]
     assert not judged(points, None)[1].plausible.any()
     random = np.random.default_rng(6).normal(size=(300, 17, 2))
     assert not judged(100 * random, None)[1].plausible.any()
+
+
+def verdict_of(misfit, limits=()):
+    """A Verdict of these misfits; poses in `limits` have another reason."""
+    reason = ["long limbs" if i in limits else "" for i in range(len(misfit))]
+    reason = ["odd" if m > 5 and not r else r for m, r in zip(misfit, reason, strict=True)]
+    return plausibility.Verdict(
+        np.array(misfit, float),
+        np.ones(len(misfit)),
+        np.zeros(len(misfit)),
+        np.array([not r for r in reason]),
+        tuple(reason),
+    )
+
+
+def test_a_track_is_judged_as_a_whole():
+    least = plausibility.LEAST_FRAMES
+    # Of three tracks, one behind another in turns: unlike a person in most frames, odd in a few,
+    # and too short to say.
+    misfit, track = [], []
+    for i in range(2 * least):
+        misfit += [4.0 if i % 3 else 1.0, 6.0 if i % 4 == 0 else 3.4]
+        track += [7, 3]
+    misfit += [4.0] * (least - 1) + [np.nan]
+    track += [5] * least
+    before = verdict_of(misfit, limits=[2])
+    after = plausibility.judge_tracks(before, np.array(track))
+    of = np.array(track)
+    assert not after.plausible[of == 7].any()
+    assert after.reason[0] == (
+        "most of this track is unlike a person: median misfit 4.0 (at most 3.5)"
+    )
+    assert after.reason[2] == "long limbs"
+    assert (after.plausible == before.plausible)[of != 7].all()
+    assert [r for r, t in zip(after.reason, of, strict=True) if t != 7] == [
+        r for r, t in zip(before.reason, of, strict=True) if t != 7
+    ]
+    np.testing.assert_array_equal(after.misfit, before.misfit)
+    empty = plausibility.judge_tracks(verdict_of([]), np.empty(0, int))
+    assert empty.reason == () and empty.plausible.shape == (0,)
+
+
+def test_no_motion_of_a_real_person_is_refused_and_hardly_an_animal_passes():
+    pieces = cut(motion.load("test"))
+    pieces = pieces[np.linspace(0, len(pieces) - 1, 16).astype(int)]
+    sets, people = tracks(pieces, seed=1)
+    for name, (points, cameras) in sets.items():
+        verdict = judged(points, cameras)[1]
+        whole = plausibility.judge_tracks(verdict, np.arange(len(points)) // TRACK_FRAMES)
+        marked = ~whole.plausible.reshape(-1, TRACK_FRAMES)
+        if name in people[:3]:  # 0, 5, 10 px
+            assert marked.all(axis=1).sum() == 0, name
+            assert (whole.plausible == verdict.plausible).all()
+        elif name.startswith(("animals", "shuffled")):
+            assert marked.all(axis=1).mean() > (0.99 if "front" not in name else 0.7), name
 
 
 def test_the_misfit_is_the_mahalanobis_distance():
