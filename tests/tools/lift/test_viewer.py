@@ -175,6 +175,10 @@ def test_it_is_readable_on_a_phone(browser, page):
     before = pixels(browser)
     browser.screenshot(PICTURES / "viewer-phone.png")
     assert browser.value("document.documentElement.scrollWidth") == 390
+    cut = (
+        "[...document.querySelectorAll('.wide')].filter(b => b.scrollWidth > b.clientWidth).length"
+    )
+    assert browser.value(cut) == 0
     narrow = "[...document.querySelectorAll('button')].filter(b => b.offsetHeight < 36).length"
     assert browser.value(narrow) == 0
     # One finger turns, two zoom.
