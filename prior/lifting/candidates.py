@@ -7,7 +7,7 @@ A candidate's solution is a matrix product where a table has its linear maps, el
 own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from prior.lifting import every_turn, search
 from prior.lifting import weak_perspective as weak
 from prior.lifting.ranking import Ranking
+from prior.lifting.runs import runs
 from prior.lifting.tables import ELEVATION_STEP, Table, Tables
 from prior.model import PriorModel
 
@@ -145,7 +146,7 @@ class CandidateSearch:
         """
         count = self.model.components
         probability = np.empty((len(images.ok), count))
-        candidates = []
+        candidates, others = [], []
         for rows, table in self.tables.groups(images):
             within = self.tie(table) if reach is None else np.float32(reach)
             near = np.empty((count, self.rotations, len(rows)), dtype=bool)
@@ -165,12 +166,22 @@ class CandidateSearch:
                     near[..., block] |= peaks.reshape(score.shape)
             # In C order: sorted by combination.
             combination, row = np.divmod(np.flatnonzero(near), len(rows))
-            candidates.append(self._solve(images, rows[row], combination, table, rough))
+            if table.exact or rough:
+                candidates.append(self._solve(images, rows[row], combination, table))
+            else:
+                others.append((rows[row], combination))
+        if others or not candidates:
+            row, combination = (
+                np.concatenate([a[i] for a in others]) if others else np.empty(0, dtype=int)
+                for i in range(2)
+            )
+            order = np.argsort(combination, kind="stable")
+            row, combination = row[order], combination[order]
+            component, rotation = np.divmod(combination, self.rotations)
+            angle = self.angle[combination]
+            candidates.append(self._solve_each(images, row, component, rotation, angle))
         if len(candidates) == 1:
             return candidates[0], probability
-        if not candidates:  # no images
-            none = np.empty(0, dtype=int)
-            return self._solve_each(images, none, none, none, np.empty(0)), probability
         together = Candidates(*(np.concatenate(a, axis=-1) for a in zip(*candidates, strict=True)))
         return together.take(np.argsort(together.component, kind="stable")), probability
 
@@ -259,20 +270,16 @@ class CandidateSearch:
         row: Int[np.ndarray, "P"],
         combination: Int[np.ndarray, "P"],
         table: Table,
-        rough: bool,
     ) -> Candidates:
-        """The Candidates of these rows and sorted combinations; rough: as if the elevation were
-        that where the table starts."""
-        component, angle = self.component[combination], self.angle[combination]
-        rotation = combination - component * self.rotations
-        if not (table.exact or rough):
-            return self._solve_each(images, row, component, rotation, angle)
+        """The Candidates of these rows and sorted combinations, as if the elevation were that where
+        the table starts."""
+        component, rotation = np.divmod(combination, self.rotations)
         y = np.take(images.y, row, axis=2)
         flat = y.reshape(2 * y.shape[1], -1)
         solution = np.empty((1 + self.model.basis_size, len(row)))
         for i, part in runs(combination):
             np.matmul(table.maps.solution[i], flat[:, part], out=solution[:, part])
-        log_det = table.maps.log_det[combination]
+        angle, log_det = self.angle[combination], table.maps.log_det[combination]
         return Candidates(row, component, rotation, angle, y, solution, log_det)
 
     def _solve_each(
@@ -285,20 +292,42 @@ class CandidateSearch:
     ) -> Candidates:
         """The Candidates of these rows, sorted components and any angles."""
         y = np.take(images.y, row, axis=2)
-        flat = y.reshape(2 * y.shape[1], -1)
         solution, log_det = np.empty((1 + self.model.basis_size, len(row))), np.empty(len(row))
         for i in range(0, len(row), weak.BATCH):
             batch = slice(i, i + weak.BATCH)
-            systems = self.projector.systems(
+            solved, log_det[batch] = self.projector.solve(
                 component[batch],
                 angle[batch],
                 images.elevation[row[batch]],
                 images.weight[:, row[batch]].T,
+                np.moveaxis(y[..., batch], -1, 0),
             )
-            scale, scaled = weak.solve(systems, flat[:, batch].T)
-            solution[0, batch], solution[1:, batch] = scale, scaled.T
-            log_det[batch] = systems.log_det
+            solution[:, batch] = solved.T
         return Candidates(row, component, rotation, angle, y, solution, log_det)
+
+    def covariances(
+        self, images: weak.Observations, candidates: Candidates
+    ) -> Callable[[slice], Float[np.ndarray, "p S S"]]:
+        """Gives, for a slice of the Candidates, the tables' LinearMaps.covariance of the nearest
+        combinations."""
+        turn = np.rint(candidates.angle * (self.rotations / (2 * np.pi))).astype(int)
+        combination = candidates.component * self.rotations + turn % self.rotations
+        tables: list[Float[np.ndarray, "C S S"]] = []
+        table_of = np.empty(len(images.ok), dtype=int)
+        for rows, table in self.tables.groups(images):
+            table_of[rows] = len(tables)
+            tables.append(table.maps.covariance)
+        which = table_of[candidates.row]
+
+        def of(part: slice) -> Float[np.ndarray, "p S S"]:
+            own, at = which[part], combination[part]
+            result = np.empty((len(own), *tables[0].shape[1:]))
+            for i in np.unique(own):
+                rows = np.flatnonzero(own == i)
+                result[rows] = tables[i][at[rows]]
+            return result
+
+        return of
 
     def project(self, images: weak.Observations, candidates: Candidates) -> Projected:
         """What the camera sees of the Candidates' shapes, and how probable they are."""
@@ -359,11 +388,3 @@ def choose(
         density = np.where(cheapest, density, -np.inf)
     order = np.lexsort((-density, row))
     return order[np.diff(row[order], prepend=-1) > 0]
-
-
-def runs(numbers: Int[np.ndarray, "n"]) -> Iterator[tuple[int, slice]]:
-    """The different ones among sorted numbers, each with the slice where it stands."""
-    if len(numbers):
-        starts = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist()]
-        for start, end in zip(starts, [*starts[1:], len(numbers)], strict=True):
-            yield int(numbers[start]), slice(start, end)

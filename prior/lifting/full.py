@@ -15,11 +15,14 @@ from jaxtyping import Bool, Float, Int
 
 from prior.camera import compose, focal_length, turned, vertical_rotation
 from prior.lifting import weak_perspective as weak
-from prior.lifting.candidates import Candidates, CandidateSearch, choose, runs
+from prior.lifting.candidates import Candidates, CandidateSearch, choose
+from prior.lifting.least_squares import LeastSquares, Solution
 from prior.lifting.lifted import Described, Lifted
-from prior.lifting.perspective import Projections, Solution, Views
+from prior.lifting.perspective import Views
+from prior.lifting.runs import runs
 from prior.lifting.toward import Toward, toward_persons
-from prior.lifting.unlike import DEPTHS, Known, UnlikeSearch, inverses, rare, whitenings
+from prior.lifting.two_by_two import inverses, whitenings
+from prior.lifting.unlike import DEPTHS, Known, UnlikeSearch, rare
 from prior.lifting.weak_perspective import Inputs
 
 # Times that the depths of the best pose move the landmarks before the candidates are taken. After
@@ -29,6 +32,10 @@ ROUNDS = 2
 # Candidates are those within so many nats of the best by weak perspective. Our choice:
 # tests/prior/lifting/test_unlike.py has what others would have been better by.
 REACH = 1.0
+
+# Of these, candidates are solved to the end that are within so many nats of the best when they are
+# nearly solved. Our choice: it adds hardly to what REACH loses.
+DOUBT = 0.2
 
 
 class Solved(NamedTuple):
@@ -53,7 +60,7 @@ class FullSearch:
 
     def __init__(self, search: CandidateSearch) -> None:
         self.search = search
-        self.projections = Projections(search.model, search.nu)
+        self.projections = LeastSquares(search.model, search.nu)
         self.unlike = UnlikeSearch(search, self.projections)
 
     def rare(self, inputs: Inputs) -> Bool[np.ndarray, "N"]:
@@ -86,12 +93,15 @@ class FullSearch:
         refine: bool = False,
         reach: float | None = REACH,
         known: Known | None = None,
+        doubt: float = np.inf,
     ) -> Solved:
         """The candidates of the Inputs, solved. reach: all within so many nats of the best, by weak
-        perspective; None: what that cannot tell from the best. known: what a lift before said of
-        the persons, for landmarks that are not alike."""
+        perspective; None: what that cannot tell from the best. doubt: of these, those within so
+        many nats of the best when they are nearly solved, where the landmarks are alike. known:
+        what a lift before said of the persons, for landmarks that are not alike."""
         toward = toward_persons(inputs)
         images = weak.observe(toward.inputs)
+        covariances = None
         if self.rare(inputs).any():
             of, probability = self.unlike.combinations(
                 inputs, toward, images, known, refine, reach or 0.0
@@ -106,14 +116,16 @@ class FullSearch:
             candidates, probability = self.search.near_best(images, refine, reach, rough=True)
             if refine:
                 candidates = self.search.refined(images, candidates)
-            row, component, rotation, angle = candidates[:4]
             start = self._start(inputs, toward, images, candidates)
-            scale = start[:, -1]
-        yaw = angle - images.yaw[row]
+            if np.isfinite(doubt):
+                candidates, start = self._doubted(inputs, images, candidates, start, doubt)
+            row, component, rotation, angle = candidates[:4]
+            scale, covariances = start[:, -1], self.search.covariances(images, candidates)
         # By another scale than its own a candidate's covariances would change its density, the more
         # the less the landmarks tell.
+        yaw = angle - images.yaw[row]
         views = self._views(inputs, images, row, component, yaw, scale)
-        solution = self.projections.solve(views, start)
+        solution = self.projections.solve(views, start, covariances)
         return Solved(
             row,
             component,
@@ -126,6 +138,34 @@ class FullSearch:
             images.ok[row] & solution.ok,
             probability,
         )
+
+    def _doubted(
+        self,
+        inputs: Inputs,
+        images: weak.Observations,
+        candidates: Candidates,
+        start: Float[np.ndarray, "P C"],
+        doubt: float,
+    ) -> tuple[Candidates, Float[np.ndarray, "Q C"]]:
+        """Those of the Candidates within `doubt` nats of the best, and starts nearer to their
+        minima: costs are nearly the final ones, and determinants those of weak perspective."""
+        row, component = candidates.row, candidates.component
+        yaw = candidates.angle - images.yaw[row]
+        views = self._views(inputs, images, row, component, yaw, start[:, -1])
+        covariances = self.search.covariances(images, candidates)
+        unknowns, cost = self.projections.approach(views, start, covariances)
+        density = self.search.log_prior[component] + weak.log_density(
+            cost,
+            unknowns[:, -1],
+            self.search.nu[component],
+            candidates.log_det,
+            images.dimensions[row],
+        )
+        best = np.full(len(images.ok), -np.inf)
+        np.maximum.at(best, row, density)
+        # Where all are lost the first is as good as any.
+        kept = np.flatnonzero((density >= best[row] - doubt) | ~np.isfinite(best[row]))
+        return candidates.take(kept), unknowns[kept]
 
     def poses(
         self,
@@ -163,7 +203,10 @@ class FullSearch:
     ) -> dict[str, np.ndarray]:
         """`lift` of Inputs that are all alike, or none."""
         by_cost = self.search.by_cost
-        solved = self.candidates(inputs, refine, None if by_cost else reach, known)
+        if by_cost:
+            solved = self.candidates(inputs, refine, None, known)
+        else:
+            solved = self.candidates(inputs, refine, reach, known, DOUBT)
         cost = np.where(solved.solution.ok, solved.solution.cost, np.inf)
         # One for each row, in the order of the rows.
         best = choose(solved.row, solved.component, cost, solved.log_density, by_cost)

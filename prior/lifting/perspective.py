@@ -1,4 +1,4 @@
-"""Full perspective: the least squares of a few candidates, each solved by Gauss-Newton.
+"""Full perspective: what a camera sees of a model's poses, and the least squares of that.
 
 What this adds to reference.py: with intrinsics K, a person whose root is at T in the camera's axes
 is seen at
@@ -23,17 +23,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from prior.lifting.products import PAIRS, pairs, symmetric
+from prior.lifting.runs import runs
+from prior.lifting.two_by_two import applied, precisions
 from prior.model import PriorModel
-
-# The steps end when no unknown moves by more than this share of the scale: a millionth of a
-# person's size.
-TOLERANCE = 1e-6
-
-# Candidates solved at once: their Jacobians stay near a core.
-BATCH = 128
-
-# At a usual distance five are enough. A step that does not lower the cost is cut to a quarter.
-STEPS = 30
 
 
 class Views(NamedTuple):
@@ -55,24 +48,37 @@ class Views(NamedTuple):
         return Views(*(a[which] for a in self))
 
 
-class Solution(NamedTuple):
-    """The minimum of each candidate: unknowns, place px, s a and s px per unit of limb scale;
-    projection, px; cost, px^2; log_density of the landmarks in px, without the prior of the
-    combination; ok: the scale is positive and all landmarks are before the camera."""
-
-    unknowns: Float[np.ndarray, "P C"]
-    projection: Float[np.ndarray, "P L 2"]
-    cost: Float[np.ndarray, "P"]
-    log_density: Float[np.ndarray, "P"]
-    ok: Bool[np.ndarray, "P"]
-
-
 class Linearised(NamedTuple):
     """Projections (P, L, 2), px, and their derivatives by the unknowns; denominator (P, L)."""
 
     projection: Float[np.ndarray, "P L 2"]
     jacobian: Float[np.ndarray, "P L 2 C"]
     denominator: Float[np.ndarray, "P L"]
+
+
+class Seen(NamedTuple):
+    """Projections of unknowns (P, 2, L), px, and their denominators (P, L)."""
+
+    projection: Float[np.ndarray, "P 2 L"]
+    denominator: Float[np.ndarray, "P L"]
+
+    def take(self, which: np.ndarray) -> "Seen":
+        """Those of these candidates."""
+        return Seen(*(a[which] for a in self))
+
+
+class Data(NamedTuple):
+    """What the least squares of P candidates are of: the points (P, 2, L), 0 where one is missing;
+    precision (P, 2, 2, L), W^T W; visible (P, L); ridge (P, C), on the squares of the unknowns."""
+
+    points: Float[np.ndarray, "P 2 L"]
+    precision: Float[np.ndarray, "P 2 2 L"]
+    visible: Bool[np.ndarray, "P L"]
+    ridge: Float[np.ndarray, "P C"]
+
+    def take(self, which: np.ndarray) -> "Data":
+        """Those of these candidates."""
+        return Data(*(a[which] for a in self))
 
 
 class Projections:
@@ -82,6 +88,8 @@ class Projections:
         # Basis, then mean, coordinates first: (K, 3, L S).
         shape = np.concatenate([model.basis, model.mean[:, None]], axis=1)
         self._shape = np.ascontiguousarray(shape.transpose(0, 3, 2, 1)).reshape(len(nu), 3, -1)
+        self._flat = self._shape.reshape(len(nu), -1, shape.shape[1])
+        self._pairs = [pairs(s) for s in shape]
         self._nu = nu
         size = model.basis_size
         self._ridge = np.zeros((len(nu), size + 3))
@@ -107,99 +115,86 @@ class Projections:
         jacobian /= denominator[:, None, :, None]
         return Linearised(projection.swapaxes(1, 2), jacobian.swapaxes(1, 2), denominator)
 
-    def solve(self, views: Views, start: Float[np.ndarray, "P C"]) -> Solution:
-        """The minima that Gauss-Newton reaches from `start`."""
-        if not len(start):
-            return self._solve(views, start)
-        batches = (slice(i, i + BATCH) for i in range(0, len(start), BATCH))
-        parts = [self._solve(views.take(batch), start[batch]) for batch in batches]
-        return Solution(*(np.concatenate(a) for a in zip(*parts, strict=True)))
-
-    def _solve(self, views: Views, start: Float[np.ndarray, "P C"]) -> Solution:
-        """One batch: steps by Gauss-Newton's matrix at the start, which is close to the minimum."""
-        columns, ridge = self.columns(views), self._ridge[views.component]
-        if not views.matrix[:, 2].any():
-            return self._linear(views, columns, ridge)
+    def _data(self, views: Views) -> Data:
         precision = precisions(views.whitening)
         visible = np.asarray(precision.any(axis=(2, 3)))
         points = np.where(visible[..., None], views.points, 0)
-        normal = normal_matrix(self.linearise(columns, start), views)
-        normal[:, np.arange(normal.shape[1]), np.arange(normal.shape[1])] += ridge
-        inverse = np.linalg.inv(normal)
+        return Data(
+            np.ascontiguousarray(points.swapaxes(1, 2)),
+            np.ascontiguousarray(precision.transpose(0, 2, 3, 1)),
+            visible,
+            self._ridge[views.component],
+        )
 
-        best, cost = start.copy(), np.full(len(start), np.inf)
-        step, length = np.zeros_like(start), np.ones(len(start))
-        active = np.arange(len(start))
-        for _ in range(STEPS):
-            tried = best[active] + length[active, None] * step[active]
-            value, slope = _descent(
-                columns[active], points[active], precision[active], visible[active], tried
-            )
-            value += (ridge[active] * tried**2).sum(axis=1)
-            slope -= ridge[active] * tried
-            better = value < cost[active]
-            rows = active[better]
-            best[rows], cost[rows] = tried[better], value[better]
-            step[rows] = (inverse[rows] @ slope[better][..., None])[..., 0]
-            length[active] = np.where(better, 1, length[active] / 4)
-            large = np.abs(step[active]).max(axis=1) > TOLERANCE * best[active, -1]
-            active = active[large & (length[active] > 1e-3) & np.isfinite(cost[active])]
-            if not len(active):
-                break
-        at = self.linearise(columns, best)
-        normal = normal_matrix(at, views)
-        normal[:, np.arange(normal.shape[1]), np.arange(normal.shape[1])] += ridge
-        return self._solution(views, at.projection, normal, best, cost)
+    def _linear_parts(
+        self, views: Views, unknowns: Float[np.ndarray, "P C"]
+    ) -> Float[np.ndarray, "P 3 L"]:
+        """P theta, and z theta."""
+        shape = np.empty((len(unknowns), self._flat.shape[1]))
+        for k, part in runs(views.component):
+            np.matmul(unknowns[part, 2:], self._flat[k].T, out=shape[part])
+        return views.matrix @ shape.reshape(len(unknowns), 3, -1)
 
-    def _linear(
-        self, views: Views, columns: Float[np.ndarray, "P 3 L S"], ridge: Float[np.ndarray, "P C"]
-    ) -> Solution:
-        """One batch by weak perspective: the minima themselves."""
-        count, L = views.points.shape[:2]
-        jacobian = np.empty((count, L, 2, ridge.shape[1]))
-        jacobian[..., :2] = np.eye(2)
-        jacobian[..., 2:] = columns[:, :2].swapaxes(1, 2)
-        visible = np.asarray(views.whitening.any(axis=(2, 3)))
-        points = np.where(visible[..., None], views.points, 0)
-        # About a point among the landmarks: rounding is then one of the person's size.
-        middle = points[np.arange(count), visible.argmax(axis=1)]
-        points = np.where(visible[..., None], points - middle[:, None], 0)
-        whitened = (views.whitening @ jacobian).reshape(count, 2 * L, -1)
-        data = (views.whitening @ points[..., None]).reshape(count, 2 * L, 1)
-        transposed = whitened.swapaxes(1, 2)
-        normal = transposed @ whitened
-        normal[:, np.arange(ridge.shape[1]), np.arange(ridge.shape[1])] += ridge
-        unknowns = np.linalg.solve(normal, transposed @ data)[..., 0]
-        off = (data - whitened @ unknowns[..., None])[..., 0]
-        cost = np.square(off).sum(axis=1) + (ridge * unknowns**2).sum(axis=1)
-        unknowns[:, :2] += middle
-        projection = (jacobian.reshape(count, 2 * L, -1) @ unknowns[..., None]).reshape(count, L, 2)
-        return self._solution(views, projection, normal, unknowns, cost)
+    def _back(self, views: Views, gradient: Float[np.ndarray, "P 3 L"]) -> Float[np.ndarray, "P S"]:
+        """Gradients with respect to theta, from those with respect to P theta and z theta."""
+        flat = (views.matrix.swapaxes(1, 2) @ gradient).reshape(len(gradient), -1)
+        back = np.empty((len(gradient), self._flat.shape[2]))
+        for k, part in runs(views.component):
+            np.matmul(flat[part], self._flat[k], out=back[part])
+        return back
 
-    def _solution(
+    def _seen(self, views: Views, unknowns: Float[np.ndarray, "P C"]) -> Seen:
+        return projected(self._linear_parts(views, unknowns), unknowns)
+
+    def _descent(
         self,
         views: Views,
-        projection: Float[np.ndarray, "P L 2"],
-        normal: Float[np.ndarray, "P C C"],
+        data: Data,
         unknowns: Float[np.ndarray, "P C"],
-        cost: Float[np.ndarray, "P"],
-    ) -> Solution:
-        """The Solution, with its density; normal: Gauss-Newton's matrix there."""
-        component = views.component
-        nu, scale = self._nu[component], unknowns[:, -1]
-        ok = np.isfinite(cost) & (scale > 0)
-        # The density with s a and place integrated out, the latter by a flat prior; s is not, and
-        # is the last.
-        diagonal = np.diagonal(np.linalg.cholesky(normal), axis1=1, axis2=2)
-        whole = 2 * np.log(diagonal[:, :-1]).sum(axis=1)
-        place = np.linalg.slogdet(precisions(views.whitening).sum(axis=1))[1]
-        numbers = 2 * np.count_nonzero(views.whitening.any(axis=(2, 3)), axis=1) - 2
-        size = unknowns.shape[1] - 3
-        log_det = (numbers - size) * np.log(nu) + 2 * self._log_std[component] + whole - place
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = cost / (nu * scale**2) + log_det + numbers * np.log(2 * np.pi * scale**2)
-        density = -0.5 * value + log_volume(views.whitening)
-        return Solution(unknowns, projection, cost, np.where(ok, density, -np.inf), ok)
+        linear: Float[np.ndarray, "P 3 L"],
+    ) -> tuple[Float[np.ndarray, "P"], Float[np.ndarray, "P C"], Seen]:
+        """The cost, infinite where a landmark is behind the camera or a person upside down; half
+        its descent; and what is seen. linear: `_linear_parts` of the unknowns."""
+        at = projected(linear, unknowns)
+        residual = data.points - at.projection
+        weighted = applied(data.precision, residual)
+        ahead = ((at.denominator > 0) | ~data.visible).all(axis=1) & (unknowns[:, -1] > 0)
+        ridged = data.ridge * unknowns
+        cost = np.einsum("pal,pal->p", weighted, residual)
+        cost += np.einsum("pc,pc->p", ridged, unknowns)
+        back = np.empty((len(unknowns), 3, residual.shape[2]))
+        np.divide(weighted, at.denominator[:, None], out=back[:, :2])
+        np.einsum("pal,pal->pl", back[:, :2], -at.projection, out=back[:, 2])
+        slope = np.empty_like(unknowns)
+        slope[:, :2] = back[:, :2].sum(axis=2)
+        slope[:, 2:] = self._back(views, back)
+        slope -= ridged
+        return np.where(ahead, cost, np.inf), slope, at
+
+    def _normal_matrix(self, views: Views, data: Data, at: Seen) -> Float[np.ndarray, "P C C"]:
+        """Gauss-Newton's matrix, J^T W^T W J and the ridge."""
+        count, matrix = len(views.matrix), views.matrix
+        denominator = at.denominator[:, None, None]
+        # Derivatives of the projections by the landmarks' places in the person's axes.
+        slope = matrix[:, :2, :, None] - at.projection[:, :, None] * matrix[:, 2:, :, None]
+        slope /= denominator
+        weighted = data.precision[:, :, 0, None] * slope[:, None, 0]
+        weighted += data.precision[:, :, 1, None] * slope[:, None, 1]
+        products = np.empty((count, 6, slope.shape[3]))
+        for pair, (a, b) in enumerate(PAIRS):
+            np.einsum("pcl,pcl->pl", slope[:, :, a], weighted[:, :, b], out=products[:, pair])
+        weighted /= denominator
+        size = self._flat.shape[2]
+        normal = np.empty((count, size + 2, size + 2))
+        normal[:, :2, :2] = (data.precision / np.square(denominator)).sum(axis=3)
+        for k, part in runs(views.component):
+            of_pairs = products[part].reshape(-1, 6 * slope.shape[3]) @ self._pairs[k]
+            normal[part, 2:, 2:] = symmetric(of_pairs, size)
+            cross = weighted[part].reshape(-1, len(self._flat[k])) @ self._flat[k]
+            normal[part, :2, 2:] = cross.reshape(-1, 2, size)
+        normal[:, 2:, :2] = normal[:, :2, 2:].swapaxes(1, 2)
+        normal[:, np.arange(size + 2), np.arange(size + 2)] += data.ridge
+        return normal
 
     def pull_back(
         self,
@@ -210,15 +205,11 @@ class Projections:
     ) -> Float[np.ndarray, "P L 2"]:
         """Gradients with respect to the points, from those with respect to the unknowns at the
         minimum: by the implicit function theorem, with W as it is. held: the scale is."""
-        columns = self.columns(views)
+        columns, data = self.columns(views), self._data(views)
         at = self.linearise(columns, unknowns)
-        precision = precisions(views.whitening)
-        visible = np.asarray(precision.any(axis=(2, 3)))
-        residual = np.where(visible[..., None], views.points, 0) - at.projection
-        weighted = (precision @ residual[..., None])[..., 0]
-        hessian = normal_matrix(at, views)
-        size = hessian.shape[1]
-        hessian[:, np.arange(size), np.arange(size)] += self._ridge[views.component]
+        seen = Seen(at.projection.swapaxes(1, 2), at.denominator)
+        weighted = applied(data.precision, data.points - seen.projection).swapaxes(1, 2)
+        hessian = self._normal_matrix(views, data, seen)
         # What Gauss-Newton leaves out: the second derivative of a projection is minus the product
         # of its first and the denominator's, both ways, over the denominator.
         depth = np.concatenate([np.zeros((*views.points.shape[:2], 2)), columns[:, 2]], axis=2)
@@ -228,41 +219,8 @@ class Projections:
         free = slice(None, -1) if held else slice(None)
         back = np.zeros_like(unknowns)
         back[:, free] = np.linalg.solve(hessian[:, free, free], gradient[:, free, None])[..., 0]
-        return (precision @ at.jacobian @ back[:, None, :, None])[..., 0]
-
-
-def normal_matrix(at: Linearised, views: Views) -> Float[np.ndarray, "P C C"]:
-    """J^T W^T W J."""
-    whitened = views.whitening @ at.jacobian
-    whitened = whitened.reshape(len(whitened), 2 * whitened.shape[1], -1)
-    return whitened.swapaxes(1, 2) @ whitened
-
-
-def _descent(
-    columns: Float[np.ndarray, "P 3 L S"],
-    points: Float[np.ndarray, "P L 2"],
-    precision: Float[np.ndarray, "P L 2 2"],
-    visible: Bool[np.ndarray, "P L"],
-    unknowns: Float[np.ndarray, "P C"],
-) -> tuple[Float[np.ndarray, "P"], Float[np.ndarray, "P C"]]:
-    """The cost without its ridge, infinite where a landmark is behind the camera or a person upside
-    down, and half its descent."""
-    count, L = points.shape[:2]
-    flat = columns.reshape(count, 3 * L, -1)
-    at = (flat @ unknowns[:, 2:, None]).reshape(count, 3, L)
-    denominator = _away_from_zero(1 + at[:, 2])
-    projection = (at[:, :2] + unknowns[:, :2, None]) / denominator[:, None]
-    residual = points - projection.swapaxes(1, 2)
-    weighted = (precision @ residual[..., None])[..., 0]
-    ahead = ((denominator > 0) | ~visible).all(axis=1) & (unknowns[:, -1] > 0)
-    cost = np.where(ahead, (weighted * residual).sum(axis=(1, 2)), np.inf)
-    back = np.empty((count, 3, L))
-    np.divide(weighted.swapaxes(1, 2), denominator[:, None], out=back[:, :2])
-    back[:, 2] = -(back[:, :2] * projection).sum(axis=1)
-    slope = np.empty_like(unknowns)
-    slope[:, :2] = back[:, :2].sum(axis=2)
-    slope[:, 2:] = (back.reshape(count, 1, -1) @ flat)[:, 0]
-    return cost, slope
+        moved = (at.jacobian @ back[:, None, :, None])[..., 0]
+        return applied(data.precision, moved.swapaxes(1, 2)).swapaxes(1, 2)
 
 
 def _away_from_zero(denominator: Float[np.ndarray, "P L"]) -> Float[np.ndarray, "P L"]:
@@ -270,18 +228,6 @@ def _away_from_zero(denominator: Float[np.ndarray, "P L"]) -> Float[np.ndarray, 
     return np.where(np.abs(denominator) < 1e-6, -1e-6, denominator)
 
 
-def log_volume(whitening: Float[np.ndarray, "P L 2 2"]) -> Float[np.ndarray, "P"]:
-    """Log of how much W stretches the centred landmarks: as Observations.log_volume has it."""
-    precision = precisions(whitening)
-    determinant = np.linalg.det(precision)
-    visible = determinant > 0
-    total = 0.5 * np.log(np.where(visible, determinant, 1)).sum(axis=1)
-    # Of the numbers without their common place: the determinant of W on the contrasts is that of W
-    # over that of its mean precision.
-    mean = precision.sum(axis=1) / np.count_nonzero(visible, axis=1)[:, None, None]
-    return total - 0.5 * np.log(np.linalg.det(mean))
-
-
-def precisions(whitening: Float[np.ndarray, "P L 2 2"]) -> Float[np.ndarray, "P L 2 2"]:
-    """W^T W of each landmark."""
-    return np.swapaxes(whitening, -1, -2) @ whitening
+def projected(linear: Float[np.ndarray, "P 3 L"], unknowns: Float[np.ndarray, "P C"]) -> Seen:
+    denominator = _away_from_zero(1 + linear[:, 2])
+    return Seen((linear[:, :2] + unknowns[:, :2, None]) / denominator[:, None], denominator)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from prior.lifting.two_by_two import determinants
 from prior.model import PriorModel
 
 # At least so many rotations are solved, 9 degrees apart of 80. Our choice: the surer the landmarks,
@@ -111,14 +112,14 @@ class Ranking:
         diagonal = np.diagonal(factor, axis1=2, axis2=3)
         scale = factor[..., -1, -2] / diagonal[..., -2]
         whole = 2 * np.log(diagonal[..., PLACE:-2]).sum(axis=2)
-        determinant = _determinants(precision)
+        determinant = determinants(precision)
         visible = determinant > 0
         landmarks = np.count_nonzero(visible, axis=1)
-        # As perspective.Solution has it: the place has a flat prior.
+        # As least_squares.Solution has it: the place has a flat prior.
         numbers = 2 * landmarks - 2
         mean = precision.sum(axis=1) / landmarks[:, None, None]
         volume = np.log(np.where(visible, determinant, 1)).sum(axis=1)
-        volume -= np.log(_determinants(mean))
+        volume -= np.log(determinants(mean))
         log_det = (numbers - self._size) * np.log(self._nu[k]) + 2 * self._log_std[k] + whole
         with np.errstate(divide="ignore", invalid="ignore"):
             cost = np.square(diagonal[..., -1] / scale) / self._nu[k]
@@ -162,12 +163,6 @@ class Ranking:
         basis = PLACE + np.arange(S - 1)
         matrix[..., basis, basis] += self._ridge[k]
         return matrix
-
-
-def _determinants(matrices: Float[np.ndarray, "*n 2 2"]) -> Float[np.ndarray, "*n"]:
-    """Of each matrix; numpy's way is slow for small ones."""
-    (a, b), (c, d) = np.moveaxis(matrices, (-2, -1), (0, 1))
-    return a * d - b * c
 
 
 def _halved(

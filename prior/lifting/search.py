@@ -8,12 +8,12 @@ two thin matrix products take the place of a large one. All this is float32. It 
 combinations that it cannot tell from the best are decided in float64 (candidates.py).
 """
 
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
+from prior.lifting.products import upper_triangle
 from prior.lifting.weak_perspective import Systems
 
 # Singular values of the forms below this share of the largest are left out: the size of float32's
@@ -61,16 +61,10 @@ class Forms(NamedTuple):
     dimensions: int
 
 
-@cache
-def _upper_triangle(size: int) -> tuple[Int[np.ndarray, "products"], Int[np.ndarray, "products"]]:
-    """The indices i <= j of the products y_i y_j."""
-    return np.triu_indices(size)
-
-
 def exact_forms(systems: Systems, dimensions: int, log_prior: Float[np.ndarray, "C"]) -> ExactForms:
     """The ExactForms of Systems of C combinations with these log priors."""
     Q = np.eye(systems.G.shape[1]) - systems.G @ systems.solve
-    i, j = _upper_triangle(len(Q[0]))
+    i, j = upper_triangle(len(Q[0]))
     quadratic = np.where(i == j, -0.5, -1) * Q[:, i, j] / systems.nu[:, None]
     gain = 0.5 * systems.mqm / systems.nu
     constant = gain - 0.5 * (systems.log_det + dimensions * np.log(2 * np.pi)) + log_prior
@@ -114,7 +108,7 @@ def evaluate(
     part: how far each is from the forms' first elevation to their second, float32; None for forms
     of one.
     """
-    i, j = _upper_triangle(len(y))
+    i, j = upper_triangle(len(y))
     products = np.take(y, i, axis=0, mode="clip")
     products *= np.take(y, j, axis=0, mode="clip")
     if forms.left is not None:

@@ -95,11 +95,17 @@ class Tables:
         """Rows that share a Table, and the Table."""
         weight, elevation = images.weight.T, images.elevation
         count = len(elevation)
-        if images.one_camera and count and (weight == weight[0]).all():
+        alike = bool(count) and bool((weight == weight[0]).all())
+        if images.one_camera and alike:
             yield np.arange(count), self.table(elevation[0], weight[0], True, count)
             return
-        keys = np.concatenate([np.floor(elevation / ELEVATION_STEP)[:, None], weight], axis=1)
-        keys, group = np.unique(keys, axis=0, return_inverse=True)
+        step = np.floor(elevation / ELEVATION_STEP)
+        if alike:  # numpy is slow to find different rows
+            steps, group = np.unique(step, return_inverse=True)
+            keys = np.concatenate([steps[:, None], np.tile(weight[0], (len(steps), 1))], axis=1)
+        else:
+            keys = np.concatenate([step[:, None], weight], axis=1)
+            keys, group = np.unique(keys, axis=0, return_inverse=True)
         order = np.argsort(group.ravel(), kind="stable")
         ends = np.cumsum(np.bincount(group.ravel(), minlength=len(keys)))
         for key, rows in zip(keys, np.split(order, ends)[: len(keys)], strict=True):

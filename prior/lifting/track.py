@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from scipy.linalg import solveh_banded
 
 from prior.lifting.full import Solved
-from prior.lifting.perspective import Solution, Views
+from prior.lifting.least_squares import Solution, Views
 
 # Prior of the motion: standard deviation of a landmark's speed, mm/s, the mean landmark held, and
 # of its acceleration along an axis, mm/s^2. Root mean squares of CMU's clips, at 12 a second,

@@ -15,9 +15,11 @@ from prior.camera import level_camera, vertical_rotation
 from prior.lifting import search
 from prior.lifting import weak_perspective as weak
 from prior.lifting.candidates import PEAKS, REFINED, CandidateSearch
-from prior.lifting.perspective import Projections, Views
+from prior.lifting.least_squares import LeastSquares
+from prior.lifting.perspective import Views
 from prior.lifting.ranking import Ranked
 from prior.lifting.toward import Toward, sureness
+from prior.lifting.two_by_two import inverses, whitenings
 from prior.lifting.weak_perspective import Inputs
 
 # An image is ranked again where its scale was off by more than this share, or a depth by more than
@@ -79,7 +81,7 @@ def rare(inputs: Inputs) -> Bool[np.ndarray, "N"]:
 class UnlikeSearch:
     """Finds Combinations by a CandidateSearch's ranking."""
 
-    def __init__(self, candidates: CandidateSearch, projections: Projections) -> None:
+    def __init__(self, candidates: CandidateSearch, projections: LeastSquares) -> None:
         self.search, self.projections = candidates, projections
         model = candidates.model
         self._shape = np.concatenate([model.basis, model.mean[:, None]], axis=1)
@@ -260,21 +262,3 @@ def level(
 ) -> Float[np.ndarray, "P 3 3"]:
     """From a person's axes to those of a camera without roll, the person turned by the angle."""
     return level_camera(elevation) @ vertical_rotation(angle)
-
-
-def inverses(matrices: Float[np.ndarray, "*n 2 2"]) -> Float[np.ndarray, "*n 2 2"]:
-    """Of each matrix; numpy's way is slow for small ones."""
-    (a, b), (c, d) = np.moveaxis(matrices, (-2, -1), (0, 1))
-    result = np.stack([np.stack([d, -b], axis=-1), np.stack([-c, a], axis=-1)], axis=-2)
-    return result / (a * d - b * c)[..., None, None]
-
-
-def whitenings(precision: Float[np.ndarray, "*n 2 2"]) -> Float[np.ndarray, "*n 2 2"]:
-    """W, upper triangular, with W^T W the precision; 0 where that is 0."""
-    a, b, d = precision[..., 0, 0], precision[..., 0, 1], precision[..., 1, 1]
-    root = np.sqrt(a)
-    cross = b / np.where(root > 0, root, 1)
-    result = np.zeros(precision.shape)
-    result[..., 0, 0], result[..., 0, 1] = root, cross
-    result[..., 1, 1] = np.sqrt(np.maximum(d - cross**2, 0))
-    return result

@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike
 
 from prior.camera import LEVEL, check_rotation, decompose, level_camera, vertical_rotation
 from prior.errors import InputError
+from prior.lifting.products import PAIRS, pairs, symmetric
+from prior.lifting.runs import runs
 from prior.model import PriorModel
 
 # Scale and yaw take two of the 2 (n - 1) numbers that n landmarks give.
@@ -96,13 +98,15 @@ class Observations(NamedTuple):
 class Systems(NamedTuple):
     """The least squares of equation 4 for M combinations of component, angle, elevation, weight.
 
-    m (M, 2L) and G (M, 2L, J): weighted, centred projections of mean and basis; solve (M, J, 2L) =
-    H^-1 G^T with H = G^T G + nu std^-2; g (M, 2L) = Q m with Q = I - G solve; mqm (M,) = m^T Q m;
-    nu (M,); log_det (M,), of the covariance of centred weighted landmarks at scale 1.
+    m (M, 2L) and G (M, 2L, J): weighted, centred projections of mean and basis; inverse (M, J, J) =
+    H^-1 with H = G^T G + nu std^-2; solve (M, J, 2L) = H^-1 G^T; g (M, 2L) = Q m with Q = I - G
+    solve; mqm (M,) = m^T Q m; nu (M,); log_det (M,), of the covariance of centred weighted
+    landmarks at scale 1.
     """
 
     m: Float[np.ndarray, "M D"]
     G: Float[np.ndarray, "M D J"]
+    inverse: Float[np.ndarray, "M J J"]
     solve: Float[np.ndarray, "M J D"]
     g: Float[np.ndarray, "M D"]
     mqm: Float[np.ndarray, "M"]
@@ -112,10 +116,12 @@ class Systems(NamedTuple):
 
 class LinearMaps(NamedTuple):
     """The solution of M Systems as linear maps: solution (M, 1 + J, 2L), y to (s, a'); by_scale
-    (M, J) = H^-1 G^T m, what a' loses per unit of s; log_det (M,) of the Systems."""
+    (M, J) = H^-1 G^T m, what a' loses per unit of s; covariance (M, J + 1, J + 1), of a' and s,
+    over nu; log_det (M,) of the Systems."""
 
     solution: Float[np.ndarray, "M S D"]
     by_scale: Float[np.ndarray, "M J"]
+    covariance: Float[np.ndarray, "M S S"]
     log_det: Float[np.ndarray, "M"]
 
 
@@ -260,20 +266,17 @@ def apply(
     return np.matmul(matrices, vectors[..., None])[..., 0]
 
 
-def solve(
-    systems: Systems, y: Float[np.ndarray, "M D"]
-) -> tuple[Float[np.ndarray, "M"], Float[np.ndarray, "M J"]]:
-    """Scale s and coefficients a' = s a of equation 4 for the landmarks y."""
-    scale = np.einsum("ni,ni->n", systems.g, y) / systems.mqm
-    return scale, apply(systems.solve, y - scale[:, None] * systems.m)
-
-
 def linear_maps(systems: Systems) -> LinearMaps:
-    """What `solve` does to any landmarks, as matrices."""
+    """The solutions for any landmarks, as matrices."""
     by_scale = apply(systems.solve, systems.m)
     scale = systems.g / systems.mqm[:, None]
     scaled = systems.solve - by_scale[..., None] * scale[:, None]
-    return LinearMaps(np.concatenate([scale[:, None], scaled], axis=1), by_scale, systems.log_det)
+    # By eliminating a' from the least squares of both.
+    per_scale = np.concatenate([-by_scale, np.ones((len(scale), 1))], axis=1)
+    covariance = per_scale[:, :, None] * (per_scale / systems.mqm[:, None])[:, None]
+    covariance[:, :-1, :-1] += systems.inverse
+    solution = np.concatenate([scale[:, None], scaled], axis=1)
+    return LinearMaps(solution, by_scale, covariance, systems.log_det)
 
 
 def log_density(
@@ -298,6 +301,8 @@ class Projector:
         # Mean and basis side by side, coordinates first: (K, 3, L (1 + J)).
         shape = np.concatenate([model.mean[:, None], model.basis], axis=1)
         self._shape = np.ascontiguousarray(shape.transpose(0, 3, 2, 1)).reshape(len(nu), 3, -1)
+        self._flat = self._shape.reshape(len(nu), -1, shape.shape[1])
+        self._pairs = [pairs(s) for s in shape]
         self._nu = nu
         self._ridge = nu[:, None] / model.std**2
         self._log_std = np.log(model.std).sum(axis=1)
@@ -331,10 +336,53 @@ class Projector:
         size = G.shape[2]
         H = transposed @ G
         H[:, np.arange(size), np.arange(size)] += self._ridge[component]
-        inverse = np.linalg.solve(H, transposed)
-        g = m - apply(G, apply(inverse, m))
+        inverse = np.linalg.inv(H)
+        solve = inverse @ transposed
+        g = m - apply(G, apply(solve, m))
         nu = self._nu[component]
-        # |nu I + G std^2 G^T| over centred landmarks, by the matrix determinant lemma.
-        log_det = (dimensions(weight) - size) * np.log(nu) + 2 * self._log_std[component]
-        log_det += np.linalg.slogdet(H)[1]
-        return Systems(m, G, inverse, g, np.einsum("ni,ni->n", m, g), nu, log_det)
+        log_det = self._log_det(component, weight, H)
+        return Systems(m, G, inverse, solve, g, np.einsum("ni,ni->n", m, g), nu, log_det)
+
+    def solve(
+        self,
+        component: Int[np.ndarray, "M"],
+        angle: Float[np.ndarray, "M"],
+        elevation: Float[np.ndarray, "M"],
+        weight: Float[np.ndarray, "M L"],
+        y: Float[np.ndarray, "M 2 L"],
+    ) -> tuple[Float[np.ndarray, "M S"], Float[np.ndarray, "M"]]:
+        """s and a' of equation 4 for the landmarks y of Observations, one pose each, and log_det of
+        their Systems, without making these. Equal components come together."""
+        projection = (level_camera(elevation) @ vertical_rotation(angle))[:, :2]
+        squared = weight**2
+        forms = np.stack([(projection[..., a] * projection[..., b]).sum(1) for a, b in PAIRS], 1)
+        products = (forms[:, :, None] * squared[:, None]).reshape(len(angle), -1)
+        rows = projection[..., None] * squared[:, None, None]
+        data = np.einsum("mca,mcl->mal", projection, y * weight[:, None]).reshape(len(angle), -1)
+        S = self._flat.shape[2]
+        normal, mean = np.empty((len(angle), S, S)), np.empty((len(angle), 2, S))
+        right = np.empty((len(angle), S))
+        for k, part in runs(component):
+            normal[part] = symmetric(products[part] @ self._pairs[k], S)
+            mean[part] = (rows[part].reshape(-1, len(self._flat[k])) @ self._flat[k]).reshape(
+                -1, 2, S
+            )
+            right[part] = data[part] @ self._flat[k]
+        # About the weighted means; y is.
+        mean /= np.sqrt(squared.sum(axis=1))[:, None, None]
+        normal -= mean.swapaxes(1, 2) @ mean
+        basis = np.arange(1, S)
+        normal[:, basis, basis] += self._ridge[component]
+        solution = np.linalg.solve(normal, right[..., None])[..., 0]
+        return solution, self._log_det(component, weight, normal[:, 1:, 1:])
+
+    def _log_det(
+        self,
+        component: Int[np.ndarray, "M"],
+        weight: Float[np.ndarray, "M L"],
+        H: Float[np.ndarray, "M J J"],
+    ) -> Float[np.ndarray, "M"]:
+        """Of |nu I + G std^2 G^T| over centred landmarks, by the matrix determinant lemma."""
+        others = (dimensions(weight) - H.shape[1]) * np.log(self._nu[component])
+        diagonal = np.diagonal(np.linalg.cholesky(H), axis1=1, axis2=2)
+        return others + 2 * self._log_std[component] + 2 * np.log(diagonal).sum(axis=1)

@@ -5,7 +5,8 @@ import pytest
 
 from prior.camera import decompose, level_camera, vertical_rotation
 from prior.lifting import ranking
-from prior.lifting.perspective import Projections, Views
+from prior.lifting.least_squares import LeastSquares
+from prior.lifting.perspective import Views
 from tests.prior.lifting.photographs import photographs
 
 COUNT = 12
@@ -26,7 +27,7 @@ def scene(model):
 
 def exactly(model, nu, rotations, points, elevation, precision):
     """Log densities and scales (K, R, N), one combination after another."""
-    projections = Projections(model, nu)
+    projections = LeastSquares(model, nu)
     density, scale = np.empty((2, model.components, rotations, COUNT))
     for k in range(model.components):
         whitening = np.zeros(precision[k].shape)

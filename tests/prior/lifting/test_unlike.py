@@ -1,4 +1,4 @@
-"""Candidates of poses whose landmarks are not alike: what is ruled out, beside all combinations."""
+"""Candidates that are solved in full: what is ruled out before, beside all combinations."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,9 @@ def lost(model, monkeypatch, points, **options):
     few = lifter.lift(points, **options)
     candidates = lifter.full.candidates
     monkeypatch.setattr(
-        lifter.full, "candidates", lambda a, refine, _, known: candidates(a, refine, 100.0, known)
+        lifter.full,
+        "candidates",
+        lambda a, refine, _, known, doubt: candidates(a, refine, 100.0, known),
     )
     many = lifter.lift(points, **options)
     assert few.ok.all() and many.ok.all()
@@ -36,13 +38,23 @@ def lost(model, monkeypatch, points, **options):
 
 @pytest.mark.parametrize(
     ("kind", "nats"),
-    [("weak", 0.01), ("afar", 0.1), ("near", 1.4), ("confidence", 0.1), ("vectors", 0.9)],
+    [
+        ("alike", 0.05),
+        ("weak", 0.01),
+        ("afar", 0.1),
+        ("near", 1.4),
+        ("confidence", 0.1),
+        ("vectors", 0.9),
+    ],
 )
 def test_hardly_a_best_combination_is_ruled_out(model, monkeypatch, kind, nats):
     """The mean loss; a ranking without depths, confidences or the variance of the vectors that it
-    leaves out loses more than this near, by confidence, and by half of the vectors."""
+    leaves out loses more than this near, by confidence, and by half of the vectors; of landmarks
+    that are alike, one that takes the candidates as weak perspective left them."""
     _, points, cameras = photographs(COUNT, noise_px=5)
     options = {"camera": cameras, "covariance": covariances(COUNT)}
+    if kind == "alike":
+        options = {"camera": cameras, "intrinsics": INTRINSICS}
     if kind == "afar":
         options["intrinsics"] = INTRINSICS
     if kind == "near":
@@ -52,4 +64,4 @@ def test_hardly_a_best_combination_is_ruled_out(model, monkeypatch, kind, nats):
     if kind == "vectors":
         monkeypatch.setattr(ranking, "VECTORS", 6)
     off = lost(model, monkeypatch, points, **options)
-    assert (off > -1e-6).all() and off.mean() < nats
+    assert (off > -1e-5).all() and off.mean() < nats

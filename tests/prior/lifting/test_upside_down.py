@@ -6,7 +6,8 @@ import pytest
 
 import prior
 from prior.camera import level_camera, vertical_rotation
-from prior.lifting.perspective import Projections, Views
+from prior.lifting.least_squares import LeastSquares
+from prior.lifting.perspective import Views
 from prior.lifting.weak_perspective import Inputs, observe
 from tests.prior.lifting.photographs import photographs
 
@@ -28,7 +29,7 @@ def every_combination(lifter, points, cameras):
     """Log densities (K R, N) of all combinations, -inf upside down: the least squares again and
     again, each time with the covariance at the scale of the time before."""
     search, model = lifter.search, lifter.model
-    projections = Projections(model, search.nu)
+    projections = LeastSquares(model, search.nu)
     images = observe(Inputs(points, cameras, False))
     upright = vertical_rotation(images.roll)[:, ::2, ::2]
     points = points @ upright.swapaxes(1, 2)
