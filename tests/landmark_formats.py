@@ -187,6 +187,46 @@ def mmpose_images(path, points, count=1):
     return path
 
 
+def ultralytics(path, points, count=1):
+    """Ultralytics' results, `to_json` of each frame, as a list."""
+    return _json(
+        path,
+        [
+            [
+                {
+                    "name": "person",
+                    "class": 0,
+                    "confidence": 0.9,
+                    "box": {"x1": 1.0, "y1": 2.0, "x2": 3.0, "y2": 4.0},
+                    "keypoints": dict(zip(("x", "y", "visible"), row.T.tolist(), strict=True)),
+                }
+                for row in people
+            ]
+            for people in _frames(points, COCO, count)
+        ],
+    )
+
+
+def posenet(path, points, count=1):
+    """What TensorFlow.js' detectors (PoseNet, MoveNet) give for each frame, as a list."""
+    return _json(
+        path,
+        [
+            [
+                {
+                    "score": 0.9,
+                    "keypoints": [
+                        {"x": x, "y": y, "score": score, "name": name}
+                        for name, (x, y, score) in zip(COCO.names, row.tolist(), strict=True)
+                    ],
+                }
+                for row in people
+            ]
+            for people in _frames(points, COCO, count)
+        ],
+    )
+
+
 def _pifpaf(people):
     return [
         {"keypoints": flat, "bbox": [1.0, 2.0, 3.0, 4.0], "score": 0.8, "category_id": 1}
@@ -333,6 +373,8 @@ FORMATS = {
     "mmpose.json": (mmpose, {"spine", "head top"}),
     "mmpose-list.json": (mmpose_list, {"spine", "head top"}),
     "mmpose-images": (mmpose_images, {"spine", "head top"}),
+    "ultralytics.json": (ultralytics, {"spine", "head top"}),
+    "posenet.json": (posenet, {"spine", "head top"}),
     "openpifpaf": (openpifpaf, {"spine", "head top"}),
     "openpifpaf.json": (openpifpaf_video, {"spine", "head top"}),
     "coco-results.json": (coco_results, {"spine", "head top"}),

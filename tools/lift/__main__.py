@@ -40,6 +40,7 @@ from tools.lift import (
     keypoints,
     lifted,
     live,
+    meaning,
     smoothing,
     writing,
 )
@@ -217,7 +218,14 @@ def poses_of(options):
     people = keypoints.read(options.input, How(landmarks, options.rate, size, options.by_place))
     poses, left = lift(people, **how, camera=camera)
     poses, doubts, odd = without_doubts(poses, options.strict, options.out)
-    left, doubts = [*left, *odd], [*people.doubts, *doubts]
+    left, doubts = (
+        [*left, *odd],
+        [
+            *people.doubts,
+            *meaning.outside(people.points, people.confidence, image_size(options)),
+            *doubts,
+        ],
+    )
     wanting = bool(doubts or counting.matters([*people.left, *left]))
     tilt = "searched_tilt" in poses.meta and Tilt.of(poses.meta["searched_tilt"])
     if tilt:

@@ -7,6 +7,7 @@ have, such as the ids of photos, only order the frames.
 import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +43,8 @@ class TimeLine(NamedTuple):
 
     number (n,): of each frame that was asked for; first: the number of the first frame; names: of
     all frames from there on, without a hole; rate: frames a second, None if no times say it;
-    notes: a line for each decision that could be another.
+    notes: a line for each decision that could be another; doubts: for each reason to think that it
+    is no video.
     """
 
     number: Int[np.ndarray, " n"]
@@ -50,6 +52,7 @@ class TimeLine(NamedTuple):
     names: tuple[str, ...]
     rate: float | None = None
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def time_line(
@@ -83,7 +86,7 @@ def _named(keys: Sequence[Hashable], rate: float | None) -> TimeLine:
     numbers, template = _numbers_in_names([str(key) for key in keys])
     known = [number for number in numbers if number is not None]
     if not known:
-        return _in_order(keys, ())
+        return _in_order(keys, ())._replace(doubts=_sequences([str(key) for key in keys]))
     others = [key for key, number in zip(keys, numbers, strict=True) if number is None]
     clock = _clock_unit(known)
     if clock and not others:
@@ -113,10 +116,10 @@ def _number(key: Hashable) -> int | float | None:
 
 
 def _numbers_in_names(names: Sequence[str]) -> tuple[list[int | None], str]:
-    """The one number that tells names apart, and the name with "{}" in its place.
+    """The number that tells names apart, and the name with "{}" in its place.
 
-    A few names of another form have None. ([], "") if no number tells: names that differ in more,
-    or in words.
+    A few names of another form have None. ([], "") if no number tells: names of several sequences,
+    or that differ in words.
     """
     parts = [re.split(r"(\d+)", name) for name in names]
     forms = Counter(tuple(part[::2]) for part in parts)
@@ -128,9 +131,12 @@ def _numbers_in_names(names: Sequence[str]) -> tuple[list[int | None], str]:
         zip(*(part[1::2] for part, fit in zip(parts, fits, strict=True) if fit), strict=True)
     )
     differing = [i for i, column in enumerate(digits) if len(set(column)) > 1]
-    # Of one name alone it is the last number.
-    at = differing[0] if differing else len(digits) - 1
-    if len(differing) > 1 or max(map(len, digits[at])) > MOST_DIGITS:
+    order = sorted(range(count), key=lambda k: [int(column[k]) for column in digits])
+    # Of one name alone it is the last number. Of several it is one that goes up from name to name;
+    # of these, such as a count and a time, the one that does so most slowly.
+    telling = differing if len(differing) == 1 else [i for i in differing if _up(digits[i], order)]
+    at = min(telling, key=lambda i: _reach(digits[i])) if telling else len(digits) - 1
+    if differing and not telling or max(map(len, digits[at])) > MOST_DIGITS:
         return [], ""
     numbers = [
         int(part[2 * at + 1]) if fit else None for part, fit in zip(parts, fits, strict=True)
@@ -142,6 +148,35 @@ def _numbers_in_names(names: Sequence[str]) -> tuple[list[int | None], str]:
     first = next(part for part, fit in zip(parts, fits, strict=True) if fit)
     plain = [part.replace("{", "{{").replace("}", "}}") for part in first]
     return numbers, "".join([*plain[: 2 * at + 1], padded, *plain[2 * at + 2 :]])
+
+
+def _up(digits: Sequence[str], order: Sequence[int]) -> bool:
+    """Whether numbers go up in this order."""
+    numbers = [int(digits[k]) for k in order]
+    return all(one < other for one, other in pairwise(numbers))
+
+
+def _reach(digits: Sequence[str]) -> int:
+    """How far apart numbers are."""
+    numbers = [int(text) for text in digits]
+    return max(numbers) - min(numbers)
+
+
+def _sequences(names: Sequence[str]) -> tuple[str, ...]:
+    """A line where names are those of several sequences, such as cameras or videos, which differ in
+    more than their last number."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(re.sub(r"\d+(?=\D*$)", "", name), []).append(name)
+    several = [group for group in groups.values() if len(group) > 1]
+    if len(several) < 2 or sum(map(len, several)) < ALIKE * len(names):
+        return ()
+    line = (
+        f"frames of {len(groups)} sequences ({several[0][0]}, ..., {several[1][0]}, ...) are "
+        "counted as one video, one after another: if they are of several cameras or videos, lift "
+        "each alone"
+    )
+    return (line,)
 
 
 def _clock_unit(numbers: Sequence[float]) -> str | None:

@@ -73,6 +73,9 @@ FACE = 0.04
 # People are upright in the image where the way from feet to shoulders is within 45 degrees of
 # upwards; if more are upside down, or lie, than this share, it is said. Our choice.
 TURNED = 0.5
+# Detectors put landmarks of hidden limbs outside the image; if more of all are there than this
+# share, theirs had another size. Our choice: of coordinates for twice the size most are outside.
+OUTSIDE = 0.25
 # Landmarks of lower confidence do not tell left from right, or up from down.
 SURE = 0.3
 
@@ -314,6 +317,25 @@ def turned(
                 f"(first: {where[int(np.flatnonzero(rows)[0])]}): {what}"
             ]
     return []
+
+
+def outside(
+    points: Float[np.ndarray, "n 17 2"],
+    confidence: Float[np.ndarray, "n 17"],
+    size: tuple[float, float] | None,
+) -> list[str]:
+    """A line where many landmarks are outside an image of this (width, height), px, if known."""
+    there = points[confidence >= SURE]
+    if size is None or not len(there):
+        return []
+    share = np.mean(((there < 0) | (there > size)).any(axis=1))
+    if share <= OUTSIDE:
+        return []
+    return [
+        f"{100 * share:.0f} % of the landmarks are outside the image of {size[0]:g} x {size[1]:g} "
+        f"px, up to {there[:, 0].max():.0f}, {there[:, 1].max():.0f}: they are of one of another "
+        "size"
+    ]
 
 
 def _cosine(one: Float[np.ndarray, "n 2"], other: Float[np.ndarray, "n 2"]) -> np.ndarray:

@@ -179,6 +179,7 @@ class People:
             lacks = tuple(ours for ours in LANDMARKS if ours not in landmark_set.table)
         keys = [stem if key is None else key for key in self.listed]
         line = frames.time_line(keys, self.unit, how.rate)
+        doubts += line.doubts
         number = dict(zip(self.listed, line.number.tolist(), strict=True))
         frame = np.array([number[self.frame[i]] for i in rows], dtype=int)
         person, said = np.full(len(rows), -1), []

@@ -13,6 +13,7 @@ STARTS = {
     b"\xff\xd8": "a JPEG image",
     b"GIF8": "a GIF image",
     b"PK": "a zip archive",
+    b"\x1f\x8b": "a gzip archive (unpack it)",
     b"\x89HDF": "an HDF5 file (export it as CSV)",
     b"MATLAB": "a MATLAB file (save it as CSV)",
     b"\x80": "a Python pickle (save it as .npz or JSON)",

@@ -83,3 +83,19 @@ def test_zero_is_a_place_where_coordinates_are_negative(tmp_path):
     # Points relative to the hip: the hip itself is there.
     path = files.arrays(tmp_path / "a.npz", POINTS - POINTS[:, :1])
     assert keypoints.read(path).confidence.all()
+
+
+def test_landmarks_of_an_image_of_another_size_are_said(tmp_path, capsys):
+    image = tmp_path / "image.png"
+    assert cv2.imwrite(str(image), np.zeros((480, 640, 3), np.uint8))
+    for factor, options, status in (
+        (1, ("--images", str(image)), 0),
+        (3, ("--images", str(image)), 3),
+        (3, ("--image-size", "640", "480"), 3),
+        (3, (), 0),
+    ):
+        path = files.coco_results(tmp_path / "a.json", factor * POINTS)
+        out = ("--out", str(tmp_path / "o.npz"), "--elevation", "10", "--no-deviation")
+        assert tool.main([str(path), *out, *options]) == status
+        said = "are outside the image of 640 x 480 px" in capsys.readouterr().err
+        assert said == (status == 3)

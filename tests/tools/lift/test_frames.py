@@ -35,9 +35,13 @@ def numbers(keys, **more):
         (["cam1-5-x3", "cam1-6-x3"], ([5, 6], 5, 2)),
         # A video analysed at every fifth frame.
         (list(range(0, 500, 5)), (list(range(0, 500, 5)), 0, 496)),
-        # No number, or several that differ: in the order of the names.
+        # No number, or several of which none goes up: in the order of the names.
         (["dog.jpg", "cat.jpg"], ([1, 0], 0, 2)),
-        (["a1_b2", "a2_b1"], ([0, 1], 0, 2)),
+        (["a1_b1", "a1_b2", "a2_b1"], ([0, 1, 2], 0, 3)),
+        (["20240101_235959", "20240102_000001", "20240102_000002"], ([0, 1, 2], 0, 3)),
+        # A count and a time in milliseconds; the take and the frame.
+        (["f3_t00100", "f4_t00133", "f6_t00200"], ([3, 4, 6], 3, 4)),
+        (["take1_7", "take1_8", "take2_10"], ([7, 8, 10], 7, 4)),
         (["img2", "img10", "img1x"], ([1, 2, 0], 0, 3)),
         # The ids of photos are no time line.
         ([397133, 37777, 252219, 87038], ([3, 0, 2, 1], 0, 4)),
@@ -54,6 +58,24 @@ def test_names_of_gaps_have_the_form_of_the_others():
         f"f_{n:02d}.png" for n in (8, 9, 10, 11)
     )
     assert frames.time_line([4, 6]).names == ("4", "5", "6")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"cam{c}_{i:06d}" for c in (1, 2) for i in range(9)],
+        [f"{side}/{i}.jpg" for i in range(9) for side in ("left", "right")],
+        [f"video_a_{i:03d}" for i in range(9)] + [f"video_b_{i:03d}" for i in range(50, 59)],
+    ],
+)
+def test_several_sequences_are_said(names):
+    line = frames.time_line(names)
+    assert "frames of 2 sequences" in line.doubts[0] and len(line.names) == len(names)
+    assert names[0] in line.doubts[0]
+    # One alone is a time line, and what has no sequences is not one.
+    assert not frames.time_line(names[:1]).doubts
+    assert not frames.time_line([f"{name}_{i}" for i, name in enumerate("abcdef")]).doubts
+    assert not frames.time_line(["dog", "cat", "cow"]).doubts
 
 
 def test_ids_that_only_order_are_said():

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from prior.landmark_sets import COCO
+from prior.landmark_sets import COCO, MEDIAPIPE
 from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
+from tests.landmark_formats import posenet
 from tools.lift import keypoints
 from tools.lift.people import How, KeypointError
 
@@ -124,3 +125,84 @@ def test_a_header_of_deeplabcut_alone_has_nobody(tmp_path):
     path.write_text("\n".join(",".join([one, *[two] * 3]) for one, two in header))
     people = keypoints.read(path)
     assert not len(people.frame) and not people.listed
+
+
+def test_results_of_other_categories_are_left_out(tmp_path):
+    rows = files.in_set(np.concatenate([POINTS, POINTS + [400, 0]]), COCO)
+    path = tmp_path / "results.json"
+    for categories, kept, left in (([1, 18], 1, 1), ([1, None], 2, 0), ([3, 3], 2, 0)):
+        each = [category for category in categories for _ in POINTS]
+        images = [*range(len(POINTS))] * 2
+        people = keypoints.read(files.results(path, rows, image_id=images, category_id=each))
+        assert len(people.frame) == kept * len(POINTS)
+        assert sum(part.count for part in people.left) == left * len(POINTS)
+        assert all("another category" in part.why for part in people.left)
+
+
+def test_an_annotation_of_a_category_without_landmarks_is_left_out(tmp_path):
+    path = files.coco_annotations(tmp_path / "a.json", POINTS)
+    document = json.loads(path.read_text())
+    document["categories"] = [
+        {"id": 1, "name": "person", "keypoints": list(COCO.names)},
+        {"id": 18, "name": "dog"},
+    ]
+    for i, annotation in enumerate(document["annotations"]):
+        annotation["category_id"] = 18 if i == 2 else 1
+    path.write_text(json.dumps(document))
+    people = keypoints.read(path)
+    assert len(people.frame) == len(POINTS) - 1
+    assert [part.why for part in people.left] == ["of another category"]
+
+
+def mediapipe(row):
+    """MediaPipe's landmarks of an image of 640 x 480 px, as its solutions give them."""
+    return [{"x": x / 639, "y": y / 479, "z": -0.1, "visibility": v} for x, y, v in row]
+
+
+@pytest.mark.parametrize("key", ["landmarks", "pose_landmarks"])
+def test_mediapipe_s_objects(tmp_path, key):
+    rows = files.in_set(POINTS, MEDIAPIPE)
+    path = tmp_path / "video.json"
+    path.write_text(json.dumps([{"frame": 3 * i, key: mediapipe(r)} for i, r in enumerate(rows)]))
+    with pytest.raises(KeypointError, match="--image-size"):
+        keypoints.read(path)
+    people = keypoints.read(path, How(size=lambda: (640, 480)))
+    there = people.confidence[0] > 0
+    np.testing.assert_allclose(people.points[:, there], POINTS[:, there], atol=1e-6)
+    assert people.set_name == MEDIAPIPE.name and people.frame.tolist() == [
+        3 * i for i in range(len(rows))
+    ]
+
+
+def test_names_that_are_otherwise_for_one_person_leave_it_out(tmp_path):
+    path = posenet(tmp_path / "a.json", POINTS)
+    document = json.loads(path.read_text())
+    names = [landmark["name"] for landmark in document[2][0]["keypoints"]]
+    for landmark, name in zip(document[2][0]["keypoints"], reversed(names), strict=True):
+        landmark["name"] = name
+    path.write_text(json.dumps(document))
+    people = keypoints.read(path)
+    assert people.frame.tolist() == [i for i in range(len(POINTS)) if i != 2]
+    assert "other names" in people.left[0].why
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"x": [1, 2], "y": [1]},
+        {"x": 1, "y": 2},
+        {"x": [1], "z": [1]},
+        [{"x": 1}],
+        [{"position": 3}],
+        [{"x": None, "y": [2]}] * 17,
+        [{"x": 1, "y": 2}, 3],
+    ],
+)
+def test_objects_that_are_no_landmarks_are_left_out(tmp_path, values):
+    path = posenet(tmp_path / "a.json", POINTS)
+    document = json.loads(path.read_text())
+    document[1][0]["keypoints"] = values
+    path.write_text(json.dumps(document))
+    people = keypoints.read(path)
+    assert people.frame.tolist() == [i for i in range(len(POINTS)) if i != 1]
+    assert sum(part.count for part in people.left) == 1

@@ -1,5 +1,6 @@
 """What is no file of landmarks is refused with what is in it."""
 
+import gzip
 import json
 
 import numpy as np
@@ -29,4 +30,11 @@ def test_an_unknown_archive_is_described(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, poses=np.zeros((5, 24, 3)), gender="f")
     with pytest.raises(KeypointError, match="poses: float64 5 x 24 x 3, gender"):
+        keypoints.read(path)
+
+
+def test_a_compressed_file_is_named(tmp_path):
+    path = tmp_path / "a.json.gz"
+    path.write_bytes(gzip.compress(b'{"people": []}'))
+    with pytest.raises(KeypointError, match="gzip archive .unpack it."):
         keypoints.read(path)

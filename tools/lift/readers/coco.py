@@ -50,7 +50,7 @@ def collect(document: dict[str, Any]) -> People:
             people.leave_out("a crowd", where)
         elif record.get("num_keypoints") == 0:
             people.leave_out("none of its landmarks is labelled", where)
-        elif len(names) > 1 and _plain(record.get("category_id")) != main:
+        elif main is not None and _plain(record.get("category_id")) not in (None, main):
             people.leave_out("of another category", where)
         elif frames and _plain(record.get("image_id")) not in frames:
             people.leave_out("its image_id is not among the images", where)

@@ -16,8 +16,12 @@ LANDMARKS = (
     "joints",
     "keypoints_2d",
     "landmarks",
+    "pose_landmarks",
 )
 SCORES = ("keypoint_scores", "keypoints_scores", "kp_score", "kp_scores", "scores")
+# How sure a landmark is that is an object, and what it is called.
+SURE = ("visible", "score", "visibility", "confidence", "conf", "likelihood")
+NAME = ("name", "part", "label")
 # The people of one frame.
 PEOPLE = ("people", "instances", "predictions", "bodies", "persons", "annotations", "detections")
 
@@ -28,6 +32,28 @@ def first(record: Mapping[str, Any], names: tuple[str, ...]) -> Any:
         if name in record:
             return record[name]
     return None
+
+
+def rows_of(values: Any) -> tuple[Any, list[Any] | None]:
+    """Landmarks as rows x, y, confidence, and their names, where they are objects with x and y, or
+    one with lists of these (Ultralytics); otherwise as they are."""
+    if isinstance(values, dict) and {"x", "y"} <= values.keys():
+        columns = [values["x"], values["y"], first(values, SURE)]
+        lists = [column for column in columns if isinstance(column, list)]
+        if len(lists) > 1 and len(set(map(len, lists))) == 1:
+            return [list(row) for row in zip(*lists, strict=True)], None
+    if not (isinstance(values, list) and values and all(isinstance(v, dict) for v in values)):
+        return values, None
+    places = [value.get("position", value) for value in values]
+    if not all(isinstance(place, dict) and {"x", "y"} <= place.keys() for place in places):
+        return values, None
+    sure = [first(value, SURE) for value in values]
+    rows = [
+        [place["x"], place["y"], 1.0 if c is None else c]
+        for place, c in zip(places, sure, strict=True)
+    ]
+    names = [first(value, NAME) for value in values]
+    return rows, None if None in names else names
 
 
 def frame_of(record: Mapping[str, Any]) -> Hashable:

@@ -4,7 +4,8 @@ video.
 OpenPose writes a file for each frame, with `people`, whose landmarks are `pose_keypoints_2d`, of
 before 2018 `pose_keypoints`; ControlNet and ComfyUI list such frames, with the canvas's size.
 MMPose has `frame_id` and `instances`, under `instance_info` beside `meta_info` or in a list;
-OpenPifPaf's video has a line with `frame` and `predictions` for each frame.
+OpenPifPaf's video has a line with `frame` and `predictions` for each frame. Programs of users' own
+list the lists of people that Ultralytics or PoseNet give for each frame.
 """
 
 from typing import Any
@@ -32,7 +33,16 @@ def _frames(document: Any) -> list[Any] | None:
 def recognises(document: Any) -> bool:
     """Whether some object is a frame with a list of people."""
     frames = _frames(document)
-    return frames is not None and any(fields.people_in(frame) is not None for frame in frames)
+    return frames is not None and any(_people_in(frame) is not None for frame in frames)
+
+
+def _people_in(frame: Any) -> list[Any] | None:
+    """The list of people in a frame's record, which may be that list, or None."""
+    if isinstance(frame, list) and all(
+        isinstance(one, dict) and fields.first(one, fields.LANDMARKS) is not None for one in frame
+    ):
+        return frame
+    return fields.people_in(frame)
 
 
 def collect(document: Any) -> People:
@@ -46,12 +56,12 @@ def collect(document: Any) -> People:
     for i, record in enumerate(frames):
         frame = (None if single else i) if counted else said[i]
         where = "" if single else f"frame {frame}, "
-        listed = fields.people_in(record)
+        listed = _people_in(record)
         if listed is None:
             people.lose(frame, "no list of people", f"frame {frame}")
             continue
         people.listed[frame] = None
-        canvas = fields.canvas_of(record)
+        canvas = fields.canvas_of(record) if isinstance(record, dict) else None
         for number, person in enumerate(listed):
             results.add(people, person, frame, f"{where}person {number}", canvas=canvas)
     if openpose and people.values and all(_is_mpi(values) for values in people.values):
