@@ -89,7 +89,7 @@ class LeastSquares(Projections):
         """One batch."""
         data = self._data(views)
         if not views.matrix[:, 2].any():
-            return self._linear(views, data)
+            return self._solution(views, data, *self._about_a_landmark(views, data))
         unknowns, cost, done = start.copy(), np.zeros(len(start)), np.zeros(len(start), dtype=bool)
         if covariance is not None:
             inverse = self._with_place(views, data, start[:, :2], covariance)
@@ -208,26 +208,35 @@ class LeastSquares(Projections):
         bend = np.einsum("pal,pal->p", applied(data.precision, flat), flat)
         return bend + np.einsum("pc,pc,pc->p", data.ridge, step, step)
 
-    def _linear(self, views: Views, data: Data) -> Solution:
-        """One batch by weak perspective: the minima themselves."""
+    def weakly(self, views: Views) -> Float[np.ndarray, "P C"]:
+        """The minima by weak perspective."""
+        unknowns = np.empty((len(views.points), self._ridge.shape[1]))
+        for i in range(0, len(unknowns), BATCH):
+            part = views.take(slice(i, i + BATCH))
+            unknowns[i : i + BATCH] = self._about_a_landmark(part, self._data(part))[0]
+        return unknowns
+
+    def _about_a_landmark(
+        self, views: Views, data: Data
+    ) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P"]]:
+        """The minima by weak perspective and their costs."""
         count, L = data.visible.shape
         # About a point among the landmarks: rounding is then one of the person's size.
         middle = data.points[np.arange(count), :, data.visible.argmax(axis=1)]
         points = np.where(data.visible[:, None], data.points - middle[..., None], 0)
-        about = data._replace(points=points)
         nothing = Seen(np.zeros((count, 2, L)), np.ones((count, L)))
-        normal = self._normal_matrix(views, about, nothing)
         weighted = np.zeros((count, 3, L))
         weighted[:, :2] = applied(data.precision, points)
         slope = np.empty(data.ridge.shape)
         slope[:, :2] = weighted[:, :2].sum(axis=2)
         slope[:, 2:] = self._back(views, weighted)
+        normal = self._normal_matrix(views, data, nothing)
         unknowns = np.linalg.solve(normal, slope[..., None])[..., 0]
         residual = points - self._seen(views, unknowns).projection
         cost = np.einsum("pal,pal->p", applied(data.precision, residual), residual)
         cost += (data.ridge * unknowns**2).sum(axis=1)
         unknowns[:, :2] += middle
-        return self._solution(views, data, unknowns, cost)
+        return unknowns, cost
 
     def _solution(
         self,

@@ -6,15 +6,17 @@ from jaxtyping import Float
 
 def determinants(matrices: Float[np.ndarray, "*n 2 2"]) -> Float[np.ndarray, "*n"]:
     """Of each matrix."""
-    (a, b), (c, d) = np.moveaxis(matrices, (-2, -1), (0, 1))
+    a, b, c, d = _cells(matrices)
     return a * d - b * c
 
 
 def inverses(matrices: Float[np.ndarray, "*n 2 2"]) -> Float[np.ndarray, "*n 2 2"]:
     """Of each matrix."""
-    (a, b), (c, d) = np.moveaxis(matrices, (-2, -1), (0, 1))
-    result = np.stack([np.stack([d, -b], axis=-1), np.stack([-c, a], axis=-1)], axis=-2)
-    return result / (a * d - b * c)[..., None, None]
+    a, b, c, d = _cells(matrices)
+    result = np.empty(matrices.shape)
+    result[..., 0, 0], result[..., 0, 1], result[..., 1, 0], result[..., 1, 1] = d, -b, -c, a
+    result /= (a * d - b * c)[..., None, None]
+    return result
 
 
 def whitenings(precision: Float[np.ndarray, "*n 2 2"]) -> Float[np.ndarray, "*n 2 2"]:
@@ -30,7 +32,7 @@ def whitenings(precision: Float[np.ndarray, "*n 2 2"]) -> Float[np.ndarray, "*n 
 
 def precisions(whitening: Float[np.ndarray, "*n 2 2"]) -> Float[np.ndarray, "*n 2 2"]:
     """W^T W of each W."""
-    (a, b), (c, d) = np.moveaxis(whitening, (-2, -1), (0, 1))
+    a, b, c, d = _cells(whitening)
     result = np.empty(whitening.shape)
     result[..., 0, 0], result[..., 1, 1] = a * a + c * c, b * b + d * d
     result[..., 0, 1] = result[..., 1, 0] = a * b + c * d
@@ -42,3 +44,8 @@ def applied(
 ) -> Float[np.ndarray, "P 2 L"]:
     """Each matrix times its vector, where the landmarks are on the last axis."""
     return matrices[:, :, 0] * vectors[:, None, 0] + matrices[:, :, 1] * vectors[:, None, 1]
+
+
+def _cells(matrices: Float[np.ndarray, "*n 2 2"]) -> tuple[np.ndarray, ...]:
+    """By rows."""
+    return matrices[..., 0, 0], matrices[..., 0, 1], matrices[..., 1, 0], matrices[..., 1, 1]

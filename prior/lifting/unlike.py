@@ -237,7 +237,7 @@ class UnlikeSearch:
         matrix = level(images.elevation[row], angle) * np.array([1, 1, 0])[:, None]
         whitening = whitenings(precision[component, row])
         views = Views(component, matrix, points[row], whitening)
-        return self.projections.solve(views, np.zeros((len(row), 0))).unknowns
+        return self.projections.weakly(views)
 
     def _beside(
         self,

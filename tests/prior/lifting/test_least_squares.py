@@ -1,0 +1,103 @@
+"""The least squares of full perspective beside scipy's, and their parts beside obvious twins."""
+
+import numpy as np
+import pytest
+from scipy.optimize import least_squares
+
+from prior.camera import vertical_rotation
+from prior.lifting.least_squares import LeastSquares
+from prior.lifting.perspective import Views
+
+COUNT = 6
+FOCAL = 1000.0
+NU = np.array([0.02, 0.03])
+
+
+@pytest.fixture(scope="module")
+def solver(model):
+    return LeastSquares(model, NU)
+
+
+@pytest.fixture(scope="module")
+def views(model):
+    """Unsorted components, a landmark missing, and unequal noise; persons at 3 to 6 metres."""
+    random = np.random.default_rng(3)
+    component = np.array([0, 1, 0, 1, 1, 0])
+    matrix = vertical_rotation(random.uniform(-3, 3, COUNT))
+    matrix[:, 2] /= FOCAL
+    coefficients = random.normal(size=(COUNT, model.basis_size)) * model.std[component]
+    shape = model.mean[component] + np.einsum("pj,pjlc->plc", coefficients, model.basis[component])
+    scale = FOCAL * model.scale_mm / random.uniform(3000, 6000, COUNT)
+    seen = np.einsum("pac,plc->pla", matrix, scale[:, None, None] * shape)
+    points = (seen[..., :2] + [500, 500]) / (1 + seen[..., 2:])
+    points += random.normal(0, 3, points.shape)
+    whitening = np.tile(np.eye(2), (*points.shape[:2], 1, 1)) * random.uniform(
+        0.5, 2, (COUNT, 17, 1, 1)
+    )
+    whitening[..., 0, 1] = random.uniform(-0.5, 0.5, points.shape[:2])
+    whitening[1, 4] = 0
+    start = np.concatenate([np.full((COUNT, 2), 500.0), np.zeros_like(coefficients)], axis=1)
+    return Views(component, matrix, points, whitening), np.column_stack([start, scale])
+
+
+def residuals(model, views, i, unknowns):
+    """Those of one candidate's least squares, landmark by landmark."""
+    k, size = views.component[i], model.basis_size
+    shape = np.tensordot(unknowns[2:-1], model.basis[k], 1) + unknowns[-1] * model.mean[k]
+    result = [np.sqrt(NU[k]) / model.std[k] * unknowns[2 : 2 + size]]
+    for landmark, whitening, at in zip(shape, views.whitening[i], views.points[i], strict=True):
+        x, y, depth = views.matrix[i] @ landmark
+        seen = (np.array([x, y]) + unknowns[:2]) / (1 + depth)
+        result.append(whitening @ (at - seen))
+    return np.concatenate(result)
+
+
+def jacobian(function, at):
+    """By central differences."""
+    steps = 1e-4 * np.eye(len(at)) * max(1, np.abs(at).max())
+    return np.column_stack([(function(at + d) - function(at - d)) / (2 * d.sum()) for d in steps])
+
+
+def test_the_minimum_is_scipys(model, solver, views):
+    views, start = views
+    solution = solver.solve(views, start)
+    for i in range(COUNT):
+        twin = least_squares(
+            lambda unknowns, i=i: residuals(model, views, i, unknowns),
+            start[i],
+            x_scale="jac",
+            xtol=1e-12,
+            ftol=1e-14,
+            gtol=1e-12,
+        )
+        np.testing.assert_allclose(solution.cost[i], 2 * twin.cost, rtol=1e-9)
+        np.testing.assert_allclose(solution.unknowns[i], twin.x, atol=1e-5 * twin.x[-1])
+
+
+def test_a_rough_covariance_leads_to_the_same_minimum(model, solver, views):
+    """By one that is off by up to three times along each unknown, as weak perspective's is."""
+    views, start = views
+    best = solver.solve(views, start)
+    random, rough = np.random.default_rng(0), []
+    for i in range(COUNT):
+        slopes = jacobian(lambda at, i=i: residuals(model, views, i, at), start[i])
+        own = np.linalg.inv(slopes.T @ slopes)[2:, 2:]
+        off = np.exp(random.uniform(-0.5, 0.5, len(own)))
+        rough.append(off[:, None] * own * off)
+    other = solver.solve(views, start, lambda part: np.array(rough)[part])
+    np.testing.assert_allclose(other.cost, best.cost, rtol=1e-9)
+    np.testing.assert_allclose(other.unknowns, best.unknowns, atol=1e-5 * start[:, -1].max())
+    np.testing.assert_allclose(other.log_density, best.log_density, atol=1e-5)
+
+
+def test_approaching_only_lowers_the_cost(model, solver, views):
+    views, start = views
+    size = start.shape[1] - 2
+    unknowns, cost = solver.approach(
+        views, start, lambda part: np.tile(np.eye(size), (COUNT, 1, 1))[part]
+    )
+    for i in range(COUNT):
+        before, after = (
+            np.square(residuals(model, views, i, at[i])).sum() for at in (start, unknowns)
+        )
+        assert after == pytest.approx(cost[i], rel=1e-9) and after <= before
