@@ -67,7 +67,7 @@ def select(options: argparse.Namespace) -> None:
     clips = read_clips(options)
     train, held_out = selection.split(clips, options.hold_out, options.seed)
     print(f"fitted to {described(train)}; held out: {described(held_out)}")
-    print("   K    J  log likelihood, nats a pose  MPJPE of poses lifted from true 2D, mm")
+    print("   K    J  log likelihood, nats a pose  MPJPE from true 2D, mm  and with the lens")
     scores = []
     for score in tqdm(
         selection.select(
@@ -84,7 +84,7 @@ def select(options: argparse.Namespace) -> None:
         mininterval=progress_interval(),
     ):
         scores.append(score)
-        tqdm.write("{:4d} {:4d} {:28.2f} {:43.1f}".format(*score[:4]))
+        tqdm.write("{:4d} {:4d} {:28.2f} {:23.1f} {:18.1f}".format(*score[:5]))
     likeliest = max(scores, key=lambda score: score.log_likelihood)
     best = min(scores, key=lambda score: score.mpjpe_mm)
     print(
@@ -98,13 +98,15 @@ def select(options: argparse.Namespace) -> None:
             "held_out_by": options.hold_out,
             "alignment": method_of(options),
             "protocol": "log likelihood per normalised pose at its most probable yaw; MPJPE "
-            "root-aligned, known limb scale, true 2D, a camera for each pose",
+            "root-aligned, known limb scale, true 2D, a camera for each pose, by weak perspective "
+            "and with the intrinsics",
             "candidates": [
                 {
                     "components": score.components,
                     "basis": score.basis,
                     "log_likelihood": score.log_likelihood,
                     "mpjpe_mm": score.mpjpe_mm,
+                    "lens_mpjpe_mm": score.lens_mpjpe_mm,
                 }
                 for score in scores
             ],

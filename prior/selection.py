@@ -20,7 +20,7 @@ from prior.metrics import root_aligned, with_scale_of
 from prior.mocap import Clip
 from prior.model import PriorModel
 from prior.normalise import NormalisedPoses
-from prior.simulation import room
+from prior.simulation import INTRINSICS, room
 
 # The share of subjects or clips that is held out.
 SHARE = 0.2
@@ -34,13 +34,15 @@ YAW_STEPS = 5
 
 
 class Score(NamedTuple):
-    """What a size (K, J) reached on held-out poses: log likelihood per pose (nats) and
-    MPJPE (mm; root-aligned, known limb scale) of poses lifted from their 2D landmarks."""
+    """What a size (K, J) reached on held-out poses: log likelihood per pose (nats) and MPJPE (mm;
+    root-aligned, known limb scale) of poses lifted from their 2D landmarks, without the cameras'
+    intrinsics and with them."""
 
     components: int
     basis: int
     log_likelihood: float
     mpjpe_mm: float
+    lens_mpjpe_mm: float
     model: PriorModel
 
 
@@ -110,11 +112,14 @@ def _climb(
     return highest
 
 
-def lifting_error(model: PriorModel, poses_mm: Real[np.ndarray, "N L 3"], seed: int = 0) -> float:
+def lifting_error(
+    model: PriorModel, poses_mm: Real[np.ndarray, "N L 3"], seed: int = 0, *, lens: bool = False
+) -> float:
     """MPJPE (mm; root-aligned, known limb scale) of poses lifted from their true points in a room
-    with cameras like Human3.6M's (simulation.room)."""
+    with cameras like Human3.6M's (simulation.room); lens: with their intrinsics."""
     images = room(poses_mm, seed)
-    lifted = lift(images.points, model, camera=images.cameras)
+    intrinsics = INTRINSICS if lens else None
+    lifted = lift(images.points, model, camera=images.cameras, intrinsics=intrinsics)
     pose = with_scale_of(lifted.pose, images.truth, model.skeleton)
     return float(root_aligned(pose, images.truth, model.skeleton.root).mean())
 
@@ -144,5 +149,6 @@ def select(
                 size,
                 float(log_likelihood(model, held_out).mean()),
                 lifting_error(model, chosen),
+                lifting_error(model, chosen, lens=True),
                 model,
             )

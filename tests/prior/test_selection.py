@@ -78,5 +78,7 @@ def test_the_error_is_that_of_the_poses(model):
     poses = random_poses(40, seed=3)
     error = selection.lifting_error(model, poses)
     assert 20 < error < 250
+    # The room's cameras are 5 m away: weak perspective takes their view for another pose.
+    assert selection.lifting_error(model, poses, lens=True) < error - 1
     blind = dataclasses.replace(model, std=model.std * 1e-3, noise_std=model.noise_std * 1e-3)
     assert selection.lifting_error(blind, poses) > error
