@@ -58,7 +58,7 @@ def test_the_program_shows_the_rates(tmp_path, capsys):
     assert plausibility.main(arguments) == 0
     record = json.loads(out.read_text())
     rows = record["by_input"]
-    assert record["held_out_poses"] <= 60 and rows["people, 0 px"]["implausible"] == 0
+    assert record["held_out_poses"] == 60 and rows["people, 0 px"]["implausible"] < 0.05
     assert rows["shuffled"]["implausible"] == 1
     assert record["area_under_roc"]["people, 0 px"]["shuffled"] > 0.99
     tracks = record["tracks"]
