@@ -25,7 +25,8 @@ PLACES = {
 POSITIONS = ("D2_Positions", "D3_Positions")
 ARCHIVES = (".tgz", ".tar.gz", ".tar")
 SHOWN = 5  # missing files of each kind that are named; the rest are counted
-GZIP = b"\x1f\x8b"  # begins what gzip packed
+# What begins a file that gzip packed; bzip2, xz.
+GZIP, OTHERS = b"\x1f\x8b", (b"BZh", b"\xfd7zXZ")
 # What a disk, or a quota, that is full says.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -195,9 +196,9 @@ def _reading(archive, raw):
 def check_ends(source, subjects, kinds):
     """Refuse archives of the subjects' files that are cut short, before any is extracted.
 
-    Of a compressed one the last bytes alone are read: they are the size of what is in it, which of
-    a tar is a whole number of blocks. Cut bytes are so by chance in one case of 512, which is seen
-    when it is extracted. Raises InputError.
+    Of one by gzip the last bytes alone are read: they are the size of what is in it, which of a tar
+    is a whole number of blocks. Cut bytes are so by chance in one case of 512, which is seen when
+    it is extracted, as what other programs packed is. Raises InputError.
     """
     known = recordings(source.metadata)
     for subject, kind in itertools.product(subjects, kinds):
@@ -205,14 +206,15 @@ def check_ends(source, subjects, kinds):
         if not archive or source.is_whole(subject, kind, known):
             continue
         with _reading(archive, source.raw) as opened:
-            if opened.read(len(GZIP)) != GZIP:
+            head = opened.read(max(map(len, OTHERS)))
+            if head.startswith(GZIP):
+                opened.seek(max(0, os.fstat(opened.fileno()).st_size - 4))
+                if int.from_bytes(opened.read(4), "little") % tarfile.BLOCKSIZE:
+                    raise tarfile.ReadError("one cut short")
+            elif not head.startswith(OTHERS):
                 opened.seek(0)
-                for _ in tarfile.open(fileobj=opened, mode="r:*", tarinfo=_Member):
+                for _ in tarfile.open(fileobj=opened, mode="r:", tarinfo=_Member):
                     pass  # from head to head
-                continue
-            opened.seek(max(0, os.fstat(opened.fileno()).st_size - 4))
-            if int.from_bytes(opened.read(4), "little") % tarfile.BLOCKSIZE:
-                raise tarfile.ReadError("one cut short")
 
 
 def _files(kind, sequences):

@@ -114,6 +114,16 @@ def test_cut_archives_are_refused_before_any_is_extracted(tmp_path, mode):
     check()
 
 
+def test_what_other_programs_packed_is_left_to_the_extraction(tmp_path):
+    """Its end could only be seen by unpacking all of it."""
+    (tmp_path / "metadata.xml").write_text("<metadata/>")
+    path = archive(tmp_path, (NAME, b"x" * 3000), mode="w:bz2")
+    check_ends(Source(tmp_path, tmp_path / "raw"), ["S1"], ["D3_Positions"])
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match="S1.tar: expected an archive"):
+        extract(tmp_path)
+
+
 def test_another_subjects_files_are_refused(tmp_path):
     archive(tmp_path, (NAME.replace("S1", "S11"), b"x" * 3000), mode="w:gz")
     with pytest.raises(InputError, match="S1.tgz: expected files of S1, got S11/MyPoseFeatures"):
