@@ -95,6 +95,7 @@ class _Walk:
 
     def __init__(self, order: str) -> None:
         self._pair = struct.Struct(f"{order}II")
+        self._head = struct.Struct(f"{order}10I")
         self._order = order
 
     def tag(self, content: bytes, at: int, limit: int) -> tuple[int, int, int, int]:
@@ -129,16 +130,7 @@ class _Walk:
         if not length:  # an empty array
             return after
         end = start + length
-        flags, at = self.numbers(content, start, end, (UINT32,))
-        dims, at = self.numbers(content, at, end, (INT32, UINT32))
-        name, at = self.numbers(content, at, end, (INT8, 2, 16))
-        if len(flags) != 8 or len(dims) < 8 or len(dims) % 4 or len(name) > 256:
-            _fail("the head of an array")
-        sizes = struct.unpack(f"{self._order}{len(dims) // 4}i", dims)
-        if min(sizes) < 0 or len(sizes) > 32:
-            _fail(f"an array {short(str(sizes))}")
-        count = math.prod(sizes)
-        word = struct.unpack(f"{self._order}I", flags[:4])[0]
+        word, count, at = self.head(content, start, end)
         kind, is_complex = word & 255, bool(word & 0x800)
         if kind in (CELL, STRUCT, OBJECT):
             self._inside(content, at, end, kind, count, levels)
@@ -151,6 +143,26 @@ class _Walk:
         else:
             _fail(f"an array of class {kind}")
         return after
+
+    def head(self, content: bytes, at: int, end: int) -> tuple[int, int, int]:
+        """(flags, number of elements, where they are) of the array whose head is at a place."""
+        if at + self._head.size <= end:
+            six, eight, word, _, five, also_eight, rows, columns, one, none = (
+                self._head.unpack_from(content, at)
+            )
+            # What most arrays of a structure have: two dimensions, and no name.
+            if (six, eight, five, also_eight, one, none) == (UINT32, 8, INT32, 8, INT8, 0):
+                if max(rows, columns) < 1 << 31:
+                    return word, rows * columns, at + self._head.size
+        flags, at = self.numbers(content, at, end, (UINT32,))
+        dims, at = self.numbers(content, at, end, (INT32, UINT32))
+        name, at = self.numbers(content, at, end, (INT8, 2, 16))
+        if len(flags) != 8 or len(dims) < 8 or len(dims) % 4 or len(name) > 256:
+            _fail("the head of an array")
+        sizes = struct.unpack(f"{self._order}{len(dims) // 4}i", dims)
+        if min(sizes) < 0 or len(sizes) > 32:
+            _fail(f"an array {short(str(sizes))}")
+        return struct.unpack(f"{self._order}I", flags[:4])[0], math.prod(sizes), at
 
     def _inside(
         self, content: bytes, at: int, end: int, kind: int, count: int, levels: int
