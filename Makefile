@@ -490,6 +490,17 @@ SEED ?=
 fuzz: caffe ## tries bad files on every reader, for MINUTES=10, with SEED=...; findings into build/fuzz
 	$(PYTHON) -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
+.PHONY: faults
+faults: caffe ## kills, interrupts, full disks and more at random moments, on every program that writes; SEED=...
+	$(PYTHON) -m tests.faults $(if $(SEED),--seed $(SEED))
+
+# The share of an hour's calls.
+SHARE ?= 1
+
+.PHONY: soak
+soak: caffe ## an hour's worth of calls to layers, lifter, data, evaluation and page: memory and descriptors stay flat; SHARE=0.1
+	$(PYTHON) -m tests.soak --share $(SHARE)
+
 # Motion capture to split into training and held-out clips; if none, what the project carries.
 CLIPS ?=
 

@@ -133,7 +133,12 @@ def load(path: FilePath = READY, skeleton: Skeleton | None = None) -> PriorModel
     meta.pop("skeleton", None)
     for name in ("landmarks", "parents", "mirror"):
         del arrays[name]
-    values: dict[str, Any] = arrays | {"scale_mm": float(arrays["scale_mm"])}
+    # Whole numbers and other floats are as good; a model of these two has the same bytes again.
+    values: dict[str, Any] = {
+        name: array if array.dtype in ("<f4", "<f8") else array.astype(float)
+        for name, array in arrays.items()
+    }
+    values["scale_mm"] = float(arrays["scale_mm"])
     return PriorModel(**values, meta=meta, skeleton=of)
 
 

@@ -83,6 +83,8 @@ def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> list[Clip]:
             f"{path}: expected poses_mm as (F, {L}, 3) floats, "
             f"got {poses.shape} {poses.dtype}; use the landmarks of prior.skeleton"
         )
+    if not len(poses):
+        raise MocapError(f"{path}: poses_mm: expected poses, got none; leave the file out")
     if rate.size != 1 or rate.dtype.kind not in "fiu":
         raise MocapError(
             f"{path}: expected rate as one positive number, got {rate}; give frames per second"

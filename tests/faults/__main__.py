@@ -36,7 +36,13 @@ def campaign(options):
         with tqdm(desc="faults", total=total, unit="trial", disable=None) as bar:
             for one in chosen:
                 began = time.monotonic()
-                reference = Reference(one, folder / "inputs", folder / f"{one.name} reference")
+                place = folder / f"{one.name} reference"
+                try:
+                    reference = Reference(one, folder / "inputs", place)
+                except RuntimeError as error:
+                    bar.write(str(error))
+                    broken += 1
+                    continue
                 for fault in faults:
                     for i in range(options.first, options.first + options.trials):
                         place = folder / f"{one.name} {fault} {i}"
@@ -48,7 +54,7 @@ def campaign(options):
                         broken += bool(said)
                         bar.update()
                 bar.write(f"{one.name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-    rows = [[one.name, *(counts[one.name, fault] for fault in faults)] for one in chosen]
+    rows = [[one.name, *(counts.get((one.name, fault)) for fault in faults)] for one in chosen]
     print(markdown.table(["program", *faults], rows))
     print(f"{total} trials, in {broken} a promise was broken")
     return 1 if broken else 0

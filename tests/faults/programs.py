@@ -140,7 +140,11 @@ PROGRAMS = [
         "tools.rendered --train-images 8 --test-images 4 --size 96 --out OUT",
         goes_on=True,
     ),
-    Program("compare", "tools.report.compare --data IN/truth.json --out OUT", (truth,)),
+    Program(
+        "compare",
+        "tools.report.compare --data IN/truth.json --prior IN/model.npz --out OUT",
+        (truth, model),
+    ),
     Program("generate", "prototxt.generate --out OUT"),
 ]
 WITH_CAFFE = [

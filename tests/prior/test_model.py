@@ -181,3 +181,14 @@ def test_the_prior_of_the_training_subjects_is_made_again():
     # Another processor's products differ in the last bits.
     for name in ("mean", "std", "noise_std", "weight"):
         np.testing.assert_allclose(getattr(again, name), getattr(model, name), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["i8", "f2", "g", ">f8"])
+def test_numbers_of_other_types_become_floats(model, tmp_path, dtype):
+    model.save(tmp_path / "m.npz")
+    arrays = dict(np.load(tmp_path / "m.npz"))
+    arrays["sample"] = (100 * arrays["sample"]).astype(dtype)
+    np.savez_compressed(tmp_path / "m.npz", **arrays)
+    sample = prior.load(tmp_path / "m.npz").sample
+    assert sample.dtype == float
+    np.testing.assert_array_equal(sample, arrays["sample"])

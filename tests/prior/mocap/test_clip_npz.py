@@ -68,6 +68,12 @@ def test_damaged_npz(tmp_path, change, says):
     assert str(path) in str(caught.value)
 
 
+def test_a_clip_without_poses_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", poses_mm=np.zeros((0, 17, 3)), rate=30.0)
+    with pytest.raises(MocapError, match="a.npz: poses_mm: expected poses, got none"):
+        clip_npz.read(tmp_path / "a.npz")
+
+
 def test_truncated_npz(tmp_path):
     path = tmp_path / "bad.npz"
     clip_npz.write(path, Clip(np.zeros((9, 17, 3)), 50.0, "S1", "walk"))

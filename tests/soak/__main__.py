@@ -1,0 +1,84 @@
+"""An hour's worth of calls to what runs for long: python -m tests.soak, or make soak.
+
+Each job runs in a process of its own. Memory, descriptors, threads and processes of it and those
+below it are looked at sixty times; in the last quarter of the calls they must be what they were in
+the second one. Prints a table; status 1 if anything grows.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tqdm import tqdm
+
+from prior import program
+from prior.errors import InputError
+from tests.soak.jobs import JOBS
+from tests.soak.watch import Usage, growth, soak
+from tools import markdown
+from tools.arguments import positive
+
+
+def run_job(name, calls):
+    """In the process of a job: print each Usage as a line, and numbers of calls meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        call = JOBS[name].make(Path(folder))
+        samples = soak(call, calls, lambda done: print(json.dumps(done), flush=True))
+        print(json.dumps(samples), flush=True)
+
+
+def samples_of(name, calls):
+    """The Usages of a job, which runs in a process of its own. Raises InputError where it fails."""
+    command = [sys.executable, "-m", "tests.soak", "--job", name, "--calls", str(calls)]
+    bar = tqdm(desc=name, total=calls, unit="call", disable=None)
+    with bar, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        said = 0
+        for line in process.stdout:
+            said = json.loads(line)
+            if isinstance(said, int):
+                bar.update(said - bar.n)
+    if process.returncode or isinstance(said, int):
+        raise InputError(f"{name}: ended with {process.returncode}")
+    return [Usage(*values) for values in said]
+
+
+def soak_all(options):
+    """Run the jobs, and print the table; returns 1 where something grows."""
+    if options.job:
+        run_job(options.job, options.calls)
+        return 0
+    rows, grows = [], False
+    for name in options.only or JOBS:
+        calls = options.calls or max(1, round(options.share * JOBS[name].hour))
+        samples = samples_of(name, calls)
+        more, last = growth(samples), samples[-1]
+        counts = (last.descriptors, last.threads, last.processes)
+        rows.append([name, calls, last.seconds, last.memory_mb, *more[:1], *counts])
+        rows[-1].append("yes" if more.flat else f"no: {more}")
+        grows |= not more.flat
+    head = ["job", "calls", "seconds", "MB", "MB more", "descriptors", "threads", "processes"]
+    print(markdown.table([*head, "flat"], rows))
+    return int(grows)
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        "python -m tests.soak", description=__doc__, formatter_class=program.HelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", metavar="JOB", choices=JOBS, help=", ".join(JOBS))
+    parser.add_argument("--share", type=float, default=1.0, help="of an hour's calls")
+    parser.add_argument("--calls", type=positive, help="of each job, in place of a share")
+    parser.add_argument("--job", choices=JOBS, help=argparse.SUPPRESS)
+    return parser
+
+
+def main(arguments=None):
+    """Run the program; returns its exit status."""
+    return program.run(_parser(), soak_all, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
