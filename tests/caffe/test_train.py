@@ -225,6 +225,14 @@ def test_another_run_in_the_folder_is_put_aside(whole, world, tmp_path, capsys):
     assert "before-2" in capsys.readouterr().out
 
 
+def test_a_folder_with_a_space_in_its_name(world, tmp_path, capsys):
+    solver, out = write_solver(tmp_path, world, "lite/cpm", iterations=4), tmp_path / "my training"
+    assert run(solver, "--out", out) == 0
+    assert (out / "final.caffemodel").is_file() and "warning" not in capsys.readouterr().err
+    assert run(solver, "--out", out, "--iterations", 8) == 0
+    assert "goes on from iteration 4" in capsys.readouterr().out
+
+
 def test_other_data_is_another_run(world, tmp_path, capsys):
     shutil.copytree(world, tmp_path / "world")
     solver, out = write_solver(tmp_path, tmp_path / "world", iterations=1), tmp_path / "out"

@@ -128,7 +128,7 @@ class Log:
     # What the data layer says of an image that it cannot use.
     LEFT_OUT = re.compile(r"^PoseDataLayer: (.*); .* \((\d+) left out so far\)$")
     WEIGHTS = re.compile(r"\] Finetuning from (.+)")
-    SNAPSHOT = re.compile(r"\] Snapshotting solver state to \w+ \w+ file (\S+)")
+    SNAPSHOT = re.compile(r"\] Snapshotting solver state to \w+ \w+ file (.+)")
 
     def __init__(self, path: Path) -> None:
         """path: of the log. Only what is added from now on counts."""
