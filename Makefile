@@ -96,6 +96,8 @@ shell: caffe ## a shell in which caffe, pycaffe and python are ready; the same a
 DATA ?= build/data/test.json
 # Weights to start a training from: CPM's, say. Layers that fit are taken.
 START ?=
+$(foreach name,DATA START CPM,$(if $(word 2,$($(name))),$(error $(name)=$($(name)): expected a path \
+  without spaces, which make takes for several files)))
 # Iterations of a training, where not the solver's; sizes of the person that are averaged.
 ITERATIONS ?=
 SCALES ?=
@@ -113,7 +115,7 @@ PRIOR ?= $(if $(DATA_FOLDER),$(DATA_FOLDER)/prior.npz,build/prior.npz)
 train: $(TRAINED)/$(RUN)/final.caffemodel ## trains NET=lite/lifting, or another folder of prototxt/, into build/train; DATA=FOLDER, START=WEIGHTS, GPU=ID
 
 .PHONY: eval
-eval: $(EVALUATION)/$(RUN)/errors.json ## errors of the trained NET on the test images, into build/eval; DATA=..., SCALES="...", GPU=ID
+eval: $(EVALUATION)/$(RUN)/errors.json ## errors of the trained NET on the test images, into build/eval; DATA=..., SCALES="...", SHARD=2/4, GPU=ID
 
 .SECONDEXPANSION:
 .PRECIOUS: build/train/%/final.caffemodel build/train/lite-%/final.caffemodel \
@@ -166,17 +168,21 @@ build/train/small-%/final.caffemodel: prototxt/small/%/solver_finetune.prototxt 
 	@$(TIMED) train-small-$* $(PYTHON) -m tools.train $< \
 	  --weights $(or $(START),$(PHOTOGRAPHS_START)) $(TRAIN_OPTIONS) --out $(@D)
 
+# A part of an evaluation, for one of several machines: SHARD=2/4
+SHARD ?=
+OF_SHARD := $(if $(SHARD),--shard $(SHARD))
 EVAL_OPTIONS = $(if $(SCALES),--scales $(SCALES)) $(ON_GPU)
 build/eval/%/errors.json: $$(net)/deploy.prototxt build/train/%/final.caffemodel | caffe
 	@$(TIMED) eval-$* $(PYTHON) -m tools.evaluate $^ --data build/data/test.json \
-	  --training-data build/data/train.json --prior build/prior.npz $(EVAL_OPTIONS) --out $(@D)
+	  --training-data build/data/train.json --prior build/prior.npz $(EVAL_OPTIONS) $(OF_SHARD) \
+	  --out $(@D)
 
 # Of another file of annotations: the demo's networks.
 ifneq ($(if $(SET),,$(RESULTS_OF)),)
 build/eval/$(RESULTS_OF)/%/errors.json: $$(net)/deploy.prototxt build/train/%/final.caffemodel \
   $(wildcard $(TEST)) | caffe
 	@$(PYTHON) -m tools.evaluate $(wordlist 1,2,$^) --data $(TEST) --prior $(PRIOR) $(EVAL_OPTIONS) \
-	  --out $(@D)
+	  $(OF_SHARD) --out $(@D)
 endif
 
 # On a folder of data: the prior of its motion, the networks that read its images, from START.
@@ -208,7 +214,7 @@ build/train/$(SET)/%/final.caffemodel: $(GENERATED)/shares.txt $(PRIOR) \
 build/eval/$(SET)/%/errors.json: build/train/$(SET)/%/final.caffemodel | caffe
 	@$(NEEDS) eval --data $(DATA_FOLDER) --net $(subst -,/,$*) $(EVAL_OPTIONS)
 	@$(TIMED) eval-$(SET)-$* $(PYTHON) -m tools.evaluate $(GENERATED)/$(subst -,/,$*)/deploy.prototxt \
-	  $< --data $(TEST) --prior $(PRIOR) $(EVAL_OPTIONS) --out $(@D)
+	  $< --data $(TEST) --prior $(PRIOR) $(EVAL_OPTIONS) $(OF_SHARD) --out $(@D)
 endif
 
 # Landmarks or poses of any detector: files as tools/evaluate/predictions.py describes.
@@ -274,7 +280,7 @@ paper: paper-check ## the paper's tables 1 and 2, from H36M=/path and CPM=WEIGHT
 
 .PHONY: paper-check
 paper-check: caffe ## what make paper needs, checked before any hour is spent
-	@$(NEEDS) check --h36m "$(H36M)" --start "$(CPM)" --net $(PAPER_NETS) $(ON_GPU)
+	@$(NEEDS) check --h36m "$(H36M)" --start "$(CPM)" --net $(PAPER_NETS) $(TRAIN_OPTIONS)
 
 .PHONY: paper-data
 paper-data: build/h36m/shares.txt ## 1. frames, positions and motion of H36M=/path, in build/h36m
@@ -292,7 +298,7 @@ paper-train: paper-prior ## 3. networks from CPM's weights, fine-tuned
 	$(STAGE) $(foreach net,$(PAPER_NETS),build/train/h36m/$(subst /,-,$(net))/final.caffemodel)
 
 .PHONY: paper-eval
-paper-eval: paper-train ## 4. their landmarks and poses on the test frames; parts of it on other machines: tools/paper/README.md
+paper-eval: paper-train ## 4. their landmarks and poses on the test frames; SHARD=2/4: a part of it, on one of several machines
 	$(STAGE) $(foreach net,$(PAPER_NETS),build/eval/h36m/$(subst /,-,$(net))/errors.json)
 
 .PHONY: paper-tables

@@ -10,6 +10,9 @@ partial=$folder.partial
 source=$partial/source
 unset MAKEFLAGS MFLAGS MAKELEVEL # CMake runs a make of its own
 
+# For objects, precompiled header and result, beside sources of 36 MB: our estimate.
+tools/setup/room.sh "caffe: compiling" "$folder" 500
+
 gpu=(-DGPU=OFF)
 if [ "$kind" != cpu ]; then
   # Before any minute is spent on fetching and compiling.

@@ -13,10 +13,7 @@ die() {
   exit 1
 }
 
-mkdir -p "$(dirname "$folder")"
-free=$(df --output=avail --block-size=1M "$(dirname "$folder")" | tail -n1)
-[ "$free" -ge "$space" ] ||
-  die "$name needs $space MB in build, and $((free)) MB are free: make room, or set $instead"
+tools/setup/room.sh "caffe: $name" "$folder" "$space" "set $instead"
 echo "caffe: fetching NVIDIA's wheels of $name ($size MB)" >&2
 rm -rf "$folder.partial"
 tools/setup/fetch.sh "$here/${name,,}.txt" "$folder.partial/wheels" --only-binary :all: ||

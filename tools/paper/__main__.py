@@ -16,7 +16,6 @@ from pathlib import Path
 
 from prior import mocap, program
 from prior.errors import InputError
-from prototxt.machines import MAPS
 from python_layers.data import annotations
 from tools.arguments import add_gpu, positive
 from tools.caffe_io import process
@@ -99,12 +98,13 @@ def weights_size(path):
     """Bytes of the weights of a training network's convolutions."""
     size, channels = 0, {"data": 3, "center_map": 1}
     for layer in read_net(path).layer:
-        reads = [channels.get(bottom, MAPS) for bottom in layer.bottom]
-        gives = sum(reads) if layer.type == "Concat" else (reads or [MAPS])[0]
+        # Of labels and cameras, which no convolution reads, there is no need to know.
+        reads = [channels.get(bottom, 0) for bottom in layer.bottom] or [0]
+        gives = sum(reads) if layer.type == "Concat" else reads[0]
         if layer.type == "Convolution":
-            kernel = layer.convolution_param.kernel_size[0]
-            gives = layer.convolution_param.num_output
-            size += 4 * gives * (kernel**2 * reads[0] + 1)
+            parameters = layer.convolution_param
+            kernel, gives = parameters.kernel_size[0], parameters.num_output
+            size += 4 * gives * (kernel**2 * reads[0] // parameters.group + 1)
         for top in layer.top:
             channels.setdefault(top, gives)
     return size

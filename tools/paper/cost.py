@@ -2,7 +2,7 @@
 
 Prints the table of tools/paper/README.md. Times on the CPU are those of the record of `make
 bench-network`. No GPU was measured: for one the table has the arithmetic of the convolutions,
-counted, over the rate that is assumed of it.
+counted (prototxt.sizes), over the rate that is assumed of it.
 """
 
 import argparse
@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prior import program
-from prototxt.machines import MAPS
-from tools.caffe_io.files import read_net
+from prototxt import sizes
 from tools.markdown import table
 from tools.paper import needs
 from tools.paper.__main__ import PROTOTXT, solver_of
@@ -27,31 +26,11 @@ BACKWARD = 3
 RATES = (5e12, 20e12)
 
 
-def operations(path: Path) -> float:
-    """Floating-point operations of a deployed network's convolutions for one input."""
-    total, maps = 0.0, {}
-    for layer in read_net(path).layer:
-        if layer.type == "Input":
-            for top, shape in zip(layer.top, layer.input_param.shape, strict=False):
-                maps[top] = shape.dim[1], shape.dim[2] if len(shape.dim) > 2 else 1
-            continue
-        reads = [maps.get(bottom, (MAPS, 1)) for bottom in layer.bottom]
-        channels, side = reads[0]
-        if layer.type == "Concat":
-            channels = sum(own for own, _ in reads)
-        elif layer.type == "Pooling":
-            side //= layer.pooling_param.stride
-        elif layer.type == "Convolution":
-            parameters = layer.convolution_param
-            side //= (list(parameters.stride) or [1])[0]
-            kernel, outputs = parameters.kernel_size[0], parameters.num_output
-            total += 2 * kernel**2 * channels * outputs * side**2
-            channels = outputs
-        elif layer.type == "Python" and "beliefs" in str(layer.bottom):
-            side = reads[0][1]
-        for top in layer.top:
-            maps.setdefault(top, (channels, side))
-    return total
+def operations(net: str) -> int:
+    """Floating-point operations of a deployed network's convolutions for one input: those of the
+    pose machine beside it in prototxt/, since lifting has none. Needs Caffe."""
+    machine = PROTOTXT / Path(net).with_name("cpm") / "deploy.prototxt"
+    return 2 * sizes.size(machine).multiplications
 
 
 def rows(gpu_rates: Sequence[float] = RATES) -> list[tuple[str, ...]]:
@@ -60,7 +39,7 @@ def rows(gpu_rates: Sequence[float] = RATES) -> list[tuple[str, ...]]:
     for net in NETWORKS:
         known, _ = needs.rates(net)
         iterations = solver_of(net)[0].max_iter
-        work = operations(PROTOTXT / net / "deploy.prototxt")
+        work = operations(net)
         for what, images, factor, seconds, machines in (
             ("fine-tuning", iterations * BATCH, BACKWARD, known.train, None),
             ("evaluation", IMAGES * SCALES, 1, known.deploy, 4),

@@ -76,7 +76,7 @@ def of_evaluation(net, images, views, out):
     """Of the network on so many images, each shown in `views` ways."""
     known, _ = rates(net)
     return Needs(
-        f"evaluation of {net}, {images:,} images at {views} scales",
+        f"evaluation of {net}, {images:,} images at {views} scale{'s' * (views > 1)}",
         known and known.deploy * images * views,
         ESTIMATE * images,
         MEMORY.get(net, SMALL_MEMORY),
@@ -96,7 +96,7 @@ def lines(needs, gpu, folder):
     """The lines that a stage says before it starts. gpu: that it runs on, or None."""
     _, machine = rates("")
     if needs.seconds is None:
-        time = "time: not measured for this network"
+        time = "time: not measured"
     elif gpu is None:
         time = f"time: {duration(needs.seconds)} on {machine}, as measured (RESULTS.md)"
     else:
@@ -104,7 +104,7 @@ def lines(needs, gpu, folder):
     free = shutil.disk_usage(_there(folder)).free
     yield f"paper: {needs.what}"
     yield f"  {time}"
-    yield f"  disk: {needs.disk / GB:.1f} GB in {folder}, {free / GB:.1f} GB are free"
+    yield f"  disk: {needs.disk / GB:.1f} GB in {needs.out}, {free / GB:.1f} GB are free"
     yield f"  memory: {needs.memory / GB:.0f} GB, {total_memory() / GB:.0f} GB are here"
 
 

@@ -191,6 +191,14 @@ def test_no_cudnn_is_one_line(tmp_path, run):
     assert "cuDNN needs 1500 MB in build, and 12 MB are free: make room, or set CUDNN_HOME" in line
 
 
+def test_a_full_disk_is_seen_before_it_is_compiled(tmp_path, run):
+    (tmp_path / "tools").symlink_to(Path("tools").resolve())
+    program(tmp_path / "path/df", "printf 'Avail\\n 12\\n'")
+    line = only_line(run(Path("tools/caffe/build.sh"), "cpu", "build/caffe"))
+    assert line == "caffe: compiling needs 500 MB in build, and 12 MB are free: make room"
+    assert not (tmp_path / "build/caffe.partial").exists()
+
+
 def test_cudnn_without_a_gpu_is_refused_by_make():
     result = subprocess.run(
         ["make", "--dry-run", "caffe", "CUDNN=yes"], capture_output=True, text=True, check=False
