@@ -249,7 +249,7 @@ h36m: | venv ## checks and prepares Human3.6M in H36M=/path, into build/h36m; VI
 	@test -n "$(H36M)" || { echo "h36m: expected the dataset's folder: make h36m H36M=/path"; exit 1; }
 	@$(PYTHON) -m tools.convert.h36m "$(H36M)" --out build/h36m $(if $(filter no,$(VIDEOS)),--no-videos)
 
-READY_PRIOR := $(CARRIED) --solver closed-form --licence "CMU: free for all \
+READY_PRIOR := $(CARRIED) --basis 35 --solver closed-form --licence "CMU: free for all \
   uses. The data used in this project was obtained from mocap.cs.cmu.edu. The database was created \
   with funding from NSF EIA-0196217."
 

@@ -118,6 +118,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "way": options.way,
         "poses": len(poses),
+        "cores": cores(),
         "seconds": seconds,
         "memory_mb": memory.peak_mb,
         "passes": meter.passes,
@@ -128,7 +129,7 @@ def predicted(alone: dict[str, Any], one: dict[str, Any] | None, workers: int) -
     """Seconds of the same fit on so many workers, by the model of the cost."""
     passes = alone["passes"]
     chunks = sum(p["chunks"] for p in passes)
-    compute = cores() * sum(p["waited"] for p in passes)
+    compute = alone["cores"] * sum(p["waited"] for p in passes)
     task = 0.0
     if one is not None:
         task = max(sum(p["waited"] for p in one["passes"]) - compute, 0) / chunks
@@ -137,12 +138,13 @@ def predicted(alone: dict[str, Any], one: dict[str, Any] | None, workers: int) -
     for p in passes:
         transfer = (p["received"] + p["sent"]) / NETWORK
         serial = p["merged"] + p["chunks"] * (task + transfer)
-        total += max(cores() * p["waited"] / workers, serial)
+        total += max(alone["cores"] * p["waited"] / workers, serial)
     return total
 
 
-def report(runs: Sequence[dict[str, Any]], same: bool, size_mb: float) -> str:
+def markdown(record: dict[str, Any]) -> str:
     """The runs, and the model, as text."""
+    runs = record["runs"]
     alone = next(run for run in runs if run["way"] == "alone")
     one = next((run for run in runs if run["way"] == "local:1"), None)
     rows = [
@@ -156,11 +158,13 @@ def report(runs: Sequence[dict[str, Any]], same: bool, size_mb: float) -> str:
     ]
     passes = alone["passes"]
     chunks = sum(p["chunks"] for p in passes)
+    compute = alone["cores"] * sum(p["waited"] for p in passes)
     lines = [
         table(("by", "poses", "s", "MB of its own"), rows),
-        f"The files are {size_mb:.0f} MB. Model files the same, to the byte: {same}.",
+        f"The files are {record['size_mb']:.0f} MB."
+        + (f" Model files the same, to the byte: {record['same_bytes']}." if runs[1:] else ""),
         f"{len(passes)} passes over all poses; of a chunk of {CHUNK} poses, on the mean: "
-        f"{1e3 * cores() * sum(p['waited'] for p in passes) / chunks:.1f} ms to compute on a core, "
+        f"{1e3 * compute / chunks:.1f} ms to compute on a core, "
         f"{1e3 * sum(p['merged'] for p in passes) / chunks:.2f} ms to merge, "
         f"{sum(p['received'] * p['chunks'] for p in passes) / chunks / 1024:.0f} kB back and "
         f"{sum(p['sent'] * p['chunks'] for p in passes) / chunks / 1024:.0f} kB there.",
@@ -195,8 +199,8 @@ def bench(options: argparse.Namespace) -> None:
             models.append(Path(f"{scratch}/{way}.npz").read_bytes())
             print(f"{way}: {runs[-1]['seconds']:.0f} s", flush=True)
         same = len(set(models)) == 1
-    record = {"runs": runs, "same_bytes": same}
-    measured.publish(options.out, record, report(runs, same, size_mb))
+    record = {"size_mb": size_mb, "runs": runs, "same_bytes": same}
+    measured.publish(options.out, record, markdown(record))
 
 
 def _parser() -> argparse.ArgumentParser:

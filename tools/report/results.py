@@ -19,12 +19,14 @@ from prior.files import write
 from tools import measured
 from tools.bench import (
     ablations,
+    cluster,
     evaluation,
     feed,
     lift,
     lift_accuracy,
     lift_ways,
     network,
+    oracle,
     prior,
     ready_prior,
     study_network,
@@ -63,6 +65,11 @@ KINDS = {
         "tools.bench.ready_prior",
         ready_prior.markdown,
     ),
+    "oracle": Kind(
+        "Where the error on people whom no training saw is from",
+        "tools.bench.oracle",
+        oracle.markdown,
+    ),
     "lift-accuracy": Kind(
         "Accuracy of the lifting", "tools.bench.lift_accuracy", lift_accuracy.markdown
     ),
@@ -77,6 +84,9 @@ KINDS = {
         "From other programs' files to written poses", "tests.reader_speed", readers_page.markdown
     ),
     "prior": Kind("Time and memory of fitting the prior", "tools.bench.prior", prior.markdown),
+    "cluster": Kind(
+        "The fit of the prior on several machines", "tools.bench.cluster", cluster.markdown
+    ),
     "study-prior": Kind(
         "What the steps of the alignment are worth",
         "tools.bench.study_prior",

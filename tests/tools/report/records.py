@@ -257,6 +257,37 @@ RECORDS = {
             for model, mpjpe, aligned in (("old", 61.5, 51.0), ("new", 55.0, 44.5))
         ],
     },
+    "oracle": {
+        "measured": stamp("tools.bench.oracle"),
+        "poses": 300,
+        "rows": [
+            {
+                "model": "new",
+                "lifted": 55.0,
+                "component told": 50.5,
+                "component and rotation told": 45.0,
+                "depths told": 12.5,
+            }
+        ],
+    },
+    "cluster": {
+        "measured": stamp("tools.bench.cluster"),
+        "size_mb": 200.0,
+        "same_bytes": True,
+        "runs": [
+            {
+                "way": way,
+                "poses": 1_000_000,
+                "seconds": seconds,
+                "cores": 2,
+                "memory_mb": 300.0,
+                "passes": [
+                    {"chunks": 10, "waited": 20.0, "merged": 0.1, "received": 2048, "sent": 4096}
+                ],
+            }
+            for way, seconds in (("alone", 30.0), ("local:2", 40.0))
+        ],
+    },
     "study-prior": {
         "measured": stamp("tools.bench.study_prior"),
         "basis": 25,
