@@ -2,9 +2,10 @@
 
     python -m tools.bench.ready_prior [--models NAME=FILE ...] [--out build/bench/ready-prior.json]
 
-The poses are of the test subjects of the motion that the project carries, equally many of each kind
-as far as there are so many, from their true 2D landmarks in cameras like Human3.6M's, with and
-without the lens known. Errors are MPJPE (hips aligned, known limb scale) and PA-MPJPE, mm.
+The poses are of the test subjects of the motion that the project carries, or of the clips of
+--mocap, equally many of each kind (of clips without kinds, of each action), from their true 2D
+landmarks in cameras like Human3.6M's, with and without the lens known. Errors are MPJPE (hips
+aligned, known limb scale) and PA-MPJPE, mm.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from prior.mocap import motion, sampling
 from prior.model import READY
 from prior.simulation import INTRINSICS, Simulation, room
 from tools import measured
-from tools.arguments import add_out_file, add_seed, named_file
+from tools.arguments import add_out_file, add_seed, named_file, read_mocap
 from tools.markdown import table
 
 LENSES: dict[str, dict[str, Any]] = {"unknown": {}, "known": {"intrinsics": INTRINSICS}}
@@ -46,12 +47,23 @@ def errors(
     }
 
 
-def measure(models: Sequence[tuple[str, Path]], count: int, seed: int) -> dict[str, Any]:
-    """The record: of each model and lens the errors by kind, and how many poses each kind has."""
+def measure(
+    models: Sequence[tuple[str, Path]],
+    count: int,
+    seed: int,
+    mocap: Sequence[Path] | None = None,
+) -> dict[str, Any]:
+    """The record: of each model and lens the errors by kind, and how many poses each kind has.
+
+    mocap: files or folders of motion capture; None: the test subjects.
+    """
     if count < 1:
         raise InputError("--poses: expected 1 or more")
     loaded = {name: prior.load(path) for name, path in models}
-    clips = sampling.balanced(motion.load("test"), count)
+    clips = read_mocap(mocap) if mocap else motion.load("test")
+    # Each action is a kind where nothing else says it.
+    clips = [clip._replace(kind=clip.kind or clip.action) for clip in clips]
+    clips = sampling.balanced(clips, count)
     kinds = np.concatenate([[clip.kind] * len(clip.poses) for clip in clips])
     images = room(np.concatenate([clip.poses for clip in clips]), seed)
     rows = [
@@ -101,6 +113,13 @@ def _parser() -> argparse.ArgumentParser:
         help="model files (default: the one that prior.load gives)",
     )
     parser.add_argument("--poses", type=int, default=1100, metavar="N", help="how many are lifted")
+    parser.add_argument(
+        "--mocap",
+        type=Path,
+        nargs="+",
+        metavar="CLIP_OR_FOLDER",
+        help="motion capture, to lift poses of it (default: of the test subjects)",
+    )
     add_seed(parser)
     add_out_file(parser, "build/bench/ready-prior.json")
     return parser
@@ -108,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def bench(options: argparse.Namespace) -> None:
     """Measure, print the table and write the record."""
-    record = measure(options.models, options.poses, options.seed)
+    record = measure(options.models, options.poses, options.seed, options.mocap)
     measured.publish(options.out, record, markdown(record))
 
 

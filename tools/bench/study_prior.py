@@ -23,10 +23,10 @@ from prior.files import replacing
 from prior.fitting import alignment
 from prior.fitting.alignment import AS_PUBLISHED, FACTORISATIONS, Alignment, Method
 from prior.fitting.fit import BASIS
-from prior.mocap import sampling
+from prior.mocap import motion, sampling
 from prior.normalise import NormalisedPoses
 from tools import measured
-from tools.arguments import read_mocap
+from tools.arguments import CARRIED
 from tools.markdown import table
 
 if TYPE_CHECKING:
@@ -194,6 +194,13 @@ def _parser() -> argparse.ArgumentParser:
         "carries",
     )
     parser.add_argument(
+        "--poses",
+        type=int,
+        default=CARRIED,
+        metavar="N",
+        help="how many are taken of the motion that the project carries, equally many of each kind",
+    )
+    parser.add_argument(
         "--rate", type=float, default=10.0, metavar="HZ", help="how many frames a second are kept"
     )
     parser.add_argument(
@@ -221,7 +228,7 @@ def _parser() -> argparse.ArgumentParser:
 def study_sets(options: argparse.Namespace) -> None:
     """Compare the ways on each set; write and print tables, and draw a figure for each set."""
     # All are read first, so that one that cannot be read is known before hours of work.
-    named_clips = [("the carried motion", read_mocap(None))]
+    named_clips = [("the carried motion", sampling.balanced(motion.load(), options.poses))]
     named_clips += [
         (path.stem, [sampling.to_rate(clip, options.rate) for clip in mocap.read(path)])
         for path in options.clips

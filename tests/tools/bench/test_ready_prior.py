@@ -40,6 +40,17 @@ def test_errors_by_hand(record):
     assert row["errors"]["all"]["mpjpe_mm"] == pytest.approx(each.mean())
 
 
+def test_other_motion_by_its_actions(tmp_path):
+    """Of clips that say no kind of motion, each action is one."""
+    walk = motion.load("test", kind="walk")[0].poses
+    for name in "run", "climb":
+        path = tmp_path / f"somebody_{name}.npz"
+        np.savez(path, poses_mm=walk[:40], rate=30.0, subject="somebody", action=name)
+    record = ready_prior.measure([("ready", READY)], 20, 3, [tmp_path])
+    assert record["poses"] == {"all": 20, "climb": 10, "run": 10}
+    assert record["subjects"] == ["somebody"]
+
+
 def test_the_table_and_the_file(record, tmp_path, capsys):
     out = tmp_path / "a.json"
     assert ready_prior.main(["--poses", "22", "--out", str(out)]) == 0
