@@ -26,7 +26,7 @@ def test_one_odd_pose_does_not_tilt_all(degrees):
     alone = searched(points)
     assert abs(np.rad2deg(alone.elevation) - degrees) <= 5 and alone.poses == 6
     order = np.random.default_rng(2).permutation(L)
-    animal = tilted(quadrupeds(1, seed=3), np.deg2rad(degrees), seed=4).points
+    animal = tilted(quadrupeds(1, seed=3)[0], np.deg2rad(degrees), seed=4).points
     together = searched(np.concatenate([points, animal]))
     assert abs(together.elevation - alone.elevation) <= np.deg2rad(2.6)
     # What is no person under any tilt has no say.
