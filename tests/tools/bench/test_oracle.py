@@ -31,6 +31,7 @@ def test_more_is_told_and_less_is_left(model, images):
     assert depths.mean() < 0.5 * both.mean() < 0.5 * lifted.mean()
 
 
+@pytest.mark.slow
 def test_the_pairs_are_those_of_the_slow_twin(model, images):
     """The answer of the slow twin is one of the pairs."""
     points, camera = images.points[0], images.cameras[0]
@@ -50,6 +51,7 @@ def test_a_pose_of_the_model_is_spanned(model):
     assert oracle.spanned(people + random.normal(0, 100, people.shape), model).min() > 20
 
 
+@pytest.mark.slow
 def test_the_table_and_the_file(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(oracle, "FITTED", 120)
     out = tmp_path / "a.json"
