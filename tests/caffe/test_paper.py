@@ -14,6 +14,7 @@ from prior.mocap.human36m import Y_UP
 from prior.skeleton import PROTOCOL_14
 from tests import human36m
 from tools.caffe_io import process as caffe_process
+from tools.paper import __main__ as paper
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +65,7 @@ def made(tree):
 
 
 def make(tree, *arguments, h36m="h36m", cpm="cpm.caffemodel", **options):
-    words = {"H36M": h36m, "CPM": cpm, "NET": " ".join(NETS), "ITERATIONS": 2, "SCALES": "1 1.1"}
+    words = {"H36M": h36m, "CPM": cpm, "NET": " ".join(NETS), "ITERATIONS": 2, "SCALES": 1.1}
     words |= {"CAFFE_ROOT": caffe_process.caffe_root()} | options
     return subprocess.run(
         ["make", *arguments, *(f"{name}={value}" for name, value in words.items())],
@@ -88,7 +89,7 @@ def last_line(result):
     return line
 
 
-def test_what_cannot_end_well_is_refused_at_once(tree):
+def test_what_cannot_end_well_is_refused_at_once(tree, capsys):
     """One line, and nothing is made."""
     other = caffe_pb2.NetParameter()
     blob = other.layer.add(name="fc6", type="InnerProduct").blobs.add(data=[1.0])
@@ -102,30 +103,37 @@ def test_what_cannot_end_well_is_refused_at_once(tree):
     shutil.copytree(tree / "h36m", cut)
     os.truncate(cut / "Poses_D2_Positions_S9.tgz", 5000)
     before = data_and_results(tree)
+    good = {"h36m": tree / "h36m", "start": tree / "cpm.caffemodel", "net": NETS[0]}
     for options, said in (
         ({"h36m": "none"}, "H36M=none: expected the folder of Human3.6M"),
-        ({"h36m": ""}, "H36M=: expected the folder of Human3.6M"),
-        ({"cpm": ""}, "CPM=: expected the .caffemodel"),
+        ({"h36m": tree / "cut"}, "Poses_D2_Positions_S9.tgz: expected an archive, got one cut"),
+        ({"start": "none"}, "CPM=none: expected the .caffemodel to start from"),
+        ({"start": tree / "other.caffemodel"}, "of prototxt/lite/cpm, by name and shape, got fc6"),
+        ({"net": "lite/none"}, "NET=lite/none: expected a network of prototxt/"),
+    ):
+        words = [f"--{name}={value}" for name, value in (good | options).items()]
+        assert paper.main(["check", f"--data={tree}/build/h36m", *words]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line
+    # And so by make.
+    for options, said in (
         ({"h36m": "lacking"}, "lacking: 2 parts of Human3.6M are missing"),
-        ({"h36m": "cut"}, "Poses_D2_Positions_S9.tgz: expected an archive, got one cut short"),
-        ({"cpm": "none"}, "CPM=none: expected the .caffemodel to start from"),
-        ({"cpm": "other.caffemodel"}, "layers of prototxt/lite/cpm, by name and shape, got fc6"),
-        ({"NET": "lite/none"}, "NET=lite/none: expected a network of prototxt/"),
+        ({"cpm": ""}, "CPM=: expected the .caffemodel"),
         ({"GPU": 7}, "--gpu 7: "),
     ):
         result = make(tree, "paper", **options)
         assert said in last_line(result)
-        assert data_and_results(tree) == before
-        if options.get("h36m") == "lacking":
+        if options.get("h36m"):
             missing = [line for line in result.stderr.splitlines() if "missing: " in line]
             assert "S7: MyPoseFeatures/D3_Positions" in missing[0] and "S11: Videos" in missing[1]
+    assert data_and_results(tree) == before
 
 
 def test_from_archives_to_tables(tree, made):
     # What each stage needs is said before it.
     for said in ("Human3.6M into", "fit of the prior to 455 poses", "training of lite/lifting, 2"):
         assert f"paper: {said}" in made
-    assert "evaluation of lite/cpm, 239 images at 2 scales" in made
+    assert "evaluation of lite/cpm, 239 images at 1 scale\n" in made
     for name in (
         *(f"h36m/{subject}.pack" for subject in human36m.TRAINING),
         "h36m/test.pack",
@@ -191,7 +199,7 @@ def test_what_is_made_stays_and_what_is_gone_is_made_again(tree):
     build = tree / "build"
     kept = [build / "train/h36m/lite-cpm/final.caffemodel", build / "h36m/test.pack"]
     before = [path.stat().st_mtime_ns for path in kept]
-    gone = build / "eval/h36m/lite-lifting/errors.json"
+    gone = build / "eval/h36m/lite-cpm/errors.json"
     numbers = json.loads(gone.read_text())
     gone.unlink()
     result = make(tree, "paper")
