@@ -22,6 +22,9 @@ LOCK = ".lock"
 PATIENCE = 2.0
 POLL = 0.05
 
+# What writing fails with on a full disk, beyond a quota or a limit of size, and on a broken disk.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
 
 @contextmanager
 def replacing(path: FilePath) -> Iterator[Path]:
@@ -43,8 +46,11 @@ def replacing(path: FilePath) -> Iterator[Path]:
         os.ftruncate(lock, 0)
         yield temporary
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in FULL:
+            # Its name, if there is one, is that of the temporary file.
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     finally:
         os.close(lock)

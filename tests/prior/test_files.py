@@ -1,3 +1,4 @@
+import errno
 import multiprocessing
 import os
 import subprocess
@@ -25,6 +26,14 @@ def test_what_fails_in_the_middle_leaves_the_old_file(tmp_path):
         temporary.write_text("half")
         raise KeyboardInterrupt
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_names_the_file(tmp_path):
+    path = tmp_path / "a.txt"
+    with pytest.raises(OSError) as caught, replacing(path) as temporary:
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(path) and not list(tmp_path.iterdir())
 
 
 def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ the second one. Prints a table; status 1 if anything grows.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,10 +25,15 @@ from tools.arguments import positive
 
 def run_job(name, calls):
     """In the process of a job: print each Usage as a line, and numbers of calls meanwhile."""
+    report = os.dup(1)
+    os.dup2(2, 1)  # what else is printed is no number
+
+    def say(what):
+        os.write(report, json.dumps(what).encode() + b"\n")
+
     with tempfile.TemporaryDirectory() as folder:
         call = JOBS[name].make(Path(folder))
-        samples = soak(call, calls, lambda done: print(json.dumps(done), flush=True))
-        print(json.dumps(samples), flush=True)
+        say(soak(call, calls, say))
 
 
 def samples_of(name, calls):

@@ -58,9 +58,10 @@ def predict(estimator, people, made, of=None):
         unit="image",
         mininterval=1 if sys.stderr.isatty() else 10,
     )
-    estimates = iter(bar)
-    for part in missing:
-        made.save(part, gathered(list(itertools.islice(estimates, len(made.rows(part))))))
+    with bar:  # where it fails, the message stands in a line of its own
+        estimates = iter(bar)
+        for part in missing:
+            made.save(part, gathered(list(itertools.islice(estimates, len(made.rows(part))))))
 
 
 def gathered(estimates):
