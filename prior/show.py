@@ -80,12 +80,14 @@ def draw_aligned_poses(axes: Axes, model: PriorModel) -> None:
     The seeds of the mixture are ringed. They are drawn as skeletons, and so are poses that spread
     over the plot.
     """
-    rows = model.sample.reshape(len(model.sample), -1).astype(float)
-    mean = rows.mean(axis=0)
-    _, _, directions = np.linalg.svd(rows - mean, full_matrices=False)
+    size = model.mean[0].size
+    rows = model.sample.reshape(-1, size).astype(float)
+    mean = rows.mean(axis=0) if len(rows) else np.zeros(size)
+    # A sample of less than two poses has no plane of its own: then any.
+    _, _, directions = np.linalg.svd(rows - mean, full_matrices=len(rows) < 2)
     plane = directions[:2].T
     flat = (rows - mean) @ plane
-    seeds = (model.seeds.reshape(len(model.seeds), -1) - mean) @ plane
+    seeds = (model.seeds.reshape(-1, size) - mean) @ plane
     component = component_probability(model, model.sample.astype(float)).argmax(axis=1)
     for k in range(model.components):
         x, y = flat[component == k].T
@@ -99,8 +101,8 @@ def draw_aligned_poses(axes: Axes, model: PriorModel) -> None:
         )
     x, y = seeds.T
     axes.scatter(x, y, s=130, facecolors="none", edgecolors="black", label="seeds")
-    size = SKELETON_SIZE * np.ptp(flat, axis=0).max()
-    apart = mixture.greedy_seeds(flat, SKELETONS, 0.8 * size)
+    size = SKELETON_SIZE * np.ptp(flat if len(flat) else seeds, axis=0).max()
+    apart = mixture.greedy_seeds(flat, SKELETONS, 0.8 * size) if len(flat) else []
     drawn = [(flat[i], model.sample[i]) for i in apart]
     for place, pose in [*drawn, *zip(seeds, model.seeds, strict=True)]:
         small = size * pose / np.abs(pose).max() * 0.5

@@ -1,9 +1,11 @@
+import dataclasses
 import subprocess
 import sys
 
 import matplotlib.colors
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import prior
 from prior import show
@@ -41,3 +43,13 @@ def test_the_sample_belongs_to_the_components_in_the_shares_of_their_weights():
     probability = show.component_probability(model, model.sample.astype(float))
     np.testing.assert_allclose(probability.sum(axis=1), 1)
     np.testing.assert_allclose(probability.mean(axis=0), model.weight, atol=0.05)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_model_with_few_poses_in_its_sample_is_drawn(count):
+    model = prior.load()
+    few = dataclasses.replace(model, sample=model.sample[:count])
+    axes = Figure().subplots()
+    show.draw_aligned_poses(axes, few)
+    drawn = sum(len(c.get_offsets()) for c in axes.collections[: few.components])
+    assert drawn == count
