@@ -67,7 +67,8 @@ def locked(folder: FilePath) -> Iterator[int]:
     """Keeps other processes that lock the folder out of it; it is made.
 
     Yields the descriptor of the lock: a child process that inherits it keeps the folder locked as
-    long as it lives. Raises InputError where another process has the folder.
+    long as it lives, also when this process is killed. Raises InputError where another process has
+    the folder.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,8 +76,8 @@ def locked(folder: FilePath) -> Iterator[int]:
     lock = _lock(path, folder, 0.0)
     try:
         yield lock
-        path.unlink(missing_ok=True)
     finally:
+        path.unlink(missing_ok=True)
         os.close(lock)
 
 

@@ -102,8 +102,10 @@ def draw_aligned_poses(axes: Axes, model: PriorModel) -> None:
     x, y = seeds.T
     axes.scatter(x, y, s=130, facecolors="none", edgecolors="black", label="seeds")
     size = SKELETON_SIZE * np.ptp(flat if len(flat) else seeds, axis=0).max()
-    apart = mixture.greedy_seeds(flat, SKELETONS, 0.8 * size) if len(flat) else []
-    drawn = [(flat[i], model.sample[i]) for i in apart]
+    drawn = []
+    if len(flat):
+        apart = mixture.greedy_seeds(flat, SKELETONS, 0.8 * size)
+        drawn = [(flat[i], model.sample[i]) for i in apart]
     for place, pose in [*drawn, *zip(seeds, model.seeds, strict=True)]:
         small = size * pose / np.abs(pose).max() * 0.5
         draw_points(axes, place + small[:, :2], model.skeleton, linewidth=1)

@@ -36,18 +36,16 @@ def campaign(options):
         with tqdm(desc="faults", total=total, unit="trial", disable=None) as bar:
             for one in chosen:
                 began = time.monotonic()
-                place = folder / f"{one.name} reference"
                 try:
-                    reference = Reference(one, folder / "inputs", place)
+                    reference = Reference(one, folder / "inputs", folder)
                 except RuntimeError as error:
                     bar.write(str(error))
                     broken += 1
                     continue
                 for fault in faults:
                     for i in range(options.first, options.first + options.trials):
-                        place = folder / f"{one.name} {fault} {i}"
                         dice = random.Random(f"{options.seed} {one.name} {fault} {i}")
-                        said = strike(one, fault, reference, folder / "inputs", place, dice)
+                        said = strike(one, fault, reference, folder / "inputs", folder, dice)
                         for line in said:
                             bar.write(f"{one.name}, {fault}, trial {i}: {line}")
                         counts[one.name, fault] = counts.get((one.name, fault), 0) + bool(said)

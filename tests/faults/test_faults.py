@@ -32,17 +32,16 @@ def struck(tmp_path_factory):
     def struck(program, fault, seed):
         name = program.name
         if name not in references:
-            references[name] = Reference(program, folder / "inputs", folder / f"{name} reference")
-        place = folder / f"{name} {fault} {seed}"
+            references[name] = Reference(program, folder / "inputs", folder)
         return strike(
-            program, fault, references[name], folder / "inputs", place, random.Random(seed)
+            program, fault, references[name], folder / "inputs", folder, random.Random(seed)
         )
 
     return struck
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "fault"), SHORT, ids=" ".join)
+@pytest.mark.parametrize(("name", "fault"), SHORT, ids=map(" ".join, SHORT))
 def test_a_program_keeps_its_promises(struck, name, fault):
     program = next(program for program in PROGRAMS if program.name == name)
     assert not struck(program, fault, seed=0)

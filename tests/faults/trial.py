@@ -3,6 +3,7 @@
 import csv
 import ctypes
 import io
+import itertools
 import json
 import os
 import resource
@@ -67,24 +68,24 @@ WHOLE = {
 }
 
 
-def is_whole(path, reference):
+def is_whole(suffix, content, reference):
     """Whether a file is as a run without faults wrote it: the same, or one as whole where dates and
     times are in it."""
-    content = path.read_bytes()
     if reference is not None and content == reference:
         return True
     try:
-        return WHOLE[path.suffix](content)
+        return WHOLE[suffix](content)
     # Of a file that is cut the decoders raise what they like.
     except Exception:
         return False
 
 
 def files_of(folder):
-    """{path within the folder: content} of all files that are no leftovers."""
+    """{path within the folder: content} of all files that are no leftovers. The folder's own path
+    in them is replaced, since each trial has another one, of the same length."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     return {
-        str(path.relative_to(folder)): path.read_bytes()
+        str(path.relative_to(folder)): path.read_bytes().replace(str(folder).encode(), b"OUT")
         for path in paths
         if not path.name.startswith(LEFT)
     }
@@ -118,11 +119,15 @@ def _without_rights():
         libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 
 
+NUMBERS = itertools.count()  # of trials, so that all folders' names have one length
+
+
 class Runs:
     """The runs of one program in one trial: on the same target, with files of their own for what
     they say."""
 
     def __init__(self, program, inputs, folder):
+        folder = folder / f"{next(NUMBERS):05d} trial"
         self.program, self.inputs, self.folder = program, inputs, folder
         self.out, self.scratch = folder / "out", folder / "tmp"
         self.mark = f"FAULTS_TRIAL={uuid.uuid4()}"
@@ -220,7 +225,7 @@ class Trial:
             path = self.runs.out / name
             if path.name in self.program.logs or (not complete and files[name] == OLD):
                 continue
-            whole = is_whole(path, self.reference.files.get(name))
+            whole = is_whole(path.suffix, files[name], self.reference.files.get(name))
             self.expect(whole, f"{name} is half-written, {len(files[name])} bytes")
         if complete:
             missing = sorted(self.reference.files.keys() - files.keys())

@@ -111,3 +111,9 @@ def test_a_folder_is_locked_as_long_as_the_child_that_has_its_lock_lives(tmp_pat
             assert time.monotonic() < until
             time.sleep(0.05)
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_folder_that_is_left_by_an_error_keeps_no_lock(tmp_path):
+    with pytest.raises(KeyboardInterrupt), locked(tmp_path / "out"):
+        raise KeyboardInterrupt
+    assert not list((tmp_path / "out").iterdir())
