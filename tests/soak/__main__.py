@@ -31,7 +31,8 @@ def run_job(name, calls):
     def say(what):
         os.write(report, json.dumps(what).encode() + b"\n")
 
-    with tempfile.TemporaryDirectory() as folder:
+    # A browser that still ends may write there.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         call = JOBS[name].make(Path(folder))
         say(soak(call, calls, say))
 
