@@ -26,17 +26,25 @@ class Job(NamedTuple):
     short: int
 
 
+# Of gaps and confidences: few, so that a short soak fills the lifter's tables for them in its first
+# quarter.
+KINDS = 3
+
+
 def lifter(_folder):
-    """Other poses each time: all landmarks or some, with weights, covariances, as a motion."""
+    """Other poses each time: with gaps and confidences, refined, as a motion."""
     model, random = prior.load(), np.random.default_rng(0)
     lifting = prior.Lifter(model)
+    missing = random.random((KINDS, 4, L)) < 0.1
+    confidence = random.random((KINDS, 4, L))
     points = landmark_files.image_points(landmark_files.walk(2000))
 
     def call():
         rows = random.integers(len(points), size=4)
         some = points[rows] + random.normal(0, 3, (4, L, 2))
-        some[random.random((4, L)) < 0.1] = np.nan
-        lifted = lifting.lift(some, confidence=random.random((4, L)))
+        kind = int(random.integers(KINDS))
+        some[missing[kind]] = np.nan
+        lifted = lifting.lift(some, confidence=confidence[kind])
         lifting.deviation(lifted)
         lifting.lift(points[rows], refine=True)
         start = int(random.integers(len(points) - 4))
