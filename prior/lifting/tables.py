@@ -21,9 +21,9 @@ from prior.lifting import weak_perspective as weak
 # forms in between are interpolated.
 ELEVATION_STEP = np.deg2rad(0.5)
 
-# Combinations whose tables are kept: up to 370 MB, 128 elevations for 3 components and 80
-# rotations. At least one table is kept.
-KEPT = 128 * 240
+# Combinations whose tables are kept: up to 375 MB, 88 elevations for 3 components and 80 rotations.
+# At least one table is kept.
+KEPT = 88 * 240
 
 
 class Table(NamedTuple):
