@@ -56,6 +56,7 @@ MISSING = {
     "tools.bench.lift_accuracy": "--mocap no.npz --out OUT/a.json",
     "tools.bench.tracks": "--mocap no.npz --out OUT/a.json",
     "tools.bench.lift_ways": "--mocap no.npz --out OUT/a.json",
+    "tools.bench.oracle": "--models model=no.npz --out OUT/a.json",
     "tools.bench.network": "--data no.json --out OUT/a.json",
     "tools.bench.plausibility": "--mocap no.npz --out OUT/a.json",
     "tools.bench.prior": "--mocap no.npz --out OUT/a.json",

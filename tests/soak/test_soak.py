@@ -1,15 +1,20 @@
 """A short soak of each job, and that leaks are seen."""
 
+import json
 import os
 import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from tests.soak import watch
 from tests.soak.__main__ import samples_of
 from tests.soak.jobs import JOBS
-from tests.soak.watch import growth, soak
+from tests.soak.watch import Growth, growth, soak
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
@@ -33,9 +38,21 @@ def few_samples(monkeypatch):
     monkeypatch.setattr(watch, "SAMPLES", 12)
 
 
+def alone(call, calls):
+    """The growth of so many calls of an expression, alone in a process: here other tests' memory
+    comes and goes."""
+    code = (
+        "import json\nfrom tests.soak import watch\nkept, watch.SAMPLES = [], 12\n"
+        f"print(json.dumps(watch.growth(watch.soak(lambda: {call}, {calls}))))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
+    )
+    return Growth(*json.loads(run.stdout))
+
+
 def test_a_leak_of_memory_is_seen():
-    kept = []
-    more = growth(soak(lambda: kept.append(b"x" * (1 << 18)), 200))
+    more = alone("kept.append(b'x' * (1 << 18))", 200)
     assert 20 < more.memory_mb < 30 and not more.flat  # 0.25 MB a call, of half of them
 
 
@@ -65,5 +82,4 @@ def test_a_leak_of_processes_is_seen(ends):
 
 
 def test_what_is_given_back_is_flat():
-    more = growth(soak(lambda: b"x" * (1 << 18), 60))
-    assert more.flat
+    assert alone("b'x' * (1 << 18)", 60).flat
