@@ -146,7 +146,8 @@ class CandidateSearch:
         """
         count = self.model.components
         probability = np.empty((len(images.ok), count))
-        candidates, others = [], []
+        candidates = []
+        others = [(np.empty(0, dtype=int), np.empty(0, dtype=int))]
         for rows, table in self.tables.groups(images):
             within = self.tie(table) if reach is None else np.float32(reach)
             near = np.empty((count, self.rotations, len(rows)), dtype=bool)
@@ -170,11 +171,8 @@ class CandidateSearch:
                 candidates.append(self._solve(images, rows[row], combination, table))
             else:
                 others.append((rows[row], combination))
-        if others or not candidates:
-            row, combination = (
-                np.concatenate([a[i] for a in others]) if others else np.empty(0, dtype=int)
-                for i in range(2)
-            )
+        row, combination = map(np.concatenate, zip(*others, strict=True))
+        if len(row) or not candidates:
             order = np.argsort(combination, kind="stable")
             row, combination = row[order], combination[order]
             component, rotation = np.divmod(combination, self.rotations)

@@ -19,13 +19,19 @@ from prior.lifting.two_by_two import applied, determinants, inverses
 # person's size.
 TOLERANCE = 1e-6
 
-# Candidates solved at once: their Jacobians stay near a core.
+# Candidates solved at once: their matrices stay near a core.
 BATCH = 256
 
-# At a usual distance 10 are enough by a covariance of weak perspective, and 5 by Gauss-Newton's
-# own. A step that does not lower the cost is cut to a quarter. The first two tell which candidates
-# may be the best; after one alone a candidate may still be some nats from its minimum.
+# At a usual distance some 10 are enough by a covariance of weak perspective. The first two tell
+# which candidates may be the best; after one alone one may still be some nats from its minimum.
 STEPS, FIRST_STEPS = 30, 2
+
+# A step that does not lower the cost is cut to a quarter, down to this share of it: our choice.
+SHORTEST = 1e-3
+
+# Candidates that are done are left out when at most this share of a batch is not, since the others
+# have to be copied: our choice.
+WORTHWHILE = 0.75
 
 
 class Solution(NamedTuple):
@@ -38,6 +44,33 @@ class Solution(NamedTuple):
     cost: Float[np.ndarray, "P"]
     log_density: Float[np.ndarray, "P"]
     ok: Bool[np.ndarray, "P"]
+
+
+class Reached(NamedTuple):
+    """Where the steps are: unknowns; linear, P theta and z theta; projection, px, and denominator,
+    as in Seen; cost, px^2; slope, half the descent of the cost; newton, the step that the
+    preconditioner makes of it."""
+
+    unknowns: Float[np.ndarray, "P C"]
+    linear: Float[np.ndarray, "P 3 L"]
+    projection: Float[np.ndarray, "P 2 L"]
+    denominator: Float[np.ndarray, "P L"]
+    cost: Float[np.ndarray, "P"]
+    slope: Float[np.ndarray, "P C"]
+    newton: Float[np.ndarray, "P C"]
+
+    def take(self, which: Bool[np.ndarray, "P"]) -> "Reached":
+        """Those of these candidates."""
+        return Reached(*(a[which] for a in self))
+
+    def replaced(self, which: Bool[np.ndarray, "P"], by: "Reached") -> "Reached":
+        """With those of other steps in the place of these candidates'."""
+        return Reached(
+            *(
+                np.where(which.reshape(-1, *(1,) * (a.ndim - 1)), b, a)
+                for a, b in zip(self, by, strict=True)
+            )
+        )
 
 
 class LeastSquares(Projections):
@@ -144,67 +177,64 @@ class LeastSquares(Projections):
         inverse; their cost; and whether they are the minimum."""
         best, cost = start.copy(), np.full(len(start), np.inf)
         done, rows = np.zeros(len(start), dtype=bool), np.arange(len(start))
-        at, linear = start, self._linear_parts(views, start)
-        reached, slope, seen = self._descent(views, data, at, linear)
-        towards = step = (inverse @ slope[..., None])[..., 0]
-        length = np.ones(len(start))
+        at = self._reached(views, data, start, self._linear_parts(views, start), inverse)
+        step, length = at.newton, np.ones(len(start))
         for _ in range(steps):
-            small = np.abs(towards).max(axis=1) <= TOLERANCE * at[:, -1]
-            done[rows] = small & np.isfinite(reached)
-            active = ~small & (length > 1e-3) & np.isfinite(reached)
+            small = np.abs(at.newton).max(axis=1) <= TOLERANCE * at.unknowns[:, -1]
+            lost = ~np.isfinite(at.cost)
+            done[rows] = small & ~lost
+            active = ~(small | lost) & (length > SHORTEST)
             count = np.count_nonzero(active)
-            if count <= 0.75 * len(rows):
-                best[rows], cost[rows] = at, reached
+            if count <= WORTHWHILE * len(rows):
+                best[rows], cost[rows] = at.unknowns, at.cost
                 if not count:
                     return best, cost, done
-                rows, views, data = rows[active], views.take(active), data.take(active)
-                seen, inverse, length = (
-                    Seen(*(a[active] for a in seen)),
-                    inverse[active],
-                    length[active],
-                )
-                at, linear, reached, slope = (
-                    at[active],
-                    linear[active],
-                    reached[active],
-                    slope[active],
-                )
-                towards, step = towards[active], step[active]
+                views, data, at = views.take(active), data.take(active), at.take(active)
+                rows, step, length, inverse = (a[active] for a in (rows, step, length, inverse))
             moved = self._linear_parts(views, step)
-            bend = self._bend(views, data, seen, step, moved)
-            share = length * np.einsum("pc,pc->p", slope, step) / np.where(bend > 0, bend, 1)
-            tried, there = at + share[:, None] * step, linear + share[:, None, None] * moved
-            value, new, view = self._descent(views, data, tried, there)
-            better = value < reached
-            pull = (inverse @ new[..., None])[..., 0]
-            before = np.einsum("pc,pc->p", slope, towards)
-            turn = np.einsum("pc,pc->p", pull, new - slope) / np.where(before > 0, before, 1)
-            onward = pull + np.maximum(turn, 0)[:, None] * step
-            length = np.where(better, 1, length / 4)
-            reached = np.where(better, value, reached)
-            each = better[:, None]
-            at, slope = np.where(each, tried, at), np.where(each, new, slope)
-            towards, step = np.where(each, pull, towards), np.where(each, onward, step)
-            linear = np.where(each[..., None], there, linear)
-            seen = Seen(
-                np.where(each[..., None], view.projection, seen.projection),
-                np.where(each, view.denominator, seen.denominator),
+            bend = self._bend(views, data, at, step, moved)
+            share = length * np.einsum("pc,pc->p", at.slope, step) / np.where(bend > 0, bend, 1)
+            tried = self._reached(
+                views,
+                data,
+                at.unknowns + share[:, None] * step,
+                at.linear + share[:, None, None] * moved,
+                inverse,
             )
-        best[rows], cost[rows] = at, reached
+            better = tried.cost < at.cost
+            before = np.einsum("pc,pc->p", at.slope, at.newton)
+            turn = np.einsum("pc,pc->p", tried.newton, tried.slope - at.slope)
+            turn = np.maximum(turn / np.where(before > 0, before, 1), 0)
+            step = np.where(better[:, None], tried.newton + turn[:, None] * step, step)
+            length = np.where(better, 1, length / 4)
+            at = at.replaced(better, tried)
+        best[rows], cost[rows] = at.unknowns, at.cost
         return best, cost, done
+
+    def _reached(
+        self,
+        views: Views,
+        data: Data,
+        unknowns: Float[np.ndarray, "P C"],
+        linear: Float[np.ndarray, "P 3 L"],
+        inverse: Float[np.ndarray, "P C C"],
+    ) -> Reached:
+        cost, slope, seen = self._descent(views, data, unknowns, linear)
+        newton = (inverse @ slope[..., None])[..., 0]
+        return Reached(unknowns, linear, *seen, cost, slope, newton)
 
     def _bend(
         self,
         views: Views,
         data: Data,
-        seen: Seen,
+        at: Reached,
         step: Float[np.ndarray, "P C"],
         moved: Float[np.ndarray, "P 3 L"],
     ) -> Float[np.ndarray, "P"]:
         """Half the second derivative of the cost along a step, by Gauss-Newton; moved: its
-        `_linear_parts`. seen: of where it starts."""
-        flat = (moved[:, :2] + step[:, :2, None]) - seen.projection * moved[:, 2:]
-        flat /= seen.denominator[:, None]
+        `_linear_parts`."""
+        flat = (moved[:, :2] + step[:, :2, None]) - at.projection * moved[:, 2:]
+        flat /= at.denominator[:, None]
         bend = np.einsum("pal,pal->p", applied(data.precision, flat), flat)
         return bend + np.einsum("pc,pc,pc->p", data.ridge, step, step)
 

@@ -62,10 +62,6 @@ class Seen(NamedTuple):
     projection: Float[np.ndarray, "P 2 L"]
     denominator: Float[np.ndarray, "P L"]
 
-    def take(self, which: np.ndarray) -> "Seen":
-        """Those of these candidates."""
-        return Seen(*(a[which] for a in self))
-
 
 class Data(NamedTuple):
     """What the least squares of P candidates are of: the points (P, 2, L), 0 where one is missing;
@@ -106,8 +102,7 @@ class Projections:
     ) -> Linearised:
         """The projections of these unknowns and their derivatives."""
         linear = (columns @ unknowns[:, None, 2:, None])[..., 0]
-        denominator = _away_from_zero(1 + linear[:, 2])
-        projection = (linear[:, :2] + unknowns[:, :2, None]) / denominator[:, None]
+        projection, denominator = _projected(linear, unknowns)
         jacobian = np.empty((len(unknowns), 2, columns.shape[2], unknowns.shape[1]))
         np.multiply(projection[..., None], columns[:, 2:], out=jacobian[..., 2:])
         np.subtract(columns[:, :2], jacobian[..., 2:], out=jacobian[..., 2:])
@@ -144,7 +139,7 @@ class Projections:
         return back
 
     def _seen(self, views: Views, unknowns: Float[np.ndarray, "P C"]) -> Seen:
-        return projected(self._linear_parts(views, unknowns), unknowns)
+        return _projected(self._linear_parts(views, unknowns), unknowns)
 
     def _descent(
         self,
@@ -155,7 +150,7 @@ class Projections:
     ) -> tuple[Float[np.ndarray, "P"], Float[np.ndarray, "P C"], Seen]:
         """The cost, infinite where a landmark is behind the camera or a person upside down; half
         its descent; and what is seen. linear: `_linear_parts` of the unknowns."""
-        at = projected(linear, unknowns)
+        at = _projected(linear, unknowns)
         residual = data.points - at.projection
         weighted = applied(data.precision, residual)
         ahead = ((at.denominator > 0) | ~data.visible).all(axis=1) & (unknowns[:, -1] > 0)
@@ -223,11 +218,9 @@ class Projections:
         return applied(data.precision, moved.swapaxes(1, 2)).swapaxes(1, 2)
 
 
-def _away_from_zero(denominator: Float[np.ndarray, "P L"]) -> Float[np.ndarray, "P L"]:
-    """So that what is in the camera's own plane has some projection; such candidates are lost."""
-    return np.where(np.abs(denominator) < 1e-6, -1e-6, denominator)
-
-
-def projected(linear: Float[np.ndarray, "P 3 L"], unknowns: Float[np.ndarray, "P C"]) -> Seen:
-    denominator = _away_from_zero(1 + linear[:, 2])
+def _projected(linear: Float[np.ndarray, "P 3 L"], unknowns: Float[np.ndarray, "P C"]) -> Seen:
+    """What is seen of unknowns with these P theta and z theta."""
+    denominator = 1 + linear[:, 2]
+    # What is in the camera's own plane has some projection; such candidates are lost.
+    denominator = np.where(np.abs(denominator) < 1e-6, -1e-6, denominator)
     return Seen((linear[:, :2] + unknowns[:, :2, None]) / denominator[:, None], denominator)

@@ -352,7 +352,7 @@ class Projector:
         y: Float[np.ndarray, "M 2 L"],
     ) -> tuple[Float[np.ndarray, "M S"], Float[np.ndarray, "M"]]:
         """s and a' of equation 4 for the landmarks y of Observations, one pose each, and log_det of
-        their Systems, without making these. Equal components come together."""
+        their Systems, without making these; soonest where equal components are together."""
         projection = (level_camera(elevation) @ vertical_rotation(angle))[:, :2]
         squared = weight**2
         forms = np.stack([(projection[..., a] * projection[..., b]).sum(1) for a, b in PAIRS], 1)
