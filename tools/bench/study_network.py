@@ -271,20 +271,19 @@ def markdown(record):
 
 def figure(errors_by_title):
     """The 2D error by stage of each variant, and its 3D error or, without 3D truth, its PCK@0.2:
-    the means, and each seed as a dot."""
+    the means, and each seed as a dot. Both have the colours of the names on the right."""
     posed = all("mpjpe_mm" in e for errors in errors_by_title.values() for e in errors)
     measure = "mpjpe_mm" if posed else "pck_0.2"
     drawn, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    for i, (name, errors) in enumerate(errors_by_title.items()):
+    for i, errors in enumerate(errors_by_title.values()):
         stages = np.array([e["error_2d_px_by_stage"] for e in errors])
         at = np.arange(1, stages.shape[1] + 1) + 0.02 * (i - len(errors_by_title) / 2)
-        (line,) = left.plot(at, stages.mean(axis=0), label=name, linewidth=1)
+        (line,) = left.plot(at, stages.mean(axis=0), linewidth=1)
         left.plot(at, stages.T, ".", color=line.get_color(), markersize=4)
         scores = np.array([e[measure] for e in errors])
         right.barh(i, scores.mean(), color=line.get_color(), alpha=0.4)
         right.plot(scores, np.full(len(scores), i), ".", color=line.get_color())
     left.set(xlabel="stage", ylabel="2D error, px", xticks=range(1, stages.shape[1] + 1))
-    left.legend(fontsize=8)
     label = "3D error, mm, root-aligned" if posed else "PCK@0.2 of the torso"
     right.set(xlabel=label, yticks=range(len(errors_by_title)))
     right.set_yticklabels(list(errors_by_title))
