@@ -9,10 +9,9 @@ REACH = 1.0
 PATIENCE = 15
 # Two people have exchanged their numbers where both move more than JUMP times as far as they
 # usually do in a frame, and more than CLEARER times as far as if they had not. Usually is at least
-# STILL, what landmarks of one who stands still jitter. Of 220,000 frames of pairs of the carried
-# motion whose paths cross, at 30 to 1 frames a second, with 0 or 5 px of noise, it is said of none;
-# of 100 exchanges at any moment it is said of 95 to 99 at 30 frames a second, 75 to 81 at 10, 49 to
-# 52 at 5: the others happen where the two are as near as they move.
+# STILL, what landmarks of one who stands still jitter. Our choices, such that it is said of none of
+# the carried motion's people whose paths cross (tests/tools/lift/test_exchanges.py); the fewer
+# frames a second, the more exchanges happen where the two are as near as they move, and are missed.
 JUMP, CLEARER, STILL = 2.0, 3.0, 0.05
 # More who jump in one frame are a cut in the video. Our choice, which bounds time.
 MOST_JUMPS = 64
