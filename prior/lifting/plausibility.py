@@ -35,10 +35,9 @@ from prior.model import PriorModel
 # as assumed (they bend far over, or are upside down), above 10 for all shuffled ones, and above 5
 # for 99 of 100 animals from the side.
 MOST_MISFIT = 5.0
-# Of the median over a track, from the same command: none of 151 tracks of three seconds has more
-# than 2.7 with up to twice the noise that is assumed, nor with a camera that is 30 degrees wrong;
-# people whose nose is annotated elsewhere have up to 3.2; four of five animals from the front have
-# more.
+# Of the median over a track, from the same command: no track of three seconds has more with up to
+# twice the noise that is assumed, and four of five animals from the front have. Our choice within
+# what is left between them, toward people.
 MOST_TRACK_MISFIT = 3.5
 # Fewer frames are judged one by one. Our choice: a second of ten frames.
 LEAST_FRAMES = 10

@@ -42,10 +42,12 @@ class View:
         self._thread.start()
 
     def show(self, image):
-        """Let an image (H, W, 3) uint8 BGR be lifted, unless another one waits: a recording never
-        waits for the detector, which therefore sees fewer images than the video has."""
-        with suppress(queue.Full):
-            self._next.put_nowait(image)
+        """Let an image (H, W, 3) uint8 BGR be lifted, in the place of one that still waits: a
+        recording never waits for the detector, which therefore sees fewer images than the video
+        has."""
+        with suppress(queue.Empty):
+            self._next.get_nowait()
+        self._next.put_nowait(image)  # nobody else puts one there
 
     def close(self):
         """End the thread and the detector."""

@@ -191,6 +191,8 @@ def test_names_that_are_otherwise_for_one_person_leave_it_out(tmp_path):
     [
         {"x": [1, 2], "y": [1]},
         {"x": 1, "y": 2},
+        {"x": [1.0] * 17, "y": 7.0, "visible": [0.9] * 17},
+        {"x": [1.0] * 17, "y": [2.0] * 17, "visible": [0.9] * 16},
         {"x": [1], "z": [1]},
         [{"x": 1}],
         [{"position": 3}],
@@ -206,3 +208,17 @@ def test_objects_that_are_no_landmarks_are_left_out(tmp_path, values):
     people = keypoints.read(path)
     assert people.frame.tolist() == [i for i in range(len(POINTS)) if i != 1]
     assert sum(part.count for part in people.left) == 1
+
+
+def test_a_confidence_that_is_null_is_a_missing_landmark_and_none_at_all_a_sure_one(tmp_path):
+    path = posenet(tmp_path / "a.json", POINTS)
+    document = json.loads(path.read_text())
+    landmarks = document[1][0]["keypoints"]
+    at = [landmark["name"] for landmark in landmarks].index("left_knee")
+    before = keypoints.read(path).confidence
+    landmarks[at]["score"] = None
+    path.write_text(json.dumps(document))
+    after = keypoints.read(path).confidence
+    knee = LANDMARKS.index("left knee")
+    assert before[1, knee] > 0 and after[1, knee] == 0
+    np.testing.assert_array_equal(np.delete(after, knee, axis=1), np.delete(before, knee, axis=1))

@@ -1,8 +1,10 @@
 """A webcam is recorded while a page shows its newest pose; videos and made-up cameras stand in."""
 
+import io
 import json
 import re
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -33,6 +35,13 @@ def recording(tmp_path):
         video.write(np.full((480, 640, 3), 10 * i, np.uint8))
     video.release()
     return path
+
+
+def until(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 class Camera:
@@ -122,6 +131,35 @@ def test_the_newest_pose_is_seen_while_it_records(detector, tmp_path, monkeypatc
         assert np.ptp(right, axis=2).max() > 60
     PICTURES.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(PICTURES / "live.png"), pictures[-1])
+
+
+class SlowDetector:
+    """A detector's process that waits for `go` before each answer; nobody is there. seen: the
+    brightness of what it gets."""
+
+    def __init__(self, file):
+        self.stdin, self.stdout = io.StringIO(), self
+        self.go, self.seen, self._file = threading.Semaphore(0), [], file
+
+    def readline(self):
+        self.seen.append(int(cv2.imread(str(self._file))[0, 0, 0]))
+        self.go.acquire()
+        return "{}\n"
+
+    def kill(self):
+        self.go.release()
+
+
+def test_of_the_images_that_wait_the_newest_is_lifted(tmp_path):
+    detector = SlowDetector(tmp_path / "image.bmp")
+    view = live.View(tmp_path, detector, None)
+    view.show(np.full((4, 4, 3), 1, np.uint8))
+    until(lambda: detector.seen == [1])
+    for brightness in (2, 3, 4):
+        view.show(np.full((4, 4, 3), brightness, np.uint8))
+    detector.go.release()
+    until(lambda: detector.seen == [1, 4])
+    view.close()
 
 
 @pytest.mark.parametrize("answers", [[None] * 4, ["slow"] * 4, []])

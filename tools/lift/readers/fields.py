@@ -38,22 +38,25 @@ def rows_of(values: Any) -> tuple[Any, list[Any] | None]:
     """Landmarks as rows x, y, confidence, and their names, where they are objects with x and y, or
     one with lists of these (Ultralytics); otherwise as they are."""
     if isinstance(values, dict) and {"x", "y"} <= values.keys():
-        columns = [values["x"], values["y"], first(values, SURE)]
-        lists = [column for column in columns if isinstance(column, list)]
-        if len(lists) > 1 and len(set(map(len, lists))) == 1:
-            return [list(row) for row in zip(*lists, strict=True)], None
+        columns = [values["x"], values["y"], *_sure(values)]
+        if all(isinstance(c, list) for c in columns) and len(set(map(len, columns))) == 1:
+            return [list(row) for row in zip(*columns, strict=True)], None
     if not (isinstance(values, list) and values and all(isinstance(v, dict) for v in values)):
         return values, None
     places = [value.get("position", value) for value in values]
     if not all(isinstance(place, dict) and {"x", "y"} <= place.keys() for place in places):
         return values, None
-    sure = [first(value, SURE) for value in values]
     rows = [
-        [place["x"], place["y"], 1.0 if c is None else c]
-        for place, c in zip(places, sure, strict=True)
+        [place["x"], place["y"], *(_sure(value) or [1.0])]
+        for place, value in zip(places, values, strict=True)
     ]
     names = [first(value, NAME) for value in values]
     return rows, None if None in names else names
+
+
+def _sure(record: Mapping[str, Any]) -> list[Any]:
+    """The confidence that the record has, if any; null, as for coordinates, is a missing one."""
+    return [record[name] for name in SURE if name in record][:1]
 
 
 def frame_of(record: Mapping[str, Any]) -> Hashable:
