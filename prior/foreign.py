@@ -279,8 +279,8 @@ def read_npz(
         arrays = {}
         for name in wanted:
             with _member(archive, members[name], f"{path}: {name}", error) as member:
-                head = io.BytesIO(member.peek(12 + LONGEST_HEADER))
-                _header(head, members[name].file_size, f"{path}: {name}", error)
+                _header(member, members[name].file_size, f"{path}: {name}", error)
+                member.seek(0)
                 arrays[name] = npy.read_array(member, allow_pickle=False)
             if not _is_text(arrays[name]):
                 _damaged(path, error, f"{name}: text with characters that do not exist")

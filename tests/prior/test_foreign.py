@@ -154,6 +154,18 @@ def test_an_npz_comes_back(tmp_path):
     assert list(foreign.read_npz(path, optional=None)) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("length", [118, 502, 1000, 9000])
+def test_the_head_of_an_array_may_be_padded(tmp_path, length, compression):
+    """The format lets any number of spaces follow the head."""
+    array = np.arange(6.0).reshape(2, 3)
+    head = "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }".ljust(length - 1) + "\n"
+    member = b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little") + head.encode()
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", compression) as archive:
+        archive.writestr("a.npy", member + array.tobytes())
+    np.testing.assert_array_equal(foreign.read_npz(tmp_path / "a.npz", ("a",))["a"], array)
+
+
 def test_an_npz_with_missing_or_more_arrays(tmp_path):
     np.savez(tmp_path / "a.npz", a=1, b=2)
     with pytest.raises(ReaderError, match="expected a, c; missing: c; there are a, b"):
