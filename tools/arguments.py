@@ -7,6 +7,7 @@ from typing import Any
 
 from prior import mocap
 from prior.mocap import motion, sampling
+from prior.model import READY
 
 # Poses of the motion that the project carries: those of all its subjects, balanced. Our choice, as
 # many as are lifted and fitted in minutes.
@@ -70,6 +71,18 @@ def add_prior(parser: argparse.ArgumentParser) -> None:
         default=Path("build/prior.npz"),
         metavar="FILE",
         help="the pose model",
+    )
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """--models: pairs of a name and a pose model's path, to compare."""
+    parser.add_argument(
+        "--models",
+        type=named_file,
+        nargs="+",
+        default=[("ready", READY)],
+        metavar="NAME=FILE",
+        help="model files (default: the one that prior.load gives)",
     )
 
 

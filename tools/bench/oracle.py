@@ -36,12 +36,12 @@ from prior.fitting.distances import distances, minimise_closed_form
 from prior.lifting.lifter import NOISE_MM, ROTATIONS
 from prior.metrics import root_aligned, with_scale_of
 from prior.mocap import motion, sampling
-from prior.model import READY, PriorModel
+from prior.model import PriorModel
 from prior.normalise import NormalisedPoses, centred
 from prior.simulation import Simulation, room
 from prior.skeleton import HUMAN36M
 from tools import measured
-from tools.arguments import add_out_file, add_seed, named_file
+from tools.arguments import add_models, add_out_file, add_seed
 from tools.markdown import table
 
 # Poses that the model of the same people is fitted to: in proportion to these, what `make
@@ -169,14 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m tools.bench.oracle", description=__doc__, formatter_class=program.HelpFormatter
     )
-    parser.add_argument(
-        "--models",
-        type=named_file,
-        nargs="+",
-        default=[("ready", READY)],
-        metavar="NAME=FILE",
-        help="model files (default: the one that prior.load gives)",
-    )
+    add_models(parser)
     parser.add_argument("--poses", type=int, default=330, metavar="N", help="how many are lifted")
     add_seed(parser)
     add_out_file(parser, "build/bench/oracle.json")

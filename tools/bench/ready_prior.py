@@ -22,10 +22,9 @@ from prior import program
 from prior.errors import InputError
 from prior.metrics import procrustes_aligned, root_aligned, with_scale_of
 from prior.mocap import motion, sampling
-from prior.model import READY
 from prior.simulation import INTRINSICS, Simulation, room
 from tools import measured
-from tools.arguments import add_out_file, add_seed, named_file, read_mocap
+from tools.arguments import add_models, add_out_file, add_seed, read_mocap
 from tools.markdown import table
 
 LENSES: dict[str, dict[str, Any]] = {"unknown": {}, "known": {"intrinsics": INTRINSICS}}
@@ -104,14 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=program.HelpFormatter,
     )
-    parser.add_argument(
-        "--models",
-        type=named_file,
-        nargs="+",
-        default=[("ready", READY)],
-        metavar="NAME=FILE",
-        help="model files (default: the one that prior.load gives)",
-    )
+    add_models(parser)
     parser.add_argument("--poses", type=int, default=1100, metavar="N", help="how many are lifted")
     parser.add_argument(
         "--mocap",
