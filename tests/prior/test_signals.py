@@ -49,3 +49,24 @@ def test_a_worker_ends_with_its_parent_and_not_before():
             break
         assert time.monotonic() < until, "it outlived its parent"
         time.sleep(0.05)
+
+
+def test_a_worker_leaves_to_its_parent_what_a_terminal_sends_and_ends_when_it_is_told_to():
+    code = (
+        "import os, signal, time; from prior import signals\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('the parent is told', flush=True))\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    signals.begin_worker(os.getppid()); print('ready', flush=True); time.sleep(60)\n"
+        "print(child, flush=True)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as run:
+        said = {run.stdout.readline().strip(), run.stdout.readline().strip()}
+        (child,) = said - {"ready"}
+        for number in (signal.SIGINT, signal.SIGHUP):
+            os.kill(int(child), number)
+        time.sleep(0.2)
+        assert run.poll() is None
+        os.kill(int(child), signal.SIGTERM)
+        assert run.stdout.read() == f"{-signal.SIGTERM}\n"

@@ -25,15 +25,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from tqdm import tqdm
 
 import prior
 from prior import mocap, program
-from prior.camera import decompose, turned, vertical_rotation
+from prior.camera import turned
 from prior.errors import InputError
 from prior.fitting.distances import distances, minimise_closed_form
-from prior.lifting.lifter import NOISE_MM, ROTATIONS
+from prior.lifting import weak_perspective
 from prior.metrics import root_aligned, with_scale_of
 from prior.mocap import motion, sampling
 from prior.model import PriorModel
@@ -47,6 +47,9 @@ from tools.markdown import table
 # Poses that the model of the same people is fitted to: in proportion to these, what `make
 # ready-prior` takes of the others. Our choice.
 FITTED = 4000
+
+# Images of which all pairs are solved at once: some 20 MB. Our choice.
+TOGETHER = 32
 
 ROWS = ("lifted", "component told", "component and rotation told", "depths told")
 
@@ -65,37 +68,27 @@ def error(pose: Float[np.ndarray, "N L 3"], truth: Float[np.ndarray, "N L 3"]) -
 
 
 def every_pair(
-    points: Float[np.ndarray, "L 2"], camera: Float[np.ndarray, "3 3"], model: PriorModel
-) -> Float[np.ndarray, "KR L 3"]:
-    """The poses of all pairs of a component and a rotation, in units of limb scale: those of least
-    cost (equation 4), by the normal equations of prior.lifting.reference."""
-    target = centred(points[None])[0].ravel()
-    steps = np.linspace(0, 2 * np.pi, ROTATIONS, endpoint=False)
-    turns = vertical_rotation(steps - decompose(camera)[2])
-    poses = []
-    for mean, basis, std, noise in zip(
-        model.mean, model.basis, model.std, model.noise_std, strict=True
-    ):
-        nu = noise**2 + (NOISE_MM / model.scale_mm) ** 2
-        shapes = np.concatenate([mean[None], basis])
-        placed = np.einsum("rab,jlb->rjla", turns, shapes)
-        flat = placed @ camera[:2].T
-        columns = (flat - flat.mean(axis=2, keepdims=True)).reshape(*flat.shape[:2], -1)
-        square = columns @ columns.transpose(0, 2, 1)
-        square += np.diag(np.append(0, nu / std**2))
-        solution = np.linalg.solve(square, (columns @ target)[..., None])[..., 0]
-        poses.append(np.einsum("rj,rjla->rla", solution, placed) / solution[:, :1, None])
-    return np.concatenate(poses)
+    points: Float[np.ndarray, "N L 2"], cameras: Float[np.ndarray, "N 3 3"], lifter: prior.Lifter
+) -> tuple[Int[np.ndarray, "P"], Float[np.ndarray, "P L 3"]]:
+    """The poses, mm, of all pairs of a component and a rotation, those of least cost (equation 4),
+    by weak perspective; and which of the N images each is of."""
+    images = weak_perspective.observe(weak_perspective.validate(points, cameras))
+    pairs, _ = lifter.search.near_best(images, reach=np.inf)
+    scale, coefficients = np.split(pairs.solution, [1])
+    unknowns = np.concatenate([np.zeros((2, len(pairs.row))), coefficients, scale]).T
+    yaw = pairs.angle - images.yaw[pairs.row]
+    return pairs.row, lifter.full.poses(pairs.component, yaw, unknowns)
 
 
 def nearest_pair(images: Simulation, model: PriorModel) -> Float[np.ndarray, "N"]:
     """The error of the pair nearest to the truth, of each pose, mm."""
-    best = []
-    views = zip(images.points, images.cameras, images.truth, strict=True)
-    for points, camera, truth in tqdm(views, desc="pairs", total=len(images.truth), unit="pose"):
-        poses = every_pair(points, camera, model)
-        best.append(error(poses, np.broadcast_to(truth, poses.shape)).min())
-    return np.array(best)
+    lifter = prior.Lifter(model)
+    best = np.full(len(images.truth), np.inf)
+    for start in tqdm(range(0, len(best), TOGETHER), desc="pairs"):
+        part = slice(start, start + TOGETHER)
+        row, poses = every_pair(images.points[part], images.cameras[part], lifter)
+        np.minimum.at(best, start + row, error(poses, images.truth[part][row]))
+    return best
 
 
 def spanned(truth: Float[np.ndarray, "N L 3"], model: PriorModel) -> Float[np.ndarray, "N"]:
