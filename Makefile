@@ -380,7 +380,8 @@ build/caffe/build/tools/caffe: $(CAFFE_SOURCES) | $(VENV)/.installed
 	@$(TIMED) caffe tools/caffe/build.sh cpu build/caffe
 	@touch $@
 
-# CUDA_HOME names a toolkit, CUDA_ARCH the GPU's compute capability where the GPU is elsewhere.
+# CUDA_HOME names a toolkit. Where Caffe is to run on another machine, CUDA_ARCH names its GPU's
+# compute capability and CPU_ARCH its processor, as gcc's -march does.
 # With cuDNN, CUDNN_HOME names one.
 GPU_SOURCES := $(addprefix tools/caffe/,toolkit.sh architecture.sh cuda.txt wheels.sh unpack.py \
   forward_to_cpu.cpp)

@@ -46,7 +46,7 @@ fi
 
 echo "caffe: compiling"
 cmake -S "$here" -B $partial -DCAFFE_SOURCE="$PWD/$source" -DPython3_EXECUTABLE="$PWD/$python" \
-  "${gpu[@]}" &&
+  -DCPU_ARCH="${CPU_ARCH:-native}" "${gpu[@]}" &&
   cmake --build $partial --parallel "${JOBS:-$(nproc)}" &&
   cmake --install $partial --prefix $partial/tree || {
   echo "caffe: could not be compiled, see above; rm -r $partial starts afresh" >&2
