@@ -12,7 +12,7 @@ from prior.camera import level_camera, vertical_rotation
 from prior.errors import InputError
 from prior.files import replacing
 from prior.show import limb_colours
-from prior.skeleton import HUMAN36M, LIMBS
+from prior.skeleton import HUMAN36M, LANDMARKS, LIMBS
 from python_layers.data import images
 from tools.lift.lifted import on_ground
 from tools.lift.timeline import rate_of
@@ -28,6 +28,8 @@ MOST_FRAMES = 300  # of a GIF, which is large
 GREY, TILE, INK = (245, 245, 245), (225, 225, 225), (70, 70, 70)
 # Of what is no plausible person.
 DOUBT = (150, 150, 150)
+# Landmarks that many sets lack, and the two whose middle stands for them in 2D.
+BETWEEN = {"spine": ("hip", "neck"), "nose": ("neck", "head top")}
 COLOURS = [ImageColor.getrgb(colour)[::-1] for colour in limb_colours(HUMAN36M)]
 
 
@@ -65,6 +67,17 @@ class Photos:
             return None
 
 
+def with_trunk(points):
+    """2D landmarks (N, 17, 2), px, to draw: spine and nose, where missing, are midway between their
+    neighbours, so that the trunk and the head are there if both ends are."""
+    shown = points.copy()
+    for middle, ends in BETWEEN.items():
+        at, between = LANDMARKS.index(middle), [LANDMARKS.index(end) for end in ends]
+        missing = ~np.isfinite(points[:, at]).all(axis=1, keepdims=True)
+        shown[:, at] = np.where(missing, points[:, between].mean(axis=1), points[:, at])
+    return shown
+
+
 class Panels:
     """Draws each frame of Poses as two panels: 2D landmarks on its photo, and poses on the ground.
 
@@ -73,7 +86,7 @@ class Panels:
 
     def __init__(self, poses, photos=None):
         self.poses, self.photos = poses, photos or Photos()
-        self.placed = on_ground(poses)
+        self.placed, self._points = on_ground(poses), with_trunk(poses.points)
         camera = poses.camera[0]
         # The 3D panel's camera stands to the right of the poses' own camera, and looks down.
         heading = np.arctan2(camera[2, 0], -camera[2, 2])
@@ -106,7 +119,7 @@ class Panels:
                 image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
             )
         for row in rows:
-            _limbs(canvas, factor * self.poses.points[row] + shift, self._colours(row))
+            _limbs(canvas, factor * self._points[row] + shift, self._colours(row))
         odd = np.count_nonzero(~self.poses.plausible[rows])
         cv2.putText(
             canvas,

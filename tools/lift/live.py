@@ -33,11 +33,13 @@ class View:
     """The newest image of a recording, lifted and drawn by a thread of its own, in `folder`.
 
     detector: a process that detecting.opened gives; lift(Keypoints): (lifted.Poses, the LeftOut).
+    `error`: what ended the thread, an InputError or OSError, which `close` raises; else None.
     """
 
     def __init__(self, folder, detector, lift):
         self._folder, self._detector, self._lift = folder, detector, lift
         self._next, self._recent = queue.Queue(1), deque(maxlen=TOGETHER)
+        self.error = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -50,12 +52,20 @@ class View:
         self._next.put_nowait(image)  # nobody else puts one there
 
     def close(self):
-        """End the thread and the detector."""
+        """End the thread and the detector. Raises `error`."""
         self._detector.kill()
         self.show(None)
         self._thread.join()
+        if self.error is not None:
+            raise self.error
 
     def _run(self):
+        try:
+            self._follow()
+        except (InputError, OSError) as error:
+            self.error = error
+
+    def _follow(self):
         file = self._folder / "image.bmp"
         while (image := self._next.get()) is not None:
             with replacing(file) as temporary:
@@ -133,8 +143,9 @@ def record(camera, seconds, out, view):
     """Record a webcam into the video `out`; returns its rate, frames a second.
 
     camera: its number, its device's path or a stream's address; a video file is played at its rate.
-    view: a context manager, whose View gets each image. Ctrl-C ends the recording early. Raises
-    InputError where there is no camera.
+    view: a context manager, whose View gets each image. Ctrl-C ends the recording early, and so
+    does an error of the View, which is raised; the video is written even then. Raises InputError
+    where there is no camera.
     """
     # As a path an address has lost one of its slashes.
     camera = re.sub(r"^(\w\w+):/(?=[^/])", r"\1://", str(camera))
@@ -158,7 +169,7 @@ def record(camera, seconds, out, view):
             raise InputError(f"{out}: this OpenCV has no encoder for MP4")
         start = time.monotonic()
         try:
-            while there and (passed := time.monotonic() - start) < seconds:
+            while there and not seen.error and (passed := time.monotonic() - start) < seconds:
                 video.write(image)
                 count += 1
                 seen.show(image)

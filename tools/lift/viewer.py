@@ -11,7 +11,7 @@ from prior.files import replacing
 from prior.show import limb_colours
 from prior.skeleton import HUMAN36M, LANDMARKS, LIMBS
 from tools import pages
-from tools.lift.drawing import TILE_MM, Photos, evenly
+from tools.lift.drawing import TILE_MM, Photos, evenly, with_trunk
 from tools.lift.lifted import on_ground
 from tools.lift.timeline import rate_of
 
@@ -34,7 +34,7 @@ def content(title, poses, photos):
 
     Poses are in mm, rounded to tenths; the camera's angles are in radians.
     """
-    placed = on_ground(poses)
+    placed, in_image = on_ground(poses), with_trunk(poses.points)
     rows_of = {}
     for row, frame in enumerate(poses.frame.tolist()):
         rows_of.setdefault(frame, []).append(row)
@@ -43,7 +43,7 @@ def content(title, poses, photos):
     known = np.isfinite(poses.deviation_mm).all(axis=1)
 
     def person(row):
-        points = poses.points[row]
+        points = in_image[row]
         return {
             "person": int(poses.person[row]),
             "pose": placed[row].round(1).tolist(),

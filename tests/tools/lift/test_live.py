@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from prior.errors import InputError
 from tests.browser import CHROMIUM, Browser
 from tests.tools.lift.detector import POINTS
 from tools.lift import __main__ as tool
@@ -173,6 +174,24 @@ def test_nobody_in_sight_and_a_detector_that_is_slow_or_ends_do_not_stop_the_rec
     assert run(0, "--live", 60, "--out", tmp_path / "out.npz") == 1
     assert not list(tmp_path.glob("live-*"))
     assert cv2.VideoCapture(str(tmp_path / "webcam.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 4
+
+
+def test_what_stops_the_page_ends_the_recording_and_is_one_line(
+    detector, tmp_path, monkeypatch, capsys
+):
+    def refuse(*_, **__):
+        raise InputError("expected another prior, got this one")
+
+    monkeypatch.setattr(tool, "lift", refuse)
+    images = [np.full((480, 640, 3), 9, np.uint8)] * 500
+    plug_in(monkeypatch, Camera(images, lambda number: time.sleep(0.02)))
+    assert run(0, "--live", 60, "--out", tmp_path / "out.npz") == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.endswith("expected another prior, got this one\n")
+    # Ended at once, with what there was until then.
+    count = cv2.VideoCapture(str(tmp_path / "webcam.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)
+    assert 0 < count < len(images)
+    assert not list(tmp_path.glob("live-*")) and not (tmp_path / "out.npz").exists()
 
 
 def test_ctrl_c_ends_the_recording_and_what_there_is_is_lifted(detector, tmp_path, monkeypatch):

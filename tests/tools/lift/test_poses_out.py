@@ -3,12 +3,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from prior.landmark_sets import COCO, LANDMARK_SETS, OPENPOSE_MPI
 from prior.mocap import bvh as reader
 from prior.skeleton import LANDMARKS, LIMBS
 from tests import landmark_files as files
 from tests.poses import random_poses
 from tools.lift import __main__ as tool
-from tools.lift import bvh, drawing, lifted
+from tools.lift import bvh, drawing, lifted, viewer
+
+KEYS = {chosen.name: key for key, chosen in LANDMARK_SETS.items()}
 
 
 def run(*arguments):
@@ -124,6 +127,35 @@ def test_pictures_show_the_photo_and_the_pose(tmp_path):
         assert gif.n_frames == 3 and gif.info["duration"] == 100
     video = cv2.VideoCapture(str(outs[2]))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 3 and video.get(cv2.CAP_PROP_FPS) == 10
+
+
+@pytest.mark.parametrize(
+    ("chosen", "between"),
+    [
+        (COCO, ("hip", "neck")),
+        (OPENPOSE_MPI, ("hip", "neck")),
+        (OPENPOSE_MPI, ("neck", "head top")),
+    ],
+)
+def test_pictures_and_page_have_trunk_and_head_where_the_set_has_not(tmp_path, chosen, between):
+    points = files.image_points(files.walk(1))
+    source = files.results(tmp_path / "a.json", files.in_set(points, chosen))
+    outs = tmp_path / "o.npz", tmp_path / "o.png"
+    options = "--landmarks", KEYS[chosen.name], "--elevation", 10, "--no-deviation"
+    assert run(source, "--out", *outs, *options) == 0
+    poses = lifted.read(outs[0])
+    middle = points[0, [LANDMARKS.index(name) for name in between]].mean(axis=0)
+    # In the picture as in the page: a limb passes the middle between the two.
+    low, high = (f(poses.points, axis=(0, 1)) for f in (np.nanmin, np.nanmax))
+    factor = 0.8 * drawing.SIDE / (high - low).max()
+    x, y = np.round(factor * (middle - (low + high) / 2) + drawing.SIDE / 2).astype(int)
+    patch = np.asarray(Image.open(outs[1]))[y - 3 : y + 4, x - 3 : x + 4].astype(int)
+    assert np.ptp(patch, axis=2).max() > 20 or patch.min() < 200
+    (person,) = viewer.content("a", poses, drawing.Photos())["frames"][0]["people"]
+    name = "spine" if "hip" in between else "nose"
+    np.testing.assert_allclose(person["points"][LANDMARKS.index(name)], middle, atol=0.06)
+    # The landmarks themselves stay missing.
+    assert np.isnan(poses.points[0, LANDMARKS.index(name)]).all()
 
 
 def test_files_without_a_translation_are_read(tmp_path):
