@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
 from prior import foreign, limits
 from prior.errors import short
@@ -81,13 +80,6 @@ def _begins(motion: str, skeleton: str) -> bool:
     return motion.startswith(skeleton) and not (rest[:1].isalnum() and skeleton[-1:].isalnum())
 
 
-def _turn(
-    order: str, angles: Float[np.ndarray, "*batch axes"], degrees: bool
-) -> Float[np.ndarray, "*batch 3 3"]:
-    """Rotations about the axes of `order`, such as "xyz", the first innermost."""
-    return Rotation.from_euler(order.lower(), angles, degrees=degrees).as_matrix()
-
-
 def read_skeleton(path: FilePath) -> Skeleton:
     """The Skeleton in an .asf. Raises MocapError when it is damaged."""
     sections: dict[str, list[list[str]]] = {}
@@ -138,7 +130,8 @@ def _skeleton(
 ) -> Skeleton:
     """The Skeleton of the sections of an .asf: key -> words, for the root and for each bone."""
     names, parents, dof = ["root"], [-1], [tuple(part.lower() for part in root["order"])]
-    offsets, axes, ends = [np.zeros(3)], [np.eye(3)], {"root": np.zeros(3)}
+    offsets, ends = [np.zeros(3)], {"root": np.zeros(3)}
+    orders, angles = [""], [np.zeros((1, 0))]
     if sorted(dof[0]) != ["rx", "ry", "rz", "tx", "ty", "tz"]:
         raise ValueError(f"root order {' '.join(root['order'])}")
     for name, bone in bones.items():
@@ -152,7 +145,7 @@ def _skeleton(
         if not ready:
             raise ValueError(f"bones that hang on no other: {', '.join(waiting)}")
         for name in ready:
-            *angles, order = bones[name]["axis"]
+            *axis, order = bones[name]["axis"]
             bone_dof = tuple(part.lower() for part in bones[name]["dof"])
             if not set(bone_dof) <= {"rx", "ry", "rz"}:
                 raise ValueError(f"bone {name}: dof {' '.join(bone_dof)}")
@@ -160,15 +153,18 @@ def _skeleton(
             parents.append(names.index(parent_of[name]))
             dof.append(bone_dof)
             offsets.append(ends[parent_of[name]])
-            axes.append(_turn(order, np.array(angles, dtype=float), degrees))
+            orders.append(order.lower())
+            angles.append(np.array([axis], dtype=float))
         waiting = [name for name in waiting if name not in ready]
     for name in [name for name in bones if name not in parent_of.values()]:
         names.append(f"{name} end")
         parents.append(names.index(name))
         dof.append(())
         offsets.append(ends[name])
-        axes.append(np.eye(3))
-    return Skeleton(names, parents, dof, np.array(offsets), np.array(axes), degrees, unit_mm)
+        orders.append("")
+        angles.append(np.zeros((1, 0)))
+    axes = kinematics.turns(orders, angles, degrees)[0]
+    return Skeleton(names, parents, dof, np.array(offsets), axes, degrees, unit_mm)
 
 
 def read_motion(path: FilePath, skeleton: Skeleton) -> Channels:
@@ -230,15 +226,14 @@ def forward(
     skeleton: Skeleton, channels: Channels
 ) -> tuple[Float[np.ndarray, "F B 3 3"], Float[np.ndarray, "F B 3"]]:
     """World rotations and positions, mm, of the joints."""
-    frames = len(channels["root"])
-    local = np.tile(np.eye(3), (frames, len(skeleton.names), 1, 1))
-    for name, values in channels.items():
-        j = skeleton.names.index(name)
-        dof = skeleton.dof[j]
+    orders, angles = [], []
+    still = np.zeros((len(channels["root"]), 0))
+    for name, dof in zip(skeleton.names, skeleton.dof, strict=True):
         turns = [i for i, part in enumerate(dof) if part[0] == "r"]
-        axes = "".join(dof[i][1] for i in turns)
-        motion = _turn(axes, values[:, turns], skeleton.degrees)
-        local[:, j] = skeleton.axes[j] @ motion @ skeleton.axes[j].T
+        orders.append("".join(dof[i][1] for i in turns))
+        angles.append(channels[name][:, turns] if turns else still)
+    motion = kinematics.turns(orders, angles, skeleton.degrees)
+    local = skeleton.axes @ motion @ skeleton.axes.swapaxes(1, 2)
     shifts = [skeleton.dof[0].index(part) for part in ("tx", "ty", "tz")]
     root_mm = skeleton.unit_mm * channels["root"][:, shifts]
     return kinematics.forward(skeleton.parents, skeleton.offsets_mm, local, root_mm)

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
 from prior import foreign, limits
 from prior.errors import short
@@ -154,56 +153,48 @@ def read_motion(path: FilePath) -> tuple[Hierarchy, Float[np.ndarray, "F C"], fl
     return hierarchy, rows, rate
 
 
-def forward(
+def local(
     hierarchy: Hierarchy, rows: Float[np.ndarray, "F C"]
 ) -> tuple[Float[np.ndarray, "F B 3 3"], Float[np.ndarray, "F B 3"]]:
-    """World rotations and positions, in the file's unit, of the joints; rows: the channels."""
-    local, offsets = _local(hierarchy, rows)
-    return kinematics.forward(hierarchy.parents, offsets, local, offsets[:, 0])
+    """Rotations and positions, in the file's unit, of the joints relative to their parents; rows:
+    the channels."""
+    offsets = np.tile(hierarchy.offsets, (len(rows), 1, 1))
+    orders, angles, column = [], [], 0
+    for j, channels in enumerate(hierarchy.channels):
+        columns = range(column, column + len(channels))
+        column = columns.stop
+        turns = [i for i, name in zip(columns, channels, strict=True) if name.endswith("rotation")]
+        for i, name in zip(columns, channels, strict=True):
+            if i not in turns:
+                offsets[:, j, "XYZ".index(name[0])] = rows[:, i]
+        orders.append("".join(channels[i - columns.start][0] for i in turns))
+        angles.append(rows[:, turns])
+    return kinematics.turns(orders, angles, degrees=True), offsets
 
 
 def rest(hierarchy: Hierarchy) -> Float[np.ndarray, "B 3"]:
     """Positions of the joints, in the file's unit, if no joint is turned."""
-    local = np.tile(np.eye(3), (1, len(hierarchy.names), 1, 1))
-    return kinematics.forward(hierarchy.parents, hierarchy.offsets, local, np.zeros((1, 3)))[1][0]
+    unturned = np.tile(np.eye(3), (1, len(hierarchy.names), 1, 1))
+    at_origin = np.zeros((1, 3))
+    return kinematics.forward(hierarchy.parents, hierarchy.offsets, unturned, at_origin)[1][0]
 
 
-def _local(
-    hierarchy: Hierarchy, rows: Float[np.ndarray, "F C"]
-) -> tuple[Float[np.ndarray, "F B 3 3"], Float[np.ndarray, "F B 3"]]:
-    """Rotations and positions of the joints relative to their parents."""
-    local = np.tile(np.eye(3), (len(rows), len(hierarchy.names), 1, 1))
-    offsets = np.tile(hierarchy.offsets, (len(rows), 1, 1))
-    column = 0
-    for j, channels in enumerate(hierarchy.channels):
-        turns = []
-        for channel in channels:
-            if channel.endswith("position"):
-                offsets[:, j, "XYZ".index(channel[0])] = rows[:, column]
-            else:
-                turns.append(column)
-            column += 1
-        if turns:
-            axes = "".join(channel[0] for channel in channels if channel.endswith("rotation"))
-            local[:, j] = Rotation.from_euler(axes, rows[:, turns], degrees=True).as_matrix()
-    return local, offsets
+def rest_frames(path: FilePath, turns: Float[np.ndarray, "F B 3 3"]) -> int:
+    """How many frames at the start are a T-pose, or another rest pose, that a conversion put first
+    and nobody took: in them no joint but the root turns, if others follow. Says so.
 
-
-def without_t_pose(
-    path: FilePath, hierarchy: Hierarchy, rows: Float[np.ndarray, "F C"]
-) -> Float[np.ndarray, "G C"]:
-    """The rows without those at the start in which no joint but the root turns, if others follow:
-    a T-pose, or another rest pose, that a conversion put first and nobody took."""
-    local, _ = _local(hierarchy, rows)
-    turn = Rotation.from_matrix(local.reshape(-1, 3, 3)).magnitude().reshape(local.shape[:2])
-    moves = np.flatnonzero(turn[:, 1:].max(axis=1, initial=0) > STILL)
+    turns: the joints' rotations relative to their parents.
+    """
+    # The trace of a turn by an angle is 1 + 2 cos(angle).
+    smallest = np.einsum("fbii->fb", turns[:, 1:]).min(axis=1, initial=3)
+    moves = np.flatnonzero(smallest < 1 + 2 * np.cos(STILL))
     first = int(moves[0]) if len(moves) else 0
-    root = (turn[:2, 0] == 0).tolist()
+    root = (turns[:2, 0] == np.eye(3)).all(axis=(1, 2)).tolist()
     if not first and root == [True, False]:
         first = 1  # of CMU's: the arms may hang a little, but the root is not turned at all
     if first:
         log.warning("%s: the first %d frames are a rest pose; left out", path, first)
-    return rows[first:]
+    return first
 
 
 def find_table(
@@ -285,7 +276,10 @@ def read(path: FilePath, joint_map: JointMap | None = None, up: str | None = Non
     hierarchy, rows, rate = read_motion(path)
     skeleton, names = find_table(path, hierarchy.names, joint_map)
     hierarchy = _with_lengths(path, hierarchy, names, skeleton)._replace(names=names)
-    rotations, positions = forward(hierarchy, without_t_pose(path, hierarchy, rows))
+    turns, offsets = local(hierarchy, rows)
+    first = rest_frames(path, turns)
+    turns, offsets = turns[first:], offsets[first:]
+    rotations, positions = kinematics.forward(hierarchy.parents, offsets, turns, offsets[:, 0])
     unit = said.unit or skeleton.unit
     if unit is None:
         body = placing.body(skeleton.table, names, rotations, positions)

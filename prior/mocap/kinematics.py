@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 
 from prior.skeleton import LANDMARKS
 
@@ -23,6 +24,23 @@ class OnPerson(NamedTuple):
 Place: TypeAlias = str | list[str] | tuple[str, Sequence[float]] | OnPerson
 # Of each landmark, by its name.
 Places: TypeAlias = Mapping[str, Place]
+
+
+def turns(
+    orders: Sequence[str], angles: Sequence[Float[np.ndarray, "F _"]], degrees: bool
+) -> Float[np.ndarray, "F B 3 3"]:
+    """Rotations of B joints by angles about the axes of their orders, as SciPy writes these: "xyz"
+    with the first axis innermost, "XYZ" with the first one outermost; "" is no turn.
+
+    Joints of one order are turned at once, since a call takes as long as some thousand turns.
+    """
+    result = np.tile(np.eye(3), (len(angles[0]), len(orders), 1, 1))
+    for order in set(filter(None, orders)):
+        joints = [j for j, one in enumerate(orders) if one == order]
+        several = np.stack([angles[j] for j in joints], axis=1)
+        turned = Rotation.from_euler(order, several.reshape(-1, len(order)), degrees=degrees)
+        result[:, joints] = turned.as_matrix().reshape(*several.shape[:2], 3, 3)
+    return result
 
 
 def forward(
@@ -66,7 +84,9 @@ def place(
         if isinstance(table[landmark], OnPerson):
             offset_mm = axes[joints[0]] @ offset_mm
         at = [names.index(joint) for joint in joints]
-        poses[:, i] = positions_mm[:, at].mean(axis=1) + rotations[:, at[0]] @ offset_mm
+        poses[:, i] = sum(positions_mm[:, j] for j in at) / len(at)
+        if offset_mm.any():
+            poses[:, i] += rotations[:, at[0]] @ offset_mm
     return poses
 
 
