@@ -463,7 +463,7 @@ bench-evaluation: | caffe ## images a second of the evaluation, by batch and wor
 ##@ Development
 
 # Errors only; Caffe is talkative.
-test test-fast test-gpu-build: export GLOG_minloglevel ?= 2
+test test-fast test-gpu test-gpu-build: export GLOG_minloglevel ?= 2
 # One thread for each process of tests, which have the cores between them.
 test test-fast test-gpu-build: export OMP_NUM_THREADS := 1
 test test-fast test-gpu-build: export OPENBLAS_NUM_THREADS := 1
@@ -488,6 +488,13 @@ test-gpu-build: build/caffe-gpu/build/tools/caffe venv-demo ## compiles Caffe wi
 	CAFFE_ROOT=$(CURDIR)/build/caffe-gpu GLOG_minloglevel=3 \
 	  PYTHONPATH=$(CURDIR):$(CURDIR)/build/caffe-gpu/python:$(CURDIR)/$(VENV)/site-packages \
 	  $(PYTEST) tests/caffe
+
+.PHONY: test-gpu
+test-gpu: export GPU := $(DEVICE)
+test-gpu: export NVIDIA_TF32_OVERRIDE := 0
+test-gpu: caffe venv-demo ## on a GPU, GPU=ID: each layer of each network, trainings and predictions agree with the CPU
+	@test -n "$(DEVICE)" || { echo "test-gpu: expected the number of a GPU: add GPU=0"; exit 1; }
+	$(PYTHON) -m pytest tests/gpu
 
 # How long, and the seed of the bad files; without one, the time.
 MINUTES ?= 10

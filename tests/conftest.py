@@ -19,6 +19,8 @@ os.environ["PYTHONPATH"] = caffe_process.environment()["PYTHONPATH"]
 os.environ.setdefault("GLOG_minloglevel", "2")  # errors only; Caffe is talkative
 
 collect_ignore = [] if HAVE_CAFFE else ["caffe"]
+if "GPU" not in os.environ:
+    collect_ignore.append("gpu")  # make test-gpu
 
 
 def pytest_report_header():

@@ -3,7 +3,8 @@
 For each network this measures an iteration of training, forward and backward, and the forward pass
 of the deployed network; what share of an iteration the project's Python layers take, and the wait
 for data; and how long the same pose machine takes without these layers. OpenCV's dnn module runs
-the deployed baseline as well, and its maps must be Caffe's. Layers are timed one by one. Each
+the deployed baseline as well, and its maps must be Caffe's. Layers are timed one by one; on a GPU,
+which is waited for after each, whole iterations are timed besides, and its memory is measured. Each
 network runs in a process of its own, once in each round: a machine's speed drifts, and rounds let
 all networks meet that alike. The weights are random.
 """
@@ -26,13 +27,15 @@ from tqdm import tqdm
 from prior import program
 from prior.errors import InputError
 from tools import measured
-from tools.arguments import add_out_file
+from tools.arguments import add_gpu, add_out_file, natural, positive
 from tools.caffe_io import process as caffe_process
 from tools.caffe_io.files import read_net
 from tools.caffe_io.process import ROOT
+from tools.infer.device import compute_on, free_memory, gpu_name, waiter
 from tools.markdown import table
 
 NETWORKS = ("cpm", "lifting", "vgg/cpm", "vgg/lifting", "lite/cpm", "lite/lifting")
+SMALL = ("small/cpm", "small/lifting")  # when they are asked for
 # What the project aims at, as shares of an iteration: the Python layers, waiting for data.
 AIMS = {"368 px": (0.03, 0.01), "lite": (0.10, 0.10)}
 ROUNDS = 3
@@ -49,55 +52,63 @@ class BenchError(InputError):
 
 
 def kind(network):
-    """ "lite" or "368 px"."""
-    return "lite" if network.startswith("lite/") else "368 px"
+    """ "lite", as small/ counts too, or "368 px"."""
+    return "lite" if network.startswith(("lite/", "small/")) else "368 px"
 
 
-def adapted(path, batch, data, model):
-    """The text of a network with other data, another prior and, in training, another batch size."""
+def adapted(path, batch, data, model, workers=None):
+    """The text of a network with other data, another prior and, in training, another batch size and
+    number of workers."""
     net = read_net(path)
     for layer in net.layer:
         if layer.type == "Python":
             params = json.loads(layer.python_param.param_str)
-            for key, value in (("source", data), ("model", model), ("batch_size", batch)):
-                if key in params:
+            values = {"source": data, "model": model, "batch_size": batch, "workers": workers}
+            for key, value in values.items():
+                if key in params and value is not None:
                     params[key] = value
             layer.python_param.param_str = json.dumps(params)
     return text_format.MessageToString(net)
 
 
-def measure(network, folder, data, model, iterations):
-    """The times of one network, in this process, which Caffe may abort: see `alone`."""
+def measure(options, folder):
+    """The times of the network options.one, in this process, which Caffe may abort: see `alone`."""
     import caffe
 
-    warm = WARM[kind(network)]
-
-    caffe.set_mode_cpu()
+    network, gpu = options.one, options.gpu
+    batch = options.batch or BATCH[kind(network)]
+    free = None if gpu is None else free_memory(gpu)
+    compute_on(gpu)
     caffe.set_random_seed(0)
     paths = {}
     for phase in "train", "deploy":
         paths[phase] = folder / f"{phase}.prototxt"
-        text = adapted(
-            ROOT / f"prototxt/{network}/{phase}.prototxt", BATCH[kind(network)], data, model
-        )
+        original = ROOT / f"prototxt/{network}/{phase}.prototxt"
+        text = adapted(original, batch, options.data, options.prior, options.workers)
         paths[phase].write_text(text)
     net = caffe.Net(str(paths["train"]), caffe.TRAIN)
-    result = {
-        "train": {"batch": BATCH[kind(network)]} | timed(net, iterations, warm, backward=True)
-    }
+    result = {"train": {"batch": batch} | timed(net, options, backward=True)}
+    if free is not None:
+        result["train"]["memory_mib"] = (free - free_memory(gpu)) >> 20
     weights = folder / "weights.caffemodel"
     net.save(str(weights))  # only now: normalisation has met its statistics
     net.layers[list(net._layer_names).index("pose_data")].stop()
     del net
     net = caffe.Net(str(paths["deploy"]), str(weights), caffe.TEST)
-    result["deploy"] = timed(net, iterations, warm, backward=False)
-    if network.endswith("cpm"):
-        result["opencv"] = opencv(paths["deploy"], weights, net, iterations)
+    if gpu is not None:
+        for name in net.inputs:
+            net.blobs[name].reshape(batch, *net.blobs[name].shape[1:])
+        net.reshape()
+    result["deploy"] = timed(net, options, backward=False)
+    if network.endswith("cpm") and gpu is None:
+        result["opencv"] = opencv(paths["deploy"], weights, net, options.iterations)
     return result
 
 
-def timed(net, iterations, warm, backward):
-    """Median milliseconds of an iteration, by layer; the first `warm` iterations do not count."""
+def timed(net, options, backward):
+    """Median milliseconds of an iteration, by layer; the first ones, WARM, do not count."""
+    iterations, warm = options.iterations, WARM[kind(options.one)]
+    wait = waiter(options.gpu)
     layers = list(zip(net._layer_names, (layer.type for layer in net.layers), strict=True))
     count = len(layers)
     rounds = np.zeros((iterations + warm, 2, count))
@@ -106,10 +117,12 @@ def timed(net, iterations, warm, backward):
         for i in range(count):
             began = time.perf_counter()
             net._forward(i, i)
+            wait()
             times[0, i] = time.perf_counter() - began
         for i in reversed(range(count) if backward else ()):
             began = time.perf_counter()
             net._backward(i, i)
+            wait()
             times[1, i] = time.perf_counter() - began
     rounds = 1000 * rounds[warm:]
     data = np.array([name == "pose_data" for name, _ in layers])
@@ -126,11 +139,25 @@ def timed(net, iterations, warm, backward):
         result["data_share"] = round(result["data_ms"] / result["iteration_ms"], 5)
     result["python_ms"] = median(rounds[..., python].sum(axis=(1, 2)))
     result["python_share"] = round(result["python_ms"] / result["iteration_ms"], 5)
+    if options.gpu is not None:
+        result["whole_ms"] = whole(net, iterations, backward, wait)
     by_type = {}
     for (name, type_), spent in zip(layers, np.median(rounds, axis=0).sum(axis=0), strict=True):
         key = name.split("_stage")[0] if type_ == "Python" else type_
         by_type[key] = round(by_type.get(key, 0) + float(spent), 3)
     return result | {"ms_by_layer": by_type}
+
+
+def whole(net, iterations, backward, wait):
+    """Milliseconds of an iteration in which a GPU is given work as fast as it comes."""
+    last = len(net.layers) - 1
+    began = time.perf_counter()
+    for _ in range(iterations):
+        net._forward(0, last)
+        if backward:
+            net._backward(last, 0)
+    wait()
+    return round(1000 * (time.perf_counter() - began) / iterations, 3)
 
 
 def fill_inputs(net):
@@ -173,6 +200,9 @@ def alone(network, options):
     command = [sys.executable, "-m", "tools.bench.network", "--one", network]
     command += ["--data", options.data, "--prior", options.prior, "--iterations", str(iterations)]
     command += ["--out", str(options.out)]
+    for name in "gpu", "batch", "workers":
+        if (value := getattr(options, name)) is not None:
+            command += [f"--{name}", str(value)]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
@@ -194,6 +224,8 @@ def medians(rounds):
 
 def markdown(record):
     """The content of network.json as a table, beside the aims."""
+    if record.get("gpu"):
+        return gpu_markdown(record)
     head = (
         "network",
         "batch",
@@ -231,6 +263,34 @@ def markdown(record):
     )
 
 
+def gpu_markdown(record):
+    """The content of a GPU's network.json as a table."""
+    head = (
+        *("network", "images in a batch", "trained, images a second", "times its pose machine"),
+        *("Python layers", "waiting for data", "deployed, images a second", "memory, MiB"),
+    )
+    rows = []
+    for network, result in record["networks"].items():
+        train = result["train"]
+        plain = record["networks"].get(network.removesuffix("lifting") + "cpm", result)["train"]
+        rows.append(
+            (
+                network,
+                train["batch"],
+                f"{1000 * train['batch'] / train['whole_ms']:.1f}",
+                f"{train['whole_ms'] / plain['whole_ms']:.3f}" if plain is not train else None,
+                f"{100 * train['python_share']:.1f} %",
+                f"{100 * train['data_share']:.1f} %",
+                f"{1000 * train['batch'] / result['deploy']['whole_ms']:.1f}",
+                train.get("memory_mib"),
+            )
+        )
+    return (
+        f"{record['gpu']}, {record['caffe']}; medians of {record['rounds']} rounds. Shares are of "
+        "iterations in which the GPU is waited for after each layer.\n\n" + table(head, rows)
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m tools.bench.network",
@@ -253,10 +313,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--networks",
         nargs="+",
-        choices=NETWORKS,
+        choices=NETWORKS + SMALL,
         default=NETWORKS,
         metavar="NET",
-        help=f"the networks to time: {', '.join(NETWORKS)} (default: all)",
+        help=f"the networks to time, of {', '.join(NETWORKS + SMALL)} (default: all but the last "
+        "two)",
     )
     parser.add_argument(
         "--iterations",
@@ -271,8 +332,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cores", type=int, default=2, metavar="N", help="the threads of the matrix products"
     )
+    add_gpu(parser)
+    parser.add_argument(
+        "--batch",
+        type=positive,
+        metavar="N",
+        help="images in an iteration (default: "
+        f"{', '.join(f'{count} of a {name} network' for name, count in BATCH.items())})",
+    )
+    parser.add_argument(
+        "--workers",
+        type=natural,
+        metavar="N",
+        help="processes that make the data layer's batches (default: as each network says)",
+    )
     # The times of one network, in the process that `alone` starts for it.
-    parser.add_argument("--one", choices=NETWORKS, help=argparse.SUPPRESS)
+    parser.add_argument("--one", choices=NETWORKS + SMALL, help=argparse.SUPPRESS)
     return parser
 
 
@@ -280,9 +355,7 @@ def bench(options):
     """Time the networks; print and write the medians."""
     if options.one:
         with tempfile.TemporaryDirectory() as folder:
-            times = measure(
-                options.one, Path(folder), options.data, options.prior, options.iterations
-            )
+            times = measure(options, Path(folder))
         print(json.dumps(times))
         return
     for path in options.data, options.prior:
@@ -298,6 +371,8 @@ def bench(options):
         for network in options.networks
     }
     content = {
+        "gpu": None if options.gpu is None else gpu_name(options.gpu),
+        "caffe": caffe_process.caffe_root().name,
         "cores_used": options.cores,
         "rounds": options.rounds,
         "networks": results,

@@ -1,5 +1,6 @@
 """Where a network runs, and how many inputs at once."""
 
+import ctypes
 import subprocess
 
 import numpy as np
@@ -28,19 +29,40 @@ def compute_on(gpu):
         caffe.set_mode_gpu()
 
 
+def waiter(gpu):
+    """A function that waits until a GPU, by its number, has done what Caffe gave it to do, and
+    raises CaffeError where it failed; None: the CPU, which has nothing open."""
+    if gpu is None:
+        return lambda: None
+    import caffe
+
+    cuda = ctypes.CDLL(caffe._caffe.__file__)  # and with it CUDA's runtime, which it is linked to
+
+    def wait():
+        if error := cuda.cudaDeviceSynchronize():
+            raise caffe_process.CaffeError(f"--gpu {gpu}: CUDA reports error {error}")
+
+    return wait
+
+
+def _ask(gpu, what):
+    """What nvidia-smi says of a GPU; None where it does not say."""
+    query = ["nvidia-smi", f"--id={gpu}", f"--query-gpu={what}", "--format=csv,noheader,nounits"]
+    try:
+        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def gpu_name(gpu):
+    """The maker's name of a GPU, by its number."""
+    return _ask(gpu, "name") or f"GPU {gpu}"
+
+
 def free_memory(gpu):
     """The free memory, bytes, of a GPU, by nvidia-smi; None where it does not say."""
-    query = [
-        "nvidia-smi",
-        f"--id={gpu}",
-        "--query-gpu=memory.free",
-        "--format=csv,noheader,nounits",
-    ]
-    try:
-        said = subprocess.run(query, capture_output=True, text=True, check=True).stdout
-        return int(said.split()[0]) << 20
-    except (OSError, subprocess.CalledProcessError, ValueError, IndexError):
-        return None
+    said = _ask(gpu, "memory.free")
+    return int(said) << 20 if said and said.isdecimal() else None
 
 
 def memory(net):
