@@ -287,6 +287,23 @@ def read_npz(
         return arrays
 
 
+def read_npy(path: FilePath, error: type[InputError] = InputError) -> np.ndarray:
+    """The array in a .npy: numbers, truth values or text, never objects."""
+    content = read_bytes(path, error)
+    try:
+        with io.BytesIO(content) as file:
+            _header(file, len(content), str(path), error)
+            file.seek(0)
+            array = npy.read_array(file, allow_pickle=False)
+    except InputError:
+        raise
+    except DAMAGE as wrong:
+        raise error(f"{path}: expected a .npy, got {short(str(wrong), 100)}") from None
+    if not _is_text(array):
+        raise error(f"{path}: expected a .npy, got text with characters that do not exist")
+    return array
+
+
 def _is_text(array: np.ndarray) -> bool:
     """Whether text has Unicode's characters alone, without which Python makes none of it; true of
     other arrays."""

@@ -358,6 +358,42 @@ def predicted(path, points):
     return _json(path, document)
 
 
+def yolo(path, points, count=1, tail=(), width=3, size=(640, 480)):
+    """Ultralytics' save_txt of images: a line for each person, no file where nobody is. tail: what
+    save_conf and tracking add."""
+    path.mkdir()
+    for i, people in enumerate(_frames(points, COCO, count)):
+        lines = []
+        for row in people:
+            there = row[row[:, 2] > 0, :2]
+            box = np.concatenate([there.mean(axis=0), np.ptp(there, axis=0) + 20]) / [*size, *size]
+            box[:2] = (there.min(axis=0) + there.max(axis=0)) / 2 / size
+            row = row / [*(np.array(size) - 1), 1]
+            lines.append([0, *box, *row[:, :width].ravel(), *tail])
+        # Its own has six significant digits.
+        text = "".join("%g " * len(line) % tuple(line) + "\n" for line in lines)
+        (path / f"clip_{i}.txt").write_text(text.replace(" \n", "\n"))
+    return path
+
+
+def long_columns(path, points, count=1):
+    """CSV with a row for each landmark; those that are missing have none."""
+    rows = [
+        [i, k, name, *row.tolist()]
+        for i, people in enumerate(_frames(points, COCO, count))
+        for k, person in enumerate(people)
+        for name, row in zip(COCO.names, person, strict=True)
+        if row[2]
+    ]
+    return _rows(path, [["frame", "person", "landmark", "x", "y", "confidence"], *rows])
+
+
+def array_alone(path, points):
+    """A single array, NaN where missing."""
+    np.save(path, points)
+    return path
+
+
 # By a file's name, or a folder's: who writes it, and which of ours it lacks.
 FORMATS = {
     "openpose": (openpose, {"spine", "head top"}),
@@ -387,11 +423,16 @@ FORMATS = {
     "sleap.csv": (sleap, {"spine", "head top"}),
     "free-columns.csv": (free_columns, set()),
     "table.csv": (table, set()),
+    "long.csv": (long_columns, {"spine", "head top"}),
+    "yolo": (yolo, {"spine", "head top"}),
     "arrays.npz": (arrays, set()),
+    "array.npy": (array_alone, set()),
     "detected.json": (detected, {"spine", "head top"}),
     "predicted.json": (predicted, set()),
 }
-# Formats that keep single precision.
-ROUNDED = {"detectron.npz", "videopose3d.npz"}
+# Formats that keep single precision, or six digits.
+ROUNDED = {"detectron.npz", "videopose3d.npz", "yolo"}
 # Formats of one person.
-SINGLE = {"videopose3d.npz", "deeplabcut.csv", "predicted.json"}
+SINGLE = {"videopose3d.npz", "deeplabcut.csv", "predicted.json", "array.npy"}
+# The size of the images of all, px, which some formats do not say, and need.
+SIZE = (640, 480)

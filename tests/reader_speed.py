@@ -22,11 +22,12 @@ import prior
 from prior import program
 from prior.errors import InputError
 from tests import landmark_files
-from tests.landmark_formats import FORMATS, SINGLE
+from tests.landmark_formats import FORMATS, SINGLE, SIZE
 from tools import measured
 from tools.arguments import add_out_file
 from tools.lift import keypoints, lifted
 from tools.lift.lifting import lift
+from tools.lift.people import How
 from tools.report import readers_page
 
 # A format of several people has so many: our choice, what a detector sees in a common video.
@@ -47,7 +48,7 @@ def measure(folder, frames, repeats):
         times = []
         for _ in range(repeats):
             start = time.process_time()
-            people = keypoints.read(path)
+            people = keypoints.read(path, How(size=lambda _: SIZE))
             read = time.process_time()
             poses, _ = lift(people, model, elevation=landmark_files.ELEVATION, deviation=False)
             lifted.write_npz(folder / "out.npz", poses)

@@ -261,3 +261,22 @@ def test_limits_are_raised_by_the_environment(monkeypatch):
         monkeypatch.setenv(limits.ENVIRONMENT, wrong)
         with pytest.raises(InputError, match="PRIOR_LIMITS: expected NAME=NUMBER"):
             limits.of("frames")
+
+
+def test_an_array_alone_comes_back_and_objects_do_not(tmp_path):
+    path = tmp_path / "a.npy"
+    for array in (np.arange(6.0).reshape(2, 3), np.asfortranarray(np.eye(3)), np.array(["a", "é"])):
+        np.save(path, array)
+        np.testing.assert_array_equal(foreign.read_npy(path), array)
+    whole = path.read_bytes()
+    for content, why in (
+        (whole[:-1], "the file is damaged"),
+        (b"\x93NUMPZ" + whole[6:], "a.npy: expected a .npy, got"),
+        (b"", "a.npy: expected a .npy, got"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=why):
+            foreign.read_npy(path)
+    np.save(path, np.array([{}], dtype=object))
+    with pytest.raises(InputError, match="expected an array of numbers or text"):
+        foreign.read_npy(path)

@@ -47,8 +47,8 @@ from tools.lift import (
 from tools.lift.lifting import LEAST_CONFIDENCE, lift
 from tools.lift.options import add_camera, add_detecting, add_lifting
 from tools.lift.people import How
+from tools.lift.sizes import ImageSizes
 from tools.lift.tilt import Tilt
-from tools.pictures import Pictures
 
 # Where results go that nobody names.
 RESULTS = Path("build/lift")
@@ -150,23 +150,13 @@ class Said(NamedTuple):
     wanting: bool = False
 
 
-def image_size(options):
-    """The (width, height) of the frames' images, px, as far as the options say it, or None."""
-    if options.image_size is not None:
-        return tuple(options.image_size)
-    if options.images is None:
-        return None
-    image = next((image for _, image, _ in Pictures([options.images]) if image is not None), None)
-    return None if image is None else (image.shape[1], image.shape[0])
-
-
-def with_lens(camera, options):
-    """A Calibration, with the lens that --fov describes."""
+def with_lens(camera, options, sizes):
+    """A Calibration, with the lens that --fov describes. sizes: the images' ImageSizes."""
     if options.fov is None:
         return camera
     if camera.intrinsics is not None:
         raise InputError("--fov: expected a --camera without a camera matrix, got one with it")
-    size = image_size(options)
+    size = sizes.one()
     if size is None:
         raise InputError(
             "--fov: expected the size of the images, got none; add --image-size WIDTH HEIGHT, or "
@@ -212,17 +202,18 @@ def poses_of(options):
         poses, doubts, left = without_doubts(poses, options.strict, options.out)
         return poses, Said([str(part) for part in left], (), doubts, bool(doubts or left))
     how = how_to_lift(options)
-    camera = with_lens(how.pop("camera"), options)
+    sizes = ImageSizes(options.image_size, options.images)
+    camera = with_lens(how.pop("camera"), options, sizes)
     landmarks = options.landmarks and landmark_sets.LANDMARK_SETS[options.landmarks]
-    size = partial(image_size, options)
-    people = keypoints.read(options.input, How(landmarks, options.rate, size, options.by_place))
+    people = keypoints.read(options.input, How(landmarks, options.rate, sizes.of, options.by_place))
     poses, left = lift(people, **how, camera=camera)
     poses, doubts, odd = without_doubts(poses, options.strict, options.out)
+    in_image = [sizes.of(people.frame_name(frame)) for frame in people.frame]
     left, doubts = (
         [*left, *odd],
         [
             *people.doubts,
-            *meaning.outside(people.points, people.confidence, image_size(options)),
+            *meaning.outside(people.points, people.confidence, in_image),
             *doubts,
         ],
     )

@@ -27,6 +27,9 @@ ALIKE = 0.9
 # Of the steps between times, the longer ones are at most so many of the shorter ones: our choice,
 # less than the 1000 between two units, and more than people who come and go leave in between.
 MOST_UNLIKE = 500.0
+# Steps between times are of whole frames if they are within this of a whole number, and so many
+# are; of the median step frames are at most this part. Our choice: cameras jitter less.
+WHOLE, MOSTLY, MOST_PARTS = 0.2, 0.9, 4
 # Seconds in a unit of time, and its name in a column's name.
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 # Rates that cameras have, Hz; they tell the unit of times, and do not overlap between units.
@@ -237,7 +240,7 @@ def _timed(
     steps = np.diff(ticks[order])
     if not len(steps):
         return TimeLine(np.zeros(1, dtype=int), 0, (str(keys[0]),))
-    step = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+    step = _step(steps[steps > 0])
     _check_one_unit(steps[steps > 0])
     seconds = UNITS[unit] if unit else _unit_of_step(step)
     measured = 1 / (step * seconds) if step else np.inf
@@ -267,6 +270,24 @@ def _timed(
     names = tuple(str(by_number.get(n, "")) for n in range(int(rounded[-1]) + 1))
     note = f"frames by their times, {chosen:g} a second"
     return TimeLine(number, 0, names, chosen, (note,))
+
+
+def _step(steps: Float[np.ndarray, " n"]) -> float:
+    """The time from frame to frame, of the steps between those that are there; 0 of none.
+
+    The median one, or the part of it that most steps are multiples of, where most frames are
+    missing; then the one that fits all times best, which are often rounded to milliseconds.
+    """
+    if not len(steps):
+        return 0.0
+    median = float(np.median(steps))
+    for part in range(1, MOST_PARTS + 1):
+        frames = steps * part / median
+        whole = np.maximum(np.round(frames), 1)
+        if (np.abs(frames - whole) < WHOLE).mean() >= MOSTLY:
+            number = np.cumsum(whole)
+            return float(number @ np.cumsum(steps) / (number @ number))
+    return median
 
 
 def _check_one_unit(steps: Float[np.ndarray, " n"]) -> None:

@@ -21,6 +21,7 @@ from tools.lift.readers import (
     coco,
     deeplabcut,
     detectron,
+    long_table,
     mpii,
     per_frame,
     points,
@@ -28,12 +29,13 @@ from tools.lift.readers import (
     results,
     sleap,
     table,
+    yolo,
 )
 
 # The first that recognises what is in the file reads it.
 JSON = (predicted, points, coco, by_image, per_frame, results, mpii)
 ARRAYS = (points, detectron)
-TABLES = (deeplabcut, sleap, table)
+TABLES = (deeplabcut, sleap, table, long_table, yolo)
 FORMATS = "; ".join(dict.fromkeys(reader.FORMAT for reader in (*JSON, *ARRAYS, *TABLES)))
 
 # Between digits that are all there is on both sides in a cell.
@@ -65,9 +67,9 @@ def _read(path: Path, how: How) -> Keypoints:
 def _file(path: Path) -> People:
     if foreign.head(path, 2) == b"PK":
         return _collect(ARRAYS, archive.content(path))
+    if foreign.head(path, 6) == b"\x93NUMPY":
+        return points.collect_array(foreign.read_npy(path, KeypointError))
     data = foreign.read_bytes(path, KeypointError)
-    if data.startswith(b"\x93NUMPY"):
-        raise _unknown("a single NumPy array (save it as 'points' in an .npz)")
     try:
         text = foreign.decode(data, path, KeypointError)
     except KeypointError:
@@ -127,24 +129,38 @@ def _rows(text: str) -> list[list[str]]:
 
 
 def _folder(path: Path) -> People:
-    """A folder with a file for each frame: OpenPose's, MMPose's, OpenPifPaf's, AlphaPose's."""
-    files = sorted(path.glob("*.json"), key=lambda file: frames.natural(file.name))
+    """A folder with a file for each frame: OpenPose's, MMPose's, OpenPifPaf's, AlphaPose's as JSON;
+    YOLO's .txt."""
+    suffix, read_frame = ".json", _json_frame
+    if not any(path.glob("*.json")):
+        suffix, read_frame = ".txt", _text_frame
+    files = sorted(path.glob(f"*{suffix}"), key=lambda file: frames.natural(file.name))
     if not files:
         kinds = sorted({file.suffix for file in path.iterdir() if file.suffix})
         raise KeypointError(
-            "expected a folder with a JSON file for each frame, got none in it, but files "
-            f"{', '.join(kinds[:6]) or 'without a suffix'}"
+            "expected a folder with a JSON file, or YOLO's .txt, for each frame, got none in it, "
+            f"but files {', '.join(kinds[:6]) or 'without a suffix'}"
         )
     people = People()
     first = ""
     for file in files:
         name = file.stem.removesuffix("_keypoints").removesuffix(".predictions")
         try:
-            people.absorb(_collect(JSON, foreign.read_json(file, KeypointError)), name)
+            people.absorb(read_frame(file), name)
         except KeypointError as error:
             said = short(str(error).removeprefix(f"{file}: "), 100)
             people.lose(name, "could not be read", f"{file.name}: {said}")
             first = first or f"{file.name}: {said}"
     if len(people.left) >= len(files) and not people.values:
-        raise KeypointError(f"expected a JSON file for each frame; {first}")
+        raise KeypointError(f"expected a {suffix} file for each frame; {first}")
     return people
+
+
+def _json_frame(file: Path) -> People:
+    return _collect(JSON, foreign.read_json(file, KeypointError))
+
+
+def _text_frame(file: Path) -> People:
+    """YOLO's file of an image; an empty one has nobody."""
+    lines = foreign.read_text(file, KeypointError).splitlines()
+    return _collect((yolo,), [[line] for line in lines if line.strip()])

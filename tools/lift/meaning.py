@@ -11,8 +11,8 @@ from prior.errors import InputError
 from prior.landmark_sets import LandmarkSet
 from prior.skeleton import LANDMARKS
 
-# The image's (width, height), px, or None where nobody says it.
-SizeOf: TypeAlias = Callable[[], tuple[float, float] | None]
+# The (width, height), px, of the image of a frame by its name, or None where nobody says it.
+SizeOf: TypeAlias = Callable[[object], tuple[float, float] | None]
 
 # The set that a count of landmarks stands for, where it stands for one alone: 14, 15 and 17 do not.
 BY_COUNT = {
@@ -80,8 +80,8 @@ OUTSIDE = 0.25
 SURE = 0.3
 
 
-def no_size() -> tuple[float, float] | None:
-    """Nobody says how large the image is."""
+def no_size(_: object) -> tuple[float, float] | None:
+    """Nobody says how large the frames' images are."""
     return None
 
 
@@ -228,30 +228,34 @@ def without_markers(block: Float[np.ndarray, "n S 3"]) -> Float[np.ndarray, "n S
 def in_pixels(
     block: Float[np.ndarray, "n S 3"],
     canvas: Sequence[tuple[float, float] | None],
+    where: Sequence[object],
     size: SizeOf,
 ) -> tuple[Float[np.ndarray, "n S 3"], list[str]]:
     """The people in px, and notes: normalised coordinates are scaled to the image's size.
 
-    canvas: each one's image's (width, height), where the file says it. Raises InputError where it
-    is not known.
+    canvas: each one's image's (width, height), where the file says it; where: the frames' names.
+    Raises InputError where a size is not known.
     """
     points = block[..., :2][block[..., 2] > 0]
     if not points.size or np.abs(points).max() > NORMALISED:
         return block, []
     low, high = points.min(), points.max()
     centred = (points < 0).mean() > CENTRED
-    sizes = [one or size() for one in canvas] if any(canvas) else [size()] * len(canvas)
-    if any(one is None for one in sizes):
+    of = {name: size(name) for name in dict.fromkeys(where)}
+    sizes = [one or of[name] for one, name in zip(canvas, where, strict=True)]
+    if None in sizes:
         raise InputError(
             f"expected coordinates in px, got {low:.4g} to {high:.4g}, as if from "
             f"{'-1' if centred else '0'} to 1: say the image's size with --image-size WIDTH HEIGHT "
-            "or --images"
+            f"or --images (first not known: of {where[sizes.index(None)]})"
         )
     scale = np.array(sizes, dtype=float)[:, None] - 1
     result = block.copy()
     result[..., :2] = (block[..., :2] + 1) / 2 * scale if centred else block[..., :2] * scale
-    note = f"coordinates from {'-1' if centred else '0'} to 1, scaled to {sizes[0]} px"
-    return result, [note]
+    width, height = sizes[0]
+    more = ", and to others" if len(set(sizes)) > 1 else ""
+    note = f"coordinates from {'-1' if centred else '0'} to 1, scaled to {width:g} x {height:g} px"
+    return result, [note + more]
 
 
 def sides(
@@ -322,19 +326,24 @@ def turned(
 def outside(
     points: Float[np.ndarray, "n 17 2"],
     confidence: Float[np.ndarray, "n 17"],
-    size: tuple[float, float] | None,
+    sizes: Sequence[tuple[float, float] | None],
 ) -> list[str]:
-    """A line where many landmarks are outside an image of this (width, height), px, if known."""
-    there = points[confidence >= SURE]
-    if size is None or not len(there):
+    """A line where many landmarks are outside their images, of these (width, height), px, where
+    they are known."""
+    known = [i for i, one in enumerate(sizes) if one is not None]
+    if not known:
         return []
-    share = np.mean(((there < 0) | (there > size)).any(axis=1))
+    limit = np.array([sizes[i] for i in known])
+    there = confidence[known] >= SURE
+    beyond = ((points[known] < 0) | (points[known] > limit[:, None])).any(axis=2) & there
+    share = np.count_nonzero(beyond) / max(np.count_nonzero(there), 1)
     if share <= OUTSIDE:
         return []
+    person, landmark = np.argwhere(beyond)[0]
+    (x, y), (width, height) = points[known][person, landmark], limit[person]
     return [
-        f"{100 * share:.0f} % of the landmarks are outside the image of {size[0]:g} x {size[1]:g} "
-        f"px, up to {there[:, 0].max():.0f}, {there[:, 1].max():.0f}: they are of one of another "
-        "size"
+        f"{100 * share:.0f} % of the landmarks are outside the image of {width:g} x {height:g} px, "
+        f"the first at {x:.0f}, {y:.0f}: they are of one of another size"
     ]
 
 

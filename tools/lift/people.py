@@ -60,8 +60,8 @@ class Keypoints(NamedTuple):
 
 class How(NamedTuple):
     """What the user says about a file. landmarks: the set; rate: frames a second; size: a function
-    that gives the image's (width, height), px, or None; by_place: to tell people apart by place
-    alone, whatever numbers they have."""
+    that gives the (width, height), px, of a frame's image by its name, or None; by_place: to tell
+    people apart by place alone, whatever numbers they have."""
 
     landmarks: LandmarkSet | None = None
     rate: float | None = None
@@ -145,6 +145,7 @@ class People:
         self.listed[frame] = None
         self.default = self.default or other.default
         self.names = self.names or other.names
+        self.notes += other.notes
         self.left += [part._replace(first=f"{frame}, {part.first}") for part in other.left]
         self.values += other.values
         self.scores += other.scores
@@ -168,10 +169,10 @@ class People:
             landmark_set, said = meaning.set_of(block, how.landmarks, self.names, self.default)
             notes += said
             block = meaning.without_markers(meaning.split(block, landmark_set))
-            block, said = meaning.in_pixels(block, [self.canvas[i] for i in rows], how.size)
+            where = [stem if self.frame[i] is None else self.frame[i] for i in rows]
+            canvas = [self.canvas[i] for i in rows]
+            block, said = meaning.in_pixels(block, canvas, where, how.size)
             notes += said
-            keys = [self.frame[i] for i in rows]
-            where = [stem if key is None else key for key in keys]
             doubts += meaning.sides(block, landmark_set, where)
             points, confidence = landmark_set.to_ours(block[..., :2], block[..., 2])
             doubts += meaning.turned(points, confidence, where)

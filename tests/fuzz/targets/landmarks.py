@@ -7,8 +7,9 @@ import numpy as np
 from prior import points_file
 from tests import landmark_files
 from tests.fuzz.target import Target
-from tests.landmark_formats import FORMATS
+from tests.landmark_formats import FORMATS, SIZE
 from tools.lift import keypoints, lifted
+from tools.lift.people import How
 
 
 def points():
@@ -27,7 +28,7 @@ def _written(name):
 
 def _read(name):
     def read(path):
-        keypoints.read(path if path.name == name else path.parent)
+        keypoints.read(path if path.name == name else path.parent, How(size=lambda _: SIZE))
 
     return read
 

@@ -29,7 +29,7 @@ def test_normalised_coordinates(tmp_path, low, high):
     path.write_text(json.dumps(frames))
     with pytest.raises(KeypointError, match=rf"as if from {low} to 1: say the image's size"):
         keypoints.read(path)
-    people = keypoints.read(path, How(size=lambda: (1280, 720)))
+    people = keypoints.read(path, How(size=lambda _: (1280, 720)))
     there = np.isfinite(people.points).all(axis=2)
     np.testing.assert_allclose(people.points[there], POINTS[there], atol=1e-6)
     assert f"coordinates from {low} to 1" in people.notes[0]

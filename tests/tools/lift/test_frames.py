@@ -211,3 +211,24 @@ def test_what_comes_out_keeps_the_numbers(tmp_path):
     assert "Frames: 10\n" in outs[1].read_text()
     rows = [line.split(",")[:2] for line in outs[2].read_text().splitlines()[1:]]
     assert rows[3] == ["1007", "clip_000000001007"]
+
+
+def test_times_in_milliseconds_and_times_of_which_most_are_missing():
+    """The rate is the camera's, and no frame is made up or moved."""
+    for rate in (30, 60, 29.97):
+        line = frames.time_line([round(1000 * i / rate) for i in range(2000)], "ms")
+        assert line.rate == pytest.approx(rate, abs=0.01), rate
+        assert line.number.tolist() == list(range(2000))
+    there = [0, 1, 2, 6, 8, 10, 14, 16]
+    line = frames.time_line([i / 25 for i in there], "s")
+    assert line.rate == 25 and line.number.tolist() == there
+    random = np.random.default_rng(0)
+    there = np.flatnonzero(random.random(3000) < 0.4)
+    line = frames.time_line(
+        [
+            round(i / 30 + j, 4)
+            for i, j in zip(there - there[0], random.uniform(-2e-3, 2e-3, len(there)), strict=True)
+        ],
+        "s",
+    )
+    assert line.rate == 30 and line.number.tolist() == (there - there[0]).tolist()

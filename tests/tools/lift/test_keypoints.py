@@ -166,7 +166,7 @@ def test_mediapipe_s_objects(tmp_path, key):
     path.write_text(json.dumps([{"frame": 3 * i, key: mediapipe(r)} for i, r in enumerate(rows)]))
     with pytest.raises(KeypointError, match="--image-size"):
         keypoints.read(path)
-    people = keypoints.read(path, How(size=lambda: (640, 480)))
+    people = keypoints.read(path, How(size=lambda _: (640, 480)))
     there = people.confidence[0] > 0
     np.testing.assert_allclose(people.points[:, there], POINTS[:, there], atol=1e-6)
     assert people.set_name == MEDIAPIPE.name and people.frame.tolist() == [

@@ -121,3 +121,32 @@ def test_times_in_two_units_are_refused(tmp_path):
         else:
             with pytest.raises(KeypointError, match="one unit"):
                 keypoints.read(path)
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_an_array_alone_is_a_pose_for_each_frame(tmp_path, width):
+    rows = np.concatenate([POINTS, np.full((*POINTS.shape[:2], 1), 0.5)], axis=2)[..., :width]
+    np.save(tmp_path / "a.npy", rows)
+    people = keypoints.read(tmp_path / "a.npy")
+    np.testing.assert_array_equal(people.points, POINTS)
+    assert people.confidence.max() == (1 if width == 2 else 0.5) and len(people.frames) == 12
+    np.save(tmp_path / "b.npy", rows[0].astype("f4"))
+    assert keypoints.read(tmp_path / "b.npy").frame.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("array", "why"),
+    [
+        (POINTS[None], "got an array 1 x 12 x 17 x 2; expected poses, frames x landmarks x 2"),
+        (POINTS.transpose(0, 2, 1), "got an array 12 x 2 x 17"),
+        (POINTS.reshape(12, 34), "got an array 12 x 34"),
+        (POINTS[0, :3], "got an array 3 x 2"),
+        (np.array(3.0), "got an array scalar"),
+        (np.concatenate([POINTS, POINTS[..., :1]], axis=2), "poses in 3D"),
+        (np.array({"a": 1}, dtype=object), "expected an array of numbers or text"),
+    ],
+)
+def test_an_array_whose_axes_are_not_certain_is_refused(tmp_path, array, why):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(KeypointError, match=why):
+        keypoints.read(tmp_path / "a.npy")

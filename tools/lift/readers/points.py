@@ -10,6 +10,8 @@ from prior.landmark_sets import HUMAN36M
 from prior.skeleton import L
 from tools.lift.people import KeypointError, People
 
+# Fewer rows are no landmarks, but coordinates or people. Our choice: fewer are not lifted.
+LEAST_POINTS = 6
 FORMAT = "'points' (N, landmarks, 2), px, in .npz or JSON"
 
 
@@ -54,6 +56,20 @@ def collect(content: Mapping[str, Any]) -> People:
         )
     people.say_doubled()
     return people
+
+
+def collect_array(array: np.ndarray) -> People:
+    """The People in an array alone: poses (N, S, 2 or 3), of a frame each, or one (S, 2 or 3).
+
+    Raises KeypointError for others, of which it is not certain what is along which axis.
+    """
+    if array.ndim not in (2, 3) or array.shape[-1] not in (2, 3) or array.shape[-2] < LEAST_POINTS:
+        raise KeypointError(
+            f"got an array {' x '.join(map(str, array.shape)) or 'scalar'}; expected poses, frames "
+            "x landmarks x 2 (x, y) or 3 (and a confidence), or one pose; save others as 'points' "
+            "in an .npz, with 'frame' and 'person' of each pose"
+        )
+    return collect({"points": array if array.ndim == 3 else array[None]})
 
 
 def _listed(content: Mapping[str, Any], name: str, count: int | None = None) -> Any:

@@ -5,7 +5,7 @@ x", "hip_x", "hip.x", "x_hip", "HIP X"; an empty cell, or -1 for both x and y, i
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -15,14 +15,16 @@ from tools.lift import frames
 from tools.lift.people import KeypointError, People
 
 FORMAT = "CSV with columns 'hip x', 'hip y', ..., 'frame'"
-_AXES = {
+# What a landmark's column holds, by the last word of its name; c: confidence.
+AXES = {
     "x": "x",
     "y": "y",
     **dict.fromkeys(
         ("confidence", "conf", "c", "score", "likelihood", "visibility", "p", "v"), "c"
     ),
 }
-_FRAME = (
+# Names of other columns, plain.
+FRAME = (
     "frame",
     "frameid",
     "frameidx",
@@ -32,16 +34,17 @@ _FRAME = (
     "imageid",
     "filename",
 )
-_FRAME += ("imagename", "file")
-_TIME = re.compile(r"(?:time|timestamp|seconds|t|times|second|sec)(s|ms|us|ns)?")
-_PERSON = ("person", "personid", "track", "trackid", "id", "idx", "individual", "subject")
+FRAME += ("imagename", "file")
+TIME = re.compile(r"(?:time|timestamp|seconds|t|times|second|sec)(s|ms|us|ns)?")
+PERSON = ("person", "personid", "track", "trackid", "id", "idx", "individual", "subject")
 # What stands for a number that is not there.
 MISSING = ("", "na", "nan", "null", "none", "n/a", "-")
 
 
 class Columns(NamedTuple):
-    """Which columns hold what: landmarks' names, their x, y and confidence (None: none has one),
-    frame, time and its unit, person; None where there is none."""
+    """Which columns hold what: landmarks' names (none: they have numbers), their x, y and
+    confidence (None: not each has one), frame, time and its unit, person; None where there is
+    none."""
 
     names: list[str]
     x: list[int]
@@ -53,7 +56,8 @@ class Columns(NamedTuple):
     person: int | None
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """A column's name by its letters and digits, in lower case."""
     return re.sub("[^a-z0-9]", "", text.lower())
 
 
@@ -63,15 +67,14 @@ def _columns(header: list[str]) -> Columns:
     unit = None
     for i, text in enumerate(header):
         name, axis = _axis(text.strip())
-        timed = _TIME.fullmatch(_plain(text))
         if axis:
             at.setdefault(name, {}).setdefault(axis, i)
-        elif _plain(text) in _FRAME:
+        elif plain(text) in FRAME:
             places.setdefault("frame", i)
-        elif timed:
+        elif TIME.fullmatch(plain(text)):
             places.setdefault("time", i)
-            unit = unit or timed[1] or ("s" if _plain(text).startswith("sec") else "")
-        elif _plain(text) in _PERSON:
+            unit = unit or unit_of(text)
+        elif plain(text) in PERSON:
             places.setdefault("person", i)
     names = [name for name, axes in at.items() if "x" in axes or "y" in axes]
     if any(not {"x", "y"} <= set(at[name]) for name in names):
@@ -89,12 +92,18 @@ def _columns(header: list[str]) -> Columns:
     )
 
 
+def unit_of(text: str) -> str:
+    """The unit that the name of a column of times says, a key of frames.UNITS, or ""."""
+    timed = TIME.fullmatch(plain(text))
+    return (timed[1] if timed else None) or ("s" if plain(text).startswith("sec") else "")
+
+
 def _axis(text: str) -> tuple[str, str | None]:
     """(landmark, "x", "y" or "c") of a column's name; (text, None) of another column."""
     parts = [part for part in re.split(r"[ _.:\-]+", text) if part]
     if len(parts) > 1:
-        if parts[-1].lower() in _AXES:
-            return re.sub(r"[ _.:\-]+$", "", text[: -len(parts[-1])]), _AXES[parts[-1].lower()]
+        if parts[-1].lower() in AXES:
+            return re.sub(r"[ _.:\-]+$", "", text[: -len(parts[-1])]), AXES[parts[-1].lower()]
         if parts[0].lower() in ("x", "y"):
             return re.sub(r"^[ _.:\-]+", "", text[len(parts[0]) :]), parts[0].lower()
     return text, None
@@ -110,17 +119,31 @@ def collect(rows: list[list[str]]) -> People:
     columns = _columns(rows[0])
     if not columns.names:
         raise KeypointError(f"expected columns 'hip x', 'hip y', ..., got {','.join(rows[0])[:60]}")
-    keyed = columns.frame if columns.frame is not None else columns.time
-    people = People(names=columns.names, unit=columns.unit if columns.frame is None else None)
-    wanted = itemgetter(*(i for pair in zip(columns.x, columns.y, strict=True) for i in pair))
-    numbers, ticks = [], []
+    people = people_of(columns)
+    width, numbered = len(rows[0]), []
     for i, row in enumerate(rows[1:], 2):
-        where = f"line {i}"
         if not any(cell.strip() for cell in row):
             continue
-        if len(row) != len(rows[0]):
-            people.leave_out(f"not a row of {len(rows[0])} cells", f"{where}: got {len(row)} cells")
-            continue
+        if len(row) == width:
+            numbered.append((i, row))
+        else:
+            people.leave_out(f"not a row of {width} cells", f"line {i}: got {len(row)} cells")
+    add(people, columns, numbered)
+    return people
+
+
+def people_of(columns: Columns) -> People:
+    """Nobody yet, of a table with these columns."""
+    return People(names=columns.names or None, unit=columns.unit if columns.frame is None else None)
+
+
+def add(people: People, columns: Columns, numbered: Iterable[tuple[int, list[str]]]) -> None:
+    """Add the person of each row, of which the number of the line is known."""
+    keyed = columns.frame if columns.frame is not None else columns.time
+    wanted = itemgetter(*(i for pair in zip(columns.x, columns.y, strict=True) for i in pair))
+    numbers, ticks = [], []
+    for line, row in numbered:
+        where = f"line {line}"
         try:
             values = numbers_of(wanted(row))
             confidence = columns.confidence
@@ -128,7 +151,7 @@ def collect(rows: list[list[str]]) -> People:
         except ValueError as error:
             people.leave_out("not a row of numbers", f"{where}: {error}")
             continue
-        key = i - 2 if keyed is None else cell(row[keyed])
+        key = line - 2 if keyed is None else cell(row[keyed])
         if key is None:
             people.leave_out("no frame", where)
             continue
@@ -143,7 +166,6 @@ def collect(rows: list[list[str]]) -> People:
         people.rate = frames.rate_of(
             np.array(numbers, float), np.array(ticks, float), columns.unit or None
         )
-    return people
 
 
 def numbers_of(cells: Sequence[str]) -> list[float]:

@@ -1,0 +1,117 @@
+"""YOLO's text files of poses: what its lines may be, and what they are not."""
+
+import re
+
+import numpy as np
+import pytest
+
+from prior.landmark_sets import COCO, HALPE_26
+from tests import landmark_files as files
+from tests.landmark_formats import SIZE, yolo
+from tools.lift import keypoints
+from tools.lift.people import How, KeypointError
+
+POINTS = files.image_points(files.walk(6))
+HOW = How(size=lambda _: SIZE)
+
+
+def line_of(row, tail=(), size=SIZE):
+    """A person (S, 2 or 3) as shares of the image, with the class and the box."""
+    there = row[row.any(axis=1), :2]
+    box = [*(there.min(axis=0) + there.max(axis=0)) / 2 / size, *np.ptp(there, axis=0) / size]
+    shares = row / ([*size, 1] if row.shape[1] == 3 else size)
+    return " ".join(f"{value:g}" for value in [0, *box, *shares.ravel(), *tail])
+
+
+@pytest.mark.parametrize("width", [2, 3])
+@pytest.mark.parametrize("tail", [(), (0.87,), (4,), (0.87, 4)])
+def test_a_confidence_and_a_track_after_the_landmarks(tmp_path, width, tail):
+    people = keypoints.read(yolo(tmp_path / "labels", POINTS, 1, tail, width), HOW)
+    there = np.isfinite(people.points).all(axis=2)
+    np.testing.assert_allclose(people.points[there], POINTS[there], atol=1e-3)
+    assert there.sum() == 6 * 15 and people.set_name == COCO.name
+    assert set(people.person.tolist()) == ({4} if 4 in tail else {-1})
+    assert not people.left and not people.doubts
+
+
+def test_flags_of_visibility_are_no_coordinates(tmp_path):
+    row = files.in_set(POINTS, COCO)[0]
+    row[:, 2] = 2
+    row[3] = 0  # not labelled
+    row[4, 2] = 1  # hidden
+    (tmp_path / "a.txt").write_text(line_of(row))
+    people = keypoints.read(tmp_path / "a.txt", HOW)
+    assert people.frames == ("a",) and people.confidence.max() == 1
+    assert np.nanmax(np.abs(people.points - POINTS[0])) < 1
+
+
+def test_other_sets_are_told_by_the_box(tmp_path):
+    # 26 landmarks as pairs are as many numbers as COCO's 17 with a confidence of the box.
+    row = files.in_set(POINTS, HALPE_26)[0, :, :2]
+    row[(row == 0).all(axis=1)] = row[0]
+    (tmp_path / "a.txt").write_text(line_of(row))
+    people = keypoints.read(tmp_path / "a.txt", HOW)
+    assert people.set_name == HALPE_26.name and not people.notes[1:]
+
+
+def test_where_the_box_does_not_tell_it_is_said(tmp_path):
+    row = files.in_set(POINTS, COCO)[0]
+    row[:, 2] = np.where(row[:, 2] > 0, 0.9, 0)
+    cells = line_of(row, (0.87,)).split()
+    cells[1:5] = "0.5", "0.5", "1", "1"
+    (tmp_path / "a.txt").write_text(" ".join(cells))
+    people = keypoints.read(tmp_path / "a.txt", HOW)
+    assert people.set_name == COCO.name
+    assert "57 numbers in a line: taken as 17 landmarks of 3, not as 26 of 2" in people.notes
+
+
+def test_images_without_anybody_are_frames(tmp_path):
+    folder = yolo(tmp_path / "labels", POINTS)
+    (folder / "clip_2.txt").write_text("")
+    (folder / "clip_4.txt").unlink()
+    people = keypoints.read(folder, HOW)
+    assert people.frame.tolist() == [0, 1, 3, 5] and len(people.frames) == 6
+    assert people.listed == 5 and not people.left
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda cells: ["1", *cells[1:]], "of another class than 0, a person .first: line 1: 1"),
+        (lambda cells: [*cells[:7], "none", *cells[8:]], "not a line of numbers .first: line 1"),
+        (lambda cells: cells[:-4], "not a box and a known set's landmarks in it"),
+        (lambda cells: [*cells[:3], "0.1", "0.1", *cells[5:]], "not a box and a known set"),
+        (
+            lambda cells: [c if i < 1 else str(640 * float(c)) for i, c in enumerate(cells)],
+            "shares",
+        ),
+    ],
+    ids=["another class", "text", "too short", "outside the box", "px"],
+)
+def test_lines_of_something_else_are_left_out_with_the_reason(tmp_path, change, why):
+    good = line_of(files.in_set(POINTS, COCO)[0])
+    bad = " ".join(change(good.split()))
+    (tmp_path / "a.txt").write_text(f"{bad}\n{good}\n")
+    people = keypoints.read(tmp_path / "a.txt", HOW)
+    (left,) = people.left
+    assert len(people.frame) == 1 and left.count == 1 and re.search(why, str(left))
+    # Nothing else in the file: an error with the same reason.
+    (tmp_path / "a.txt").write_text(bad)
+    with pytest.raises(KeypointError, match=why if "line 1" not in why else "a.txt"):
+        keypoints.read(tmp_path / "a.txt", HOW)
+
+
+def test_the_size_of_the_image_is_asked_for(tmp_path):
+    with pytest.raises(KeypointError, match="--image-size WIDTH HEIGHT or --images .*clip_0"):
+        keypoints.read(yolo(tmp_path / "labels", POINTS))
+
+
+def test_other_texts_are_described(tmp_path):
+    folder = yolo(tmp_path / "labels", POINTS)
+    (folder / "classes.txt").write_text("person\n")
+    people = keypoints.read(folder, HOW)
+    assert len(people.frame) == 6 and "classes.txt" in str(people.left[0])
+    boxes = tmp_path / "boxes.txt"
+    boxes.write_text("0 0.5 0.5 0.2 0.4\n")
+    with pytest.raises(KeypointError, match="got text: '0 0.5 0.5 0.2 0.4'.*YOLO's"):
+        keypoints.read(boxes)
