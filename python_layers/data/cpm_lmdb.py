@@ -16,20 +16,20 @@ one in the other: here it is missing. Its neck is in the place of MPII's upper n
 """
 
 import hashlib
+import mmap
 import os
-import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import cv2
-import lmdb
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from prior import foreign
 from prior.errors import short
 from prior.files import FilePath
 from prior.landmark_sets import MPII
-from python_layers.data import columns, people
+from python_layers.data import columns, lmdb_file, people
 from python_layers.data.columns import AnnotationError, Table
 from python_layers.data.images import ImageError
 from python_layers.data.messages import fields
@@ -42,9 +42,6 @@ ORDERS = {
 }
 NAME_LENGTH = 16  # of row 0, at most
 
-# Those in use, by their real paths: LMDB lets a process open one only once, also under a fork.
-_opened: "weakref.WeakValueDictionary[str, lmdb.Environment]" = weakref.WeakValueDictionary()
-
 
 class Record(NamedTuple):
     """One image, and the people in it: the sample's own first, the others as context."""
@@ -52,7 +49,7 @@ class Record(NamedTuple):
     key: bytes
     image: dict[str, Any]  # its object of the JSON format (without id)
     people: list[dict[str, Any]]  # their objects, by `people.person`
-    pixels: UInt8[np.ndarray, "H W 3"]  # BGR, a view that lasts until the next record
+    pixels: UInt8[np.ndarray, "H W 3"]  # BGR, a view of the file
 
 
 def is_lmdb(path: FilePath) -> bool:
@@ -62,57 +59,52 @@ def is_lmdb(path: FilePath) -> bool:
 
 def count(folder: FilePath) -> int:
     """The number of records. Raises AnnotationError."""
-    return int(_environment(folder).stat()["entries"])
+    return len(_entries(folder)[1])
 
 
 def records(folder: FilePath) -> Iterator[Record]:
     """Yields the records in the order of their keys. Raises AnnotationError."""
-    environment = _environment(folder)
-    try:
-        with environment.begin(buffers=True) as transaction:
-            for key, value in transaction.cursor():
-                yield _record(bytes(key), value, f"record {_text(key)}")
-    except lmdb.Error as error:
-        raise _damaged(folder, error) from None
+    content, entries = _entries(folder)
+    for entry in entries:
+        yield _record(content, entry)
 
 
 class Store:
     """The images of an LMDB, by their number. Forked processes share it."""
 
-    def __init__(self, folder: FilePath, keys: list[bytes]) -> None:
-        self._keys, self._environment, self._folder = keys, _environment(folder), folder
+    def __init__(
+        self, folder: FilePath, content: memoryview, entries: Sequence[lmdb_file.Entry]
+    ) -> None:
+        self._folder, self._content, self._entries = folder, content, entries
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._entries)
 
     def read(self, number: int | np.integer) -> bytes:
         """An image, as the bytes of a BMP: it takes no time to make, and loses nothing. Raises
         ImageError."""
-        key = self._keys[int(number)]
-        name = f"record {_text(key)}"
         try:
-            with self._environment.begin(buffers=True) as transaction:
-                _, encoded = cv2.imencode(".bmp", _record(key, transaction.get(key), name).pixels)
-        except (AnnotationError, lmdb.Error) as error:
-            raise ImageError(f"{self._folder}: {name}: {short(str(error), 100)}") from None
-        return encoded.tobytes()
+            record = _record(self._content, self._entries[int(number)])
+        except AnnotationError as error:
+            raise ImageError(f"{self._folder}: {short(str(error), 100)}") from None
+        return cv2.imencode(".bmp", record.pixels)[1].tobytes()
 
 
 def open_(folder: str) -> tuple[Table, Store]:
     """The table of an LMDB and the Store of its images. Raises AnnotationError.
 
-    It reads the annotations alone: LMDB brings no page of an image into memory that nobody reads.
+    It reads the annotations alone: no page of an image that nobody reads comes into memory.
     """
+    content, entries = _entries(folder)
     builder = columns.Builder({})
-    keys = []
-    for record in records(folder):
+    for entry in entries:
+        record = _record(content, entry)
         number = builder.add_image(record.image)
         size = record.image["width"], record.image["height"]
         for annotated in record.people:
             person, _ = people.inside(annotated, size)
             builder.add_person(number, person, f"record {_text(record.key)}")
-        keys.append(record.key)
-    return builder.table(), Store(folder, keys)
+    return builder.table(), Store(folder, content, entries)
 
 
 def digest(folder: FilePath) -> str:
@@ -124,42 +116,30 @@ def digest(folder: FilePath) -> str:
     return checksum.hexdigest()
 
 
-def _environment(folder: FilePath) -> lmdb.Environment:
-    """The LMDB of a folder."""
-    path = os.path.realpath(folder)
-    if path in _opened:
-        return _opened[path]
-    if not is_lmdb(path):
+def _entries(folder: FilePath) -> tuple[memoryview, list[lmdb_file.Entry]]:
+    """The file of an LMDB, in memory as far as it is read, and where its records are in it."""
+    if not is_lmdb(folder):
         raise AnnotationError(f"{folder}: expected the folder of an LMDB, with data.mdb")
+    with foreign.open_file(os.path.join(folder, "data.mdb"), AnnotationError) as file:
+        # Of an empty file there is no map.
+        empty = not os.fstat(file.fileno()).st_size
+        content = memoryview(b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     try:
-        # Without a lock nothing in it belongs to the process that opened it, and it outlives forks.
-        opened = lmdb.open(path, readonly=True, lock=False, create=False)
-    except lmdb.Error as error:
-        raise _damaged(folder, error) from None
-    # Reading beyond the end of a file in memory would end the process. Free pages at the end need
-    # not be there; those in use, and the two with the roots, must.
-    facts = opened.stat()
-    pages = 2 + facts["branch_pages"] + facts["leaf_pages"] + facts["overflow_pages"]
-    size = os.path.getsize(os.path.join(path, "data.mdb"))
-    if size < pages * facts["psize"]:
-        raise _damaged(folder, f"{size} bytes in place of {pages * facts['psize']} at least")
-    _opened[path] = opened
-    return opened
+        return content, list(lmdb_file.entries(content))
+    except lmdb_file.DamageError as error:
+        raise AnnotationError(
+            f"{folder}: expected an LMDB, got {short(str(error))}; copy it again"
+        ) from None
 
 
-def _damaged(folder: FilePath, what: object) -> AnnotationError:
-    return AnnotationError(f"{folder}: expected an LMDB, got {short(str(what))}; copy it again")
+def _text(key: bytes) -> str:
+    return key.decode(errors="replace")
 
 
-def _text(key: bytes | memoryview) -> str:
-    return bytes(key).decode(errors="replace")
-
-
-def _record(key: bytes, value: memoryview | None, name: str) -> Record:
-    if value is None:
-        raise AnnotationError(f"{name}: it is no longer there")
+def _record(content: memoryview, entry: lmdb_file.Entry) -> Record:
+    key, name = entry.key, f"record {_text(entry.key)}"
     try:
-        channels = _datum(value)
+        channels = _datum(content[entry.start : entry.end])
     except ValueError as error:
         raise AnnotationError(f"{name}: expected a Datum, got {error}") from None
     if channels.shape[0] != 4:

@@ -70,6 +70,16 @@ def _read_record(path):
         people.image(0)
 
 
+def _pages(folder):
+    record = _record(folder).read_bytes()
+    return cpm_lmdb.write(folder / "lmdb", *[record] * 3) / "data.mdb"
+
+
+def _read_pages(path):
+    people = annotations.load(path.parent)
+    people.image(len(people) - 1)
+
+
 def _mpii(folder):
     import scipy.io
 
@@ -105,6 +115,7 @@ TARGETS = (
     Target("annotations .json", _annotations, _read_annotations),
     Target("annotations packed", _packed, _read_packed),
     Target("annotations LMDB", _record, _read_record),
+    Target("annotations LMDB's pages", _pages, _read_pages),
     Target("annotations converted", _converted, native.read),
     Target("COCO", _coco, lambda path: coco.read(path, path.parent)),
     Target("MPII .mat", _mpii, lambda path: mpii.read(path, path.parent)),
