@@ -5,7 +5,8 @@ Here the least squares of each combination of component and rotation are set up 
 tabled products of mean and basis, which a rotation enters by its cosine and sine alone. One
 Cholesky factor then has scale, cost and determinant in it. Since a density is a smooth function of
 the angle, some of the rotations are enough, and the others are interpolated. The last vectors of
-the basis, which move a body least, count as noise of the landmarks. All that only ranks.
+the basis, which move a body least, count as noise of the landmarks. All that only ranks, in
+float32.
 """
 
 from typing import NamedTuple
@@ -13,7 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from prior.lifting.two_by_two import determinants
+from prior.lifting.cholesky import lower_factors, places
+from prior.lifting.products import upper_triangle
+from prior.lifting.two_by_two import determinants, inverses
 from prior.model import PriorModel
 
 # At least so many rotations are solved, 9 degrees apart of 80. Our choice: the surer the landmarks,
@@ -59,19 +62,20 @@ class Ranking:
     ) -> None:
         self._nu, self._log_prior = nu, log_prior
         size = self._size = min(VECTORS, model.basis_size)
-        self._ridge = nu[:, None] / model.std[:, :size] ** 2
+        self._unknowns = PLACE + size + 2
+        self._places = places(self._unknowns)
+        self._ridge = np.float32(nu[:, None] / model.std[:, :size] ** 2)[..., None, None]
         self._log_std = np.log(model.std[:, :size]).sum(axis=1)
         # Variance of each landmark along an axis by the other vectors, limb scale^2.
         others = np.square(model.basis[:, size:]).mean(axis=3)
         self.others = np.einsum("kjl,kj->kl", others, np.square(model.std[:, size:]))
         self._step = next((s for s in (4, 2) if rotations % s == 0 and rotations // s >= SOLVED), 1)
         angle = np.arange(0, rotations, self._step) * (2 * np.pi / rotations)
-        turn = np.stack([np.cos(angle), np.sin(angle), np.ones(len(angle))], axis=1)
-        self._turn = turn
-        first, second = np.triu_indices(3)
-        self._turns = turn[:, first] * turn[:, second]
+        turn = np.stack([np.cos(angle), np.sin(angle), np.ones(len(angle))]).astype(np.float32)
+        first, second = upper_triangle(len(turn))
+        self._turn, self._turns = turn, turn[first] * turn[second]
         shape = np.concatenate([model.basis[:, :size], model.mean[:, None]], axis=1)
-        self._single = [_single(s) for s in shape]
+        self._single = [_single(s).astype(np.float32) for s in shape]
         self._double = [_double(s) for s in self._single]
 
     def rank(
@@ -84,14 +88,13 @@ class Ranking:
         radians. precision: nu times the inverse of the covariance of each landmark's noise and
         `others`, limb scale^2, 0 where it is missing; three at least are there."""
         count = len(points)
-        density = np.empty((len(self._nu), len(self._turn), count))
+        density = np.empty((len(self._nu), self._turn.shape[1], count))
         scale = np.empty_like(density)
         for k in range(len(self._nu)):
             for i in range(0, count, BLOCK):
                 block = slice(i, i + BLOCK)
-                density[k, :, block], scale[k, :, block] = self._solved(
-                    k, points[block], elevation[block], precision[k, block]
-                )
+                solved = self._solved(k, points[block], elevation[block], precision[k, block])
+                density[k, :, block], scale[k, :, block] = (a.T for a in solved)
         best = density.max(axis=(0, 1))
         upright = np.isfinite(best)
         for _ in range({1: 0, 2: 1, 4: 2}[self._step]):
@@ -105,26 +108,26 @@ class Ranking:
         points: Float[np.ndarray, "n L 2"],
         elevation: Float[np.ndarray, "n"],
         precision: Float[np.ndarray, "n L 2 2"],
-    ) -> tuple[Float[np.ndarray, "R n"], Float[np.ndarray, "R n"]]:
+    ) -> tuple[Float[np.ndarray, "n R"], Float[np.ndarray, "n R"]]:
         """Log densities and scales of a component."""
-        matrix = self._normal_matrices(k, points, elevation, precision)
-        factor = np.linalg.cholesky(matrix)
-        diagonal = np.diagonal(factor, axis1=2, axis2=3)
-        scale = factor[..., -1, -2] / diagonal[..., -2]
-        whole = 2 * np.log(diagonal[..., PLACE:-2]).sum(axis=2)
+        matrices = self._normal_matrices(k, points, elevation, precision)
+        factors = lower_factors(matrices.reshape(len(matrices), -1), self._unknowns)
+        factors = factors.reshape(*factors.shape[:2], *matrices.shape[1:])
+        diagonal = np.einsum("iinr->inr", factors)
+        scale = factors[-1, -2] / diagonal[-2]
         determinant = determinants(precision)
         visible = determinant > 0
         landmarks = np.count_nonzero(visible, axis=1)
         # As least_squares.Solution has it: the place has a flat prior.
         numbers = 2 * landmarks - 2
-        mean = precision.sum(axis=1) / landmarks[:, None, None]
         volume = np.log(np.where(visible, determinant, 1)).sum(axis=1)
-        volume -= np.log(determinants(mean))
-        log_det = (numbers - self._size) * np.log(self._nu[k]) + 2 * self._log_std[k] + whole
+        volume -= np.log(determinants(precision.sum(axis=1) / landmarks[:, None, None]))
+        log_det = (numbers - self._size) * np.log(self._nu[k]) + 2 * self._log_std[k]
         with np.errstate(divide="ignore", invalid="ignore"):
-            cost = np.square(diagonal[..., -1] / scale) / self._nu[k]
-            value = cost + log_det + numbers * np.log(2 * np.pi * scale**2) - volume
-        value = self._log_prior[k] - 0.5 * value
+            value = np.square(diagonal[-1] / scale) / self._nu[k]
+            value += 2 * np.log(diagonal[PLACE:-2]).sum(axis=0)
+            value += numbers[:, None] * np.log(2 * np.pi * np.square(scale))
+        value = self._log_prior[k] - 0.5 * (value + (log_det - volume)[:, None])
         return np.where(scale > 0, value, -np.inf), scale
 
     def _normal_matrices(
@@ -133,36 +136,37 @@ class Ranking:
         points: Float[np.ndarray, "n L 2"],
         elevation: Float[np.ndarray, "n"],
         precision: Float[np.ndarray, "n L 2 2"],
-    ) -> Float[np.ndarray, "R n V V"]:
-        """Those of the unknowns and the points, of rotations and poses; the lower triangles."""
-        n, S, turns = len(points), self._size + 1, len(self._turn)
-        p = np.ascontiguousarray(precision.transpose(2, 3, 1, 0))  # (2, 2, L, n)
-        weighted = np.einsum("abln,nlb->aln", p, points)
-        sin, cos = np.sin(elevation), -np.cos(elevation)
+    ) -> Float[np.ndarray, "pairs n R"]:
+        """Those of the unknowns and the points, of poses and rotations, float32, as lower_factors
+        takes them."""
+        n, S = len(points), self._size + 1
+        middle = inverses(precision.sum(axis=1)) @ (precision @ points[..., None]).sum(axis=1)
+        # About their weighted mean, so that float32 is enough.
+        about = np.float32(points - middle.swapaxes(1, 2)).transpose(2, 1, 0)
+        p = np.ascontiguousarray(precision.transpose(2, 3, 1, 0), np.float32)  # (2, 2, L, n)
+        weighted = p[:, 0] * about[0] + p[:, 1] * about[1]
+        sin, cos = np.float32(np.sin(elevation)), np.float32(-np.cos(elevation))
         # What the columns are multiplied with: the place's two, and the points.
         weights = np.stack([p[:, 0], p[:, 1], weighted])  # (3, 2, L, n)
         features = np.stack([weights[:, 0], sin * weights[:, 1], cos * weights[:, 1]])
         features = features.transpose(0, 2, 1, 3).reshape(-1, 3 * n)
         single = (self._single[k] @ features).reshape(3, -1)
-        single = (self._turn @ single).reshape(turns, S, 3, n)
         parts = [p[0, 0], sin * p[0, 1], cos * p[0, 1]]
         parts += [sin * sin * p[1, 1], sin * cos * p[1, 1], cos * cos * p[1, 1]]
         double = (self._double[k] @ np.concatenate(parts)).reshape(6, -1)
-        double = (self._turns @ double).reshape(turns, -1, n)
 
-        matrix = np.empty((turns, n, PLACE + S + 1, PLACE + S + 1))
-        matrix[..., :PLACE, :PLACE] = p.sum(axis=2).transpose(2, 0, 1)
-        matrix[..., PLACE:-1, :PLACE] = single[:, :, :PLACE].transpose(0, 3, 1, 2)
-        i, j = np.triu_indices(S)
-        matrix[..., PLACE + j, PLACE + i] = double.transpose(0, 2, 1)
-        matrix[..., -1, :PLACE] = weighted.sum(axis=1).T
-        matrix[..., -1, PLACE:-1] = single[:, :, 2].transpose(0, 2, 1)
-        squared = np.einsum("aln,nla->n", weighted, points)
-        # The last pivot is the cost, which rounding must not make negative.
-        matrix[..., -1, -1] = squared * (1 + 1e-10) + 1e-12
-        basis = PLACE + np.arange(S - 1)
-        matrix[..., basis, basis] += self._ridge[k]
-        return matrix
+        size = self._unknowns * (self._unknowns + 1) // 2
+        matrices = np.empty((size, n, self._turn.shape[1]), np.float32)
+        at = self._places
+        place, basis, own = slice(PLACE), slice(PLACE, -1), np.arange(PLACE, self._unknowns - 2)
+        matrices[at[place, place]] = p.sum(axis=2)[..., None]
+        matrices[at[-1, place]] = 0
+        matrices[at[basis][:, [*range(PLACE), -1]]] = (single.T @ self._turn).reshape(S, 3, n, -1)
+        i, j = upper_triangle(S)
+        matrices[at[PLACE + i, PLACE + j]] = (double.T @ self._turns).reshape(len(i), n, -1)
+        matrices[at[own, own]] += self._ridge[k]
+        matrices[at[-1, -1]] = (weighted * about).sum(axis=(0, 1))[:, None]
+        return matrices
 
 
 def _halved(
