@@ -53,7 +53,7 @@ TIMED = $(SYSTEM_PYTHON) tools/setup/timed.py
 .PHONY: demo
 demo: build/demo/report.html ## everything, from nothing to build/demo/report.html, in under an hour
 
-build/demo/report.html: build/eval/lite-cpm/errors.json build/eval/lite-lifting/errors.json \
+build/demo/report.html: $(foreach net,cpm lifting weighed,build/eval/lite-$(net)/errors.json) \
   tools/report/__main__.py
 	@$(PYTHON) -m tools.report --out build/demo
 
@@ -176,6 +176,16 @@ build/eval/%/errors.json: $$(net)/deploy.prototxt build/train/%/final.caffemodel
 	@$(TIMED) eval-$* $(PYTHON) -m tools.evaluate $^ --data build/data/test.json \
 	  --training-data build/data/train.json --prior build/prior.npz $(EVAL_OPTIONS) $(OF_SHARD) \
 	  --out $(@D)
+
+# The trained network once more, its layers weighing each landmark by its belief's covariance.
+WEIGHED := build/prototxt/weighed
+$(WEIGHED)/lite/lifting/deploy.prototxt: $(wildcard prototxt/*.py) | caffe
+	@$(PYTHON) -m prototxt.generate --lift weighed --out $(WEIGHED) > /dev/null
+
+build/eval/lite-weighed/errors.json: $(WEIGHED)/lite/lifting/deploy.prototxt \
+  build/train/lite-lifting/final.caffemodel | caffe
+	@$(TIMED) eval-lite-weighed $(PYTHON) -m tools.evaluate $^ --data build/data/test.json \
+	  --prior build/prior.npz $(EVAL_OPTIONS) --out $(@D)
 
 # Of another file of annotations: the demo's networks.
 ifneq ($(if $(SET),,$(RESULTS_OF)),)

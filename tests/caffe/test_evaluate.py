@@ -52,6 +52,9 @@ def build(tmp_path_factory):
         tiny_world.settle(net)
         net.save(str(folder / "final.caffemodel"))
         assert run(build, name) == 0
+    weighed = build / "weighed.prototxt"
+    weighed.write_text(text.replace('"subpixel": true', '"subpixel": true, "covariance": true'))
+    assert run(build, "lifting", deploy=weighed, out=build / "eval/lite-weighed") == 0
     return build
 
 
@@ -305,7 +308,10 @@ def test_report(build, tmp_path, capsys):
     assert values["steps"] == [{"name": "data", "seconds": 2.0, "peak_memory_mb": 3}]
     assert values["cpm"]["error_2d_px"] > 0
     assert len(values["lifting"]["mpjpe_mm_by_stage"]) == 5
+    weighed = values["weighed"]["network_mpjpe_mm"]
+    assert weighed != values["lifting"]["network_mpjpe_mm"]
     page = (tmp_path / "report.html").read_text()
+    assert '<td>by belief covariance</td><td class="number">' in page and f">{weighed:.1f}<" in page
     assert "not Human3.6M" in page and "88.39" in page and page.count("<img") == 5
     # Self-contained: nothing is fetched.
     assert "http" not in page.replace("http-equiv", "") and "<script" not in page

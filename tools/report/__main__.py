@@ -2,7 +2,7 @@
 
     python -m tools.report --out build/demo
 
-Reads what the other targets left under build/: the data set, the prior, the trainings, both
+Reads what the other targets left under build/: the data set, the prior, the trainings, the
 evaluations and the time that each step took.
 """
 
@@ -52,6 +52,7 @@ class Demo:
             self.errors[name] = read_json(_made(evaluation / "errors.json", job))
             self.predictions[name] = read_arrays(_made(evaluation / "predictions.npz", job))
             self.losses[name] = _losses(build / f"train/lite-{name}", f"make train NET=lite/{name}")
+        self.weighed = read_json(_made(build / "eval/lite-weighed/errors.json", "make demo"))
         steps = [read_json(path) for path in (build / "steps").glob("*.json")]
         self.steps = sorted(steps, key=lambda step: step["started"])
 
@@ -92,6 +93,7 @@ def summary(run):
         "mean_pose_mpjpe_mm": baseline["mean_pose_mpjpe_mm"],
         "true_2d_mpjpe_mm": baseline["true_2d_mpjpe_mm"],
         **run.errors,
+        "weighed": run.weighed,
         "steps": [
             {key: step[key] for key in ("name", "seconds", "peak_memory_mb")} for step in run.steps
         ],

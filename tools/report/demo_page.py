@@ -32,6 +32,13 @@ def results(report):
         ("heading", "Results"),
         _errors(report),
         ("text", _explained(report)),
+        (
+            "text",
+            "The same network, its lifting layers as they were trained, and weighing each landmark "
+            "by the covariance of its belief, which it was not trained with (prototxt/README.md "
+            "has networks that were, by make study-network):",
+        ),
+        _by_layers(report),
     ]
 
 
@@ -81,6 +88,14 @@ def _explained(report):
         "the network does not tell the sides apart, and a pose's turn about the vertical is lost. "
         f"The learned weights of the CNN's maps in the fusion, by stage: {weights}."
     )
+
+
+def _by_layers(report):
+    """The errors by how the lifting layers take the landmarks: a table."""
+    ways = {"as trained": report["lifting"], "by belief covariance": report["weighed"]}
+    header = ("lifting layers", "2D error, px", "3D error, mm", "3D error of the last layer, mm")
+    keys = ("error_2d_px", "mpjpe_mm", "network_mpjpe_mm")
+    return ("table", header, [(way, *(errors[k] for k in keys)) for way, errors in ways.items()])
 
 
 def _errors(report):

@@ -83,7 +83,9 @@ RECORDS = {
             fusion_weight_by_stage=[0.5, 0.25],
             side_distance_px=20.0,
             true_side_distance_px=30.0,
+            network_mpjpe_mm=110.0,
         ),
+        "weighed": _evaluated(90.0, network_mpjpe_mm=95.0),
         "steps": [{"name": "data", "seconds": 2.5, "peak_memory_mb": 300}],
     },
     "feed": {
