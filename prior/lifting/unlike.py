@@ -66,7 +66,10 @@ def rare(inputs: Inputs) -> Bool[np.ndarray, "N"]:
     count = len(inputs.points)
     if inputs.covariance is not None:
         return np.ones(count, dtype=bool)
-    weight = np.where(np.isnan(inputs.points).any(axis=2), 0.0, 1.0)
+    missing = np.isnan(inputs.points)
+    if inputs.confidence is None and not missing.any():
+        return np.zeros(count, dtype=bool)
+    weight = np.where(missing.any(axis=2), 0.0, 1.0)
     if inputs.confidence is not None:
         weight = weight * inputs.confidence
     own = (weight != weight[:, :1]).any(axis=1)
