@@ -64,7 +64,7 @@ class Ranking:
         size = self._size = min(VECTORS, model.basis_size)
         self._unknowns = PLACE + size + 2
         self._places = places(self._unknowns)
-        self._ridge = np.float32(nu[:, None] / model.std[:, :size] ** 2)[..., None, None]
+        self._ridge = (nu[:, None] / model.std[:, :size] ** 2).astype(np.float32)[..., None, None]
         self._log_std = np.log(model.std[:, :size]).sum(axis=1)
         # Variance of each landmark along an axis by the other vectors, limb scale^2.
         others = np.square(model.basis[:, size:]).mean(axis=3)
@@ -142,10 +142,10 @@ class Ranking:
         n, S = len(points), self._size + 1
         middle = inverses(precision.sum(axis=1)) @ (precision @ points[..., None]).sum(axis=1)
         # About their weighted mean, so that float32 is enough.
-        about = np.float32(points - middle.swapaxes(1, 2)).transpose(2, 1, 0)
+        about = (points - middle.swapaxes(1, 2)).astype(np.float32).transpose(2, 1, 0)
         p = np.ascontiguousarray(precision.transpose(2, 3, 1, 0), np.float32)  # (2, 2, L, n)
         weighted = p[:, 0] * about[0] + p[:, 1] * about[1]
-        sin, cos = np.float32(np.sin(elevation)), np.float32(-np.cos(elevation))
+        sin, cos = np.stack([np.sin(elevation), -np.cos(elevation)]).astype(np.float32)
         # What the columns are multiplied with: the place's two, and the points.
         weights = np.stack([p[:, 0], p[:, 1], weighted])  # (3, 2, L, n)
         features = np.stack([weights[:, 0], sin * weights[:, 1], cos * weights[:, 1]])
