@@ -22,7 +22,7 @@ _HEAD = [LANDMARKS.index(name) for name in ("neck", "head top")]
 
 # PCKh (Andriluka et al. 2014): a landmark is right within this share of the head's length.
 PCKH_SHARE = 0.5
-# PCK (Yang and Ramanan 2013), as on Leeds: within this share of the torso's diagonal.
+# PCK@0.2 (Yang and Ramanan 2013), as on Leeds: within this share of the torso's diagonal.
 PCK_SHARE = 0.2
 # Our choice: people who stand or sit, rather than lie, bend down or hang.
 UPRIGHT_DEGREES = 30
@@ -154,15 +154,6 @@ def torso_diagonal(points: Real[np.ndarray, "N 17 2"]) -> Float[np.ndarray, "N"]
     """The distance from right hip to left shoulder, px; NaN where one of them is missing."""
     hip, shoulder = (LANDMARKS.index(name) for name in ("right hip", "left shoulder"))
     return landmark_error(points[:, hip], points[:, shoulder])
-
-
-def pck_torso(
-    points: Real[np.ndarray, "N 17 2"],
-    truth: Real[np.ndarray, "N 17 2"],
-    share: float = PCK_SHARE,
-) -> Bool[np.ndarray, "N 17"]:
-    """PCK@0.2: whether each landmark is within `share` of its person's torso's diagonal."""
-    return pck(points, truth, share * torso_diagonal(truth))
 
 
 def upright(points: Real[np.ndarray, "N 17 2"]) -> Bool[np.ndarray, "N"]:

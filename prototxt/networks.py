@@ -21,6 +21,7 @@ from prior.lifting.lifter import ROTATIONS
 from prior.skeleton import HUMAN36M
 from prototxt.choices import Choices
 from prototxt.machines import GAUSSIAN, LIFTINGS, MAPS, Block, Conv, Machine, Merge, Pool
+from prototxt.named import name_of
 
 Top: TypeAlias = Any  # a blob of a NetSpec
 
@@ -56,7 +57,10 @@ def network(m: Machine, *, lifting: bool, train: bool, **choices: Any) -> Any:
             judge(n, t, maps if c.loss == "fused" else beliefs)
     if lifting and not train:
         lift(n, m, maps, "", train, c)  # the final estimate: landmarks and pose
-    return n.to_proto()
+    whole = n.to_proto()
+    if m.skeleton != HUMAN36M:
+        whole.name = name_of(m.skeleton)
+    return whole
 
 
 def inputs(n: NetSpec, m: Machine, lifting: bool, train: bool, c: Choices) -> None:
@@ -304,6 +308,11 @@ def text(message: Any) -> str:
     """A NetParameter as text, with its JSON in single quotes, which keeps it readable."""
 
     def unescape(match: re.Match) -> str:
-        return "param_str: '" + match[1].replace('\\"', '"') + "'"
+        return f"{match[1]}: '" + match[2].replace('\\"', '"') + "'"
 
-    return re.sub(r'param_str: "((?:[^"\\]|\\.)*)"', unescape, text_format.MessageToString(message))
+    # The name that begins a line is the network's.
+    return re.sub(
+        r'(?m)(param_str|^name): "((?:[^"\\]|\\.)*)"',
+        unescape,
+        text_format.MessageToString(message),
+    )

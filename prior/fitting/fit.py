@@ -27,6 +27,12 @@ log = logging.getLogger(__name__)
 # Aligned poses kept in the model file for pictures.
 SAMPLE = 500
 
+# What a model is rounded to: decimals of limb scales and nats, significant digits of deviations and
+# weights. Matrix products differ in their last bits between processors and numbers of threads, and
+# a fit makes of that up to 4e-11, mostly 1e-12. Our choice: so far above it that machines write the
+# same model, but where a value lies between two roundings; 0.0001 mm of a person.
+DIGITS = 7
+
 # The paper's mixture size, and the basis size of the authors' released models.
 COMPONENTS = 3
 BASIS = 25
@@ -156,24 +162,29 @@ def mix(
     mixed, seeds = runs[int(np.argmax(likelihoods))]
     sample = rows[_choose(random, len(rows), SAMPLE)]
     return PriorModel(
-        mean=from_rows([part.mean for part in mixed.components]),
-        basis=from_rows([part.basis for part in mixed.components]),
-        std=np.sqrt([part.variance for part in mixed.components]),
-        noise_std=np.sqrt([part.noise_variance for part in mixed.components]),
-        weight=mixed.weight,
-        scale_mm=aligned.scale_mm,
-        seeds=from_rows(seeds),
-        sample=from_rows(sample).astype(np.float32),
+        mean=from_rows(np.round([part.mean for part in mixed.components], DIGITS)),
+        basis=from_rows(np.round([part.basis for part in mixed.components], DIGITS)),
+        std=_significant(np.sqrt([part.variance for part in mixed.components])),
+        noise_std=_significant(np.sqrt([part.noise_variance for part in mixed.components])),
+        weight=_significant(mixed.weight),
+        scale_mm=round(aligned.scale_mm, DIGITS),
+        seeds=from_rows(np.round(seeds, DIGITS)),
+        sample=from_rows(np.round(sample, DIGITS)).astype(np.float32),
         skeleton=rows.skeleton,
         meta=_alignment_meta(aligned)
         | {
             "seed": seed,
-            "em_log_likelihood": mixed.log_likelihood,
+            "em_log_likelihood": np.round(mixed.log_likelihood, DIGITS).tolist(),
             "em_converged": mixed.converged,
-            "restarts_log_likelihood": likelihoods,
+            "restarts_log_likelihood": np.round(likelihoods, DIGITS).tolist(),
         }
         | (meta or {}),
     )
+
+
+def _significant(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """The values to DIGITS significant digits."""
+    return np.vectorize(lambda value: float(f"{value:.{DIGITS}g}"), otypes=[float])(values)
 
 
 def _check_counts(components: int, restarts: int) -> None:
@@ -196,7 +207,9 @@ def _alignment_meta(aligned: Aligned) -> dict[str, Any]:
         **({"method": changed} if changed else {}),
         "poses": len(aligned.alignment.yaw),
         "data_sha256": aligned.digest,
-        "alignment_nll": [[*step[:3], step.poses] for step in history],
+        "alignment_nll": [
+            [step.basis, step.half_step, round(step.nll, DIGITS), step.poses] for step in history
+        ],
         "alignment_converged": aligned.alignment.converged,
         "worse_minima": [step.worse for step in history if step.worse is not None],
     }

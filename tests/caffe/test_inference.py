@@ -19,6 +19,7 @@ from tools.caffe_io import process as caffe_process
 from tools.infer import estimator as inference
 from tools.infer import predict
 from tools.infer.estimator import Estimator, Person
+from tools.infer.views import mean_maps
 from tools.lift import keypoints
 
 # Random weights put some landmarks where no person can be.
@@ -123,7 +124,7 @@ def test_averaged_maps_are_the_slow_mean(network, people, model):
                 for channel, values in enumerate(own)
             ]
         )
-    mean = inference.mean_maps(maps, views, target, 8)
+    mean = mean_maps(maps, views, target, 8, np.arange(18), 17)
     # OpenCV's places are multiples of 1/32 of a cell.
     np.testing.assert_allclose(mean, total / 3, atol=0.05 * np.abs(maps).max())
     (estimate,) = Estimator(network, scales=scales, model=model).estimates([person])
@@ -148,7 +149,7 @@ def test_the_mean_of_views_of_one_label_is_the_label():
         ]
     )
     target = crop.frame(box, 368)
-    maxima, _ = belief_maps.argmax(inference.mean_maps(maps, views, target, 8)[None], True)
+    maxima, _ = belief_maps.argmax(mean_maps(maps, views, target, 8, np.arange(18), 17)[None], True)
     np.testing.assert_allclose(crop.to_image(maxima[0], target), points, atol=0.15)
 
 

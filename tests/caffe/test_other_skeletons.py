@@ -1,7 +1,8 @@
-"""Networks of other landmarks than Human3.6M's, from annotated images to a training."""
+"""Networks of other landmarks than Human3.6M's: data, training, prediction and evaluation."""
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import caffe
 import cv2
@@ -9,23 +10,31 @@ import numpy as np
 import pytest
 
 import prior
+from prior.camera import LEVEL
+from prior.errors import InputError
 from prior.skeleton import COCO
 from prototxt import generate
 from python_layers import belief_maps
 from python_layers.data import annotations, crop
+from tests.caffe import tiny_world
 from tests.caffe.layer_net import net, python_layer
 from tests.caffe.seven_people import FIXED, TOPS
 from tests.caffe.tiny_world import adapt
 from tests.hands import HAND, random_hands
+from tools.caffe_io.files import copy_weights, read_name
+from tools.evaluate import __main__ as evaluate
+from tools.infer import export, predict
+from tools.infer.estimator import Estimator, Network
+from tools.infer.onnx_network import OnnxNetwork
 
 SIDE, COUNT = 96, 6
 # Nothing says which way a hand is up.
 ANY_WAY = replace(HAND, vertical=False)
 
 
-def write_people(folder, skeleton, points):
+def write_people(folder, skeleton, points, poses=None):
     """Drawings of the landmarks `points` (n, L, 2), px, each of its own brightness, and their
-    annotations. The file's path."""
+    annotations, with poses (n, L, 3), mm, if there are any. The file's path."""
     images, people = [], []
     for i, person in enumerate(points):
         image = np.full((SIDE, SIDE, 3), 60, np.uint8)
@@ -37,6 +46,7 @@ def write_people(folder, skeleton, points):
         keypoints = np.column_stack([person, np.full(len(skeleton), 2)])
         people.append(
             {"image_id": i, "bbox": [8, 8, 80, 80], "keypoints": keypoints.ravel().tolist()}
+            | ({} if poses is None else {"pose_mm": poses[i].tolist()})
         )
     document = {
         "categories": [{"keypoints": list(skeleton.landmarks)}],
@@ -163,3 +173,110 @@ def test_people_of_other_landmarks_than_the_models_are_refused(tmp_path, hands):
         annotations.load(coco)
     with pytest.raises(Exception, match="PoseDataLayer: model: .*none.npz"):
         data_layer(tmp_path, coco, tmp_path / "none.npz")
+
+
+def write_networks(folder, model):
+    """The lite networks of a pose model with random weights. {kind: (deploy, weights)}."""
+    assert generate.main(["--prior", str(model), "--out", str(folder)]) == 0
+    networks = {}
+    for kind in ("cpm", "lifting"):
+        deploy = folder / f"lite/{kind}/deploy.prototxt"
+        deploy.write_text(deploy.read_text().replace('"rotations": 80', '"rotations": 8'))
+        caffe.set_random_seed(7)
+        machine = caffe.Net(str(deploy), caffe.TEST)
+        tiny_world.settle(machine)
+        machine.save(str(folder / f"{kind}.caffemodel"))
+        networks[kind] = deploy, folder / f"{kind}.caffemodel"
+    return networks
+
+
+@pytest.fixture(scope="module")
+def of_hands(tmp_path_factory, hands):
+    return write_networks(tmp_path_factory.mktemp("networks"), hands[1])
+
+
+@pytest.fixture(scope="module")
+def of_coco(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("coco")
+    poses = np.random.default_rng(3).normal(0, 300, (60, 17, 3))
+    model = prior.fit(poses, skeleton=COCO, components=1, basis=2, solver="closed-form")
+    model.save(folder / "coco.npz")
+    return write_networks(folder, folder / "coco.npz")
+
+
+def predicted(network, tmp_path, image, *options):
+    out = tmp_path / "predicted.json"
+    arguments = [*map(str, network), str(image), "--out", str(out), "--workers", "0", *options]
+    assert predict.main(arguments) == 0
+    document = json.loads(out.read_text())
+    return document["landmark_names"], document[str(image)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["cpm", "lifting", "onnx"])
+def test_hands_are_predicted_by_their_own_names(of_hands, hands, tmp_path, kind):
+    network = of_hands["cpm" if kind == "cpm" else "lifting"]
+    image, model = hands[0].parent / "0.png", hands[1]
+    options = ["--prior", str(model)] if kind == "cpm" else []
+    if kind == "onnx":
+        assert export.main([*map(str, network), "--out", str(tmp_path / "onnx")]) == 0
+        network = [tmp_path / "onnx"]
+        assert OnnxNetwork(network[0]).skeleton == ANY_WAY
+    names, hand = predicted(network, tmp_path, image, "--box", "8", "8", "80", "80", *options)
+    assert tuple(names) == HAND.landmarks and len(hand["landmarks"]) == 21
+    # The most probable hand in any rotation, in the axes of a level camera.
+    points, covariance = np.array(hand["landmarks"]), np.array(hand["covariance"])
+    lifted = prior.lift(points[None], prior.load(model), covariance=covariance[None])
+    expected = lifted.pose[0] @ (LEVEL.T @ lifted.camera[0]).T
+    np.testing.assert_allclose(hand["pose_mm"], expected, atol=1.5)
+
+
+@pytest.mark.slow
+def test_hands_are_evaluated_with_what_has_a_meaning_for_them(of_hands, hands, tmp_path, capsys):
+    poses = random_hands(COUNT, seed=1, turns="all")
+    source = write_people(tmp_path, HAND, hand_points(), poses)
+    files = [*map(str, of_hands["cpm"]), "--data", str(source), "--prior", str(hands[1])]
+    assert evaluate.main([*files, "--workers", "0", "--out", str(tmp_path / "eval")]) == 0
+    said = capsys.readouterr().out
+    assert "not measured: pckh, pckh_0.2 (there is no neck and no head top)" in said
+    errors = json.loads((tmp_path / "eval/errors.json").read_text())
+    arrays = np.load(tmp_path / "eval/predictions.npz")
+    assert tuple(arrays["landmarks"]) == tuple(errors["landmarks"]) == HAND.landmarks
+    off = np.linalg.norm(arrays["points"][-1] - hand_points(), axis=2)
+    assert errors["error_2d_px"] == pytest.approx(off.mean(), abs=1e-3)
+    assert errors["pckh"] is None and errors["mpjpe_mm"] > 0
+
+
+@pytest.mark.slow
+def test_networks_weights_and_models_of_several_skeletons_are_refused(
+    of_hands, of_coco, hands, tmp_path
+):
+    with pytest.raises(InputError, match=r"cpm.caffemodel: expected the skeleton of .* wrist"):
+        Network(of_hands["cpm"][0], of_coco["cpm"][1])
+    # 17 landmarks, but COCO's.
+    nameless = tmp_path / "deploy.prototxt"
+    text = of_coco["cpm"][0].read_text()
+    nameless.write_text("\n".join(line for line in text.splitlines() if "name: '" not in line))
+    with pytest.raises(InputError, match=r"hip, right hip.* got nose, left_eye"):
+        Network(nameless, of_coco["cpm"][1])
+    deploy = tmp_path / "lifting.prototxt"
+    text = of_coco["lifting"][0].read_text()
+    deploy.write_text(text.replace(str(of_coco["cpm"][1].parent / "coco.npz"), str(hands[1])))
+    with pytest.raises(InputError, match=r"hand.npz: expected the skeleton of .* nose"):
+        Network(deploy, of_coco["lifting"][1])
+    with pytest.raises(InputError, match="no mirror image"):
+        Estimator(Network(*of_hands["cpm"]), flip=True)
+
+
+def test_people_of_others_are_not_evaluated(of_coco, tmp_path, capsys):
+    human = tiny_world.write_data(tmp_path)
+    files = [*map(str, of_coco["cpm"]), "--data", str(human), "--out", str(tmp_path / "eval")]
+    assert evaluate.main(files) == 1
+    assert "expected ['nose', 'left_eye'" in capsys.readouterr().err
+
+
+def test_copied_weights_keep_the_name(of_coco, tmp_path):
+    source = of_coco["cpm"][1]
+    copy_weights(tmp_path / "copy.caffemodel", (source, {"conv1_stage1"}))
+    assert read_name(tmp_path / "copy.caffemodel") == read_name(source) != ""
+    assert Path(source).stat().st_size > (tmp_path / "copy.caffemodel").stat().st_size

@@ -19,7 +19,8 @@ def test_round_trip_of_everything_that_lifts(model, tmp_path):
     mat_file.write(tmp_path / "m.mat", model)
     again = mat_file.read(tmp_path / "m.mat")
     factor = again.scale_mm / model.scale_mm
-    np.testing.assert_allclose(again.mean * factor, model.mean, atol=1e-12)
+    # The file's means are centred, which those of a model are but for their rounding.
+    np.testing.assert_allclose(again.mean * factor, model.mean, rtol=0, atol=1e-7)
     np.testing.assert_allclose(again.basis, model.basis, atol=1e-12)
     np.testing.assert_allclose(again.std * factor, model.std)
     np.testing.assert_allclose(again.noise_std * factor, model.noise_std)

@@ -81,13 +81,21 @@ def read_weights(path: Path) -> dict[str, list[np.ndarray]]:
     return {name: blobs for name, blobs, _ in _layers(path)}
 
 
+def read_name(path: Path) -> str:
+    """The name of the network whose weights a .caffemodel has. Raises CaffeFileError."""
+    with _named(path):
+        return "".join(_text(value) for field, value, _ in fields(_bytes(path)) if field == 1)
+
+
 def copy_weights(target: Path, *sources: tuple[Path, Collection[str]]) -> None:
-    """Write a .caffemodel with layers of others; sources: (path, names of the layers to take).
+    """Write a .caffemodel with layers of others; sources: (path, names of the layers to take), of
+    which the last gives the network's name.
 
     Layers of Caffe's old formats are upgraded.
     """
     kept = [raw for path, names in sources for name, _, raw in _layers(path) if name in names]
-    write(target, b"".join(kept))
+    name = read_name(sources[-1][0]).encode()
+    write(target, b"".join([_message(1, name) if name else b"", *kept]))
 
 
 def read_state(path: Path) -> State:

@@ -5,7 +5,9 @@
 
 Writes predictions.npz (landmarks in px of the images and poses in mm, of every stage, and which
 frames they are of: tools.evaluate.predictions) and errors.json (tools.evaluate.images) into FOLDER.
-Of data without 3D truth, as photographs, errors.json has the 2D part.
+Of data without 3D truth, as photographs, errors.json has the 2D part. The landmarks are those that
+the network names, its skeleton's (prototxt/); data and pose model have to have the same. What has
+no meaning for them is left out, and named.
 The final pose is that of the last landmarks, lifted with the lens and with the covariances of the
 network's beliefs; with --as-published, the network's own.
 
@@ -28,10 +30,11 @@ import prior
 from prior import program
 from prior.errors import InputError
 from prior.files import write
-from prior.skeleton import HUMAN36M
+from prototxt.named import skeleton_of
 from python_layers.data import annotations
 from tools import measured
 from tools.arguments import add_as_published, add_network
+from tools.caffe_io.files import read_net
 from tools.evaluate import images, parts
 from tools.evaluate.lifting import LandmarkLifter
 from tools.evaluate.predictions import Predictions, frames_of, save
@@ -78,15 +81,16 @@ def gathered(estimates):
 
 def evaluate(options):
     """Run the network on the data and write predictions.npz and errors.json; see the module."""
-    people = annotations.load(options.data)
-    model = options.prior and prior.load(options.prior, HUMAN36M)
+    skeleton = skeleton_of(read_net(options.deploy).name, options.deploy)
+    people = annotations.load(options.data, skeleton=skeleton)
+    model = options.prior and prior.load(options.prior, skeleton)
     if model is None and images.has_3d(people).any():
         raise EvaluationError(
             f"{options.data}: has 3D poses: expected a pose model to lift with; name it by --prior"
         )
     training = None
     if options.training_data:
-        training = annotations.load(options.training_data, check_images=False)
+        training = annotations.load(options.training_data, False, skeleton)
         for path, data in ((options.data, people), (options.training_data, training)):
             if not images.has_3d(data).all():
                 raise EvaluationError(
@@ -114,6 +118,7 @@ def evaluate(options):
         "network": str(options.deploy),
         "weights": str(options.weights),
         "data": str(options.data),
+        "landmarks": skeleton.landmarks,
         "lifted_as_published": options.as_published,
         **how,
     }
@@ -123,6 +128,8 @@ def evaluate(options):
     write(options.out / "errors.json", json.dumps(errors, indent=1) + "\n")
     made.remove()
     print(f"{summary(errors)}; wrote {options.out}")
+    if errors["left_out"]:
+        print(f"not measured: {said(errors['left_out'])}")
 
 
 def how_shown(options):
@@ -153,6 +160,13 @@ def summary(errors):
         if errors.get(key) is not None
     ]
     return f"{errors['images']} images: {', '.join(values)}"
+
+
+def said(left_out):
+    """Which measures were left out, those of one reason together: {measure: why} in a line."""
+    reasons = dict.fromkeys(left_out.values())
+    measures = {why: [name for name in left_out if left_out[name] == why] for why in reasons}
+    return "; ".join(f"{', '.join(names)} ({why})" for why, names in measures.items())
 
 
 def _parser() -> argparse.ArgumentParser:

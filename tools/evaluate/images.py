@@ -1,8 +1,9 @@
 """Scores of a network on annotated images: what errors.json holds.
 
 What is aligned before 3D poses are compared is in each number's name; without another word it is
-the hip (root-aligned), over all 17 landmarks, at the prior's typical limb scale: nothing of the
-truth is used. Of people without a 3D pose, as in photographs, there is the 2D part alone.
+the root, a person's hip, over all landmarks, at the prior's typical limb scale: nothing of the
+truth is used. Of landmarks other than Human3.6M's what has no meaning is None or not there, and
+"left_out" says why. Of people without a 3D pose, as in photographs, there is the 2D part alone.
 """
 
 import dataclasses
@@ -10,20 +11,18 @@ import dataclasses
 import numpy as np
 
 from prior import metrics
-from prior.skeleton import MIRROR, PROTOCOL_14, L
+from prior.metrics import landmark_error
+from prior.skeleton import HUMAN36M, PROTOCOL_14
 from python_layers.data import crop
 from tools.evaluate import landmarks, scoring
 from tools.evaluate.protocols import Alignment, action_of
 
-ALL = tuple(range(L))
-
-# The 3D errors that are given, by name: what is aligned, and over which landmarks.
+# The 3D errors that are given, by name: what is aligned, of all landmarks.
 ERRORS_3D = {
-    "root_aligned": (Alignment("root", "typical"), ALL),
-    "mean_aligned": (Alignment("mean", "typical"), ALL),
-    "mean_aligned_known_scale": (Alignment("mean", "known"), ALL),
-    "procrustes": (Alignment("procrustes", "fitted"), ALL),
-    "procrustes_14_landmarks": (Alignment("procrustes", "fitted"), tuple(PROTOCOL_14)),
+    "root_aligned": Alignment("root", "typical"),
+    "mean_aligned": Alignment("mean", "typical"),
+    "mean_aligned_known_scale": Alignment("mean", "known"),
+    "procrustes": Alignment("procrustes", "fitted"),
 }
 
 # The 2D measures that are given for every stage: the name in errors.json, and in landmarks.errors.
@@ -50,12 +49,18 @@ def cameras_of(people, size):
     )
 
 
-def errors_3d(poses, truth):
-    """Mean errors of poses (M, 17, 3), mm, by the names of ERRORS_3D."""
-    return {
-        name: float(scoring.errors_3d(poses, truth, alignment, landmarks).mean())
-        for name, (alignment, landmarks) in ERRORS_3D.items()
+def errors_3d(poses, truth, skeleton):
+    """Mean errors of poses (M, L, 3), mm, by the names of ERRORS_3D; of Human3.6M's landmarks also
+    those of the 14 that the paper's protocols 2 and 3 have."""
+    means = {
+        name: float(landmark_error(scoring.aligned(poses, truth, how, skeleton), truth).mean())
+        for name, how in ERRORS_3D.items()
     }
+    if skeleton == HUMAN36M:
+        how = ERRORS_3D["procrustes"]
+        errors = scoring.errors_3d(poses, truth, how, PROTOCOL_14)
+        means["procrustes_14_landmarks"] = float(errors.mean())
+    return means
 
 
 def by_action(values, actions):
@@ -68,19 +73,20 @@ def by_action(values, actions):
     return {action: mean for action, mean in means.items() if np.isfinite(mean)}
 
 
-def side_distance(points):
-    """Mean distance, px, between the left and the right of a pair of landmarks (M, 17, 2); None
+def side_distance(points, skeleton):
+    """Mean distance, px, between the left and the right of a pair of landmarks (M, L, 2); None
     without a pair. Far below the truth's, the network sees limbs but does not tell the sides
     apart."""
-    paired = np.flatnonzero(np.arange(len(MIRROR)) != MIRROR)
-    mean = metrics.mean(metrics.landmark_error(points[:, paired], points[:, MIRROR[paired]]))
+    mirror = skeleton.mirror
+    paired = np.flatnonzero(np.arange(len(mirror)) != mirror)
+    mean = metrics.mean(landmark_error(points[:, paired], points[:, mirror[paired]]))
     return mean if np.isfinite(mean) else None
 
 
-def best_single_pose(poses):
-    """The pose (17, 3), hip at the origin, with the least root-aligned MPJPE over `poses`
-    (M, 17, 3): each landmark's geometric median (Weiszfeld's iteration)."""
-    poses = poses - poses[:, [metrics.ROOT]]
+def best_single_pose(poses, root):
+    """The pose (L, 3), root at the origin, with the least root-aligned MPJPE over `poses`
+    (M, L, 3): each landmark's geometric median (Weiszfeld's iteration)."""
+    poses = poses - poses[:, [root]]
     best = poses.mean(axis=0)
     for _ in range(100):
         weight = 1 / np.maximum(np.linalg.norm(poses - best, axis=-1, keepdims=True), 1.0)
@@ -93,19 +99,20 @@ def baselines(people, training, lifter, size):
     (in the camera's axes), and lifting of the true landmarks."""
     cameras = cameras_of(people, size)
     views = cameras_of(training, size)
-    single = best_single_pose(np.einsum("nab,nlb->nla", views, training.poses_mm))
+    root = people.skeleton.root
+    single = best_single_pose(np.einsum("nab,nlb->nla", views, training.poses_mm), root)
     answer = np.einsum("nba,lb->nla", cameras, single)
     lifted = lifter.lift(people.points, people.rotations, people.intrinsics)
     return {
-        "mean_pose_mpjpe_mm": float(metrics.root_aligned(answer, people.poses_mm).mean()),
-        "true_2d_mpjpe_mm": errors_3d(lifted.pose, people.poses_mm)["root_aligned"],
+        "mean_pose_mpjpe_mm": float(metrics.root_aligned(answer, people.poses_mm, root).mean()),
+        "true_2d_mpjpe_mm": float(metrics.root_aligned(lifted.pose, people.poses_mm, root).mean()),
     }
 
 
 def lifted(predictions, t, people, rows, lifter):
-    """Poses (M, 17, 3), mm, of the landmarks of stage t, NaN but for the people `rows`, lifted with
+    """Poses (M, L, 3), mm, of the landmarks of stage t, NaN but for the people `rows`, lifted with
     all that is known: the lens, and how sure the network is of each landmark."""
-    poses = np.full((len(people), L, 3), np.nan)
+    poses = np.full(people.poses_mm.shape, np.nan)
     lens = np.isfinite(people.intrinsics[rows]).all(axis=(1, 2))
     for part in (rows[lens], rows[~lens]):
         if len(part):
@@ -127,7 +134,7 @@ def lifted_again(predictions, people, lifter):
 
 
 def calibration(points, covariance, people):
-    """How far landmarks (M, 17, 2) are off, over how far their covariances (M, 17, 2, 2) say: 1 if
+    """How far landmarks (M, L, 2) are off, over how far their covariances (M, L, 2, 2) say: 1 if
     these are honest. By the median, which a few gross errors do not move: the squared distances of
     two normal numbers have it at 2 ln 2."""
     visible = landmarks.annotated(people)
@@ -145,7 +152,7 @@ def score(predictions, people, lifter):
         result |= score_3d(predictions, people, rows, lifter)
     if predictions.fusion is not None:
         result["fusion_weight_by_stage"] = predictions.fusion.tolist()
-    return result
+    return result | {"left_out": landmarks.left_out(people.skeleton)}
 
 
 def has_3d(people):
@@ -157,7 +164,7 @@ def score_2d(predictions, people):
     """The 2D part of errors.json: tools.evaluate.landmarks, of every stage."""
     stages = [landmarks.errors(points, people) for points in predictions.points]
     final = predictions.points[-1]
-    distance = metrics.landmark_error(final, people.points)
+    distance = landmark_error(final, people.points)
     distance = np.where(landmarks.annotated(people), distance, np.nan)
     of_person = np.array([metrics.mean(row) for row in distance])
     result = {
@@ -171,8 +178,8 @@ def score_2d(predictions, people):
         **{f"{name}_by_stage": [stage[measure] for stage in stages] for name, measure in STAGED},
         **landmarks.by_landmark(final, people),
         "error_2d_px_by_action": by_action(of_person, people.actions),
-        "side_distance_px": side_distance(final),
-        "true_side_distance_px": side_distance(people.points),
+        "side_distance_px": side_distance(final, people.skeleton),
+        "true_side_distance_px": side_distance(people.points, people.skeleton),
     }
     if predictions.peaks is not None:
         result["oks_ap"] = landmarks.oks_ap(final, predictions.peaks, people)
@@ -195,7 +202,9 @@ def score_3d(predictions, people, rows, lifter):
         poses = [
             lifted(predictions, t, people, rows, lifter) for t in range(len(predictions.points))
         ]
-    errors = [errors_3d(pose[rows], truth) for pose in poses]
+    skeleton = people.skeleton
+    errors = [errors_3d(pose[rows], truth, skeleton) for pose in poses]
+    final = metrics.root_aligned(poses[-1][rows], truth, skeleton.root)
     actions = [people.actions[i] for i in rows]
     own = {}
     if predictions.poses is not None and len(poses) > len(predictions.points) + 1:
@@ -204,6 +213,6 @@ def score_3d(predictions, people, rows, lifter):
         "images_3d": len(rows),
         "mpjpe_mm": errors[-1]["root_aligned"],
         "mpjpe_mm_by_stage": [error["root_aligned"] for error in errors],
-        "mpjpe_mm_by_action": by_action(metrics.root_aligned(poses[-1][rows], truth), actions),
+        "mpjpe_mm_by_action": by_action(final, actions),
         "errors_3d_mm": errors[-1],
     } | own

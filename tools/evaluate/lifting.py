@@ -1,5 +1,7 @@
 """Lifts landmarks of images whose cameras are known, for all that is compared with a truth."""
 
+import dataclasses
+
 import numpy as np
 
 import prior
@@ -16,29 +18,27 @@ class LandmarkLifter:
         self.lifter = prior.Lifter(model, **AS_PUBLISHED if as_published else {})
 
     def lift(self, points, rotations, intrinsics, confidence=None, covariance=None):
-        """The Lifted of landmarks (M, 17, 2), px of the original images, NaN where missing.
+        """The Lifted of landmarks (M, L, 2), px of the original images, NaN where missing.
 
         rotations (M, 3, 3), world to camera; intrinsics (M, 3, 3), px, NaN where they are not
-        known: without all of them, weak perspective is taken; covariance (M, 17, 2, 2), px^2, of
-        the landmarks' noise. Nothing of the truth is used when the landmarks are predicted.
+        known: without all of them, weak perspective is taken; covariance (M, L, 2, 2), px^2, of
+        the landmarks' noise. Nothing of the truth is used when the landmarks are predicted. Of a
+        skeleton without a vertical too the poses are in the world's axes, as its camera is found.
         """
+        cameras, known = rotations, {"intrinsics": intrinsics, "covariance": covariance}
         if self.as_published or not np.isfinite(intrinsics).all():
             cameras = cameras_toward(points, rotations, intrinsics)
-            covariance = None if self.as_published else covariance
-            return self.lifter.lift(
-                points, camera=cameras, confidence=confidence, covariance=covariance
-            )
-        return self.lifter.lift(
-            points,
-            camera=rotations,
-            intrinsics=intrinsics,
-            confidence=confidence,
-            covariance=covariance,
-        )
+            known = {} if self.as_published else {"covariance": covariance}
+        known["confidence"] = confidence
+        if self.lifter.model.skeleton.vertical:
+            return self.lifter.lift(points, camera=cameras, **known)
+        lifted = self.lifter.lift(points, **known)
+        pose = np.einsum("nba,nbc,nlc->nla", cameras, lifted.camera, lifted.pose)
+        return dataclasses.replace(lifted, pose=pose)
 
 
 def cameras_toward(points, rotations, intrinsics):
-    """The cameras (M, 3, 3) turned toward people at landmarks (M, 17, 2) px, NaN where missing; as
+    """The cameras (M, 3, 3) turned toward people at landmarks (M, L, 2) px, NaN where missing; as
     they are where the intrinsics are NaN, not known.
 
     Weak perspective holds about the ray to the person (prior.camera.toward).

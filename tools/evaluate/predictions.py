@@ -83,17 +83,19 @@ def save(path, predictions, which):
 
 
 def frames_of(people):
-    """Which frame each annotation is, as arrays of the file; {} where the data is silent."""
+    """The landmarks' names, and which frame each annotation is, where the data says it, as arrays
+    of the file."""
     columns = {
         "subject": people.subjects,
         "action": people.actions,
         "camera": people.camera_names,
         "frame": people.frames,
     }
+    which = {"landmarks": np.array(people.skeleton.landmarks)}
     if any(None in column for column in columns.values()):
-        return {}
+        return which
     named = {name: np.array(column) for name, column in columns.items()}
-    return named | {"landmarks": np.array(LANDMARKS), "offset": people.offsets}
+    return which | named | {"offset": people.offsets}
 
 
 def _name(key):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from prior import metrics
-from prior.skeleton import LANDMARKS
+from prior.skeleton import HUMAN36M, LANDMARKS
 from tools.evaluate import protocols
 from tools.evaluate.predictions import PredictionError, Predictions
 
@@ -76,13 +76,15 @@ def lifted(points, truth, lifter, confidence=None, covariance=None):
     return lifted_poses.pose
 
 
-def aligned(poses, truth, alignment):
-    """Poses as an Alignment brings them to the truth (both (M, L, 3), mm)."""
+def aligned(poses, truth, alignment, skeleton=HUMAN36M):
+    """Poses as an Alignment brings them to the truth (both (M, L, 3), mm), of a skeleton."""
     if alignment.to == "procrustes":
         return metrics.procrustes(poses, truth)
     if alignment.scale == "known":
-        poses = metrics.with_scale_of(poses, truth)
-    return {"root": metrics.at_root, "mean": metrics.at_mean}[alignment.to](poses, truth)
+        poses = metrics.with_scale_of(poses, truth, skeleton)
+    if alignment.to == "root":
+        return metrics.at_root(poses, truth, skeleton.root)
+    return metrics.at_mean(poses, truth)
 
 
 def errors_3d(poses, truth, alignment, landmarks):

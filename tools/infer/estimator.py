@@ -15,11 +15,12 @@ import numpy as np
 import prior
 from prior.errors import InputError
 from prototxt.machines import MACHINES
+from prototxt.named import check_same, skeleton_of
 from python_layers import belief_maps
 from python_layers.data import crop
 from tools.arguments import add_gpu, natural, positive
 from tools.caffe_io import process as caffe_process
-from tools.caffe_io.files import CaffeFileError, read_text, read_weights
+from tools.caffe_io.files import CaffeFileError, read_name, read_net, read_weights
 from tools.infer.device import BATCH, batch_of, compute_on
 from tools.infer.pool import Pool, batched, default_workers
 from tools.infer.staged import Staged
@@ -50,21 +51,22 @@ def annotated(people, i):
 class Estimate(NamedTuple):
     """What a network of T stages says of one person. Landmarks are in px of the image."""
 
-    points: np.ndarray  # (T, 17, 2), of the maps that leave each stage
-    beliefs: np.ndarray  # (T, 17, 2), of the CNN's maps, before fusion
-    # (T + 1, 17, 3), mm, world axes: of each stage, then of the final lifting; None without lifting
+    points: np.ndarray  # (T, L, 2), of the maps that leave each stage
+    beliefs: np.ndarray  # (T, L, 2), of the CNN's maps, before fusion
+    # (T + 1, L, 3), mm, world axes: of each stage, then of the final lifting; None without lifting,
+    # and of a skeleton without a vertical, whose poses are in axes of their own
     poses: np.ndarray | None
-    peak: np.ndarray  # (17,), the maxima of the last maps
-    covariance: np.ndarray  # (T, 17, 2, 2), px^2: how unsure `points` are, by the maps
+    peak: np.ndarray  # (L,), the maxima of the last maps
+    covariance: np.ndarray  # (T, L, 2, 2), px^2: how unsure `points` are, by the maps
 
 
 class StageMaps(NamedTuple):
     """What the stages of a network with lifting make of one person, one after another."""
 
-    beliefs: list[np.ndarray]  # (18, H, W), the CNN's maps
-    fused: list[np.ndarray]  # (18, H, W), the maps after fusion
-    projected: list[np.ndarray]  # (17, 2), px of the image: the 3D pose projected (equation 5)
-    poses: list[np.ndarray]  # (17, 3), mm, world axes
+    beliefs: list[np.ndarray]  # (L + 1, H, W), the CNN's maps
+    fused: list[np.ndarray]  # (L + 1, H, W), the maps after fusion
+    projected: list[np.ndarray]  # (L, 2), px of the image: the 3D pose projected (equation 5)
+    poses: list[np.ndarray]  # (L, 3), mm, world axes
 
 
 def check_weights(deploy, weights):
@@ -102,30 +104,44 @@ class Network(Staged):
 
     gpu: the number of the GPU that it runs on; None: the CPU. batch: how many inputs run at once;
     None: BATCH on the CPU, what fits its memory on a GPU. Raises what `check_weights` and
-    `compute_on` raise, and InputError on another network.
+    `compute_on` raise, and InputError on another network, or where network, weights and the pose
+    model of its lifting are not of one skeleton.
     """
 
     def __init__(self, deploy, weights, gpu=None, batch=None):
         import caffe
 
-        layers = read_text(deploy, caffe.proto.caffe_pb2.NetParameter()).layer
+        text = read_net(deploy)
+        layers, skeleton = text.layer, skeleton_of(text.name, deploy)
         if not any("beliefs_stage1" in layer.top for layer in layers):
             raise InputError(
                 f"{deploy}: expected a network of prototxt/, with beliefs_stage1; for a released "
                 "one there is tools.infer.predict"
             )
-        check_weights(deploy, weights)
-        compute_on(gpu)
-        self.net = net = caffe.Net(str(deploy), str(weights), caffe.TEST)
-        super().__init__(net.blobs)
-        self.size = net.blobs["data"].shape[2]
-        self.batch = batch or batch_of(net, gpu)
-        self.stride = self.size // net.blobs["beliefs_stage1"].shape[2]
-        self.lifting, self.sigma = {}, label_sigma(self.size)
+        self.lifting = {}
         for layer in layers:
             if layer.name == "lifting":
                 self.lifting = json.loads(layer.python_param.param_str)
-            elif layer.name == "projection_stage1":
+                model = self.lifting["model"]
+                check_same(skeleton, prior.load(model).skeleton, deploy, model)
+        check_same(skeleton, skeleton_of(read_name(weights), weights), deploy, weights)
+        check_weights(deploy, weights)
+        compute_on(gpu)
+        self.net = net = caffe.Net(str(deploy), str(weights), caffe.TEST)
+        super().__init__(net.blobs, skeleton)
+        maps = net.blobs["beliefs_stage1"].shape[1]
+        if maps != len(skeleton) + 1:
+            raise InputError(
+                f"{deploy}: expected {len(skeleton) + 1} maps, of its landmarks and the "
+                f"background, got {maps}; one of other landmarks has the skeleton as its name: "
+                "generate it with prototxt.generate --prior"
+            )
+        self.size = net.blobs["data"].shape[2]
+        self.batch = batch or batch_of(net, gpu)
+        self.stride = self.size // net.blobs["beliefs_stage1"].shape[2]
+        self.sigma = label_sigma(self.size)
+        for layer in layers:
+            if layer.name == "projection_stage1":
                 self.sigma = self.stride * json.loads(layer.python_param.param_str)["sigma"]
         self.fusion = [
             float(net.params[f"fusion_stage{t + 1}"][0].data.mean())
@@ -150,7 +166,9 @@ class Network(Staged):
         """{name: array of that blob} of inputs [(data, center_map, camera)], in batches."""
         outputs = {name: [] for name in names}
         for chunk in batched(inputs, self.batch):
-            for i, name in enumerate(("data", "center_map", "camera")[: 3 if self.lifts else 2]):
+            for i, name in enumerate(("data", "center_map", "camera")):
+                if name not in self.blobs:
+                    continue  # a pose machine has no camera, nor has who lifts in all rotations
                 blob = self.net.blobs[name]
                 blob.reshape(len(chunk), *blob.shape[1:])
                 for place, values in enumerate(chunk):
@@ -168,7 +186,7 @@ def label_sigma(size):
 
 
 class Landmarks(NamedTuple):
-    """What maps say: points (17, 2), px of the input; peak (17,); covariance (17, 2, 2), px^2."""
+    """What maps say: points (L, 2), px of the input; peak (L,); covariance (L, 2, 2), px^2."""
 
     points: np.ndarray
     peak: np.ndarray
@@ -201,16 +219,21 @@ class Estimator:
     image. subpixel: take landmarks at fractions of the maps' cells; False takes the most confident
     cell, as the paper does. model: the PriorModel that lifts the landmarks of averaged maps, by
     default the one that the network's layer names. workers: processes that make the views and read
-    the maps while the network runs. Raises InputError on scales outside 0.1 to 10, and what
-    prior.load raises.
+    the maps while the network runs. skeleton: whose landmarks the Estimates have. Raises InputError
+    on scales outside 0.1 to 10, on a flip of a skeleton without pairs, and what prior.load raises.
     """
 
     def __init__(self, network, *, scales=(1.0,), flip=False, subpixel=True, model=None, workers=0):
         self.network, self.subpixel, self.workers = network, subpixel, workers
+        self.skeleton = network.skeleton
+        if flip and not self.skeleton.mirrors:
+            raise InputError("flip: a skeleton without pairs has no mirror image; leave it out")
         self.variants = variants(scales, flip)
         self.averages = self.variants != [crop.PLAIN]
         self.lifter = None
-        if self.averages and network.lifts:
+        # Without a vertical a pose is in axes of its own, which no blob says.
+        lifts = network.lifts and self.skeleton.vertical
+        if self.averages and lifts:
             model = model or prior.load(network.lifting["model"])
             options = {name: network.lifting.get(name) for name in LIFTER_OPTIONS}
             options = {name: value for name, value in options.items() if value is not None}
@@ -219,7 +242,7 @@ class Estimator:
         self.before = [network.maps_before(t) for t in stages]
         self.after = [network.maps_after(t) for t in stages]
         self.poses = []
-        if network.lifts and not self.averages:
+        if lifts and not self.averages:
             self.poses = [*(network.pose(t) for t in stages), "pose"]
 
     def estimates(self, people, person_of=None):
@@ -257,15 +280,17 @@ class Estimator:
         return Shown(views, target, images, cameras[:-1], cameras[-1])
 
     def read(self, shown, blobs):
-        """{name: Landmarks} of a person's maps {name: (V, 18, H, W)}; of several views, of the mean
-        of their maps."""
+        """{name: Landmarks} of a person's maps {name: (V, L + 1, H, W)}; of several views, of the
+        mean of their maps."""
         return {name: self._landmarks(maps, shown) for name, maps in blobs.items()}
 
     def _landmarks(self, maps, shown):
-        stride = self.network.stride
+        stride, count = self.network.stride, len(self.skeleton)
         if self.averages:
-            maps, stride = mean_maps(maps, shown.views, shown.target, stride)[None], 1
-        points, peak = belief_maps.argmax(maps, self.subpixel)
+            mirror, background = np.append(self.skeleton.mirror, count), count
+            maps = mean_maps(maps, shown.views, shown.target, stride, mirror, background)[None]
+            stride = 1
+        points, peak = belief_maps.argmax(maps, self.subpixel, count)
         sigma = self.network.sigma / stride
         covariance = stride**2 * belief_maps.covariance(maps, points, sigma)
         return Landmarks(belief_maps.to_input(points[0], stride), peak[0], covariance[0])
@@ -287,7 +312,7 @@ class Estimator:
             yield self._estimate(read, shown.target, pose)
 
     def _lift(self, group, landmarks):
-        """The poses (people, T + 1, 17, 3) of a group's averaged landmarks, all lifted at once."""
+        """The poses (people, T + 1, L, 3) of a group's averaged landmarks, all lifted at once."""
         names = [*self.before, self.after[-1]]
         chosen = [read[name] for read in landmarks for name in names]
         points, _, covariance = (np.stack(values) for values in zip(*chosen, strict=True))

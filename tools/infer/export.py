@@ -86,6 +86,7 @@ def converted(net: Any, weights: onnx_graphs.Weights) -> tuple[dict[str, Any], d
     fusion = [weights[n] for n in sorted(weights) if re.fullmatch(r"fusion_stage\d+", n)]
     return {
         "format": FORMAT,
+        "name": net.name,
         "input": size,
         "stride": stride,
         "sigma": stride * sigmas[0] if sigmas else label_sigma(size),

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import prior
 from prior.errors import InputError
 from prior.skeleton import HUMAN36M
+from prototxt.named import check_same
 from tools.evaluate.lifting import LandmarkLifter
 from tools.infer import onnx_network
 from tools.infer.estimator import Estimator, Network
@@ -61,15 +62,19 @@ def open_network(
     averaging: dict[str, Any] = {
         name: getattr(options, name) for name in ("scales", "flip", "subpixel")
     }
-    model = prior.load(options.prior, HUMAN36M) if options.prior else None
     if len(network) == 1 or is_ours(network[0]):
         if options.landmarks:
             raise InputError(f"{network[0]}: a network of ours, whose landmarks are known")
+        model = prior.load(options.prior) if options.prior else None
         ours = onnx_network.OnnxNetwork(*network, model) if len(network) == 1 else Network(*network)
-        estimator = Estimator(ours, model=model, **averaging)
         if model is None and ours.lifts:
-            model = prior.load(ours.lifting["model"], HUMAN36M)
+            model = prior.load(ours.lifting["model"])
+        if model is not None:
+            named = options.prior or ours.lifting["model"]
+            check_same(ours.skeleton, model.skeleton, network[0], named)
+        estimator = Estimator(ours, model=model, **averaging)
         return estimator, model and LandmarkLifter(model, options.as_published)
+    model = prior.load(options.prior, HUMAN36M) if options.prior else None
     landmarks = landmark_set(options.landmarks) if options.landmarks else None
     released = ReleasedNetwork(*network, landmarks, options.gpu)
     print(released)

@@ -15,6 +15,7 @@ import onnxruntime
 import prior
 from prior.errors import InputError
 from prior.lifting.lifter import ROTATIONS
+from prototxt.named import check_same, skeleton_of
 from python_layers import belief_maps
 from tools.infer.device import BATCH
 from tools.infer.pool import batched
@@ -37,7 +38,8 @@ class OnnxNetwork(Staged):
         document = _read(folder / DOCUMENT)
         self.size, self.stride, self.batch = document["input"], document["stride"], BATCH
         self.sigma, self.fusion, self.steps = (document[n] for n in ("sigma", "fusion", "steps"))
-        super().__init__([name for step in self.steps for name in step["gives"]])
+        skeleton = skeleton_of(document.get("name", ""), folder / DOCUMENT)
+        super().__init__([name for step in self.steps for name in step["gives"]], skeleton)
         self.lifting = next((s["parameters"] for s in self.steps if s["kind"] == "lift"), {})
         self._sessions = {
             step["file"]: _session(folder / step["file"])
@@ -49,7 +51,9 @@ class OnnxNetwork(Staged):
             for name in ("noise_mm", "criterion"):
                 if self.lifting.get(name) is not None:
                     options[name] = self.lifting[name]
-            self.lifter = prior.Lifter(model or prior.load(self.lifting["model"]), **options)
+            model = model or prior.load(self.lifting["model"])
+            check_same(skeleton, model.skeleton, folder, self.lifting["model"])
+            self.lifter = prior.Lifter(model, **options)
 
     def run(self, inputs, names):
         """{name: array of that blob} of inputs [(data, center_map, camera)], in batches."""
@@ -79,9 +83,10 @@ class OnnxNetwork(Staged):
             made = [belief_maps.render(points, *maps.shape[2:], step["parameters"]["sigma"])]
         return dict(zip(step["gives"], made, strict=False))
 
-    def _lift(self, parameters, maps, camera):
+    def _lift(self, parameters, maps, camera=None):
         """What LiftingLayer.forward gives: landmarks, map px, and pose, mm."""
-        points, peak = belief_maps.argmax(maps, parameters.get("subpixel", False))
+        subpixel = parameters.get("subpixel", False)
+        points, peak = belief_maps.argmax(maps, subpixel, len(self.skeleton))
         if not np.isfinite(peak).all():
             raise InputError("maps: expected finite numbers, got nan or inf; train it again")
         covariance = None
@@ -89,7 +94,8 @@ class OnnxNetwork(Staged):
             covariance = belief_maps.covariance(maps, points, parameters["sigma"])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of maps whose maxima are all in one place
-            lifted = self.lifter.lift(points, camera=camera.astype(float), covariance=covariance)
+            camera = None if camera is None else camera.astype(float)
+            lifted = self.lifter.lift(points, camera=camera, covariance=covariance)
         return [lifted.projection.astype(np.float32), lifted.pose.astype(np.float32)]
 
 

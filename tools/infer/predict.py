@@ -10,16 +10,17 @@ named in a line, and the exit status is then 3. tools.lift reads F: it writes ot
 viewer page, and can search for the camera.
 
 F is JSON: {image: {"box": [x, y, width, height] px, of the person that was looked at, "score" of
-one whom the scan found, up to about 0.7, "landmarks": 17 x [x, y] px, null where missing,
-"confidence": 17 maxima of the belief maps, "covariance": 17 x [[xx, xy], [xy, yy]] px^2, how unsure
-the landmarks are, "pose_mm": 17 x [x, y, z], world axes, y up}}, in the order of "landmark_names";
-with --fov also "translation_mm", where the person is in the camera's axes, if of average size. The
-pose is that of the last maps' landmarks, weighed by their covariances; with --as-published it is
-that of the network, if it lifts. A network without lifting has one with --prior. Pixels are those
-of the image as it is shown, turned as its EXIF data say. Without --box a network of ours scans the
-image for people, and the surest is taken; a released one looks at the middle of the whole image.
-Without --elevation the camera is taken to be level. With - as image and as F it stays open
-(tools/infer/answers.py).
+one whom the scan found, up to about 0.7, "landmarks": L x [x, y] px, null where missing,
+"confidence": L maxima of the belief maps, "covariance": L x [[xx, xy], [xy, yy]] px^2, how unsure
+the landmarks are, "pose_mm": L x [x, y, z], world axes, y up}}, in the order of "landmark_names":
+Human3.6M's 17, or those of the skeleton that a network of ours names. With --fov also
+"translation_mm", where the person is in the camera's axes, if of average size. The pose is that of
+the last maps' landmarks, weighed by their covariances; with --as-published it is that of the
+network, if it lifts and its skeleton has a vertical. A network without lifting has one with
+--prior. Pixels are those of the image as it is shown, turned as its EXIF data say. Without --box a
+network of ours scans the image for people, and the surest is taken; a released one looks at the
+middle of the whole image. Without --elevation the camera is taken to be level. With - as image and
+as F it stays open (tools/infer/answers.py).
 """
 
 import argparse
@@ -37,7 +38,6 @@ from prior.camera import intrinsics_of_view, level_camera
 from prior.errors import InputError
 from prior.files import write
 from prior.landmark_sets import LANDMARK_SETS
-from prior.skeleton import LANDMARKS
 from tools import pictures
 from tools.arguments import add_as_published, add_fov
 from tools.infer import answers
@@ -75,7 +75,7 @@ def predict(source, estimator, lifter, options):
             asked.append((name, factor, score, Person(image, box, camera, intrinsics)))
             yield asked[-1][-1]
 
-    result, problems = {"landmark_names": LANDMARKS}, []
+    result, problems = {"landmark_names": estimator.skeleton.landmarks}, []
     estimates = tqdm(estimator.estimates(people()), "predict", len(source), disable=None)
     for i, estimate in enumerate(estimates):
         name, factor, score, person = asked[i]

@@ -20,7 +20,7 @@ from prior.landmark_sets import (
     OPENPOSE_MPI,
     LandmarkSet,
 )
-from prior.skeleton import LANDMARKS
+from prior.skeleton import HUMAN36M, LANDMARKS
 from python_layers import belief_maps
 from python_layers.data import crop
 from tools.caffe_io.files import read_text
@@ -174,6 +174,7 @@ class ReleasedEstimator:
         in_box: bool = False,
     ) -> None:
         self.network, self.subpixel, self.least = network, subpixel, least
+        self.skeleton = HUMAN36M
         self.in_box = in_box and network.centre is None
         self.variants = variants(scales, flip)
 

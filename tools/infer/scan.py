@@ -37,12 +37,12 @@ LEAST_SIDE = 32  # px, of the image: too little is seen of less, as in tools.con
 
 
 class Seen(NamedTuple):
-    """A person in an image: box (x, y, width, height), px; score, 0 to about 1; points (17, 2), px,
+    """A person in an image: box (x, y, width, height), px; score, 0 to about 1; points (L, 2), px,
     of the landmarks that are there, otherwise NaN."""
 
     box: Float[np.ndarray, "4"]
     score: float
-    points: Float[np.ndarray, "17 2"]
+    points: Float[np.ndarray, "L 2"]
 
 
 def scan(network: Any, image: UInt8[np.ndarray, "H W 3"]) -> list[Seen]:
@@ -93,7 +93,7 @@ def _look(network: Any, image: np.ndarray, boxes: Sequence[np.ndarray]) -> list[
     inputs = [inputs_of(person, view) for person, view in zip(people, views, strict=True)]
     name = network.maps_after(network.stages - 1)
     maps = network.run(inputs, [name])[name]
-    points, peaks = belief_maps.argmax(maps, True)
+    points, peaks = belief_maps.argmax(maps, True, len(network.skeleton))
     points = belief_maps.to_input(points, network.stride)
     people_seen = []
     for own, peak, view, box in zip(points, peaks, views, boxes, strict=True):

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from prior.skeleton import Skeleton
+
 
 class Staged:
     """The names of the blobs of a network of T stages.
@@ -11,8 +13,9 @@ class Staged:
     input; lifting, the parameters of its layer; fusion, the weights w_t; and `run(inputs, names)`.
     """
 
-    def __init__(self, blobs: Iterable[str]) -> None:
-        """blobs: names of all of them."""
+    def __init__(self, blobs: Iterable[str], skeleton: Skeleton) -> None:
+        """blobs: names of all of them; skeleton: whose landmarks the maps are of."""
+        self.skeleton = skeleton
         self.blobs = frozenset(blobs)
         # Caffe adds blobs of its own, with longer names, where one is read twice.
         self.stages = len([name for name in self.blobs if re.fullmatch(r"beliefs_stage\d+", name)])

@@ -3,12 +3,8 @@
 import cv2
 import numpy as np
 
-from prior import skeleton
 from prior.errors import InputError
 from python_layers.data import crop
-
-# For each of our maps, the map of the other side of the body; that of the background is itself.
-OURS_MIRRORED = np.append(skeleton.MIRROR, skeleton.L)
 
 
 def variants(scales, flip):
@@ -23,13 +19,13 @@ def variants(scales, flip):
     return [crop.Augmentation(scale=s, flip=f) for s in scales for f in flips]
 
 
-def mean_maps(maps, views, target, stride, mirror=OURS_MIRRORED, background=skeleton.L):
+def mean_maps(maps, views, target, stride, mirror, background):
     """The mean (L + 1, S, S) of maps of several views, in the input px of the Crop `target`.
 
     maps: (V, L + 1, H, W), of V views; views: their Crops. Left and right of a flipped view are
-    swapped. The interpolation is bicubic, as CPM's. Beyond its border a view shows nobody: there
-    landmarks are 0 and the background is 1. For other landmarks than ours, mirror: the map of the
-    other side for each map; background: the index of the background, or None.
+    swapped: mirror is the map of the other side for each map. background: its index, or None. The
+    interpolation is bicubic, as CPM's. Beyond its border a view shows nobody: there landmarks are 0
+    and the background is 1.
     """
     total = np.zeros((maps.shape[1], target.size, target.size), np.float32)
     offset = (stride - 1) / 2  # as belief_maps.to_input

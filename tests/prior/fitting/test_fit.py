@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -142,3 +146,20 @@ def test_all_poses_are_aligned_at_once_where_first_is_0():
 def test_a_method_that_does_not_exist_is_refused(method, message):
     with pytest.raises(InputError, match=message):
         alignment.Method(**method)
+
+
+FIT = """import sys, prior
+from tests.poses import random_poses
+prior.fit(random_poses(300), components=2, basis=6, solver="closed-form").save(sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_the_matrix_products_of_other_processors_make_the_same_file(tmp_path):
+    """OpenBLAS chooses its kernels by processor, or as it is told; where it knows no such kernels,
+    on other than x86, both runs are the same one."""
+    for kernels in ("Nehalem", "Haswell"):
+        told = os.environ | {"OPENBLAS_CORETYPE": kernels, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", FIT, str(tmp_path / kernels)]
+        subprocess.run(command, env=told, check=True)
+    assert (tmp_path / "Nehalem").read_bytes() == (tmp_path / "Haswell").read_bytes()

@@ -9,7 +9,7 @@ import pytest
 
 from prior import metrics
 from prior.camera import LEVEL, look_at, perspective, toward
-from prior.skeleton import LANDMARKS, MIRROR, L
+from prior.skeleton import HUMAN36M, LANDMARKS, MIRROR, L
 from tests.poses import random_poses
 from tools.evaluate import images, landmarks, protocols, scoring, truth
 from tools.evaluate.predictions import Predictions
@@ -40,6 +40,7 @@ def annotated():
     points = 500 + 0.1145 * (poses @ LEVEL.T)[..., :2]
     points[:, HEAD] = points[:, NECK] - [0, HEAD_LENGTH]
     return People(
+        skeleton=HUMAN36M,
         points=points,
         poses_mm=poses,
         visible=np.full((6, L), 2),
@@ -117,7 +118,9 @@ def test_covariances_are_honest_where_the_errors_are_as_large(annotated):
     rng, leaning = np.random.default_rng(0), np.array([[9.0, 4], [4, 4]])
     for t in range(2):
         off = rng.multivariate_normal([0, 0], leaning, size=(500, *annotated.points.shape[1:2]))
-        people = SimpleNamespace(points=np.zeros((500, L, 2)), visible=np.ones((500, L)))
+        people = SimpleNamespace(
+            points=np.zeros((500, L, 2)), visible=np.ones((500, L)), skeleton=HUMAN36M
+        )
         off[:, :2] += 1000  # gross errors
         covariance = np.broadcast_to(leaning / (1, 4)[t], (500, L, 2, 2))
         value = images.calibration(off, covariance, people)
@@ -200,7 +203,7 @@ def test_the_best_single_pose_is_each_landmarks_median(annotated):
     """Of poses along a line the middle one, whatever the hips' places; a mean is drawn away."""
     pose = annotated.poses_mm[0]
     poses = np.stack([bent(pose[None], by)[0] + [by, 7 * by, 0] for by in (0, 1, 2, 3, 900)])
-    np.testing.assert_allclose(images.best_single_pose(poses), bent(pose[None], 2)[0], atol=0.6)
+    np.testing.assert_allclose(images.best_single_pose(poses, 0), bent(pose[None], 2)[0], atol=0.6)
 
 
 def test_cameras_are_turned_toward_the_people(annotated):
@@ -217,7 +220,7 @@ def test_side_distance_is_of_left_and_right(annotated):
     pairs = [(i, j) for i, j in enumerate(MIRROR) if i != j]
     assert len(pairs) == 12
     expected = np.mean([np.linalg.norm(p[i] - p[j]) for p in annotated.points for i, j in pairs])
-    assert images.side_distance(annotated.points) == pytest.approx(expected)
+    assert images.side_distance(annotated.points, annotated.skeleton) == pytest.approx(expected)
     # The last stage has the sides half as far apart, the first one in one place.
     middle = (annotated.points + annotated.points[:, MIRROR]) / 2
     points = np.stack([middle, annotated.points, (middle + annotated.points) / 2])

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from prior import metrics
-from prior.skeleton import LANDMARKS, L
+from prior.skeleton import COCO, HUMAN36M, LANDMARKS, L
+from tests.hands import HAND
 from tests.poses import random_poses
 from tools.evaluate import images, landmarks
 from tools.evaluate.__main__ import summary
@@ -33,6 +34,7 @@ def people_at(points, **changed):
         "actions": [None] * count,
         "areas": np.full(count, np.nan),
         "boxes": np.tile([0.0, 0, 200, 200], (count, 1)),
+        "skeleton": HUMAN36M,
         "crowd": SimpleNamespace(image=np.arange(count)),
     }
     return People(**values | changed)
@@ -224,3 +226,51 @@ def test_oks_ap_needs_the_areas_of_all(standing):
     assert landmarks.oks_ap(standing, peaks, people_at(standing, areas=areas)) == pytest.approx(1)
     areas[3] = np.nan
     assert landmarks.oks_ap(standing, peaks, people_at(standing, areas=areas)) is None
+
+
+def test_of_cocos_keypoints_what_needs_a_head_is_left_out(standing):
+    """The torso's ends have the same names; a head top there is none. OKS is of all 17."""
+    points = np.full((8, len(COCO), 2), np.nan)
+    for i, name in enumerate(COCO.landmarks):
+        ours = name.replace("_", " ").replace("ankle", "foot")
+        points[:, i] = standing[:, INDEX[ours]] if ours in INDEX else standing[:, INDEX["nose"]]
+    people = people_at(
+        points,
+        skeleton=COCO,
+        poses_mm=np.full((8, 17, 3), np.nan),
+        areas=np.full(8, 1e4),
+    )
+    near = landmarks.errors(points + [9.9, 0], people)
+    far = landmarks.errors(points + [10.1, 0], people)
+    assert near["pck_0.2"] == near["pck_0.2_upright"] == 1 and far["pck_0.2"] == 0
+    assert near["error_px"] == pytest.approx(9.9) and near["pckh_0.5"] is None
+    # Shifted by d a keypoint's similarity is exp(-d^2 / (2 area (2 sigma)^2)) with COCO's sigmas.
+    sigmas = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89])
+    oks = np.exp(-(5.0**2) / (2 * 1e4 * (2e-3 * sigmas) ** 2)).mean()
+    reached = np.mean(np.arange(0.5, 0.96, 0.05) <= oks)
+    assert 0.2 < reached < 0.9
+    answer = landmarks.oks_ap(points + [5.0, 0], np.ones((8, 17)), people)
+    assert answer == pytest.approx(reached, abs=0.02)
+    reasons = landmarks.left_out(COCO)
+    assert set(reasons) == {"pckh", "pckh_0.2", "procrustes_14_landmarks", "protocols"}
+    assert reasons["pckh"] == "there is no neck and no head top" and not landmarks.left_out(
+        HUMAN36M
+    )
+
+
+def test_of_a_hand_there_are_distances_alone():
+    random = np.random.default_rng(1)
+    points = random.uniform(0, 90, (5, 21, 2))
+    people = people_at(points, skeleton=HAND, poses_mm=random.normal(0, 50, (5, 21, 3)))
+    people.rotations = np.tile(np.eye(3), (5, 1, 1))
+    moved = people.poses_mm + [5.0, 0, 0] + np.linspace(0, 3, 21)[:, None]
+    predictions = Predictions(points=(points + [3.0, 4])[None], poses=moved[None])
+    errors = images.score(predictions, people, None)
+    assert errors["error_2d_px"] == pytest.approx(5)
+    assert list(errors["error_2d_px_by_landmark"]) == list(HAND.landmarks)
+    root = HAND.root
+    away = moved - moved[:, [root]] - (people.poses_mm - people.poses_mm[:, [root]])
+    assert errors["mpjpe_mm"] == pytest.approx(np.linalg.norm(away, axis=2).mean())
+    assert "procrustes_14_landmarks" not in errors["errors_3d_mm"]
+    missing = ("pckh", "pck_0.2", "oks_ap", "side_distance_px")
+    assert all(errors[name] is None and name in errors["left_out"] for name in missing)

@@ -1,11 +1,14 @@
 """How landmarks of known cameras are lifted for comparison."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import prior
 from prior import metrics
 from prior.camera import look_at, perspective, toward
+from tests.hands import HAND, random_hands
 from tests.poses import random_poses
 from tools.evaluate.lifting import LandmarkLifter
 
@@ -56,3 +59,16 @@ def test_without_intrinsics_it_is_weak_perspective_in_the_cameras_as_they_stand(
     lifted = LandmarkLifter(model).lift(points, rotations, intrinsics * np.nan)
     expected = prior.lift(points, model, camera=rotations)
     np.testing.assert_allclose(lifted.pose, expected.pose, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_without_a_vertical_poses_are_in_the_worlds_axes(scene):
+    """Although the lifting is told no camera, and finds its own."""
+    skeleton = replace(HAND, vertical=False)
+    model = prior.fit(random_hands(300), skeleton=skeleton, components=1, basis=5)
+    truth, rotations = random_hands(6, seed=5, turns="all"), scene[2][:6]
+    points = 300 + 0.5 * np.einsum("nab,nlb->nla", rotations, truth)[..., :2]
+    lifted = LandmarkLifter(model).lift(points, rotations, scene[3][:6] * np.nan)
+    pose = metrics.with_scale_of(lifted.pose, truth, skeleton)
+    # A hand is some 180 mm long; in other axes it would be about that far off.
+    assert metrics.mean_aligned(pose, truth).mean() < 15

@@ -11,12 +11,13 @@ import pytest
 
 import prior
 from prior.camera import look_at
-from prior.skeleton import L
+from prior.skeleton import HUMAN36M, L
 from python_layers import belief_maps
 from python_layers.data import crop
 from tests.poses import random_poses
 from tools.infer import estimator
 from tools.infer.estimator import Estimator, Person
+from tools.infer.views import mean_maps
 
 SIZE, STRIDE, STAGES = 368, 8, 3
 BOX = np.array([40.0, 20, 60, 110])
@@ -33,6 +34,7 @@ class Perfect:
     lifting = {"rotations": 80, "noise_mm": None, "model": "none.npz"}
     fusion = (0.5,) * STAGES
     sigma = 7.0
+    skeleton = HUMAN36M
 
     def __init__(self, points, variants):
         self.points, self.variants, self.inputs = points, variants, []
@@ -144,7 +146,7 @@ def test_beyond_its_border_a_view_shows_nobody():
     large = crop.frame(BOX, SIZE, crop.Augmentation(scale=2.0))
     side = SIZE // STRIDE
     maps = np.full((1, L + 1, side, side), 0.3, np.float32)
-    mean = estimator.mean_maps(maps, [large], crop.frame(BOX, SIZE), STRIDE)
+    mean = mean_maps(maps, [large], crop.frame(BOX, SIZE), STRIDE, np.arange(L + 1), L)
     corner = mean[:, :40, :40]
     assert (corner[:L] == 0).all() and (corner[L] == 1).all()
     middle = mean[:, SIZE // 2, SIZE // 2]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from prior.errors import InputError
-from prior.skeleton import L
+from prior.skeleton import HUMAN36M, L
 from python_layers.data import crop
 from tools.infer import networks
 from tools.infer.scan import scan, squares
@@ -19,7 +19,7 @@ class Marks(Staged):
     the middle of the input, as those of a pose machine are."""
 
     def __init__(self):
-        super().__init__(["beliefs_stage1"])
+        super().__init__(["beliefs_stage1"], HUMAN36M)
         self.size, self.stride = 128, STRIDE
 
     def run(self, inputs, names):
