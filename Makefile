@@ -264,8 +264,9 @@ READY_PRIOR := $(CARRIED) --basis 35 --solver closed-form --licence "CMU: free f
   with funding from NSF EIA-0196217."
 
 .PHONY: ready-prior
-ready-prior: venv ## prior/models/cmu_training.npz again, from the carried motion of the training subjects
+ready-prior: venv ## prior/models/cmu_training.npz and cmu_all.npz again, from the carried motion of the training and of all subjects
 	@$(PYTHON) -m prior fit $(READY_PRIOR) --out prior/models/cmu_training.npz
+	@$(PYTHON) -m prior fit prior/mocap/motion/cmu.npz $(READY_PRIOR) --out prior/models/cmu_all.npz
 
 .PHONY: motion
 motion: | venv ## the motion that the project carries, again, from a folder of CMU's files: CMU=/path

@@ -160,17 +160,18 @@ def test_the_ready_model_lifts_people():
     assert model_file.READY.stat().st_size < 200_000
 
 
-def _ready_poses():
-    clips = [sampling.by_change(clip, 20) for clip in motion.load("training")]
+def _ready_poses(split):
+    clips = [sampling.by_change(clip, 20) for clip in motion.load(split)]
     return np.concatenate([clip.poses for clip in sampling.balanced(clips, 12_000)])
 
 
 @pytest.mark.slow
-def test_the_prior_of_the_training_subjects_is_of_the_carried_motion():
+@pytest.mark.parametrize(("name", "split"), [("cmu_training", "training"), ("cmu_all", None)])
+def test_the_other_priors_are_of_the_carried_motion(name, split):
     """What `make ready-prior` fits to, by its digest; the fit itself is the next test."""
-    model = prior.load(model_file.READY.with_name("cmu_training.npz"))
+    model = prior.load(model_file.READY.with_name(f"{name}.npz"))
     assert (model.components, model.basis_size) == (3, 35)
-    poses = np.ascontiguousarray(_ready_poses())
+    poses = np.ascontiguousarray(_ready_poses(split))
     assert hashlib.sha256(poses.tobytes()).hexdigest() in json.dumps(model.meta)
 
 
@@ -180,7 +181,7 @@ def test_the_prior_of_the_training_subjects_is_made_again_to_the_byte(tmp_path):
     committed = model_file.READY.with_name("cmu_training.npz")
     model = prior.load(committed)
     meta = {name: model.meta[name] for name in ("source", "licence")}
-    again = prior.fit(_ready_poses(), basis=35, solver="closed-form", meta=meta)
+    again = prior.fit(_ready_poses("training"), basis=35, solver="closed-form", meta=meta)
     again.save(tmp_path / "again.npz")
     model.save(tmp_path / "saved.npz")  # by the same zlib
     for name in ("mean", "basis", "std", "noise_std", "weight", "scale_mm", "seeds", "sample"):
