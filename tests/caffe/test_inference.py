@@ -22,6 +22,8 @@ from tools.infer.estimator import Estimator, Person
 from tools.infer.views import mean_maps
 from tools.lift import keypoints
 
+MIRRORED = np.append(MIRROR, L)  # of the maps, the background last
+
 # Random weights put some landmarks where no person can be.
 pytestmark = pytest.mark.filterwarnings("ignore:.*poses could not be lifted:UserWarning")
 
@@ -124,7 +126,7 @@ def test_averaged_maps_are_the_slow_mean(network, people, model):
                 for channel, values in enumerate(own)
             ]
         )
-    mean = mean_maps(maps, views, target, 8, np.arange(18), 17)
+    mean = mean_maps(maps, views, target, 8, MIRRORED, L)
     # OpenCV's places are multiples of 1/32 of a cell.
     np.testing.assert_allclose(mean, total / 3, atol=0.05 * np.abs(maps).max())
     (estimate,) = Estimator(network, scales=scales, model=model).estimates([person])
@@ -149,7 +151,7 @@ def test_the_mean_of_views_of_one_label_is_the_label():
         ]
     )
     target = crop.frame(box, 368)
-    maxima, _ = belief_maps.argmax(mean_maps(maps, views, target, 8, np.arange(18), 17)[None], True)
+    maxima, _ = belief_maps.argmax(mean_maps(maps, views, target, 8, MIRRORED, L)[None], True)
     np.testing.assert_allclose(crop.to_image(maxima[0], target), points, atol=0.15)
 
 
