@@ -10,6 +10,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import threading
 import time
 import uuid
 import zipfile
@@ -122,9 +123,15 @@ def _without_rights():
 NUMBERS = itertools.count()  # of trials, so that all folders' names have one length
 
 
+def _listen(hears, said):
+    """Keep what comes through a pipe: a file would be as full as the target's disk."""
+    with os.fdopen(hears, "rb", buffering=0) as pipe:
+        while part := pipe.read(1 << 16):
+            said.append(part)
+
+
 class Runs:
-    """The runs of one program in one trial: on the same target, with files of their own for what
-    they say."""
+    """The runs of one program in one trial, on the same target."""
 
     def __init__(self, program, inputs, folder):
         folder = folder / f"{next(NUMBERS):05d} trial"
@@ -147,17 +154,20 @@ class Runs:
                 _without_rights()
 
         name, value = self.mark.split("=")
-        said = open(self.folder / f"{uuid.uuid4()}.said", "w+")
+        hears, says = os.pipe()
         process = subprocess.Popen(
             self.program.words(self.inputs, self.out),
             env=environment(TMPDIR=str(self.scratch), **{name: value}, **more),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=says,
             start_new_session=True,
             preexec_fn=prepare,
         )
-        process.said = said
+        os.close(says)
+        process.said = []
+        process.listener = threading.Thread(target=_listen, args=(hears, process.said), daemon=True)
+        process.listener.start()
         return process
 
     def end(self, process):
@@ -168,9 +178,8 @@ class Runs:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return "hang", ""
-        with process.said as file:
-            file.seek(0)
-            return process.returncode, file.read()
+        process.listener.join(1)  # what still runs may hold the other end
+        return process.returncode, b"".join(process.said).decode(errors="replace")
 
     def still_running(self):
         """Commands that still run a while after the end; they are killed then."""
