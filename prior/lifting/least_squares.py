@@ -243,13 +243,14 @@ class LeastSquares(Projections):
         unknowns = np.empty((len(views.points), self._ridge.shape[1]))
         for i in range(0, len(unknowns), BATCH):
             part = views.take(slice(i, i + BATCH))
-            unknowns[i : i + BATCH] = self._about_a_landmark(part, self._data(part))[0]
+            unknowns[i : i + BATCH], *_ = self._about_a_landmark(part, self._data(part))
         return unknowns
 
     def _about_a_landmark(
         self, views: Views, data: Data
-    ) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P"]]:
-        """The minima by weak perspective and their costs."""
+    ) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P"], Float[np.ndarray, "P C C"]]:
+        """The minima by weak perspective, their costs, and Gauss-Newton's matrices, which are the
+        same everywhere."""
         count, L = data.visible.shape
         # About a point among the landmarks: rounding is then one of the person's size.
         middle = data.points[np.arange(count), :, data.visible.argmax(axis=1)]
@@ -266,7 +267,7 @@ class LeastSquares(Projections):
         cost = np.einsum("pal,pal->p", applied(data.precision, residual), residual)
         cost += (data.ridge * unknowns**2).sum(axis=1)
         unknowns[:, :2] += middle
-        return unknowns, cost
+        return unknowns, cost, normal
 
     def _solution(
         self,
@@ -274,15 +275,17 @@ class LeastSquares(Projections):
         data: Data,
         unknowns: Float[np.ndarray, "P C"],
         cost: Float[np.ndarray, "P"],
+        normal: Float[np.ndarray, "P C C"] | None = None,
     ) -> Solution:
-        """The Solution, with its density."""
+        """The Solution, with its density; normal: Gauss-Newton's matrices, where they are known."""
         component = views.component
         nu, scale = self._nu[component], unknowns[:, -1]
         ok = np.isfinite(cost) & (scale > 0)
         at = self._seen(views, unknowns)
         # The density with s a and place integrated out, the latter by a flat prior; s is not, and
         # is the last.
-        factor = np.linalg.cholesky(self._normal_matrix(views, data, at))
+        normal = self._normal_matrix(views, data, at) if normal is None else normal
+        factor = np.linalg.cholesky(normal)
         diagonal = np.diagonal(factor, axis1=1, axis2=2)
         whole = 2 * np.log(diagonal[:, :-1]).sum(axis=1)
         landmarks = np.count_nonzero(data.visible, axis=1)

@@ -9,6 +9,7 @@ from scipy.optimize import least_squares
 import prior
 from prior import metrics
 from prior.camera import LEVEL, look_at, perspective, vertical_rotation
+from prior.lifting import lifter as lifting
 from tests.poses import random_poses
 from tests.prior.lifting.exact_projection import SKEWED, objective
 from tests.prior.lifting.photographs import INTRINSICS, covariances, photographs
@@ -141,6 +142,19 @@ def test_alone_a_pose_is_lifted_as_among_many(lifter, intrinsics):
     many = lifter.lift(np.tile(points, (4, 1, 1)), **options).take(np.arange(9))
     off = np.abs(few.pose - many.pose).max(axis=(1, 2))
     assert (off < 0.1).mean() > 0.8 and np.abs(few.log_likelihood - many.log_likelihood).max() < 1
+
+
+@pytest.mark.parametrize("with_covariance", [False, True])
+def test_chunks_do_not_matter(lifter, monkeypatch, with_covariance):
+    _, points, cameras = photographs(20, noise_px=4)
+    options = {"camera": cameras, "intrinsics": INTRINSICS}
+    if with_covariance:
+        options["covariance"] = covariances(20)
+    whole = lifter.lift(points, **options)
+    monkeypatch.setattr(lifting, "FULL_CHUNK", 7)
+    parts = lifter.lift(points, **options)
+    np.testing.assert_array_equal(parts.rotation, whole.rotation)
+    np.testing.assert_allclose(parts.pose, whole.pose, atol=0.02)
 
 
 def test_bad_poses_are_marked_and_the_others_unharmed(lifter):
