@@ -182,6 +182,9 @@ def depth(text: str) -> int:
     if "\\" in text:
         text = re.sub(r"\\.", "", text, flags=re.DOTALL)  # an escaped quote ends no string
     left = text.encode("utf-8", "surrogatepass").translate(None, _DELETED)
+    # Where all strings end, two quotes side by side change nothing behind them: most are names.
+    if left.count(b'"') % 2 == 0:
+        left = left.replace(b'""', b"")
     left = re.sub(rb'"[^"]*"', b"", left)
     steps = _STEP[np.frombuffer(left, np.uint8)]
     return int(np.cumsum(steps, dtype=np.int32).max(initial=0))

@@ -91,12 +91,7 @@ def _document(path: Path, text: str) -> Any:
         first, _, rest = text.partition("\n")
         if not rest.strip() or not first.rstrip().endswith("}"):
             raise _unknown(unknown.looks_like(path), str(error)) from None
-    lines = enumerate(text.splitlines(), 1)
-    return [
-        foreign.parse_json(line, f"{path}, line {i}", KeypointError)
-        for i, line in lines
-        if line.strip()
-    ]
+    return [foreign.parse_json(s, f"{path}, line {i}", KeypointError) for i, s in _lines(text)]
 
 
 def _collect(readers: Sequence[ModuleType], content: Any) -> People:
@@ -131,9 +126,9 @@ def _rows(text: str) -> list[list[str]]:
 def _folder(path: Path) -> People:
     """A folder with a file for each frame: OpenPose's, MMPose's, OpenPifPaf's, AlphaPose's as JSON;
     YOLO's .txt."""
-    suffix, read_frame = ".json", _json_frame
+    suffix, read_files = ".json", _json_files
     if not any(path.glob("*.json")):
-        suffix, read_frame = ".txt", _text_frame
+        suffix, read_files = ".txt", _text_files
     files = sorted(path.glob(f"*{suffix}"), key=lambda file: frames.natural(file.name))
     if not files:
         kinds = sorted({file.suffix for file in path.iterdir() if file.suffix})
@@ -141,26 +136,46 @@ def _folder(path: Path) -> People:
             "expected a folder with a JSON file, or YOLO's .txt, for each frame, got none in it, "
             f"but files {', '.join(kinds[:6]) or 'without a suffix'}"
         )
-    people = People()
-    first = ""
-    for file in files:
-        name = file.stem.removesuffix("_keypoints").removesuffix(".predictions")
-        try:
-            people.absorb(read_frame(file), name)
-        except KeypointError as error:
-            said = short(str(error).removeprefix(f"{file}: "), 100)
-            people.lose(name, "could not be read", f"{file.name}: {said}")
-            first = first or f"{file.name}: {said}"
+    people = read_files(files)
     if len(people.left) >= len(files) and not people.values:
-        raise KeypointError(f"expected a {suffix} file for each frame; {first}")
+        raise KeypointError(f"expected a {suffix} file for each frame; {people.left[0].first}")
     return people
 
 
-def _json_frame(file: Path) -> People:
-    return _collect(JSON, foreign.read_json(file, KeypointError))
+def _json_files(files: Sequence[Path]) -> People:
+    people = People()
+    for file in files:
+        name = file.stem.removesuffix("_keypoints").removesuffix(".predictions")
+        try:
+            people.absorb(_collect(JSON, foreign.read_json(file, KeypointError)), name)
+        except KeypointError as error:
+            _lose(people, name, file, error)
+    return people
 
 
-def _text_frame(file: Path) -> People:
-    """YOLO's file of an image; an empty one has nobody."""
-    lines = foreign.read_text(file, KeypointError).splitlines()
-    return _collect((yolo,), [[line] for line in lines if line.strip()])
+def _text_files(files: Sequence[Path]) -> People:
+    """YOLO's, which are judged together; an empty one has nobody."""
+    people, lines = People(), []
+    for file in files:
+        try:
+            text = foreign.read_text(file, KeypointError)
+            own = [(file.stem, f"{file.name}, line {i}", line) for i, line in _lines(text)]
+            if own and not any(yolo.recognises([[line]]) for _, _, line in own):
+                raise _unknown(unknown.looks_like(file))
+        except KeypointError as error:
+            _lose(people, file.stem, file, error)
+            continue
+        people.listed[file.stem] = None
+        lines += own
+    yolo.add(people, lines)
+    return people
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
+    """The lines that are not empty, numbered from 1."""
+    return [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def _lose(people: People, name: str, file: Path, error: KeypointError) -> None:
+    said = short(str(error).removeprefix(f"{file}: "), 100)
+    people.lose(name, "could not be read", f"{file.name}: {said}")

@@ -74,7 +74,8 @@ FACE = 0.04
 # upwards; if more are upside down, or lie, than this share, it is said. Our choice.
 TURNED = 0.5
 # Detectors put landmarks of hidden limbs outside the image; if more of all are there than this
-# share, theirs had another size. Our choice: of coordinates for twice the size most are outside.
+# share, theirs had another size. Our choice, between 4 of 17, of people who are all cut off above
+# the knees, and 31 %, of landmarks that are spread over an image of 1.2 times the size.
 OUTSIDE = 0.25
 # Landmarks of lower confidence do not tell left from right, or up from down.
 SURE = 0.3

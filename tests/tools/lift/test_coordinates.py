@@ -11,7 +11,7 @@ from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
 from tests.landmark_formats import controlnet_normalised
 from tools.lift import __main__ as tool
-from tools.lift import keypoints, lifted
+from tools.lift import keypoints, lifted, meaning
 from tools.lift.people import How, KeypointError
 
 POINTS = files.image_points(files.walk(6))
@@ -99,3 +99,29 @@ def test_landmarks_of_an_image_of_another_size_are_said(tmp_path, capsys):
         assert tool.main([str(path), *out, *options]) == status
         said = "are outside the image of 640 x 480 px" in capsys.readouterr().err
         assert said == (status == 3)
+
+
+def test_how_many_landmarks_may_be_outside():
+    size, sure = (640.0, 480.0), np.ones((200, 17))
+    random = np.random.default_rng(0)
+    inside = random.uniform(0, size, (200, 17, 2))
+
+    def said(points):
+        return bool(meaning.outside(points, sure, [size] * len(points)))
+
+    # A quarter exactly is not yet too many; one more is.
+    for count, expected in ((850, False), (851, True)):
+        points = inside.reshape(-1, 2).copy()
+        points[:count, 0] += 640
+        assert said(points.reshape(200, 17, 2)) == expected
+    # Everybody is cut off above the knees.
+    cut = inside.copy()
+    cut[
+        :, [LANDMARKS.index(f"{s} {part}") for s in ("left", "right") for part in ("knee", "foot")]
+    ] += size
+    assert not said(cut)
+    # The image had 1.2 times the size, and people were everywhere in it.
+    assert said(1.2 * inside) and not said(inside)
+    # Of landmarks that nobody is sure of, and of frames without a size, nothing is said.
+    assert not meaning.outside(2 * inside, 0.1 * sure, [size] * 200)
+    assert not meaning.outside(2 * inside, sure, [None] * 200)

@@ -222,3 +222,33 @@ def test_a_confidence_that_is_null_is_a_missing_landmark_and_none_at_all_a_sure_
     knee = LANDMARKS.index("left knee")
     assert before[1, knee] > 0 and after[1, knee] == 0
     np.testing.assert_array_equal(np.delete(after, knee, axis=1), np.delete(before, knee, axis=1))
+
+
+def test_objects_with_the_same_fields_are_read_as_those_with_different_ones(tmp_path):
+    path = posenet(tmp_path / "a.json", POINTS)
+    expected = keypoints.read(path)
+    frames = json.loads(path.read_text())
+    for i, frame in enumerate(frames):
+        landmarks = frame[0]["keypoints"]
+        landmarks[i]["z"] = 1.0  # one has a field more
+        landmarks[3] = dict(reversed(landmarks[3].items()))
+    path.write_text(json.dumps(frames))
+    people = keypoints.read(path)
+    np.testing.assert_array_equal(people.points, expected.points)
+    np.testing.assert_array_equal(people.confidence, expected.confidence)
+    assert people.set_name == expected.set_name and not people.left
+    # Without confidences all are there, in either form.
+    for frame in frames:
+        for landmark in frame[0]["keypoints"]:
+            del landmark["score"]
+    path.write_text(json.dumps(frames))
+    mixed = keypoints.read(path)
+    for i, frame in enumerate(frames):
+        frame[0]["keypoints"][i].pop("z")
+        frame[0]["keypoints"] = [
+            {k: v[k] for k in ("name", "x", "y")} for v in frame[0]["keypoints"]
+        ]
+    path.write_text(json.dumps(frames))
+    alike = keypoints.read(path)
+    np.testing.assert_array_equal(alike.points, mixed.points)
+    np.testing.assert_array_equal(alike.confidence, mixed.confidence)

@@ -1,5 +1,7 @@
 """Recordings for Rerun: written and read back where the extra is installed, else one line."""
 
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -49,3 +51,28 @@ def test_the_recording_has_the_poses_at_their_times(tmp_path):
     (cleared,) = columns["/person_0"]
     assert cleared["frame"].to_pylist() == [3, 8]
     assert rrd.METRE == 1000
+
+
+@pytest.mark.slow
+def test_the_viewers_own_program_accepts_the_recording(tmp_path):
+    pytest.importorskip("rerun_cli", reason="requirements-rerun.txt is not installed")
+
+    def rrd(command, path):
+        """The program, with a home of its own, since it asks there whether it may report usage."""
+        return subprocess.run(
+            [sys.executable, "-m", "rerun_cli", "rrd", command, str(path)],
+            env=os.environ | {"HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    path = tmp_path / "a.rrd"
+    list(writing.write(path, POSES))
+    done = rrd("verify", path)
+    assert done.returncode == 0 and "1 file verified without error" in done.stderr, done.stderr
+    stats = rrd("stats", path).stdout
+    assert "num_entity_paths = 5" in stats
+    # It does say what is wrong.
+    path.write_bytes(path.read_bytes()[:3000])
+    assert "Verification failed" in rrd("verify", path).stderr

@@ -1,6 +1,8 @@
 """The names that formats have for the same things in JSON objects."""
 
 from collections.abc import Hashable, Mapping
+from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 # Which frame: numbers, names of images, or times.
@@ -43,6 +45,8 @@ def rows_of(values: Any) -> tuple[Any, list[Any] | None]:
             return [list(row) for row in zip(*columns, strict=True)], None
     if not (isinstance(values, list) and values and all(isinstance(v, dict) for v in values)):
         return values, None
+    if {"x", "y"} <= values[0].keys() and len({tuple(value) for value in values}) == 1:
+        return _alike(values)
     places = [value.get("position", value) for value in values]
     if not all(isinstance(place, dict) and {"x", "y"} <= place.keys() for place in places):
         return values, None
@@ -51,6 +55,15 @@ def rows_of(values: Any) -> tuple[Any, list[Any] | None]:
         for place, value in zip(places, values, strict=True)
     ]
     names = [first(value, NAME) for value in values]
+    return rows, None if None in names else names
+
+
+def _alike(values: list[dict[str, Any]]) -> tuple[list[Any], list[Any] | None]:
+    """The same of objects that all have the first one's fields, as programs write them: quicker."""
+    sure, name = (next((key for key in keys if key in values[0]), None) for keys in (SURE, NAME))
+    columns = [map(itemgetter(key), values) for key in ("x", "y", sure) if key]
+    rows = list(zip(*columns, *([] if sure else [repeat(1.0)]), strict=False))
+    names = [value[name] for value in values] if name else [None]
     return rows, None if None in names else names
 
 

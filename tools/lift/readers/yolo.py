@@ -6,6 +6,8 @@ the image, and nothing says which of these there are: of what the line's length 
 puts the landmarks into the box.
 """
 
+from collections.abc import Hashable, Iterable
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +46,7 @@ class Reading(NamedTuple):
 
 
 def recognises(rows: list[list[str]]) -> bool:
-    """Whether some line has numbers with spaces between them, a class, a box and more."""
+    """Whether some line has numbers with spaces between them, enough for a box and landmarks."""
     return any(len(row) == 1 and len(_numbers(row[0]) or ()) >= HEAD + LEAST for row in rows)
 
 
@@ -59,30 +61,40 @@ def _numbers(line: str) -> list[float] | None:
 def collect(rows: list[list[str]]) -> People:
     """The People in a file, which is of one image."""
     people = People()
-    lines: dict[int, list[tuple[str, list[float]]]] = {}
-    for i, row in enumerate(rows, 1):
-        numbers = _numbers(" ".join(row))
-        if numbers is None or not np.isfinite(numbers).all():
-            people.leave_out("not a line of numbers", f"line {i}")
-        elif numbers and numbers[0] != PERSON:
-            why = f"of another class than {PERSON}, a person"
-            people.leave_out(why, f"line {i}: {numbers[0]:g}")
-        elif numbers:
-            lines.setdefault(len(numbers), []).append((f"line {i}", numbers))
-    for length, of_length in lines.items():
-        where = [line for line, _ in of_length]
-        _add(people, length, where, np.array([numbers for _, numbers in of_length]))
+    add(people, [(None, f"line {i}", " ".join(row)) for i, row in enumerate(rows, 1)])
     return people
 
 
-def _add(people: People, length: int, where: list[str], numbers: Float[np.ndarray, "n M"]) -> None:
-    """Add the people of lines of one length."""
+def add(people: People, lines: Iterable[tuple[Hashable, str, str]]) -> None:
+    """Add the people of lines of one program: of each the frame, where it is, and itself."""
+    of_length: dict[int, list[tuple[Hashable, str, list[float]]]] = {}
+    for frame, where, line in lines:
+        numbers = _numbers(line)
+        if numbers is None or not all(map(isfinite, numbers)):
+            people.leave_out("not a line of numbers", where)
+        elif numbers and numbers[0] != PERSON:
+            why = f"of another class than {PERSON}, a person"
+            people.leave_out(why, f"{where}: {numbers[0]:g}")
+        elif numbers:
+            of_length.setdefault(len(numbers), []).append((frame, where, numbers))
+    for length, those in of_length.items():
+        numbers = np.array([one for _, _, one in those])
+        _add(people, length, [one[:2] for one in those], numbers)
+
+
+def _add(
+    people: People,
+    length: int,
+    places: list[tuple[Hashable, str]],
+    numbers: Float[np.ndarray, "n M"],
+) -> None:
+    """Add the people of lines of one length; places: the frame of each, and where it is."""
     fits = {reading: _fits(numbers, reading) for reading in _readings(length)}
     most = max((np.count_nonzero(fit) for fit in fits.values()), default=0)
     equal = [r for r, fit in fits.items() if np.count_nonzero(fit) > most * (1 - EQUAL)]
     if not equal:
-        for line in where:
-            people.leave_out(UNFIT, f"{line}: {length} numbers")
+        for _, where in places:
+            people.leave_out(UNFIT, f"{where}: {length} numbers")
         return
     reading = equal[0]
     if len(equal) > 1:
@@ -92,13 +104,15 @@ def _add(people: People, length: int, where: list[str], numbers: Float[np.ndarra
         )
     if reading.size == len(COCO.names):
         people.default = COCO
-    landmarks, after = reading.landmarks(numbers), reading.after(numbers)
-    for line, fit, points, rest in zip(where, fits[reading], landmarks, after, strict=True):
-        if not fit:
-            people.leave_out(UNFIT, f"{line}: {length} numbers")
-            continue
-        track = rest[-1] if len(rest) and _is_track(rest[-1]) else None
-        people.add(line, points.tolist(), None, None if track is None else int(track))
+    landmarks, after = reading.landmarks(numbers).tolist(), reading.after(numbers).tolist()
+    for (frame, where), fit, points, rest in zip(
+        places, fits[reading].tolist(), landmarks, after, strict=True
+    ):
+        if fit:
+            track = rest[-1] if rest and rest[-1] >= 1 and rest[-1].is_integer() else None
+            people.add(where, points, frame, track)
+        else:
+            people.leave_out(UNFIT, f"{where}: {length} numbers")
 
 
 def _readings(length: int) -> list[Reading]:
@@ -125,11 +139,7 @@ def _fits(numbers: Float[np.ndarray, "n M"], reading: Reading) -> Bool[np.ndarra
 
 def _may_follow(rest: Float[np.ndarray, "n R"]) -> Bool[np.ndarray, " n"]:
     """Where columns may be a box's confidence, a track's number, or one after the other."""
-    sure, track = (rest >= 0) & (rest <= 1), _is_track(rest)
+    sure, track = (rest >= 0) & (rest <= 1), (rest >= 1) & (rest == np.round(rest))
     if rest.shape[1] == 2:
         return sure[:, 0] & track[:, 1]
     return (sure | track).all(axis=1)
-
-
-def _is_track(value: np.ndarray) -> np.ndarray:
-    return (value >= 1) & (value == np.round(value))
