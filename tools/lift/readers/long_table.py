@@ -54,6 +54,7 @@ def collect(rows: list[list[str]]) -> People:
             f"expected a column 'frame' or 'time', got {','.join(rows[0])[:60]}: nothing tells the "
             "poses apart"
         )
+    table.check_video(rows)
     own = [*(frame or time), *person]
     numbers = [header.index("x"), header.index("y"), *sure]
     poses, left = _poses(rows, own, _place(header, *_NAMES)[0], numbers)
@@ -77,6 +78,8 @@ def collect(rows: list[list[str]]) -> People:
     people = table.people_of(columns)
     for why, first in left:
         people.leave_out(why, first)
+    if "z" in header:
+        people.notes.append(table.DEPTHS)
     if numbered:
         people.notes.append(f"landmarks by their numbers, 0 to {len(names) - 1}")
     absent = [""] * len(numbers)

@@ -35,8 +35,14 @@ FRAME = (
     "filename",
 )
 FRAME += ("imagename", "file")
+# The number of a row, of tables that say no frame: the rows that are left out are gaps.
+INDEX = ("", "index", "unnamed0")
 TIME = re.compile(r"(?:time|timestamp|seconds|t|times|second|sec)(s|ms|us|ns)?")
 PERSON = ("person", "personid", "track", "trackid", "id", "idx", "individual", "subject")
+# Of whose values there may be one alone: frames of several are no one video.
+VIDEO = re.compile("(?:video|camera|cam|view|clip|sequence|seq)(?:name|id|idx|index|number|file)?")
+_CLOCK = re.compile(r"(?:\d{4}-\d\d-\d\d[ T])?(\d{1,2}):(\d\d):(\d\d(?:[.,]\d+)?)Z?")
+DEPTHS = "z of the landmarks is left out: x and y are taken as they are in the image"
 # What stands for a number that is not there.
 MISSING = ("", "na", "nan", "null", "none", "n/a", "-")
 
@@ -67,6 +73,13 @@ def _columns(header: list[str]) -> Columns:
     unit = None
     for i, text in enumerate(header):
         name, axis = _axis(text.strip())
+        # pandas adds ".1" to a name that is there already.
+        again = re.sub(r"\.\d+$", "", text.strip())
+        if axis in at.get(name, ()) or again in header[:i] and _axis(again)[1]:
+            raise KeypointError(
+                f"expected each column once, got {again[:40]!r} twice: give a second person rows "
+                "of their own, and a column 'person'"
+            )
         if axis:
             at.setdefault(name, {}).setdefault(axis, i)
         elif plain(text) in FRAME:
@@ -76,6 +89,8 @@ def _columns(header: list[str]) -> Columns:
             unit = unit or unit_of(text)
         elif plain(text) in PERSON:
             places.setdefault("person", i)
+    if not {"frame", "time"} & set(places) and header and plain(header[0]) in INDEX:
+        places["frame"] = 0
     names = [name for name, axes in at.items() if "x" in axes or "y" in axes]
     if any(not {"x", "y"} <= set(at[name]) for name in names):
         raise KeypointError("expected an x and a y column for each landmark")
@@ -120,6 +135,9 @@ def collect(rows: list[list[str]]) -> People:
     if not columns.names:
         raise KeypointError(f"expected columns 'hip x', 'hip y', ..., got {','.join(rows[0])[:60]}")
     people = people_of(columns)
+    check_video(rows)
+    if any(re.fullmatch(r".+[ _.:\-]z|z[ _.:\-].+", text.strip().lower()) for text in rows[0]):
+        people.notes.append(DEPTHS)
     width, numbered = len(rows[0]), []
     for i, row in enumerate(rows[1:], 2):
         if not any(cell.strip() for cell in row):
@@ -130,6 +148,18 @@ def collect(rows: list[list[str]]) -> People:
             people.leave_out(f"not a row of {width} cells", f"line {i}: got {len(row)} cells")
     add(people, columns, numbered)
     return people
+
+
+def check_video(rows: list[list[str]]) -> None:
+    """Raise KeypointError where a column says that the rows are of several videos or cameras."""
+    for i, text in enumerate(rows[0]):
+        if VIDEO.fullmatch(plain(text)):
+            values = sorted({row[i].strip() for row in rows[1:] if i < len(row)})
+            if len(values) > 1:
+                raise KeypointError(
+                    f"expected one video of one camera, got {len(values)} in the column "
+                    f"{text.strip()!r}: {', '.join(values)[:60]}; split the file"
+                )
 
 
 def people_of(columns: Columns) -> People:
@@ -152,6 +182,8 @@ def add(people: People, columns: Columns, numbered: Iterable[tuple[int, list[str
             people.leave_out("not a row of numbers", f"{where}: {error}")
             continue
         key = line - 2 if keyed is None else cell(row[keyed])
+        if columns.frame is None and isinstance(key, str):
+            key = clock(key)
         if key is None:
             people.leave_out("no frame", where)
             continue
@@ -160,7 +192,7 @@ def add(people: People, columns: Columns, numbered: Iterable[tuple[int, list[str
         people.add(where, points, key, person, scores)
         if columns.frame is not None and columns.time is not None:
             numbers.append(key)
-            ticks.append(cell(row[columns.time]))
+            ticks.append(clock(cell(row[columns.time])))
     people.say_doubled()
     if numbers and all(isinstance(value, int | float) for value in numbers + ticks):
         people.rate = frames.rate_of(
@@ -200,3 +232,11 @@ def cell(text: str) -> str | int | float | None:
     except ValueError:
         return text
     return value if np.isfinite(value) else None
+
+
+def clock(key: str | int | float | None) -> str | int | float | None:
+    """Seconds of a time as 12:30:05.2, maybe behind a date, which is the same for all."""
+    at = _CLOCK.fullmatch(key) if isinstance(key, str) else None
+    if at is None:
+        return key
+    return 3600 * int(at[1]) + 60 * int(at[2]) + float(at[3].replace(",", "."))
