@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from prior.errors import InputError
+from prior.landmark_sets import BODY_25
 from tests import landmark_files as files
 from tools.lift import __main__ as tool
 from tools.lift import frames, keypoints, lifted
@@ -232,3 +233,40 @@ def test_times_in_milliseconds_and_times_of_which_most_are_missing():
         "s",
     )
     assert line.rate == 30 and line.number.tolist() == (there - there[0]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rate"),
+    [
+        ("Frame", lambda i: i, None),
+        ("frameNumber", lambda i: i, None),
+        ("timestamp_ms", lambda i: 40 * i, 25),
+        ("time", lambda i: i / 25, 25),
+        ("timestamp", lambda i: 1.7e9 + i / 25, 25),
+        ("Time", lambda i: f"00:01:{i / 25:06.3f}", 25),
+    ],
+)
+@pytest.mark.parametrize("form", ["people", "frames"])
+def test_records_say_their_frame_or_time_by_many_names(tmp_path, key, value, rate, form):
+    points, there = files.image_points(files.walk(6)), [0, 1, 2, 5, 6, 7]
+    flat = files.in_set(points, BODY_25).reshape(6, -1).tolist()
+    records = [
+        {key: value(i), "keypoints": row}
+        if form == "people"
+        else {key: value(i), "people": [{"pose_keypoints_2d": row}]}
+        for i, row in zip(there, flat, strict=True)
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(records))
+    people = keypoints.read(tmp_path / "a.json", How(BODY_25))
+    assert people.frame.tolist() == there and people.rate == rate and len(people.frames) == 8
+
+
+def test_frames_of_which_some_have_no_number_are_said(tmp_path):
+    flat = files.in_set(files.image_points(files.walk(3)), BODY_25).reshape(3, -1).tolist()
+    records = [
+        {"frame": 7 * i, "people": [{"pose_keypoints_2d": row}]} for i, row in enumerate(flat)
+    ]
+    del records[1]["frame"]
+    (tmp_path / "a.json").write_text(json.dumps(records))
+    people = keypoints.read(tmp_path / "a.json")
+    assert people.frame.tolist() == [0, 1, 2] and "counted from 0" in people.notes[0]

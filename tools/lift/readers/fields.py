@@ -1,9 +1,12 @@
 """The names that formats have for the same things in JSON objects."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from functools import lru_cache
 from itertools import repeat
 from operator import itemgetter
 from typing import Any
+
+from tools.lift.readers import table
 
 # Which frame: numbers, names of images, or times.
 FRAME = ("frame_id", "frame", "frame_index", "frame_idx", "frame_number", "image_id", "image_name")
@@ -73,11 +76,31 @@ def _sure(record: Mapping[str, Any]) -> list[Any]:
 
 
 def frame_of(record: Mapping[str, Any]) -> Hashable:
-    """The key of a record's frame, or None."""
+    """The key of a record's frame, or its time, or None."""
     value = first(record, FRAME)
+    if value is None:
+        name = _frame_name(tuple(record))
+        value = None if name is None else record[name]
     while isinstance(value, list) and value:
         value = value[0]
-    return value if isinstance(value, str | int | float) else None
+    return table.clock(value) if isinstance(value, str | int | float) else None
+
+
+def unit_of(records: Iterable[Any]) -> str | None:
+    """The unit of the records' times, as People has it; None if they say frames, or nothing."""
+    names = (_frame_name(tuple(record)) for record in records if isinstance(record, dict))
+    name = next(filter(None, names), "")
+    return table.unit_of(name) if table.TIME.fullmatch(table.plain(name)) else None
+
+
+@lru_cache(1000)
+def _frame_name(names: tuple[str, ...]) -> str | None:
+    """The name of those of a record, in any spelling, that says its frame, or else its time."""
+    plain = {table.plain(name): name for name in reversed(names) if isinstance(name, str)}
+    frame = next(
+        (plain[name] for name in (*map(table.plain, FRAME), *table.FRAME) if name in plain), None
+    )
+    return frame or next((plain[name] for name in plain if table.TIME.fullmatch(name)), None)
 
 
 def people_in(record: Any) -> list[Any] | None:

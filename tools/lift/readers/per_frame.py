@@ -53,6 +53,10 @@ def collect(document: Any) -> People:
     single = isinstance(document, dict) and frames == [document]
     said = [fields.frame_of(frame) if isinstance(frame, dict) else None for frame in frames]
     counted = None in said or len(set(said)) < len(said)
+    if not counted:
+        people.unit = fields.unit_of(frames)
+    elif any(one is not None for one in said) and not single:
+        people.notes.append("not all frames say which they are, each another: counted from 0")
     for i, record in enumerate(frames):
         frame = (None if single else i) if counted else said[i]
         where = "" if single else f"frame {frame}, "

@@ -26,7 +26,7 @@ def recognises(document: Any) -> bool:
 
 def collect(document: list[Any]) -> People:
     """The People in it."""
-    people = People(COCO)
+    people = People(COCO, unit=fields.unit_of(document))
     several = fields.of_several_images(document)
     categories = [r.get("category_id") if isinstance(r, dict) else None for r in document]
     for i, record in enumerate(document):
