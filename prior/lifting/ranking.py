@@ -32,7 +32,7 @@ VECTORS = 16
 FLANK = 20.0
 
 # Poses ranked at once: their systems are some MB.
-BLOCK = 16
+BLOCK = 32
 
 # The first unknowns are the two of the place; then those of the basis, the scale, and, in their
 # place, the landmarks.
