@@ -45,6 +45,11 @@ FACTORISATIONS = {"complex": factorise, "real": factorise_real}
 # than this share.
 WORSE = 1e-6
 
+# Nats a pose. An extrapolation that gains less ends where the alternations did, and machines would
+# not agree on whether it is lower. Our choice: far above the 1e-11 of rounding errors, and far
+# below any tolerance.
+ROUNDING = 1e-9
+
 # Rows (normalise.to_rows) of normalised poses, or what gives their slices.
 Poses: TypeAlias = Float[np.ndarray, "N D"] | NormalisedPoses
 
@@ -358,7 +363,7 @@ def _converge(
         yaw = twice
         if method.extrapolate:
             extrapolated = ppca.fit(alternation.turned_moments(ahead), len(model.variance))
-            if ppca.nll(extrapolated) < alternation.nll:
+            if ppca.nll(extrapolated) < alternation.nll - ROUNDING:
                 yaw, model = ahead, extrapolated
                 alternation.record(len(model.variance), "extrapolation", ppca.nll(model))
         converged = before - alternation.nll < 2 * method.tolerance
