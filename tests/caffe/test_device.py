@@ -54,6 +54,13 @@ def test_as_many_inputs_as_the_free_memory_takes(net, smi, monkeypatch):
     assert device.batch_of(net, 3) == 1
 
 
+def test_a_gpus_name(smi):
+    smi("NVIDIA H200")
+    assert device.gpu_name(3) == "NVIDIA H200"
+    smi("", status=9)
+    assert device.gpu_name(3) == "GPU 3"
+
+
 def test_the_cpu_and_a_gpu_that_does_not_say_have_a_small_batch(net, smi):
     assert device.batch_of(net, None) == device.BATCH
     smi("[N/A]")

@@ -1,8 +1,8 @@
 """What the paper's training and evaluation cost: python -m tools.paper.cost.
 
-Prints the table of tools/paper/README.md. Times on the CPU are those of the record of `make
-bench-network`. No GPU was measured: for one the table has the arithmetic of the convolutions,
-counted (prototxt.sizes), over the rate that is assumed of it.
+Prints the table of tools/paper/README.md. Times on the CPU and on a GPU are those of the records of
+`make bench-network`. For another GPU, --tflops gives the arithmetic of the convolutions, counted
+(prototxt.sizes), over a rate that is assumed of it.
 """
 
 import argparse
@@ -22,8 +22,6 @@ BATCH = 8  # of the fine-tuning, as the paper's authors
 IMAGES, SCALES = 108_000, 5
 # An iteration works forward and back, to the weights and to the maps: three times a forward pass.
 BACKWARD = 3
-# Sustained float32 operations a second that a GPU is assumed to reach in these convolutions.
-RATES = (5e12, 20e12)
 
 
 def operations(net: str) -> int:
@@ -33,16 +31,17 @@ def operations(net: str) -> int:
     return 2 * sizes.size(machine).multiplications
 
 
-def rows(gpu_rates: Sequence[float] = RATES) -> list[tuple[str, ...]]:
-    """For each network its fine-tuning and its evaluation."""
+def rows(assumed: Sequence[float]) -> list[tuple[str, ...]]:
+    """For each network its fine-tuning and its evaluation. assumed: float32 operations a second of
+    other GPUs."""
     result = []
     for net in NETWORKS:
-        known, _ = needs.rates(net)
+        (known, _), (gpu, _) = needs.rates(net), needs.gpu_rates(net)
         iterations = solver_of(net)[0].max_iter
         work = operations(net)
-        for what, images, factor, seconds, machines in (
-            ("fine-tuning", iterations * BATCH, BACKWARD, known.train, None),
-            ("evaluation", IMAGES * SCALES, 1, known.deploy, 4),
+        for what, images, factor, seconds, on_gpu, machines in (
+            ("fine-tuning", iterations * BATCH, BACKWARD, known.train, gpu.train, None),
+            ("evaluation", IMAGES * SCALES, 1, known.deploy, gpu.deploy, 4),
         ):
             cpu = seconds * images
             result.append(
@@ -54,7 +53,9 @@ def rows(gpu_rates: Sequence[float] = RATES) -> list[tuple[str, ...]]:
                     f"{factor * work / seconds / 1e9:.0f}",
                     needs.duration(cpu),
                     needs.duration(cpu / machines) if machines else "the same",
-                    *(needs.duration(images * factor * work / rate) for rate in gpu_rates),
+                    f"{factor * work / on_gpu / 1e9:,.0f}",
+                    needs.duration(on_gpu * images),
+                    *(needs.duration(images * factor * work / rate) for rate in assumed),
                 )
             )
     return result
@@ -63,6 +64,7 @@ def rows(gpu_rates: Sequence[float] = RATES) -> list[tuple[str, ...]]:
 def show(options: argparse.Namespace) -> None:
     """Print the table."""
     _, machine = needs.rates("")
+    _, gpu = needs.gpu_rates(NETWORKS[0])
     head = (
         "network",
         "",
@@ -71,9 +73,14 @@ def show(options: argparse.Namespace) -> None:
         "GFLOP/s of the CPU",
         "the CPU",
         "four such",
-        *(f"one GPU at {rate:g} TFLOP/s" for rate in options.tflops),
+        "GFLOP/s of the GPU",
+        "the GPU",
+        *(f"a GPU at {rate:g} TFLOP/s" for rate in options.tflops),
     )
-    print(f"The CPU: {machine}.\n\n" + table(head, rows([1e12 * rate for rate in options.tflops])))
+    print(
+        f"The CPU: {machine}. The GPU: one {gpu}.\n\n"
+        + table(head, rows([1e12 * rate for rate in options.tflops]))
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,9 +91,9 @@ def _parser() -> argparse.ArgumentParser:
         "--tflops",
         type=float,
         nargs="+",
-        default=[rate / 1e12 for rate in RATES],
+        default=[],
         metavar="N",
-        help="10^12 float32 operations a second that a GPU is assumed to sustain",
+        help="10^12 float32 operations a second that another GPU is assumed to sustain",
     )
     return parser
 

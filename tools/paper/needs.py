@@ -1,6 +1,6 @@
 """Time, disk and memory of the stages, from what was measured: the record of the networks' times.
 
-A GPU's times were not measured. What the CPU takes is said, and how much work that is.
+What the CPU takes is said, and how much work that is.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import NamedTuple
 from prior.errors import InputError
 
 RECORD = Path(__file__).parents[1] / "report/records/network.json"
+GPU_RECORD = RECORD.with_name("network-gpu.json")
 GB = 1e9
 # bytes. Of Human3.6M's frames as they are packed: JPEGs of some 600 px, our estimate.
 PACKED_FRAME = 120e3
@@ -35,7 +36,7 @@ class Needs(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Seconds an image of a network on the CPU of the record: of training, and deployed."""
+    """Seconds an image of a network on the machine of a record: of training, and deployed."""
 
     train: float
     deploy: float
@@ -53,6 +54,14 @@ def rates(net):
         Rates(train["iteration_ms"] / train["batch"] / 1e3, times["deploy"]["forward_ms"] / 1e3),
         machine,
     )
+
+
+def gpu_rates(net):
+    """The Rates of a network on the GPU of its record, and which GPU: (Rates, its name)."""
+    record = json.loads(GPU_RECORD.read_text())
+    train, deploy = (record["networks"][net][phase] for phase in ("train", "deploy"))
+    seconds = (phase["whole_ms"] / train["batch"] / 1e3 for phase in (train, deploy))
+    return Rates(*seconds), record["gpu"]
 
 
 def of_prior(poses, out):

@@ -54,6 +54,7 @@ class Kind:
     title: str
     command: str
     markdown: Callable[[dict[str, Any]], str]
+    gpu: bool = False
 
 
 # By the name of the record's file, in the order of the page.
@@ -93,6 +94,9 @@ KINDS = {
         study_prior.markdown,
     ),
     "network": Kind("Times of the networks", "tools.bench.network", network.markdown),
+    "network-gpu": Kind(
+        "Times of the networks on a GPU", "tools.bench.network", network.markdown, gpu=True
+    ),
     "feed": Kind("How fast training is fed", "tools.bench.feed", feed.markdown),
     "evaluation": Kind(
         "How fast a network is evaluated", "tools.bench.evaluation", evaluation.markdown
@@ -117,17 +121,22 @@ def kind_of(record: dict[str, Any], source: object) -> str:
         )
     words = shlex.split(stamp["command"])
     module = words[words.index("-m") + 1] if "-m" in words[:-1] else stamp["command"]
-    names = {kind.command: name for name, kind in KINDS.items()}
-    if module not in names:
-        raise InputError(f"{source}: expected a record of {', '.join(names)}; got {module}")
+    names = {(kind.command, kind.gpu): name for name, kind in KINDS.items()}
+    on_gpu = record.get("gpu") is not None
+    name = names.get((module, on_gpu))
+    if name is None:
+        expected = ", ".join(command + " on a GPU" * gpu for command, gpu in names)
+        raise InputError(
+            f"{source}: expected a record of {expected}; got {module}{' on a GPU' * on_gpu}"
+        )
     try:
-        KINDS[names[module]].markdown(record)
+        KINDS[name].markdown(record)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise InputError(
             f"{source}: not as {module} writes it now ({type(error).__name__}: {error}); "
             "measure it again"
         ) from None
-    return names[module]
+    return name
 
 
 def take(path: Path, records: Path = RECORDS) -> Path:

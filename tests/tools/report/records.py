@@ -42,6 +42,13 @@ def _network(ms, **more):
     return {"train": train | shares, "deploy": {"forward_ms": ms / 5}} | more
 
 
+def _on_gpu(ms):
+    """Both in batches of 16, iterations waited for and as they come."""
+    train = {"batch": 16, "whole_ms": ms, "memory_mib": 2048}
+    shares = {"python_share": 0.125, "data_share": 0.025}
+    return {"train": train | shares, "deploy": {"whole_ms": ms / 4}}
+
+
 def _evaluated(mm, **more):
     return {
         "error_2d_px": 11.25,
@@ -321,6 +328,13 @@ RECORDS = {
             "lite/cpm": _network(400.0, opencv={"forward_ms": 70.0}),
             "lite/lifting": _network(500.0),
         },
+    },
+    "network-gpu": {
+        "measured": stamp("tools.bench.network"),
+        "gpu": "NVIDIA Abacus",
+        "caffe": "caffe-gpu",
+        "rounds": 3,
+        "networks": {"cpm": _on_gpu(400.0), "lifting": _on_gpu(500.0)},
     },
     "study-network": {
         "measured": stamp("tools.bench.study_network"),

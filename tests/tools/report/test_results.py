@@ -51,6 +51,12 @@ ROWS = {
         "| lite/lifting | 8 | 500 | 125 | 375 | 1.250 | 1.25 % (under 10 %) "
         "| 2.50 % (under 10 %) | 100 | |"
     ],
+    "network-gpu": [
+        "NVIDIA Abacus, caffe-gpu; medians of 3 rounds. Shares are of iterations in which the GPU "
+        "is waited for after each layer.",
+        "| cpm | 16 | 40.0 | | 12.5 % | 2.5 % | 160.0 | 2,048 |",
+        "| lifting | 16 | 32.0 | 1.250 | 12.5 % | 2.5 % | 128.0 | 2,048 |",
+    ],
     "study-network": [
         "| CPM alone | 14.00 ± 1.41 | 9.0, 8.0 | 50.0 ± 0.0 | 100 ± 0.0 | 80 ± 0.0 "
         "| 110 ± 0.0 | 0.50, 0.25 | 3.50 ± 0.71 | 0 ± 0.0 |"
@@ -117,6 +123,10 @@ def test_a_record_loses_the_machines_folders(tmp_path):
         (
             {"measured": RECORDS["lift"]["measured"] | {"command": "python -m pytest"}},
             "expected a record of tools.report, .*; got pytest",
+        ),
+        (
+            {"measured": RECORDS["lift"]["measured"], "gpu": 0},
+            "expected a record of .*; got tools.bench.lift on a GPU",
         ),
         (
             {"measured": RECORDS["lift"]["measured"]},
