@@ -230,6 +230,8 @@ class Trial:
     def check_files(self, complete=False):
         """Every file is whole, old or new; complete: all are new."""
         files = files_of(self.runs.out)
+        gone = sorted(self.before.keys() - files.keys())
+        self.expect(not gone, f"the older {gone} are gone")
         for name in files:
             path = self.runs.out / name
             if path.name in self.program.logs or (not complete and files[name] == OLD):
