@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from prior.errors import InputError
+from prior.errors import InputError, short
 
 # Numbers are a time line if its frames are at most so many for each that is there, or so many in
 # all: our choice, a person seen once in three seconds of video. What is made later, such as BVH,
@@ -30,6 +30,9 @@ MOST_UNLIKE = 500.0
 # Steps between times are of whole frames if they are within this of a whole number, and so many
 # are; of the median step frames are at most this part. Our choice: cameras jitter less.
 WHOLE, MOSTLY, MOST_PARTS = 0.2, 0.9, 4
+# Times go up in a file, but from one person to the next. Our choice: of durations, such as a
+# detector's for each frame, half go down.
+SHUFFLED = 0.25
 # Seconds in a unit of time, and its name in a column's name.
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 # Rates that cameras have, Hz; they tell the unit of times, and do not overlap between units.
@@ -69,16 +72,14 @@ def time_line(
     all if `unit` is one of UNITS, or "" for times of a unit that their steps tell. rate: frames a
     second, where the user says it. Raises InputError for times that cannot be understood.
     """
-    numbers = [_number(key) for key in keys]
     if not keys:
         return TimeLine(np.empty(0, int), 0, ())
-    if None not in numbers and not all(isinstance(key, str) for key in keys):
-        fractions = any(number != int(number) for number in numbers)
-        clock = _clock_unit(numbers)
-        if unit is not None or fractions or clock:
-            return _timed(keys, numbers, unit or clock or ("s" if fractions else ""), rate)
-    else:
+    numbers = [_number(key) if unit is None else _time(key) for key in keys]
+    if None in numbers or unit is None and all(isinstance(key, str) for key in keys):
         return _named(keys, rate)
+    unit = unit or _clock_unit(numbers) or ("s" if any(n != int(n) for n in numbers) else unit)
+    if unit is not None:
+        return _timed(keys, numbers, unit, rate)
     if _is_time_line(numbers):
         return _numbered(keys, [int(number) for number in numbers], "{}")
     return _in_order(keys, numbers)
@@ -116,6 +117,17 @@ def _number(key: Hashable) -> int | float | None:
     if isinstance(key, float) and abs(key) < LARGEST:  # not so of NaN
         return float(key)
     return None
+
+
+def _time(key: Hashable) -> float:
+    """The number that a time is. Raises InputError for what is none."""
+    try:
+        time = float(key) if isinstance(key, int | float | str) else np.nan
+    except ValueError:
+        time = np.nan
+    if not abs(time) < LARGEST:  # nor is NaN
+        raise InputError(f"expected times as numbers, or as 12:30:05.2, got {short(str(key), 40)}")
+    return time
 
 
 def _numbers_in_names(names: Sequence[str]) -> tuple[list[int | None], str]:
@@ -254,8 +266,8 @@ def _timed(
             f"its times say {measured:.4g} frames a second, --rate {rate:g}: leave --rate "
             "out, or leave out frames"
         )
-    chosen = rate or round(measured, 2)
-    rounded = np.round(ticks[order] * seconds * chosen).astype(int)
+    chosen = rate or round(measured, 3)
+    rounded = np.round(ticks[order] * seconds * (rate or measured)).astype(int)
     # Where times jitter two frames may round to one: the later one moves on.
     count = np.arange(len(rounded))
     rounded = np.maximum.accumulate(rounded - count) + count
@@ -269,7 +281,19 @@ def _timed(
     by_number = dict(zip(number.tolist(), keys, strict=True))
     names = tuple(str(by_number.get(n, "")) for n in range(int(rounded[-1]) + 1))
     note = f"frames by their times, {chosen:g} a second"
-    return TimeLine(number, 0, names, chosen, (note,))
+    return TimeLine(number, 0, names, chosen, (note,), _shuffled(ticks))
+
+
+def _shuffled(ticks: Float[np.ndarray, " n"]) -> tuple[str, ...]:
+    """A line where times in the order of the file are in no order."""
+    back = np.count_nonzero(np.diff(ticks) < 0)
+    if back <= SHUFFLED * len(ticks):
+        return ()
+    line = (
+        f"the times of {back} of {len(ticks)} frames are before that of the frame before them in "
+        "the file: the poses are in the order of the times, which may be how long something took"
+    )
+    return (line,)
 
 
 def _step(steps: Float[np.ndarray, " n"]) -> float:
@@ -280,7 +304,7 @@ def _step(steps: Float[np.ndarray, " n"]) -> float:
     """
     if not len(steps):
         return 0.0
-    median = float(np.median(steps))
+    median = float(np.quantile(steps, 0.5, method="lower"))
     for part in range(1, MOST_PARTS + 1):
         frames = steps * part / median
         whole = np.maximum(np.round(frames), 1)
@@ -321,16 +345,21 @@ def _unit_of_step(step: float) -> float:
 def rate_of(
     number: Int[np.ndarray, " n"], times: Float[np.ndarray, " n"], unit: str | None
 ) -> float | None:
-    """Frames a second of frames that have both a number and a time; None if no step says it."""
-    order = np.argsort(number, kind="stable")
-    frames, ticks = np.diff(number[order]), np.diff(times[order])
+    """Frames a second of frames that have both a number and a time; None if no step says it.
+
+    Of steps over half of the frames the median: times may be rounded to milliseconds.
+    """
+    number, first = np.unique(number, return_index=True)
+    half = len(number) // 2
+    frames, ticks = number[half:] - number[: len(number) - half], times[first]
+    ticks = ticks[half:] - ticks[: len(ticks) - half]
     steps = ticks[(frames > 0) & (ticks > 0)] / frames[(frames > 0) & (ticks > 0)]
     if not len(steps):
         return None
     step = float(np.median(steps))
     for seconds in [UNITS[unit]] if unit else UNITS.values():
         if unit or SLOWEST < 1 / (step * seconds) <= FASTEST:
-            return round(1 / (step * seconds), 2)
+            return round(1 / (step * seconds), 3)
     return None
 
 

@@ -50,8 +50,8 @@ BONES = {
 # COCO's order are worse by 0.11 as Human3.6M's, and the right order by 0.08 in none of a thousand.
 BETTER = 0.08
 SAMPLE = 1000  # people who are compared with them
-# Coordinates up to here are no px of a person: normalised ones go from 0 or -1 to 1, and a little
-# beyond the image. Our choice.
+# Where most coordinates are up to here they are no px of a person: normalised ones go from 0 or -1
+# to 1, and beyond, for limbs that a detector puts outside the image. Our choice.
 NORMALISED = 2.0
 # If so many of normalised coordinates are negative, the middle of the image is 0. Our choice: a
 # person who is partly outside the image has fewer.
@@ -238,7 +238,8 @@ def in_pixels(
     Raises InputError where a size is not known.
     """
     points = block[..., :2][block[..., 2] > 0]
-    if not points.size or np.abs(points).max() > NORMALISED:
+    # A 0 may stand for a missing coordinate.
+    if not points.any() or np.median(np.abs(points[points != 0])) > NORMALISED:
         return block, []
     low, high = points.min(), points.max()
     centred = (points < 0).mean() > CENTRED

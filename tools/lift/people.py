@@ -275,6 +275,11 @@ def _with_scores(block: np.ndarray, scores: list[Any]) -> np.ndarray:
             f"expected a score for each landmark, got points {block.shape} and scores "
             f"{'of different numbers' if confidence is None else confidence.shape}"
         )
+    if block.shape[2] > 2 and not np.array_equal(block[..., 2], confidence, equal_nan=True):
+        raise InputError(
+            f"expected x and y of each landmark beside its score, got {block.shape[2]} values; "
+            "poses in 3D? leave out their depth"
+        )
     return np.concatenate([block[..., :2], confidence[..., None]], axis=2)
 
 

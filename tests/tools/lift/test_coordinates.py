@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from prior.landmark_sets import BODY_25, COCO
+from prior.landmark_sets import BODY_25, COCO, MEDIAPIPE
 from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
 from tests.landmark_formats import controlnet_normalised
@@ -125,3 +125,31 @@ def test_how_many_landmarks_may_be_outside():
     # Of landmarks that nobody is sure of, and of frames without a size, nothing is said.
     assert not meaning.outside(2 * inside, 0.1 * sure, [size] * 200)
     assert not meaning.outside(2 * inside, sure, [None] * 200)
+
+
+def test_limbs_far_outside_the_image_do_not_make_pixels_of_shares(tmp_path):
+    """A person at a desk: MediaPipe guesses knees and feet below the image."""
+    rows, size = files.in_set(POINTS, MEDIAPIPE), np.array([640.0, 480.0])
+    low = rows[..., 1].max()
+    shares = rows.copy()
+    shares[..., :2] = rows[..., :2] / (size - 1) * [1, 2.6 * 479 / low]
+    shares[rows[..., 2] == 0] = 0
+    assert shares[..., 1].max() > 2.5
+    path = tmp_path / "a.json"
+    path.write_text(
+        json.dumps([{"frame": i, "landmarks": r.tolist()} for i, r in enumerate(shares)])
+    )
+    with pytest.raises(KeypointError, match="as if from 0 to 1: say the image's size"):
+        keypoints.read(path)
+    people = keypoints.read(path, How(size=lambda _: (640, 480)))
+    there = np.isfinite(people.points).all(axis=2)
+    expected = POINTS[there] * [1, 2.6 * 479 / low]
+    np.testing.assert_allclose(people.points[there], expected, atol=1e-6)
+    # Of px most are larger, though many landmarks are missing, as 0, and one is outside the image.
+    pixels = POINTS.copy()
+    pixels[:, LANDMARKS.index("left wrist")] = -3, 200
+    pixels[
+        :, [LANDMARKS.index(f"{s} {p}") for s in ("left", "right") for p in ("knee", "foot")]
+    ] = 0
+    path.write_text(json.dumps({"points": pixels.tolist(), "landmarks": list(LANDMARKS)}))
+    np.testing.assert_allclose(keypoints.read(path).points, pixels)

@@ -166,7 +166,8 @@ def table(path, columns, rows):
 
 
 @pytest.mark.parametrize(
-    "name", ["frame", "Frame", "FRAME_ID", "frame_idx", "image", "frame number"]
+    "name",
+    ["frame", "Frame", "FRAME_ID", "frame_idx", "image", "frame number", "frameNo", "frame_num"],
 )
 def test_csv_says_the_frame_by_many_names(tmp_path, name):
     people = keypoints.read(table(tmp_path / "t.csv", [name], [[n] for n in (4, 5, 6, 9, 10, 11)]))
@@ -232,7 +233,8 @@ def test_times_in_milliseconds_and_times_of_which_most_are_missing():
         ],
         "s",
     )
-    assert line.rate == 30 and line.number.tolist() == (there - there[0]).tolist()
+    assert line.rate == pytest.approx(30, abs=2e-3)
+    assert line.number.tolist() == (there - there[0]).tolist()
 
 
 @pytest.mark.parametrize(
@@ -270,3 +272,46 @@ def test_frames_of_which_some_have_no_number_are_said(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(records))
     people = keypoints.read(tmp_path / "a.json")
     assert people.frame.tolist() == [0, 1, 2] and "counted from 0" in people.notes[0]
+
+
+@pytest.mark.parametrize("rate", [24000 / 1001, 30000 / 1001, 12.3456])
+def test_long_videos_of_uneven_rates_have_no_gap(rate):
+    line = frames.time_line([i / rate for i in range(9000)], "s")
+    assert line.number.tolist() == list(range(9000)) and line.rate == round(rate, 3)
+    assert not line.doubts
+
+
+def test_times_in_no_order_are_said():
+    """Of a detector's durations; several people one after another are in order."""
+    durations = np.random.default_rng(0).uniform(0.02, 0.04, 50).round(5)
+    (doubt,) = frames.time_line(durations.tolist(), "s").doubts
+    assert "may be how long something took" in doubt
+    times = np.arange(50) / 25
+    one_by_one = dict.fromkeys([*times[5:30].tolist(), *times[20:].tolist(), *times[:9].tolist()])
+    assert not frames.time_line(list(one_by_one), "s").doubts
+
+
+@pytest.mark.parametrize(
+    ("rate", "digits", "unit"), [(30, 3, "s"), (60, 3, None), (30000 / 1001, 3, "s"), (30, 1, "s")]
+)
+def test_the_rate_of_rounded_times(rate, digits, unit):
+    number = np.arange(600)
+    times = (number / rate).round(digits)
+    assert frames.rate_of(number, times, unit) == pytest.approx(
+        rate, rel=6e-4 if digits > 1 else 0.01
+    )
+    # In any order, and several people have the same frames.
+    order = np.random.default_rng(0).permutation(1200) % 600
+    assert frames.rate_of(number[order], times[order], unit) == frames.rate_of(number, times, unit)
+    assert frames.rate_of(number[:1], times[:1], unit) is None
+
+
+@pytest.mark.parametrize("text", ["01:30.54", "half past one", "1e400"])
+def test_what_is_no_time_is_no_name(tmp_path, text):
+    rows = [[f"00:0{n}.5"] for n in range(5)] + [[text]]
+    with pytest.raises(InputError, match="expected times as numbers, or as 12:30:05.2, got"):
+        keypoints.read(table(tmp_path / "t.csv", ["time"], rows))
+    with pytest.raises(InputError, match=f"got {text}"):
+        frames.time_line([text, "0.5"], "s")
+    # Numbers as text are times.
+    assert frames.time_line(["0", "0.04", "0.12"], "s").number.tolist() == [0, 1, 3]

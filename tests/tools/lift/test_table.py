@@ -2,6 +2,7 @@
 and times of a clock."""
 
 import csv
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -65,3 +66,29 @@ def test_z_is_left_out_and_said(tmp_path):
     people = read(tmp_path / "a.csv", header, deep)
     np.testing.assert_array_equal(people.points, POINTS)
     assert "z of the landmarks is left out" in people.notes[0]
+
+
+@pytest.mark.parametrize("zone", ["", "Z", "+00:00", "-05:00"])
+@pytest.mark.parametrize("dot", [" ", "T"])
+def test_dates_with_times_across_midnight(tmp_path, dot, zone):
+    there = [0, 1, 2, 5, 6, 7]
+    times = [1714607999 + 0.85 + i / 25 for i in there]  # 2024-05-01 23:59:59.85
+    texts = [
+        datetime.fromtimestamp(time, UTC).strftime(f"%Y-%m-%d{dot}%H:%M:%S.%f") + zone
+        for time in times
+    ]
+    assert texts[0].startswith("2024-05-01") and texts[-1].startswith("2024-05-02")
+    rows = [[text, *row] for text, row in zip(texts, FLAT, strict=True)]
+    people = read(tmp_path / "a.csv", ["timestamp", *NAMES], rows)
+    assert people.rate == 25 and people.frame.tolist() == there and not people.doubts
+    np.testing.assert_array_equal(people.points, POINTS)
+
+
+def test_deeplabcut_s_poses_in_3d_are_refused(tmp_path):
+    header = ["scorer", *["a"] * 51]
+    parts = ["bodyparts", *(name for name in LANDMARKS for _ in "xyz")]
+    coords = ["coords", *["x", "y", "z"] * 17]
+    deep = np.concatenate([POINTS, POINTS[..., :1]], axis=2).reshape(6, -1).tolist()
+    rows = [parts, coords, *([i, *row] for i, row in enumerate(deep))]
+    with pytest.raises(KeypointError, match="as coords, got z; poses in 3D"):
+        read(tmp_path / "a.csv", header, rows)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from prior.landmark_sets import COCO
+from prior.landmark_sets import COCO, HUMAN36M
 from tests import landmark_files as files
 from tools.lift import keypoints
 from tools.lift.people import How, KeypointError
@@ -150,3 +150,21 @@ def test_an_array_whose_axes_are_not_certain_is_refused(tmp_path, array, why):
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(KeypointError, match=why):
         keypoints.read(tmp_path / "a.npy")
+
+
+def test_a_depth_beside_a_score_is_refused(tmp_path):
+    deep = np.concatenate([POINTS, np.full_like(POINTS[..., :1], 0.7)], axis=2)
+    instances = [
+        {"frame_id": i, "instances": [{"keypoints": p.tolist(), "keypoint_scores": [0.9] * 17}]}
+        for i, p in enumerate(deep)
+    ]
+    (tmp_path / "a.json").write_text(json.dumps({"instance_info": instances}))
+    with pytest.raises(KeypointError, match="beside its score, got 3 values; poses in 3D"):
+        keypoints.read(tmp_path / "a.json", How(HUMAN36M))
+    # The same score twice is no depth.
+    for frame in instances:
+        frame["instances"][0]["keypoint_scores"] = [0.7] * 17
+    (tmp_path / "a.json").write_text(json.dumps({"instance_info": instances}))
+    people = keypoints.read(tmp_path / "a.json", How(HUMAN36M))
+    np.testing.assert_array_equal(people.points, POINTS)
+    assert (people.confidence == 0.7).all()

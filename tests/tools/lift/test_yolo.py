@@ -115,3 +115,37 @@ def test_other_texts_are_described(tmp_path):
     boxes.write_text("0 0.5 0.5 0.2 0.4\n")
     with pytest.raises(KeypointError, match="got text: '0 0.5 0.5 0.2 0.4'.*YOLO's"):
         keypoints.read(boxes)
+
+
+def test_nothing_at_the_corner_though_a_landmark_is_outside_the_image(tmp_path):
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    for i, row in enumerate(files.in_set(POINTS, COCO)[..., :2]):
+        row[3] = 0
+        row[9, 0] = -2.0  # a wrist
+        (folder / f"clip_{i}.txt").write_text(line_of(row))
+    people = keypoints.read(folder, HOW)
+    assert np.nanmin(people.points, axis=(0, 1))[1] > 20 and not people.left
+    # As where no coordinate is negative: hip, neck, nose and limbs.
+    assert np.isfinite(people.points).all(axis=2).sum() == 6 * 15
+
+
+def test_a_confidence_of_one_is_no_track(tmp_path):
+    rows = files.in_set(POINTS, COCO)
+    lines = [
+        line_of(row, (tail,)) for row, tail in zip(rows, (0.9, 1, 0.8, 1, 1, 0.7), strict=True)
+    ]
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    for i, line in enumerate(lines):
+        (folder / f"clip_{i}.txt").write_text(line)
+    assert set(keypoints.read(folder, HOW).person.tolist()) == {-1}
+
+
+def test_the_lines_of_an_earlier_run_are_not_more_people(tmp_path):
+    folder = yolo(tmp_path / "labels", POINTS)
+    file = folder / "clip_3.txt"
+    file.write_text(2 * file.read_text())
+    people = keypoints.read(folder, HOW)
+    assert people.frame.tolist() == list(range(6))
+    assert "the same line twice in one file (first: clip_3.txt, line 2)" in str(people.left[0])

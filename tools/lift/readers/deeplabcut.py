@@ -33,7 +33,13 @@ def collect(rows: list[list[str]]) -> People:
             f"{len(parts)} and {len(coords)} cells"
         )
     # The columns of an index, which say the frame, have no coordinate.
-    index = [i for i, text in enumerate(coords) if i == 0 or text not in ("x", "y", "likelihood")]
+    index = [i for i, text in enumerate(coords) if i == 0 or not text]
+    others = set(coords[1:]) - {"", "x", "y", "likelihood"}
+    if others:
+        raise KeypointError(
+            f"expected x, y and likelihood as coords, got {', '.join(sorted(others))[:40]}; poses "
+            "in 3D? take the files of one camera, before they were triangulated"
+        )
     columns: dict[str, dict[str, list[int]]] = {}
     for i, (one, part) in enumerate(zip(individuals, parts, strict=True)):
         if i not in index:

@@ -26,8 +26,8 @@ def recognises(document: Any) -> bool:
 
 def collect(document: list[Any]) -> People:
     """The People in it."""
-    people = People(COCO, unit=fields.unit_of(document))
     several = fields.of_several_images(document)
+    people = People(COCO, unit=fields.unit_of(document) if several else None)
     categories = [r.get("category_id") if isinstance(r, dict) else None for r in document]
     for i, record in enumerate(document):
         if categories[i] not in (None, PERSON) and PERSON in categories:

@@ -6,6 +6,7 @@ x", "hip_x", "hip.x", "x_hip", "HIP X"; an empty cell, or -1 for both x and y, i
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -30,6 +31,9 @@ FRAME = (
     "frameidx",
     "frameindex",
     "framenumber",
+    "framenum",
+    "frameno",
+    "framenr",
     "image",
     "imageid",
     "filename",
@@ -41,7 +45,8 @@ TIME = re.compile(r"(?:time|timestamp|seconds|t|times|second|sec)(s|ms|us|ns)?")
 PERSON = ("person", "personid", "track", "trackid", "id", "idx", "individual", "subject")
 # Of whose values there may be one alone: frames of several are no one video.
 VIDEO = re.compile("(?:video|camera|cam|view|clip|sequence|seq)(?:name|id|idx|index|number|file)?")
-_CLOCK = re.compile(r"(?:\d{4}-\d\d-\d\d[ T])?(\d{1,2}):(\d\d):(\d\d(?:[.,]\d+)?)Z?")
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d):(\d\d(?:[.,]\d+)?)Z?")
+_DATED = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d.*")
 DEPTHS = "z of the landmarks is left out: x and y are taken as they are in the image"
 # What stands for a number that is not there.
 MISSING = ("", "na", "nan", "null", "none", "n/a", "-")
@@ -235,8 +240,16 @@ def cell(text: str) -> str | int | float | None:
 
 
 def clock(key: str | int | float | None) -> str | int | float | None:
-    """Seconds of a time as 12:30:05.2, maybe behind a date, which is the same for all."""
-    at = _CLOCK.fullmatch(key) if isinstance(key, str) else None
-    if at is None:
+    """Seconds of a time as 12:30:05.2, of its day; with a date, since 1970, in UTC if no zone is
+    said. What is no time is returned as it is."""
+    if not isinstance(key, str):
         return key
-    return 3600 * int(at[1]) + 60 * int(at[2]) + float(at[3].replace(",", "."))
+    if at := _CLOCK.fullmatch(key):
+        return 3600 * int(at[1]) + 60 * int(at[2]) + float(at[3].replace(",", "."))
+    if not _DATED.fullmatch(key):
+        return key
+    try:
+        time = datetime.fromisoformat(key)
+    except ValueError:
+        return key
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

@@ -68,8 +68,14 @@ def collect(rows: list[list[str]]) -> People:
 def add(people: People, lines: Iterable[tuple[Hashable, str, str]]) -> None:
     """Add the people of lines of one program: of each the frame, where it is, and itself."""
     of_length: dict[int, list[tuple[Hashable, str, list[float]]]] = {}
+    before: set[tuple[Hashable, str]] = set()
     for frame, where, line in lines:
         numbers = _numbers(line)
+        if numbers and (frame, line) in before:
+            # Ultralytics appends to the file of an earlier run.
+            people.leave_out("the same line twice in one file", where)
+            continue
+        before.add((frame, line))
         if numbers is None or not all(map(isfinite, numbers)):
             people.leave_out("not a line of numbers", where)
         elif numbers and numbers[0] != PERSON:
@@ -104,13 +110,14 @@ def _add(
         )
     if reading.size == len(COCO.names):
         people.default = COCO
-    landmarks, after = reading.landmarks(numbers).tolist(), reading.after(numbers).tolist()
-    for (frame, where), fit, points, rest in zip(
-        places, fits[reading].tolist(), landmarks, after, strict=True
-    ):
-        if fit:
-            track = rest[-1] if rest and rest[-1] >= 1 and rest[-1].is_integer() else None
-            people.add(where, points, frame, track)
+    landmarks, rest, fit = reading.landmarks(numbers), reading.after(numbers), fits[reading]
+    # A confidence is 1 in some lines alone.
+    tracked = rest.shape[1] > 0 and _may_be_track(rest[fit, -1]).all()
+    missing = ~landmarks[..., :2].any(axis=2, keepdims=True)
+    landmarks = np.where(missing, np.nan, landmarks).tolist()
+    for i, (frame, where) in enumerate(places):
+        if fit[i]:
+            people.add(where, landmarks[i], frame, rest[i, -1].item() if tracked else None)
         else:
             people.leave_out(UNFIT, f"{where}: {length} numbers")
 
@@ -139,7 +146,12 @@ def _fits(numbers: Float[np.ndarray, "n M"], reading: Reading) -> Bool[np.ndarra
 
 def _may_follow(rest: Float[np.ndarray, "n R"]) -> Bool[np.ndarray, " n"]:
     """Where columns may be a box's confidence, a track's number, or one after the other."""
-    sure, track = (rest >= 0) & (rest <= 1), (rest >= 1) & (rest == np.round(rest))
+    sure, track = (rest >= 0) & (rest <= 1), _may_be_track(rest)
     if rest.shape[1] == 2:
         return sure[:, 0] & track[:, 1]
     return (sure | track).all(axis=1)
+
+
+def _may_be_track(values: Float[np.ndarray, " *m"]) -> Bool[np.ndarray, " *m"]:
+    """Where values are whole numbers from 1 on, as Ultralytics numbers tracks."""
+    return (values >= 1) & (values == np.round(values))
