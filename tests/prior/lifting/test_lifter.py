@@ -352,7 +352,9 @@ def test_part_of_a_result_is_the_result_of_a_part(lifter, options, which):
     )
     assert part.arrays().keys() == again.arrays().keys()
     for name, array in again.arrays().items():
-        np.testing.assert_allclose(part.arrays()[name], array, atol=1e-5, err_msg=name)
+        # Refined from what the ranking says, of float32.
+        far = 0.02 if "refine" in options else 1e-5
+        np.testing.assert_allclose(part.arrays()[name], array, atol=far, err_msg=name)
     pose = np.random.default_rng(1).normal(size=points.shape[:2] + (3,))
     np.testing.assert_allclose(
         lifter.vjp(part, pose=pose[which]), lifter.vjp(whole, pose=pose)[which], atol=1e-9

@@ -5,6 +5,7 @@ from PIL import Image
 
 from prior.landmark_sets import COCO, LANDMARK_SETS, OPENPOSE_MPI
 from prior.mocap import bvh as reader
+from prior.mocap import kinematics
 from prior.skeleton import LANDMARKS, LIMBS
 from tests import landmark_files as files
 from tests.poses import random_poses
@@ -53,8 +54,8 @@ def test_bvh_rests_standing_and_does_not_jump(tmp_path):
     # No angle goes round: neighbouring frames are near each other.
     assert np.abs(np.diff(rows[:, 3:], axis=0)).max() < 180
     # All channels zero: upright, arms out, left at +x, facing +z.
-    _, rest = reader.forward(hierarchy, np.zeros((1, rows.shape[1])))
-    at = {name: rest[0, i] for i, name in enumerate(hierarchy.names)}
+    rest = reader.rest(hierarchy)
+    at = {name: rest[i] for i, name in enumerate(hierarchy.names)}
     assert at["HeadTop"][1] > at["Neck"][1] > at["Hips"][1] > at["LeftLeg"][1] > at["LeftFoot"][1]
     assert at["LeftHand"][0] > at["LeftArm"][0] > 0 > at["RightHand"][0]
     assert at["Nose"][2] > at["Neck"][2]
@@ -70,7 +71,8 @@ def test_half_a_turn_is_a_rotation(tmp_path):
         poses[:, i] = poses[:, parent] + lengths[i] * way
     bvh.write(tmp_path / "motion.bvh", poses, 30)
     hierarchy, rows, _ = reader.read_motion(tmp_path / "motion.bvh")
-    _, positions = reader.forward(hierarchy, rows)
+    local, offsets = reader.local(hierarchy, rows)
+    _, positions = kinematics.forward(hierarchy.parents, offsets, local, offsets[:, 0])
     at = hierarchy.names.index("RightFoot")
     np.testing.assert_allclose(10 * positions[:, at], poses[:, 3], atol=0.02)
 

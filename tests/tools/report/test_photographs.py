@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from prior.camera import LEVEL
-from prior.skeleton import LANDMARKS
+from prior.skeleton import HUMAN36M, LANDMARKS
 from tests.poses import random_poses
 from tools.report import photographs
 
@@ -24,6 +24,7 @@ def run():
     off = rng.permutation(np.arange(1.0, COUNT + 1))
     visible = np.full((COUNT, 17), 2)
     people = SimpleNamespace(
+        skeleton=HUMAN36M,
         image=lambda i: np.full((100, 100, 3), 200, np.uint8),
         boxes=np.tile([20.0, 20, 60, 60], (COUNT, 1)),
         points=points,
