@@ -4,9 +4,6 @@ shapes in signatures."""
 import os
 import sys
 
-import matplotlib.pyplot as plt
-import pytest
-
 from tests.shapes.sitecustomize import check_shapes
 
 check_shapes()
@@ -24,12 +21,6 @@ os.environ.setdefault("GLOG_minloglevel", "2")  # errors only; Caffe is talkativ
 collect_ignore = [] if HAVE_CAFFE else ["caffe"]
 if "GPU" not in os.environ:
     collect_ignore.append("gpu")  # make test-gpu
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
 
 
 def pytest_report_header():

@@ -48,6 +48,12 @@ def in_set(points, chosen):
     return result
 
 
+def in_frames(points, chosen, count):
+    """(F, count, S, 3) x, y, confidence of each frame's `count` people."""
+    rows = in_set(points, chosen)
+    return rows.reshape(-1, count, *rows.shape[1:])
+
+
 def openpose(folder, points, count=1):
     """A folder as OpenPose writes it, `count` people in each frame; empty where points are None."""
     folder.mkdir()

@@ -4,7 +4,6 @@ Each writer is write(path, points, count): points (F count, 17, 2), px, of `coun
 frame; those without `count` have one person.
 """
 
-import csv
 import json
 
 import numpy as np
@@ -23,17 +22,19 @@ from tests.landmark_files import (
     arrays,
     coco_annotations,
     coco_results,
+    in_frames,
     in_set,
     mpii,
     openpose,
     table,
 )
-
-
-def _frames(points, chosen, count):
-    """(F, count, S, 3) x, y, confidence of each frame's people."""
-    rows = in_set(points, chosen)
-    return rows.reshape(-1, count, *rows.shape[1:])
+from tests.landmark_tables import (
+    deeplabcut,
+    deeplabcut_several,
+    free_columns,
+    long_columns,
+    sleap,
+)
 
 
 def _flat(people):
@@ -50,7 +51,7 @@ def openpose_2017(path, points, count=1):
     """OpenPose before 1.3: `pose_keypoints`, of its COCO model."""
     path.mkdir()
     rest = {"face_keypoints": [], "hand_left_keypoints": [], "hand_right_keypoints": []}
-    for i, people in enumerate(_frames(points, OPENPOSE_COCO, count)):
+    for i, people in enumerate(in_frames(points, OPENPOSE_COCO, count)):
         listed = [{"pose_keypoints": flat, **rest} for flat in _flat(people)]
         _json(path / f"video_{i:012d}_keypoints.json", {"version": 1.0, "people": listed})
     return path
@@ -59,7 +60,7 @@ def openpose_2017(path, points, count=1):
 def openpose_mpi(path, points, count=1):
     """OpenPose's MPI model: 15 landmarks."""
     path.mkdir()
-    for i, people in enumerate(_frames(points, OPENPOSE_MPI, count)):
+    for i, people in enumerate(in_frames(points, OPENPOSE_MPI, count)):
         listed = [{"person_id": [-1], "pose_keypoints_2d": flat} for flat in _flat(people)]
         _json(path / f"video_{i:012d}_keypoints.json", {"version": 1.3, "people": listed})
     return path
@@ -67,7 +68,7 @@ def openpose_mpi(path, points, count=1):
 
 def controlnet(path, points, count=1, size=(1.0, 1.0)):
     """A list of frames with the canvas, as ControlNet's and ComfyUI's preprocessors give it."""
-    frames = _frames(points, OPENPOSE_COCO, count) / [*size, 1]
+    frames = in_frames(points, OPENPOSE_COCO, count) / [*size, 1]
     return _json(
         path,
         [
@@ -90,7 +91,7 @@ def controlnet_normalised(path, points, count=1):
 
 def without_confidence(path, points, count=1):
     """Pairs x, y in OpenPose's form, (0, 0) where missing."""
-    frames = _frames(points, BODY_25, count)[..., :2]
+    frames = in_frames(points, BODY_25, count)[..., :2]
     return _json(
         path,
         [{"people": [{"pose_keypoints_2d": flat} for flat in _flat(p)]} for p in frames],
@@ -110,7 +111,7 @@ def alphapose(path, points, count=1):
                 "box": [1.0, 2.0, 3.0, 4.0],
                 "idx": [float(k)],
             }
-            for i, people in enumerate(_frames(points, HALPE_26, count))
+            for i, people in enumerate(in_frames(points, HALPE_26, count))
             for k, flat in enumerate(_flat(people))
         ],
     )
@@ -123,7 +124,7 @@ def _by_image(path, points, count, people_key, landmarks_key):
             "version": "AlphaPose v0.3",
             people_key: [{landmarks_key: flat} for flat in _flat(people)],
         }
-        for i, people in enumerate(_frames(points, OPENPOSE_COCO, count))
+        for i, people in enumerate(in_frames(points, OPENPOSE_COCO, count))
     }
     return _json(path, document)
 
@@ -141,7 +142,7 @@ def alphapose_open(path, points, count=1):
 def alphapose_folder(path, points, count=1):
     """AlphaPose's sep-json: a file for each image."""
     path.mkdir()
-    for i, people in enumerate(_frames(points, OPENPOSE_COCO, count)):
+    for i, people in enumerate(in_frames(points, OPENPOSE_COCO, count)):
         bodies = [{"joints": flat} for flat in _flat(people)]
         _json(path / f"{i}.json", {"version": "AlphaPose v0.3", "bodies": bodies})
     return path
@@ -168,21 +169,21 @@ def mmpose(path, points, count=1):
     }
     frames = [
         {"frame_id": i, "instances": _instances(people)}
-        for i, people in enumerate(_frames(points, WHOLEBODY, count))
+        for i, people in enumerate(in_frames(points, WHOLEBODY, count))
     ]
     return _json(path, {"meta_info": meta, "instance_info": frames})
 
 
 def mmpose_list(path, points, count=1):
     """What MMPose's inferencer saves of a video."""
-    frames = enumerate(_frames(points, COCO, count))
+    frames = enumerate(in_frames(points, COCO, count))
     return _json(path, [{"frame_id": i, "instances": _instances(people)} for i, people in frames])
 
 
 def mmpose_images(path, points, count=1):
     """What MMPose's inferencer saves of a folder of images."""
     path.mkdir()
-    for i, people in enumerate(_frames(points, COCO, count)):
+    for i, people in enumerate(in_frames(points, COCO, count)):
         _json(path / f"{i:06d}.json", _instances(people))
     return path
 
@@ -202,7 +203,7 @@ def ultralytics(path, points, count=1):
                 }
                 for row in people
             ]
-            for people in _frames(points, COCO, count)
+            for people in in_frames(points, COCO, count)
         ],
     )
 
@@ -222,7 +223,7 @@ def posenet(path, points, count=1):
                 }
                 for row in people
             ]
-            for people in _frames(points, COCO, count)
+            for people in in_frames(points, COCO, count)
         ],
     )
 
@@ -237,14 +238,14 @@ def _pifpaf(people):
 def openpifpaf(path, points, count=1):
     """OpenPifPaf's files of images."""
     path.mkdir()
-    for i, people in enumerate(_frames(points, COCO, count)):
+    for i, people in enumerate(in_frames(points, COCO, count)):
         _json(path / f"{i:04d}.jpg.predictions.json", _pifpaf(people))
     return path
 
 
 def openpifpaf_video(path, points, count=1):
     """OpenPifPaf's file of a video: a document in each line."""
-    frames = enumerate(_frames(points, COCO, count))
+    frames = enumerate(in_frames(points, COCO, count))
     lines = [json.dumps({"frame": i, "predictions": _pifpaf(people)}) for i, people in frames]
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -253,7 +254,7 @@ def openpifpaf_video(path, points, count=1):
 def detectron(path, points, count=1):
     """VideoPose3D's inference/infer_video_d2.py: the lists of each class."""
     boxes, keypoints = [], []
-    for people in _frames(points, COCO, count).astype(np.float32):
+    for people in in_frames(points, COCO, count).astype(np.float32):
         x, y, score = people.transpose(2, 0, 1)
         boxes.append([[], np.array([[1, 2, 3, 4, 0.9]] * count, np.float32)])
         keypoints.append([[], np.stack([x, y, np.zeros_like(x), score], axis=1)])
@@ -277,61 +278,6 @@ def videopose3d(path, points):
         "video_metadata": {"clip.mp4": {"w": 640, "h": 480}},
     }
     np.savez_compressed(path, positions_2d={"clip.mp4": {"custom": [rows]}}, metadata=metadata)
-    return path
-
-
-def _rows(path, rows):
-    with open(path, "w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    return path
-
-
-def deeplabcut(path, points):
-    """DeepLabCut's analyze_videos as CSV."""
-    names = COCO.names
-    header = [
-        ["scorer", *["DLC_resnet50"] * (3 * len(names))],
-        ["bodyparts", *(name for name in names for _ in range(3))],
-        ["coords", *["x", "y", "likelihood"] * len(names)],
-    ]
-    rows = enumerate(in_set(points, COCO))
-    return _rows(path, [*header, *([i, *row.ravel().tolist()] for i, row in rows)])
-
-
-def deeplabcut_several(path, points, count=1):
-    """The same of several individuals, of which the last is never there."""
-    names, people = COCO.names, [f"individual{i + 1}" for i in range(count + 1)]
-    header = [
-        ["scorer", *["DLC_resnet50"] * (3 * len(names) * len(people))],
-        ["individuals", *(one for one in people for _ in range(3 * len(names)))],
-        ["bodyparts", *(name for _ in people for name in names for _ in range(3))],
-        ["coords", *["x", "y", "likelihood"] * (len(names) * len(people))],
-    ]
-    absent = [""] * (3 * len(names))
-    frames = enumerate(_frames(points, COCO, count))
-    return _rows(path, [*header, *([i, *row.ravel().tolist(), *absent] for i, row in frames)])
-
-
-def sleap(path, points, count=1):
-    """SLEAP's analysis CSV."""
-    header = ["track", "frame_idx", "instance.score"]
-    header += [f"{name}.{axis}" for name in COCO.names for axis in ("x", "y", "score")]
-    rows = [
-        [f"track_{k}", i, 0.9, *row.ravel().tolist()]
-        for i, people in enumerate(_frames(points, COCO, count))
-        for k, row in enumerate(people)
-    ]
-    return _rows(path, [header, *rows])
-
-
-def free_columns(path, points, count=1):
-    """CSV with the columns in another order and spelling, semicolons, and -1 for missing."""
-    order = np.random.default_rng(0).permutation(17)
-    header = [f"{axis}_{LANDMARKS[i].upper().replace(' ', '_')}" for i in order for axis in "yx"]
-    rows = np.where(np.isfinite(points), points, -1)[:, order][..., ::-1]
-    lines = [";".join([*header, "Frame"])]
-    lines += [";".join(map(str, [*row.ravel().tolist(), i // count])) for i, row in enumerate(rows)]
-    path.write_text("\n".join(lines))
     return path
 
 
@@ -362,7 +308,7 @@ def yolo(path, points, count=1, tail=(), width=3, size=(640, 480)):
     """Ultralytics' save_txt of images: a line for each person, no file where nobody is. tail: what
     save_conf and tracking add."""
     path.mkdir()
-    for i, people in enumerate(_frames(points, COCO, count)):
+    for i, people in enumerate(in_frames(points, COCO, count)):
         lines = []
         for row in people:
             there = row[row[:, 2] > 0, :2]
@@ -374,18 +320,6 @@ def yolo(path, points, count=1, tail=(), width=3, size=(640, 480)):
         text = "".join("%g " * len(line) % tuple(line) + "\n" for line in lines)
         (path / f"clip_{i}.txt").write_text(text.replace(" \n", "\n"))
     return path
-
-
-def long_columns(path, points, count=1):
-    """CSV with a row for each landmark; those that are missing have none."""
-    rows = [
-        [i, k, name, *row.tolist()]
-        for i, people in enumerate(_frames(points, COCO, count))
-        for k, person in enumerate(people)
-        for name, row in zip(COCO.names, person, strict=True)
-        if row[2]
-    ]
-    return _rows(path, [["frame", "person", "landmark", "x", "y", "confidence"], *rows])
 
 
 def array_alone(path, points):

@@ -12,8 +12,9 @@ from prior.lifting.lifted import Lifted
 from prior.lifting.lifter import NOISE_MM, ROTATIONS, Lifter
 from prior.model import PriorModel
 
-# What noise_mm="auto" tries: from as good as motion capture to a detector that hardly knows.
-NOISES_MM = 2.5 * 2.0 ** np.arange(7)
+# What noise_mm="auto" tries: from as good as motion capture to one that hides a limb. The first and
+# the last are not followed further.
+NOISES_MM = 2.5 * 2.0 ** np.arange(8)
 
 # Poses from which the noise is found, for all.
 SAMPLE = 100

@@ -74,8 +74,9 @@ def is_whole(suffix, content, reference):
     times are in it."""
     if reference is not None and content == reference:
         return True
+    check = WHOLE[suffix]
     try:
-        return WHOLE[suffix](content)
+        return check(content)
     # Of a file that is cut the decoders raise what they like.
     except Exception:
         return False

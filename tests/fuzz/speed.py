@@ -31,8 +31,8 @@ from tests.tools.convert.test_convert import mpii_image, mpii_person, struct
 from tools import markdown
 from tools.arguments import positive
 
-# What a process of each checkout runs: expressions, since the two have other names for the same. A
-# call is repeated for half a second, three times at least.
+# What a process of each checkout runs: the expressions of this file, since the two have other names
+# for the same. A call is repeated for half a second, three times at least.
 READ = """
 import gc, json, sys, time
 from pathlib import Path

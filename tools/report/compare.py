@@ -87,12 +87,10 @@ def finite(value):
 def write(out, record):
     """compare.json, compare.md and index.html in the folder `out`."""
     record = finite(record)
-    for name, make in (
-        ("compare.json", lambda: json.dumps(record, indent=1) + "\n"),
-        ("compare.md", lambda: page.as_markdown(compare_page.TITLE, compare_page.blocks(record))),
-        ("index.html", lambda: page.as_html(compare_page.TITLE, compare_page.blocks(record))),
-    ):
-        files.write(out / name, make())
+    blocks = compare_page.blocks(record)
+    files.write(out / "compare.json", json.dumps(record, indent=1) + "\n")
+    files.write(out / "compare.md", page.as_markdown(compare_page.TITLE, blocks))
+    files.write(out / "index.html", page.as_html(compare_page.TITLE, blocks))  # closes the figures
 
 
 def _parser() -> argparse.ArgumentParser:

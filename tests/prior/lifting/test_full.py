@@ -104,10 +104,8 @@ def test_a_long_lens_is_weak_perspective(lifter):
     np.testing.assert_allclose(full.scale, weak.scale, rtol=1e-3)
 
 
-@pytest.mark.filterwarnings("ignore:.* could not be lifted")
 def test_a_planted_person_is_found_where_it_is(model):
-    """Four strong modes, no noise, wide-angle cameras, far from the middle of the image. One of the
-    thirty, three metres away, is not lifted in full, and this is said."""
+    """Four strong modes, no noise, wide-angle cameras, far from the middle of the image."""
     small = dataclasses.replace(
         model,
         mean=model.mean[:1],
@@ -127,11 +125,10 @@ def test_a_planted_person_is_found_where_it_is(model):
     )
     full = prior.lift(points, small, rotations=720, noise_mm=1, intrinsics=lens)
     weak = prior.lift(points, small, rotations=720, noise_mm=1)
-    assert full.ok.mean() > 0.95
-    assert np.nanmedian(metrics.root_aligned(full.pose, truth)) < 5
-    assert np.nanmedian(metrics.root_aligned(weak.pose, truth)) > 30
+    assert np.median(metrics.root_aligned(full.pose, truth)) < 5
+    assert np.median(metrics.root_aligned(weak.pose, truth)) > 30
     off = np.linalg.norm(full.translation - place, axis=1) / place[:, 2]
-    assert np.nanmedian(off) < 0.003 and np.isnan(weak.translation).all()
+    assert np.median(off) < 0.003 and np.isnan(weak.translation).all()
 
 
 @pytest.mark.parametrize("intrinsics", [None, INTRINSICS], ids=["weak perspective", "lens"])

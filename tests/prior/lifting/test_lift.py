@@ -57,11 +57,11 @@ def test_with_covariances_it_is_theirs(model):
 
 def test_refining_follows_the_highest_peaks_not_the_best_rotation_alone(model):
     """With few rotations the highest of them is often on the wrong peak: from it alone the mean
-    loss against a dense search would be 0.13 nats."""
+    loss against a dense search is 0.12 to 0.18 nats on six models, and else 0.01 to 0.08."""
     _, points, cameras = photographs(60, noise_px=5)
     few, dense = (
         prior.lift(points, model, camera=cameras[0], **options).log_likelihood
         for options in ({"rotations": 8, "refine": True}, {"rotations": 1600})
     )
     # The prior of one rotation is 1 / rotations.
-    assert (few - dense + np.log(8 / 1600)).mean() > -0.08
+    assert (few - dense + np.log(8 / 1600)).mean() > -0.1

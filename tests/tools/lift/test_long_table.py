@@ -9,7 +9,7 @@ import pytest
 from prior.landmark_sets import MEDIAPIPE
 from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
-from tests.landmark_formats import long_columns
+from tests.landmark_tables import long_columns
 from tools.lift import keypoints
 from tools.lift.people import KeypointError
 

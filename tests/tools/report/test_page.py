@@ -62,6 +62,7 @@ def test_markup_on_the_compare_page(document, model, tmp_path):
     assert record["withheld"]
     compare.write(tmp_path / "out", record)
     assert_escaped((tmp_path / "out/index.html").read_text(), times=20)
+    assert not plt.get_fignums()  # the figures are made once, and closed
 
 
 def test_markup_on_the_page_of_ablations(tmp_path):
