@@ -5,21 +5,11 @@ from jaxtyping import Float, Int
 
 from prior.lifting.products import upper_triangle
 
-# From so many matrices on, arithmetic on all at once is sooner done than LAPACK's on each: measured
-# with 20 rows.
-MANY = 160
-
 
 def lower_factors(columns: Float[np.ndarray, "pairs B"], size: int) -> Float[np.ndarray, "V V B"]:
     """L with L L^T the symmetric matrices, V = `size`, of which `columns` has the lower triangles,
     column after column; what is above L's diagonal is not set. A pivot that is nothing but rounding
     counts as that."""
-    if columns.shape[1] < MANY:
-        try:
-            whole = columns[places(size)].transpose(2, 0, 1)
-            return np.linalg.cholesky(whole).transpose(1, 2, 0)
-        except np.linalg.LinAlgError:
-            pass
     factors = np.empty((size, size, columns.shape[1]), columns.dtype)
     rounding, end = np.finfo(columns.dtype).eps, 0
     for j in range(size):

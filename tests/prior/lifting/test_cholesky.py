@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prior.lifting.cholesky import MANY, lower_factors, places
+from prior.lifting.cholesky import lower_factors, places
 
 SIZE = 7
 
@@ -13,7 +13,7 @@ def columns_of(matrices):
     return np.ascontiguousarray(matrices[:, first, second].T)
 
 
-@pytest.mark.parametrize("count", [1, MANY - 1, MANY, 3 * MANY])
+@pytest.mark.parametrize("count", [1, 400])
 def test_they_are_those_of_each(count):
     random = np.random.default_rng(0)
     axes = random.normal(size=(count, SIZE, SIZE + 2))
@@ -22,7 +22,7 @@ def test_they_are_those_of_each(count):
     np.testing.assert_allclose(np.tril(factors), np.linalg.cholesky(matrices), atol=1e-12)
 
 
-@pytest.mark.parametrize("count", [1, 2 * MANY])
+@pytest.mark.parametrize("count", [1, 400])
 def test_a_pivot_of_rounding_counts_as_that(count):
     """The last row is the sum of the others but for a cost of nothing, or, by rounding, less."""
     random = np.random.default_rng(0)

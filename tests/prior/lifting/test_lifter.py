@@ -353,7 +353,7 @@ def test_part_of_a_result_is_the_result_of_a_part(lifter, options, which):
     assert part.arrays().keys() == again.arrays().keys()
     for name, array in again.arrays().items():
         # Refined from what the ranking says, of float32.
-        far = 0.02 if "refine" in options else 1e-5
+        far = 0.05 if "refine" in options else 1e-5
         np.testing.assert_allclose(part.arrays()[name], array, atol=far, err_msg=name)
     pose = np.random.default_rng(1).normal(size=points.shape[:2] + (3,))
     np.testing.assert_allclose(
