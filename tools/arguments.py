@@ -7,7 +7,7 @@ from typing import Any
 
 from prior import mocap
 from prior.mocap import motion, sampling
-from prior.model import READY
+from prior.model import TRAINING
 
 # Poses of the motion that the project carries: those of all its subjects, balanced. Our choice, as
 # many as are lifted and fitted in minutes.
@@ -80,9 +80,10 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         "--models",
         type=named_file,
         nargs="+",
-        default=[("ready", READY)],
+        default=[("cmu_training", TRAINING)],
         metavar="NAME=FILE",
-        help="model files (default: the one that prior.load gives)",
+        help="model files (default: the ready one's twin that knows no test subject, "
+        "prior/models/cmu_training.npz)",
     )
 
 

@@ -71,7 +71,7 @@ def test_the_prior_and_its_models_are_installed_and_nothing_else(installed):
     expected |= {file.as_posix() for file in Path("prior/models").glob("*.npz")}
     expected |= {file.as_posix() for file in Path("prior/mocap/motion").glob("*.*")}
     assert set(files) == expected | {"prior/models/README.md"}
-    assert {"prior/models/cmu.npz", "prior/mocap/motion/cmu.npz"} <= set(files)
+    assert {"prior/models/cmu_all.npz", "prior/mocap/motion/cmu.npz"} <= set(files)
 
 
 def test_the_command_is_lift_prior(installed):

@@ -10,7 +10,7 @@ who turns the other way, by weak perspective from a level camera exactly so: sho
 same of tracks, stretches of the motion before one camera, with animals that walk.
 
 The clips should be of people that the model was not fitted to; by default they are the carried
-motion's test subjects. Beside FILE.json is a picture of the ROC curves, FILE.png.
+motion's test subjects, and the model is the ready one's twin that does not know these. Beside FILE.json is a picture of the ROC curves, FILE.png.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from prior.errors import InputError
 from prior.files import replacing
 from prior.lifting import plausibility
 from prior.mocap import motion
+from prior.model import TRAINING
 from prior.simulation import Simulation, filmed, room
 from prior.skeleton import HUMAN36M, LANDMARKS
 from tools import measured
@@ -284,7 +285,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_out_file(parser, "build/bench/plausibility.json")
     parser.add_argument(
-        "--prior", type=Path, metavar="FILE", help="the pose model (default: the ready one)"
+        "--prior",
+        type=Path,
+        default=TRAINING,
+        metavar="FILE",
+        help="the pose model (default: %(default)s)",
     )
     parser.add_argument(
         "--poses",
@@ -299,7 +304,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def bench(options):
     """Measure, print the tables, and write the files."""
-    model = prior.load(options.prior, HUMAN36M) if options.prior else prior.load()
+    model = prior.load(options.prior, HUMAN36M)
     clips = read_mocap(options.mocap) if options.mocap else motion.load("test")
     poses, pieces = np.concatenate([clip.poses for clip in clips]), cut(clips)
     rows = np.linspace(0, len(poses) - 1, min(options.poses, len(poses))).astype(int)

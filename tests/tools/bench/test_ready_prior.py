@@ -54,7 +54,7 @@ def test_other_motion_by_its_actions(tmp_path):
 def test_the_table_and_the_file(record, tmp_path, capsys):
     out = tmp_path / "a.json"
     assert ready_prior.main(["--poses", "22", "--out", str(out)]) == 0
-    assert "ready, lens known" in capsys.readouterr().out
+    assert "cmu_training, lens known" in capsys.readouterr().out
     assert json.loads(out.read_text())["poses"]["all"] == 22
     assert ready_prior.main(["--poses", "0", "--out", str(out)]) == 1
     assert "| sit " in ready_prior.markdown(record)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import prior
-from prior.camera import compose, look_at, perspective
+from prior.camera import compose, look_at, perspective, vertical_rotation
 from prior.lifting import posterior
 from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
@@ -88,7 +88,8 @@ def test_csv_is_a_row_for_each_pose(tmp_path):
 
 
 def test_the_tilt_is_searched_once(tmp_path):
-    poses = files.walk(30, seed=3)
+    # Poses of many kinds, from all sides: one alone says little of the camera.
+    poses = files.walk(750, seed=3)[::25] @ vertical_rotation(np.arange(30.0)).swapaxes(1, 2)
     path = files.arrays(tmp_path / "a.npz", files.image_points(poses, np.deg2rad(25)))
     assert run(path, "--out", tmp_path / "out.npz", "--no-deviation") == 0
     camera = lifted.read(tmp_path / "out.npz").camera
@@ -273,7 +274,7 @@ def test_the_deviation_is_that_of_the_posterior():
             np.testing.assert_allclose(
                 lifter.deviation(poses, spread),
                 posterior.deviation(moments),
-                rtol=1e-9,
+                rtol=1e-6,
             )
 
 
