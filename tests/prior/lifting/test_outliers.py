@@ -85,7 +85,8 @@ def test_poses_that_agree_are_as_without(model, scene):
 
 def test_landmarks_of_no_person_are_not_lifted_and_the_others_are(model, scene):
     _, points, _, cameras = scene
-    rng = np.random.default_rng(0)
+    # One random set in twenty has eleven landmarks that some pose explains; none of this seed's.
+    rng = np.random.default_rng(1)
     points = points.copy()
     points[:3] = rng.uniform(0, 1000, size=(3, 17, 2))
     points[3] = np.nan
