@@ -30,10 +30,10 @@ from prior.lifting.lifted import Lifted
 from prior.lifting.lifter import NOISE_MM
 from prior.model import PriorModel
 
-# From `make bench-plausibility`, of people whom the model was not fitted to, so with the ready one's
-# twin; what is no person with both. There is little room: the misfit is above 5 for 9 of 1,000
-# people whose landmarks are as exact as assumed (they bend far over, or are upside down), above 10
-# for all shuffled ones, and above 5 for 99 of 100 animals from the side.
+# From `make bench-plausibility`: of people whom the model was not fitted to, so with the ready
+# one's twin, and of what is no person with both. There is little room: the misfit is above 5 for 9
+# of 1,000 people whose landmarks are as exact as assumed (they bend far over, or are upside down),
+# above 10 for all shuffled ones, and above 5 for 99 of 100 animals from the side.
 MOST_MISFIT = 5.0
 # Of the median over a track, from the same command: no track of three seconds has more with up to
 # twice the noise that is assumed, and five of six animals from the front have. Our choice within

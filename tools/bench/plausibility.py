@@ -10,7 +10,8 @@ who turns the other way, by weak perspective from a level camera exactly so: sho
 same of tracks, stretches of the motion before one camera, with animals that walk.
 
 The clips should be of people that the model was not fitted to; by default they are the carried
-motion's test subjects, and the model is the ready one's twin that does not know these. Beside FILE.json is a picture of the ROC curves, FILE.png.
+motion's test subjects, and the model is the ready one's twin that does not know these. Beside
+FILE.json is a picture of the ROC curves, FILE.png.
 """
 
 import argparse
