@@ -86,7 +86,7 @@ def controlnet(path, points, count=1, size=(1.0, 1.0)):
 
 def controlnet_normalised(path, points, count=1):
     """The same as shares of the canvas."""
-    return controlnet(path, points, count, (639, 479))
+    return controlnet(path, points, count, (640, 480))
 
 
 def without_confidence(path, points, count=1):
@@ -314,7 +314,7 @@ def yolo(path, points, count=1, tail=(), width=3, size=(640, 480)):
             there = row[row[:, 2] > 0, :2]
             box = np.concatenate([there.mean(axis=0), np.ptp(there, axis=0) + 20]) / [*size, *size]
             box[:2] = (there.min(axis=0) + there.max(axis=0)) / 2 / size
-            row = row / [*(np.array(size) - 1), 1]
+            row = row / [*size, 1]
             lines.append([0, *box, *row[:, :width].ravel(), *tail])
         # Its own has six significant digits.
         text = "".join("%g " * len(line) % tuple(line) + "\n" for line in lines)

@@ -11,9 +11,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
-from prior.errors import InputError, short
+from prior.errors import InputError
+from tools.lift import times
 
 # Numbers are a time line if its frames are at most so many for each that is there, or so many in
 # all: our choice, a person seen once in three seconds of video. What is made later, such as BVH,
@@ -24,21 +25,6 @@ MOST_GAPS, SHORT = 100, 10_000
 REGULAR = 0.25
 # Names that do not have the form of the others are put last, if these are so many. Our choice.
 ALIKE = 0.9
-# Of the steps between times, the longer ones are at most so many of the shorter ones: our choice,
-# less than the 1000 between two units, and more than people who come and go leave in between.
-MOST_UNLIKE = 500.0
-# Steps between times are of whole frames if they are within this of a whole number, and so many
-# are; of the median step frames are at most this part. Our choice: cameras jitter less.
-WHOLE, MOSTLY, MOST_PARTS = 0.2, 0.9, 4
-# Times go up in a file, but from one person to the next. Our choice: of durations, such as a
-# detector's for each frame, half go down.
-SHUFFLED = 0.25
-# Seconds in a unit of time, and its name in a column's name.
-UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-# Rates that cameras have, Hz; they tell the unit of times, and do not overlap between units.
-SLOWEST, FASTEST = 2.0, 500.0
-# Seconds since 1970 of 2001 to 2286: times of such a size are clock times, in a unit of UNITS.
-EPOCH = (1e9, 1e10)
 # More digits are no number of a frame; in nanoseconds since 1970 there are 19.
 MOST_DIGITS = 19
 LARGEST = 10**MOST_DIGITS
@@ -65,36 +51,41 @@ def time_line(
     keys: Sequence[Hashable],
     unit: str | None = None,
     rate: float | None = None,
+    people: int = 1,
 ) -> TimeLine:
     """The TimeLine of frames that are known by `keys`, each a different one.
 
     Keys are numbers, or names that hold one, or times: those with fractions, those of a clock, and
     all if `unit` is one of UNITS, or "" for times of a unit that their steps tell. rate: frames a
-    second, where the user says it. Raises InputError for times that cannot be understood.
+    second, where the user says it; people: so many have their frames one after another. Raises
+    InputError for times that cannot be understood.
     """
     if not keys:
         return TimeLine(np.empty(0, int), 0, ())
-    numbers = [_number(key) if unit is None else _time(key) for key in keys]
+    if clock := times.of_clock(keys):
+        return _timed(keys, clock, "s", rate, people)
+    numbers = [_number(key) if unit is None else times.number(key) for key in keys]
     if None in numbers or unit is None and all(isinstance(key, str) for key in keys):
-        return _named(keys, rate)
-    unit = unit or _clock_unit(numbers) or ("s" if any(n != int(n) for n in numbers) else unit)
+        return _named(keys, rate, people)
+    fractions = "s" if any(n != int(n) for n in numbers) else unit
+    unit = unit or times.since_1970(numbers) or fractions
     if unit is not None:
-        return _timed(keys, numbers, unit, rate)
+        return _timed(keys, numbers, unit, rate, people)
     if _is_time_line(numbers):
         return _numbered(keys, [int(number) for number in numbers], "{}")
     return _in_order(keys, numbers)
 
 
-def _named(keys: Sequence[Hashable], rate: float | None) -> TimeLine:
+def _named(keys: Sequence[Hashable], rate: float | None, people: int) -> TimeLine:
     """Frames by the numbers in their names."""
     numbers, template = _numbers_in_names([str(key) for key in keys])
     known = [number for number in numbers if number is not None]
     if not known:
         return _in_order(keys, ())._replace(doubts=_sequences([str(key) for key in keys]))
     others = [key for key, number in zip(keys, numbers, strict=True) if number is None]
-    clock = _clock_unit(known)
+    clock = times.since_1970(known)
     if clock and not others:
-        return _timed(keys, known, clock, rate)
+        return _timed(keys, known, clock, rate, people)
     if not _is_time_line(known):
         return _in_order(keys, () if others else known)
     after = {key: max(known) + 1 + i for i, key in enumerate(sorted(others, key=natural))}
@@ -117,17 +108,6 @@ def _number(key: Hashable) -> int | float | None:
     if isinstance(key, float) and abs(key) < LARGEST:  # not so of NaN
         return float(key)
     return None
-
-
-def _time(key: Hashable) -> float:
-    """The number that a time is. Raises InputError for what is none."""
-    try:
-        time = float(key) if isinstance(key, int | float | str) else np.nan
-    except ValueError:
-        time = np.nan
-    if not abs(time) < LARGEST:  # nor is NaN
-        raise InputError(f"expected times as numbers, or as 12:30:05.2, got {short(str(key), 40)}")
-    return time
 
 
 def _numbers_in_names(names: Sequence[str]) -> tuple[list[int | None], str]:
@@ -194,15 +174,6 @@ def _sequences(names: Sequence[str]) -> tuple[str, ...]:
     return (line,)
 
 
-def _clock_unit(numbers: Sequence[float]) -> str | None:
-    """The unit in which these are times of a clock since 1970, or None."""
-    low, high = min(numbers), max(numbers)
-    for unit, seconds in UNITS.items():
-        if EPOCH[0] <= low * seconds and high * seconds < EPOCH[1]:
-            return unit
-    return None
-
-
 def _is_time_line(numbers: Sequence[float]) -> bool:
     """Whether whole numbers count the frames of one video."""
     low, high = min(numbers), max(numbers)
@@ -244,123 +215,20 @@ def _timed(
     numbers: Sequence[float],
     unit: str,
     rate: float | None,
+    people: int,
 ) -> TimeLine:
     """Frames at times: the first is frame 0."""
-    start = min(numbers)
-    ticks = np.array([number - start for number in numbers], dtype=float)
-    order = np.argsort(ticks, kind="stable")
-    steps = np.diff(ticks[order])
-    if not len(steps):
-        return TimeLine(np.zeros(1, dtype=int), 0, (str(keys[0]),))
-    step = _step(steps[steps > 0])
-    _check_one_unit(steps[steps > 0])
-    seconds = UNITS[unit] if unit else _unit_of_step(step)
-    measured = 1 / (step * seconds) if step else np.inf
-    if not 1e-3 < measured < 1e5:
+    timed = times.numbered(numbers, unit, rate, people)
+    last = int(timed.number.max())
+    if last >= max(MOST_GAPS * len(keys), SHORT):
+        seconds = last / (timed.rate or 1)
         raise InputError(
-            f"expected times of frames, in seconds, got steps of {step * seconds:.3g} s; "
-            "put the frames' numbers there and say the rate with --rate"
+            f"expected the times of one video, got {len(keys)} frames in {seconds:.3g} s at "
+            f"{timed.rate:g} a second; split the file"
         )
-    if rate is not None and rate < 0.9 * measured:
-        raise InputError(
-            f"its times say {measured:.4g} frames a second, --rate {rate:g}: leave --rate "
-            "out, or leave out frames"
-        )
-    chosen = rate or round(measured, 3)
-    rounded = np.round(ticks[order] * seconds * (rate or measured)).astype(int)
-    # Where times jitter two frames may round to one: the later one moves on.
-    count = np.arange(len(rounded))
-    rounded = np.maximum.accumulate(rounded - count) + count
-    if rounded[-1] >= max(MOST_GAPS * len(keys), SHORT):
-        raise InputError(
-            f"expected the times of one video, got {len(keys)} frames in "
-            f"{ticks.max() * seconds:.3g} s with steps of {step * seconds:.3g} s; split the file"
-        )
-    number = np.empty(len(keys), dtype=int)
-    number[order] = rounded
-    by_number = dict(zip(number.tolist(), keys, strict=True))
-    names = tuple(str(by_number.get(n, "")) for n in range(int(rounded[-1]) + 1))
-    note = f"frames by their times, {chosen:g} a second"
-    return TimeLine(number, 0, names, chosen, (note,), _shuffled(ticks))
-
-
-def _shuffled(ticks: Float[np.ndarray, " n"]) -> tuple[str, ...]:
-    """A line where times in the order of the file are in no order."""
-    back = np.count_nonzero(np.diff(ticks) < 0)
-    if back <= SHUFFLED * len(ticks):
-        return ()
-    line = (
-        f"the times of {back} of {len(ticks)} frames are before that of the frame before them in "
-        "the file: the poses are in the order of the times, which may be how long something took"
-    )
-    return (line,)
-
-
-def _step(steps: Float[np.ndarray, " n"]) -> float:
-    """The time from frame to frame, of the steps between those that are there; 0 of none.
-
-    The median one, or the part of it that most steps are multiples of, where most frames are
-    missing; then the one that fits all times best, which are often rounded to milliseconds.
-    """
-    if not len(steps):
-        return 0.0
-    median = float(np.quantile(steps, 0.5, method="lower"))
-    for part in range(1, MOST_PARTS + 1):
-        frames = steps * part / median
-        whole = np.maximum(np.round(frames), 1)
-        if (np.abs(frames - whole) < WHOLE).mean() >= MOSTLY:
-            number = np.cumsum(whole)
-            return float(number @ np.cumsum(steps) / (number @ number))
-    return median
-
-
-def _check_one_unit(steps: Float[np.ndarray, " n"]) -> None:
-    """Raise InputError where steps between times are of two units, seconds and milliseconds.
-
-    A tenth of the steps, but at least one, may be shorter than that, or longer: gaps.
-    """
-    few = max(len(steps) // 10, 1)
-    usual = np.sort(steps)[few : len(steps) - few]
-    if not len(usual):
-        return
-    short, long = usual[0], usual[-1]
-    if long > MOST_UNLIKE * short:
-        raise InputError(
-            f"expected times in one unit, got steps of {short:.4g} and of {long:.4g}; "
-            "write all in seconds"
-        )
-
-
-def _unit_of_step(step: float) -> float:
-    """How many seconds the unit has in which `step` is that of a camera."""
-    for seconds in UNITS.values():
-        if step and SLOWEST < 1 / (step * seconds) <= FASTEST:
-            return seconds
-    raise InputError(
-        f"expected times in s, ms, us or ns with {SLOWEST:g} to {FASTEST:g} frames a "
-        f"second, got steps of {step:.6g}; name the unit in the column, such as time_s"
-    )
-
-
-def rate_of(
-    number: Int[np.ndarray, " n"], times: Float[np.ndarray, " n"], unit: str | None
-) -> float | None:
-    """Frames a second of frames that have both a number and a time; None if no step says it.
-
-    Of steps over half of the frames the median: times may be rounded to milliseconds.
-    """
-    number, first = np.unique(number, return_index=True)
-    half = len(number) // 2
-    frames, ticks = number[half:] - number[: len(number) - half], times[first]
-    ticks = ticks[half:] - ticks[: len(ticks) - half]
-    steps = ticks[(frames > 0) & (ticks > 0)] / frames[(frames > 0) & (ticks > 0)]
-    if not len(steps):
-        return None
-    step = float(np.median(steps))
-    for seconds in [UNITS[unit]] if unit else UNITS.values():
-        if unit or SLOWEST < 1 / (step * seconds) <= FASTEST:
-            return round(1 / (step * seconds), 3)
-    return None
+    by_number = dict(zip(timed.number.tolist(), keys, strict=True))
+    names = tuple(str(by_number.get(n, "")) for n in range(last + 1))
+    return TimeLine(timed.number, 0, names, timed.rate, timed.notes, timed.doubts)
 
 
 def natural(name: object) -> list[tuple[int, int, str]]:

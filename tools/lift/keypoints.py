@@ -27,7 +27,6 @@ from tools.lift.readers import (
     points,
     predicted,
     results,
-    sleap,
     table,
     yolo,
 )
@@ -35,7 +34,7 @@ from tools.lift.readers import (
 # The first that recognises what is in the file reads it.
 JSON = (predicted, points, coco, by_image, per_frame, results, mpii)
 ARRAYS = (points, detectron)
-TABLES = (deeplabcut, sleap, table, long_table, yolo)
+TABLES = (deeplabcut, table, long_table, yolo)
 FORMATS = "; ".join(dict.fromkeys(reader.FORMAT for reader in (*JSON, *ARRAYS, *TABLES)))
 
 # Between digits that are all there is on both sides in a cell.

@@ -1,7 +1,7 @@
 """What the numbers of a file mean: which landmarks, in px or not, and whether left is left."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -77,6 +77,10 @@ TURNED = 0.5
 # share, theirs had another size. Our choice, between 4 of 17, of people who are all cut off above
 # the knees, and 31 %, of landmarks that are spread over an image of 1.2 times the size.
 OUTSIDE = 0.25
+# Coordinates are about a landmark that is at (0, 0) in more than this share of poses. Our choice.
+ROOT = 0.5
+# Whole people of a lower score are nobody, as often as not. Our choice: what detectors leave out.
+WEAK = 0.2
 # Landmarks of lower confidence do not tell left from right, or up from down.
 SURE = 0.3
 
@@ -214,16 +218,39 @@ def split(block: np.ndarray, landmark_set: LandmarkSet) -> Float[np.ndarray, "n 
 
 
 def without_markers(block: Float[np.ndarray, "n S 3"]) -> Float[np.ndarray, "n S 3"]:
-    """The people with confidence 0 at (-1, -1), and at (0, 0) where no coordinate is negative.
+    """The people with confidence 0 at (-1, -1), and at (0, 0).
 
-    So formats without a confidence mark what is missing; no landmark is at exactly these points.
+    So formats without a confidence mark what is missing; no landmark is at exactly these points,
+    but the one that coordinates are about, which is at (0, 0) in most poses.
     """
     x, y = block[..., 0], block[..., 1]
     marked = (x == -1) & (y == -1)
-    there = ~marked & (block[..., 2] > 0)
-    if not (block[..., :2][there] < 0).any():
-        marked |= (x == 0) & (y == 0)
-    return np.where(marked[..., None] & [False, False, True], 0.0, block)
+    there, middle = ~marked & (block[..., 2] > 0), (x == 0) & (y == 0)
+    others = block[..., :2][there & ~middle]
+    if others.size and (others < 0).mean() > CENTRED:
+        always = middle.mean(axis=0) > ROOT
+        middle &= ~always | (np.count_nonzero(always) > 1)
+    return np.where((marked | middle)[..., None] & [False, False, True], 0.0, block)
+
+
+def unsure(
+    block: Float[np.ndarray, "n S 3"], scores: Sequence[Any], where: Sequence[object]
+) -> list[str]:
+    """A line where people have a low score as a whole, of 1, though their landmarks are sure.
+
+    A score that all share says nothing.
+    """
+    score = np.array([s if isinstance(s, int | float) else np.nan for s in scores], dtype=float)
+    sure = np.median(block[..., 2], axis=1) >= SURE
+    weak = (score < WEAK) & sure
+    if not weak.any() or len(np.unique(score)) == 1:
+        return []
+    first = int(np.flatnonzero(weak)[0])
+    return [
+        f"{np.count_nonzero(weak)} of {len(score)} people have a score below {WEAK:g} as a whole, "
+        f"though their landmarks are sure (first: {score[first]:.3g} in {where[first]}): they may "
+        "be nobody"
+    ]
 
 
 def in_pixels(
@@ -231,11 +258,13 @@ def in_pixels(
     canvas: Sequence[tuple[float, float] | None],
     where: Sequence[object],
     size: SizeOf,
+    to_last: bool = False,
 ) -> tuple[Float[np.ndarray, "n S 3"], list[str]]:
     """The people in px, and notes: normalised coordinates are scaled to the image's size.
 
-    canvas: each one's image's (width, height), where the file says it; where: the frames' names.
-    Raises InputError where a size is not known.
+    canvas: each one's image's (width, height), where the file says it; where: the frames' names;
+    to_last: they are shares of the way from the first pixel to the last, as OpenPose's, not of the
+    image, as others'. Raises InputError where a size is not known.
     """
     points = block[..., :2][block[..., 2] > 0]
     # A 0 may stand for a missing coordinate.
@@ -251,7 +280,7 @@ def in_pixels(
             f"{'-1' if centred else '0'} to 1: say the image's size with --image-size WIDTH HEIGHT "
             f"or --images (first not known: of {where[sizes.index(None)]})"
         )
-    scale = np.array(sizes, dtype=float)[:, None] - 1
+    scale = np.array(sizes, dtype=float)[:, None] - to_last
     result = block.copy()
     result[..., :2] = (block[..., :2] + 1) / 2 * scale if centred else block[..., :2] * scale
     width, height = sizes[0]

@@ -76,7 +76,7 @@ class People:
     """Collects people as a file is read.
 
     default: the LandmarkSet where nobody says; names: the landmarks' names, where the file has
-    them; unit: of the frames' keys if they are times, a key of frames.UNITS or "" (not known).
+    them; unit: of the frames' keys if they are times, a key of times.UNITS or "" (not known).
     """
 
     def __init__(
@@ -87,7 +87,10 @@ class People:
     ) -> None:
         self.default, self.names, self.unit = default, names, unit
         self.rate: float | None = None
+        # Whether coordinates from 0 to 1 are shares of the way to the last pixel, not of the image.
+        self.to_last = False
         self.notes: list[str] = []
+        self.doubts: list[str] = []
         self.left: list[LeftOut] = []
         self.listed: dict[Hashable, None] = {}
         self.values: list[Any] = []
@@ -96,6 +99,7 @@ class People:
         self.frame: list[Hashable] = []
         self.person: list[Any] = []
         self.canvas: list[tuple[float, float] | None] = []
+        self.score: list[Any] = []
 
     def add(
         self,
@@ -105,11 +109,13 @@ class People:
         person: Any = None,
         scores: Any = None,
         canvas: tuple[float, float] | None = None,
+        score: Any = None,
     ) -> None:
         """Add one person: x, y, and maybe confidence of each landmark, in rows or in one list.
 
         frame: its key; None in a file of one image. person: who it is, in any form. scores: the
-        confidences, where they stand apart. canvas: the image's (width, height), px.
+        confidences, where they stand apart. canvas: the image's (width, height), px. score: how
+        sure the whole person is.
         """
         self.listed[frame] = None
         self.values.append(values)
@@ -118,6 +124,7 @@ class People:
         self.frame.append(frame)
         self.person.append(person)
         self.canvas.append(canvas)
+        self.score.append(score)
 
     def leave_out(self, why: str, first: str) -> None:
         """One person that cannot be read."""
@@ -145,7 +152,9 @@ class People:
         self.listed[frame] = None
         self.default = self.default or other.default
         self.names = self.names or other.names
+        self.to_last |= other.to_last
         self.notes += other.notes
+        self.doubts += other.doubts
         self.left += [part._replace(first=f"{frame}, {part.first}") for part in other.left]
         self.values += other.values
         self.scores += other.scores
@@ -153,6 +162,7 @@ class People:
         self.frame += [frame] * len(other.values)
         self.person += other.person
         self.canvas += other.canvas
+        self.score += other.score
 
     def keypoints(self, path: object, how: How = UNSAID) -> Keypoints:
         """The Keypoints of the people. Raises KeypointError where what they mean is not certain."""
@@ -163,7 +173,7 @@ class People:
 
     def _keypoints(self, stem: str, how: How) -> Keypoints:
         rows, block, left = _blocks(self.values, self.scores, self.where)
-        notes, doubts = list(self.notes), []
+        notes, doubts = list(self.notes), list(dict.fromkeys(self.doubts))
         name, lacks, points, confidence = "", (), np.empty((0, L, 2)), np.empty((0, L))
         if len(rows):
             landmark_set, said = meaning.set_of(block, how.landmarks, self.names, self.default)
@@ -171,7 +181,8 @@ class People:
             block = meaning.without_markers(meaning.split(block, landmark_set))
             where = [stem if self.frame[i] is None else self.frame[i] for i in rows]
             canvas = [self.canvas[i] for i in rows]
-            block, said = meaning.in_pixels(block, canvas, where, how.size)
+            doubts += meaning.unsure(block, [self.score[i] for i in rows], where)
+            block, said = meaning.in_pixels(block, canvas, where, how.size, self.to_last)
             notes += said
             doubts += meaning.sides(block, landmark_set, where)
             points, confidence = landmark_set.to_ours(block[..., :2], block[..., 2])
@@ -179,7 +190,8 @@ class People:
             name = landmark_set.name
             lacks = tuple(ours for ours in LANDMARKS if ours not in landmark_set.table)
         keys = [stem if key is None else key for key in self.listed]
-        line = frames.time_line(keys, self.unit, how.rate)
+        people = len({str(_identity(one)) for one in self.person})
+        line = frames.time_line(keys, self.unit, how.rate, people)
         doubts += line.doubts
         number = dict(zip(self.listed, line.number.tolist(), strict=True))
         frame = np.array([number[self.frame[i]] for i in rows], dtype=int)
@@ -290,14 +302,16 @@ def _identities(
 
     A name gets a number of its own. Who is twice in a frame is nobody's number.
     """
-    plain = [_identity(value) for value in people]
+    plain, notes = [_identity(value) for value in people], []
+    if _counts_poses(plain, frame):
+        plain = [-1] * len(plain)
+        notes.append("no number of a person is there twice: people are told apart by place instead")
     taken = {value for value in plain if isinstance(value, int) and value >= 0}
     unsaid = plain.count(-1)
     names = [value for value in dict.fromkeys(plain) if isinstance(value, str)]
     free = (i for i in range(len(taken) + len(names)) if i not in taken)
     number: dict[Hashable, int] = dict(zip(names, free, strict=False))
     result = np.array([number.get(value, value) for value in plain], dtype=int)
-    notes = []
     if names:
         few = ", ".join(f"{number[name]} is {name}" for name in names[:3])
         notes.append(f"people have names: {few}{', ...' if len(names) > 3 else ''}")
@@ -315,6 +329,12 @@ def _identities(
             + (f", and {len(doubled) - 1} more" if len(doubled) > 1 else "")
         )
     return result, notes
+
+
+def _counts_poses(people: list[int | str], frame: Int[np.ndarray, " n"]) -> bool:
+    """Whether each of the poses of several frames has a number of its own."""
+    several = len(np.unique(frame)) > 2
+    return several and -1 not in people and len(set(people)) == len(people)
 
 
 def _exchanged(

@@ -9,7 +9,7 @@ import pytest
 from prior.landmark_sets import BODY_25, COCO, MEDIAPIPE
 from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
-from tests.landmark_formats import controlnet_normalised
+from tests.landmark_formats import controlnet
 from tools.lift import __main__ as tool
 from tools.lift import keypoints, lifted, meaning
 from tools.lift.people import How, KeypointError
@@ -36,7 +36,8 @@ def test_normalised_coordinates(tmp_path, low, high):
 
 
 def test_the_program_takes_the_size_from_options_and_images(tmp_path):
-    path = controlnet_normalised(tmp_path / "a.json", POINTS)
+    # Without a canvas it is OpenPose's, of shares of the way to the last pixel.
+    path = controlnet(tmp_path / "a.json", POINTS, 1, (639, 479))
     frames = json.loads(path.read_text())
     for frame in frames:
         del frame["canvas_width"], frame["canvas_height"]
@@ -132,7 +133,7 @@ def test_limbs_far_outside_the_image_do_not_make_pixels_of_shares(tmp_path):
     rows, size = files.in_set(POINTS, MEDIAPIPE), np.array([640.0, 480.0])
     low = rows[..., 1].max()
     shares = rows.copy()
-    shares[..., :2] = rows[..., :2] / (size - 1) * [1, 2.6 * 479 / low]
+    shares[..., :2] = rows[..., :2] / size * [1, 2.6 * 480 / low]
     shares[rows[..., 2] == 0] = 0
     assert shares[..., 1].max() > 2.5
     path = tmp_path / "a.json"
@@ -143,7 +144,7 @@ def test_limbs_far_outside_the_image_do_not_make_pixels_of_shares(tmp_path):
         keypoints.read(path)
     people = keypoints.read(path, How(size=lambda _: (640, 480)))
     there = np.isfinite(people.points).all(axis=2)
-    expected = POINTS[there] * [1, 2.6 * 479 / low]
+    expected = POINTS[there] * [1, 2.6 * 480 / low]
     np.testing.assert_allclose(people.points[there], expected, atol=1e-6)
     # Of px most are larger, though many landmarks are missing, as 0, and one is outside the image.
     pixels = POINTS.copy()
@@ -153,3 +154,20 @@ def test_limbs_far_outside_the_image_do_not_make_pixels_of_shares(tmp_path):
     ] = 0
     path.write_text(json.dumps({"points": pixels.tolist(), "landmarks": list(LANDMARKS)}))
     np.testing.assert_allclose(keypoints.read(path).points, pixels)
+
+
+@pytest.mark.parametrize("outside", [-2.0, -80.0])
+def test_nothing_is_at_the_origin_though_a_coordinate_is_negative(tmp_path, outside):
+    rows = POINTS.copy()
+    rows[1, 3], rows[:, 7] = 0, 0
+    rows[2, 9, 0] = outside
+    confidence = keypoints.read(files.arrays(tmp_path / "a.npz", rows)).confidence
+    assert not confidence[1, 3] and not confidence[:, 7].any() and confidence[2, 9]
+    assert (confidence > 0).sum() == 6 * 17 - 7
+
+
+def test_the_landmark_that_coordinates_are_about_is_there(tmp_path):
+    rows = POINTS - POINTS[:, :1]
+    rows[1, 3] = 0  # missing
+    confidence = keypoints.read(files.arrays(tmp_path / "a.npz", rows)).confidence
+    assert confidence[:, 0].all() and not confidence[1, 3] and (confidence > 0).sum() == 6 * 17 - 1

@@ -10,7 +10,7 @@ from prior.errors import InputError
 from prior.landmark_sets import BODY_25
 from tests import landmark_files as files
 from tools.lift import __main__ as tool
-from tools.lift import frames, keypoints, lifted
+from tools.lift import frames, keypoints, lifted, times
 from tools.lift.people import How
 
 POINTS = files.image_points(files.walk(6))
@@ -286,9 +286,10 @@ def test_times_in_no_order_are_said():
     durations = np.random.default_rng(0).uniform(0.02, 0.04, 50).round(5)
     (doubt,) = frames.time_line(durations.tolist(), "s").doubts
     assert "may be how long something took" in doubt
-    times = np.arange(50) / 25
-    one_by_one = dict.fromkeys([*times[5:30].tolist(), *times[20:].tolist(), *times[:9].tolist()])
-    assert not frames.time_line(list(one_by_one), "s").doubts
+    ticks = np.arange(50) / 25
+    one_by_one = dict.fromkeys([*ticks[5:30].tolist(), *ticks[20:].tolist(), *ticks[:9].tolist()])
+    assert not frames.time_line(list(one_by_one), "s", people=3).doubts
+    assert frames.time_line(list(one_by_one), "s", people=1).doubts
 
 
 @pytest.mark.parametrize(
@@ -296,14 +297,14 @@ def test_times_in_no_order_are_said():
 )
 def test_the_rate_of_rounded_times(rate, digits, unit):
     number = np.arange(600)
-    times = (number / rate).round(digits)
-    assert frames.rate_of(number, times, unit) == pytest.approx(
+    ticks = (number / rate).round(digits)
+    assert times.rate_of(number, ticks, unit) == pytest.approx(
         rate, rel=6e-4 if digits > 1 else 0.01
     )
     # In any order, and several people have the same frames.
     order = np.random.default_rng(0).permutation(1200) % 600
-    assert frames.rate_of(number[order], times[order], unit) == frames.rate_of(number, times, unit)
-    assert frames.rate_of(number[:1], times[:1], unit) is None
+    assert times.rate_of(number[order], ticks[order], unit) == times.rate_of(number, ticks, unit)
+    assert times.rate_of(number[:1], ticks[:1], unit) is None
 
 
 @pytest.mark.parametrize("text", ["01:30.54", "half past one", "1e400"])
@@ -315,3 +316,38 @@ def test_what_is_no_time_is_no_name(tmp_path, text):
         frames.time_line([text, "0.5"], "s")
     # Numbers as text are times.
     assert frames.time_line(["0", "0.04", "0.12"], "s").number.tolist() == [0, 1, 3]
+
+
+def test_durations_that_seldom_go_back_are_said():
+    """Of four people the times go back three times; of one they never do."""
+    ticks = (0.5 * np.arange(40)).tolist()
+    ticks[20], ticks[21] = ticks[21], ticks[20]
+    (doubt,) = times.numbered(ticks, "s").doubts
+    assert "the times of 1 of 40 frames are before" in doubt
+    assert not times.numbered(ticks, "s", people=2).doubts
+
+
+def test_uneven_times_are_said():
+    random = np.random.default_rng(0)
+    durations = np.sort(random.uniform(0.02, 0.04, 60))
+    assert "uneven" in times.numbered(durations.tolist(), "s").notes[1]
+    jitter = np.arange(60) / 25 + random.uniform(-0.002, 0.002, 60)
+    assert len(times.numbered(jitter.tolist(), "s").notes) == 1
+
+
+def test_clocks_that_pass_midnight():
+    there = [0, 1, 2, 5, 6, 7]
+    clock = [(23 * 3600 + 59 * 60 + 59.9 + n / 25) % 86400 for n in there]
+    keys = [f"{int(t // 3600):02d}:{int(t % 3600 // 60):02d}:{t % 60:06.3f}" for t in clock]
+    assert keys[0].startswith("23") and keys[-1].startswith("00")
+    for unit in (None, "", "s"):
+        line = frames.time_line(keys, unit)
+        assert line.number.tolist() == there and line.rate == 25 and not line.doubts
+    # What begins after midnight is as it was.
+    assert frames.time_line(["00:00:00.00", "00:00:00.04"]).number.tolist() == [0, 1]
+
+
+def test_clocks_of_whole_seconds_are_in_seconds():
+    """Steps of ten would pass for milliseconds."""
+    line = frames.time_line([f"12:30:{s:02d}" for s in (0, 10, 20, 40)], "")
+    assert line.number.tolist() == [0, 1, 2, 4] and line.rate == 0.1

@@ -156,7 +156,7 @@ def test_an_annotation_of_a_category_without_landmarks_is_left_out(tmp_path):
 
 def mediapipe(row):
     """MediaPipe's landmarks of an image of 640 x 480 px, as its solutions give them."""
-    return [{"x": x / 639, "y": y / 479, "z": -0.1, "visibility": v} for x, y, v in row]
+    return [{"x": x / 640, "y": y / 480, "z": -0.1, "visibility": v} for x, y, v in row]
 
 
 @pytest.mark.parametrize("key", ["landmarks", "pose_landmarks"])

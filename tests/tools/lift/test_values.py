@@ -92,14 +92,14 @@ def test_a_few_turned_people_are_believed(tmp_path):
 def test_normalised_coordinates_have_each_image_size(tmp_path):
     sizes = np.array([[640, 480] if i % 2 else [1280, 960] for i in range(12)])
     images = [{"id": i, "file_name": f"{i}.jpg"} | _size(sizes[i]) for i in range(12)]
-    scaled = np.where(THERE, ROWS[..., :2] / [639, 479], 0)
+    scaled = np.where(THERE, ROWS[..., :2] / [640, 480], 0)
     annotations = [
         {"image_id": i, "keypoints": np.concatenate([row, ROWS[i, :, 2:]], axis=1).ravel().tolist()}
         for i, row in enumerate(scaled)
     ]
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"images": images, "annotations": annotations}))
-    expected = POINTS * ((sizes - 1) / [639, 479])[:, None]
+    expected = POINTS * (sizes / [640, 480])[:, None]
     people = keypoints.read(path)
     known = people.confidence > 0
     np.testing.assert_allclose(people.points[known], expected[known])

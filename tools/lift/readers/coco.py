@@ -57,7 +57,9 @@ def collect(document: dict[str, Any]) -> People:
         else:
             image_id = _plain(record.get("image_id"))
             frame = frames.get(image_id, fields.frame_of(record))
-            results.add(people, record, frame, where, canvas=canvas.get(image_id))
+            # An annotation's own id is nobody's.
+            person = {name: value for name, value in record.items() if name != "id"}
+            results.add(people, person, frame, where, canvas=canvas.get(image_id))
     return people
 
 

@@ -1,18 +1,13 @@
 """The names that formats have for the same things in JSON objects."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-from tools.lift.readers import table
+from tools.lift.readers import table, unsaid
 
-# Which frame: numbers, names of images, or times.
-FRAME = ("frame_id", "frame", "frame_index", "frame_idx", "frame_number", "image_id", "image_name")
-FRAME += ("image", "file_name", "imgname", "img", "filename")
-# Who it is. An `id` alone is an annotation's.
-PERSON = ("track_id", "person_id", "tracking_id", "idx", "instance_id", "person", "track")
 # The landmarks of one person, and their confidences where these stand apart.
 LANDMARKS = (
     "pose_keypoints_2d",
@@ -77,30 +72,63 @@ def _sure(record: Mapping[str, Any]) -> list[Any]:
 
 def frame_of(record: Mapping[str, Any]) -> Hashable:
     """The key of a record's frame, or its time, or None."""
-    value = first(record, FRAME)
-    if value is None:
-        name = _frame_name(tuple(record))
-        value = None if name is None else record[name]
+    name = _names(tuple(record)).frame
+    value = None if name is None else record[name]
     while isinstance(value, list) and value:
         value = value[0]
-    return table.clock(value) if isinstance(value, str | int | float) else None
+    return value if isinstance(value, str | int | float) else None
+
+
+def person_of(record: Mapping[str, Any]) -> Any:
+    """Who a record of a person says it is, or None."""
+    name = _names(tuple(record)).person
+    return None if name is None else record[name]
+
+
+def score_of(record: Mapping[str, Any]) -> Any:
+    """How sure the whole person is, or None."""
+    name = _names(tuple(record)).score
+    return None if name is None else record[name]
 
 
 def unit_of(records: Iterable[Any]) -> str | None:
     """The unit of the records' times, as People has it; None if they say frames, or nothing."""
-    names = (_frame_name(tuple(record)) for record in records if isinstance(record, dict))
+    names = (_names(tuple(record)).frame for record in records if isinstance(record, dict))
     name = next(filter(None, names), "")
     return table.unit_of(name) if table.TIME.fullmatch(table.plain(name)) else None
 
 
+def unsaid_frames(records: Sequence[Any], counted: bool) -> list[str]:
+    """A line where no field is known to say the frame, but one may; as unsaid.doubts."""
+    return unsaid.doubts(unsaid.fields(records, _is_known), counted)
+
+
+def _is_known(name: str) -> bool:
+    """Whether a field is none of a frame: who, where or how sure somebody is, or of which kind."""
+    plain = table.plain(name)
+    person = table.PERSON.fullmatch(plain) or plain in table.ID or table.SCORE.fullmatch(plain)
+    return bool(person) or plain in ("categoryid", "class", "classid", "numkeypoints", "area")
+
+
+class Names(NamedTuple):
+    """Which of a record's names say the frame or the time, the person, and how sure it is."""
+
+    frame: str | None
+    person: str | None
+    score: str | None
+
+
 @lru_cache(1000)
-def _frame_name(names: tuple[str, ...]) -> str | None:
-    """The name of those of a record, in any spelling, that says its frame, or else its time."""
-    plain = {table.plain(name): name for name in reversed(names) if isinstance(name, str)}
-    frame = next(
-        (plain[name] for name in (*map(table.plain, FRAME), *table.FRAME) if name in plain), None
+def _names(names: tuple[str, ...]) -> Names:
+    """Those of a record's names, in any spelling."""
+    texts = [name for name in names if isinstance(name, str)]
+    header = [table.plain(name) for name in texts]
+    places = (
+        table.place(header, *table.FRAME, table.TIME),
+        table.place(header, table.PERSON, *reversed(table.ID)),
+        table.place(header, table.SCORE),
     )
-    return frame or next((plain[name] for name in plain if table.TIME.fullmatch(name)), None)
+    return Names(*(None if i is None else texts[i] for i in places))
 
 
 def people_in(record: Any) -> list[Any] | None:

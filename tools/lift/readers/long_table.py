@@ -4,7 +4,6 @@ maybe a confidence, as pandas' `melt` and programs of users' own write.
 It becomes the table with a row for each pose.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import NamedTuple
@@ -29,51 +28,46 @@ class Pose(NamedTuple):
     landmarks: dict[str, Sequence[str]]
 
 
-def _place(header: list[str], *names: str) -> list[int]:
-    """The first column of the first of these names, regular expressions; [] if there is none."""
-    for name in names:
-        for i, text in enumerate(header):
-            if re.fullmatch(name, text):
-                return [i]
-    return []
-
-
 def recognises(rows: list[list[str]]) -> bool:
     """Whether the columns are a landmark's name, x and y."""
     header = [table.plain(text) for text in rows[0]] if rows else []
-    return {"x", "y"} <= set(header) and bool(_place(header, *_NAMES))
+    return {"x", "y"} <= set(header) and table.place(header, *_NAMES) is not None
 
 
 def collect(rows: list[list[str]]) -> People:
     """The People in it. Raises KeypointError."""
     header = [table.plain(text) for text in rows[0]]
-    person, sure = _place(header, *table.PERSON), _place(header, *_SURE)
-    frame, time = _place(header, *table.FRAME), _place(header, table.TIME.pattern)
-    if not frame and not time:
+    named = table.place(header, *_NAMES) or 0
+    header[named] = ""
+    person, sure = table.place(header, table.PERSON, *table.ID), table.place(header, *_SURE)
+    if person is not None and table.counts_rows(rows[1:], person):
+        person = None
+    frame, time = table.frame_place(header, rows[1:]), table.place(header, table.TIME)
+    if frame is None and time is None:
         raise KeypointError(
             f"expected a column 'frame' or 'time', got {','.join(rows[0])[:60]}: nothing tells the "
             "poses apart"
         )
     table.check_video(rows)
-    own = [*(frame or time), *person]
-    numbers = [header.index("x"), header.index("y"), *sure]
-    poses, left = _poses(rows, own, _place(header, *_NAMES)[0], numbers)
+    own = [i for i in (time if frame is None else frame, person) if i is not None]
+    numbers = [header.index("x"), header.index("y"), *([] if sure is None else [sure])]
+    poses, left = _poses(rows, own, named, numbers)
     names, numbered = _names(name for pose in poses for name in pose.landmarks)
     if not names:
         why = ": ".join(left[0]) if left else "none"
         raise KeypointError(f"expected rows with a landmark's name, got {why}")
     # The columns of the table with a row for each pose: those of the pose, and of each landmark.
-    kept = [*frame, *time, *person]
+    kept = [i for i in (frame, time, person) if i is not None]
     at = range(len(kept), len(kept) + len(names) * len(numbers), len(numbers))
     columns = Columns(
         [] if numbered else names,
         list(at),
         [i + 1 for i in at],
-        [i + 2 for i in at] if sure else None,
-        kept.index(frame[0]) if frame else None,
-        kept.index(time[0]) if time else None,
-        table.unit_of(rows[0][time[0]]) if time else None,
-        kept.index(person[0]) if person else None,
+        None if sure is None else [i + 2 for i in at],
+        None if frame is None else kept.index(frame),
+        None if time is None else kept.index(time),
+        None if time is None else table.unit_of(rows[0][time]),
+        None if person is None else kept.index(person),
     )
     people = table.people_of(columns)
     for why, first in left:
@@ -88,13 +82,14 @@ def collect(rows: list[list[str]]) -> People:
         columns,
         (
             (
+                count,
                 pose.line,
                 [
                     *(pose.row[i] for i in kept),
                     *(cell for name in names for cell in pose.landmarks.get(name, absent)),
                 ],
             )
-            for pose in poses
+            for count, pose in enumerate(poses)
         ),
     )
     return people

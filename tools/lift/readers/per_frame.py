@@ -57,6 +57,11 @@ def collect(document: Any) -> People:
         people.unit = fields.unit_of(frames)
     elif any(one is not None for one in said) and not single:
         people.notes.append("not all frames say which they are, each another: counted from 0")
+    elif not single:
+        people.doubts += fields.unsaid_frames(frames, counted=True)
+    canvases = [fields.canvas_of(f) if isinstance(f, dict) else None for f in frames]
+    # OpenPose's own shares of the image are of the way to the last pixel (--keypoint_scale 3, 4).
+    people.to_last = openpose and not any(canvases)
     for i, record in enumerate(frames):
         frame = (None if single else i) if counted else said[i]
         where = "" if single else f"frame {frame}, "
@@ -65,9 +70,8 @@ def collect(document: Any) -> People:
             people.lose(frame, "no list of people", f"frame {frame}")
             continue
         people.listed[frame] = None
-        canvas = fields.canvas_of(record) if isinstance(record, dict) else None
         for number, person in enumerate(listed):
-            results.add(people, person, frame, f"{where}person {number}", canvas=canvas)
+            results.add(people, person, frame, f"{where}person {number}", canvas=canvases[i])
     if openpose and people.values and all(_is_mpi(values) for values in people.values):
         people.default = OPENPOSE_MPI
     return people

@@ -28,6 +28,8 @@ def collect(document: list[Any]) -> People:
     """The People in it."""
     several = fields.of_several_images(document)
     people = People(COCO, unit=fields.unit_of(document) if several else None)
+    if not several:
+        people.doubts += fields.unsaid_frames(document, counted=False)
     categories = [r.get("category_id") if isinstance(r, dict) else None for r in document]
     for i, record in enumerate(document):
         if categories[i] not in (None, PERSON) and PERSON in categories:
@@ -67,7 +69,8 @@ def add(
         where,
         values,
         frame,
-        fields.first(record, fields.PERSON),
+        fields.person_of(record),
         fields.first(record, fields.SCORES),
         canvas or fields.canvas_of(record),
+        fields.score_of(record),
     )

@@ -117,7 +117,9 @@ def _add(
     landmarks = np.where(missing, np.nan, landmarks).tolist()
     for i, (frame, where) in enumerate(places):
         if fit[i]:
-            people.add(where, landmarks[i], frame, rest[i, -1].item() if tracked else None)
+            track = rest[i, -1].item() if tracked else None
+            score = rest[i, 0].item() if rest.shape[1] > tracked else None
+            people.add(where, landmarks[i], frame, track, score=score)
         else:
             people.leave_out(UNFIT, f"{where}: {length} numbers")
 
