@@ -233,6 +233,17 @@ def test_a_folder_with_a_space_in_its_name(world, tmp_path, capsys):
     assert "goes on from iteration 4" in capsys.readouterr().out
 
 
+def test_a_picture_that_cannot_be_drawn_ends_no_training(world, tmp_path, capsys, monkeypatch):
+    def no_font(*_):
+        raise OSError(2, "No such file", "a.ttf")
+
+    monkeypatch.setattr(curves, "draw", no_font)
+    solver, out = write_solver(tmp_path, world, "lite/cpm", iterations=2), tmp_path / "out"
+    assert run(solver, "--out", out) == 0
+    assert (out / "final.caffemodel").is_file()
+    assert capsys.readouterr().err.count("loss.png is not drawn") == 1
+
+
 def test_other_data_is_another_run(world, tmp_path, capsys):
     shutil.copytree(world, tmp_path / "world")
     solver, out = write_solver(tmp_path, tmp_path / "world", iterations=1), tmp_path / "out"

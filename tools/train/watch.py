@@ -10,7 +10,7 @@ import time
 
 from tqdm import tqdm
 
-from prior.errors import InputError
+from prior.errors import InputError, short
 from prior.files import replacing
 from tools.caffe_io import process as caffe_process
 from tools.caffe_io.process import ROOT, shown
@@ -40,6 +40,7 @@ class CaffeRun:
         self.snapshots = []  # written, and not read back yet
         self.left_out = 0  # images that the data layer could not use
         self.last = None  # last good snapshot
+        self.undrawn = False  # whether the curves could not be drawn
 
     def run(self, command):
         """Run the command to its end; True if it was interrupted before. Raises TrainingError."""
@@ -159,8 +160,15 @@ class CaffeRun:
             self.draw()
 
     def draw(self):
-        """The curves so far."""
-        curves.draw({shown(self.out): self.losses.rows}, self.out / "loss.png")
+        """The curves so far. Where they cannot be drawn it is said, once: no picture is worth the
+        hours of a training."""
+        try:
+            curves.draw({shown(self.out): self.losses.rows}, self.out / "loss.png")
+        except Exception as error:  # of matplotlib any: of its fonts, backends, configuration
+            if not self.undrawn:
+                reason = f"warning: loss.png is not drawn: {short(error)}"
+                tqdm.write(reason, file=sys.stderr)
+            self.undrawn = True
 
 
 def end_group(process):
