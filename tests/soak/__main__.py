@@ -2,7 +2,8 @@
 
 Each job runs in a process of its own. Memory, descriptors, threads and processes of it and those
 below it are looked at sixty times; in the last quarter of the calls they must be what they were in
-the second one. Prints a table; status 1 if anything grows.
+the second one. Prints a table; status 1 if anything grows. Ctrl-C ends the job that runs: of the
+calls that it had made the same is compared.
 """
 
 import argparse
@@ -22,34 +23,36 @@ from tests.soak.watch import Usage, growth, soak
 from tools import markdown
 from tools.arguments import positive
 
+FEWEST = 4  # samples: one of each quarter
+
 
 def run_job(name, calls):
-    """In the process of a job: print each Usage as a line, and numbers of calls meanwhile."""
+    """In the process of a job: print each Usage as a line, as it is counted."""
     report = os.dup(1)
-    os.dup2(2, 1)  # what else is printed is no number
-
-    def say(what):
-        os.write(report, json.dumps(what).encode() + b"\n")
-
+    os.dup2(2, 1)  # what else is printed is no Usage
     # A browser that still ends may write there.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         call = JOBS[name].make(Path(folder))
-        say(soak(call, calls, say))
+        for held in soak(call, calls):
+            os.write(report, json.dumps(held).encode() + b"\n")
 
 
 def samples_of(name, calls):
-    """The Usages of a job, which runs in a process of its own. Raises InputError where it fails."""
+    """The Usages of a job, which runs in a process of its own: fewer if Ctrl-C ends it. Raises InputError where it fails."""
     command = [sys.executable, "-m", "tests.soak", "--job", name, "--calls", str(calls)]
     bar = tqdm(desc=name, total=calls, unit="call", disable=None)
+    samples, interrupted = [], False
     with bar, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        said = 0
-        for line in process.stdout:
-            said = json.loads(line)
-            if isinstance(said, int):
-                bar.update(said - bar.n)
-    if process.returncode or isinstance(said, int):
-        raise InputError(f"{name}: ended with {process.returncode}")
-    return [Usage(*values) for values in said]
+        try:
+            for line in process.stdout:
+                samples.append(Usage(*json.loads(line)))
+                bar.update(samples[-1].calls - bar.n)
+        except KeyboardInterrupt:
+            interrupted = True
+            process.terminate()
+    if len(samples) < FEWEST or not (interrupted or process.returncode == 0):
+        raise InputError(f"{name}: ended with {process.returncode}, {len(samples)} samples")
+    return samples
 
 
 def soak_all(options):
@@ -62,10 +65,13 @@ def soak_all(options):
         calls = options.calls or max(1, round(options.share * JOBS[name].hour))
         samples = samples_of(name, calls)
         more, last = growth(samples), samples[-1]
+        made = last.calls if last.calls == calls else f"{last.calls} of {calls}"
         counts = (last.descriptors, last.threads, last.processes)
-        rows.append([name, calls, last.seconds, last.memory_mb, *more[:1], *counts])
+        rows.append([name, made, round(last.seconds), last.memory_mb, more.memory_mb, *counts])
         rows[-1].append("yes" if more.flat else f"no: {more}")
         grows |= not more.flat
+        if last.calls < calls:
+            break
     head = ["job", "calls", "seconds", "MB", "MB more", "descriptors", "threads", "processes"]
     print(markdown.table([*head, "flat"], rows))
     return int(grows)

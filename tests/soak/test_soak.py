@@ -43,7 +43,7 @@ def alone(call, calls):
     comes and goes."""
     code = (
         "import json\nfrom tests.soak import watch\nkept, watch.SAMPLES = [], 12\n"
-        f"print(json.dumps(watch.growth(watch.soak(lambda: {call}, {calls}))))"
+        f"print(json.dumps(watch.growth([*watch.soak(lambda: {call}, {calls})])))"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
@@ -61,14 +61,14 @@ def test_a_leak_of_descriptors_is_seen(ends):
         number = os.open(os.devnull, os.O_RDONLY)
         ends.append(lambda: os.close(number))
 
-    more = growth(soak(leak, 60))
+    more = growth([*soak(leak, 60)])
     assert 25 < more.descriptors < 35 and not more.flat
 
 
 def test_a_leak_of_threads_is_seen(ends):
     go = threading.Event()
     ends.append(go.set)
-    more = growth(soak(lambda: threading.Thread(target=go.wait, daemon=True).start(), 8))
+    more = growth([*soak(lambda: threading.Thread(target=go.wait, daemon=True).start(), 8)])
     assert more.threads == 4 and not more.flat
 
 
@@ -77,7 +77,7 @@ def test_a_leak_of_processes_is_seen(ends):
         process = subprocess.Popen(["sleep", "60"])
         ends.append(lambda: (process.kill(), process.wait()))
 
-    more = growth(soak(leak, 8))
+    more = growth([*soak(leak, 8)])
     assert more.processes == 4 and not more.flat
 
 

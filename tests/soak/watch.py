@@ -3,7 +3,7 @@
 import gc
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,19 +63,15 @@ def usage(calls: int, seconds: float) -> Usage:
     return Usage(calls, seconds, memory, descriptors, threads, processes)
 
 
-def soak(
-    call: Callable[[], object], calls: int, said: Callable[[int], object] = lambda _: None
-) -> list[Usage]:
-    """Make so many calls; what was held, SAMPLES times. said: is told the number of calls."""
+def soak(call: Callable[[], object], calls: int) -> Iterator[Usage]:
+    """Make so many calls; yield what is held, SAMPLES times, as they are made."""
     times = np.unique(np.linspace(1, calls, min(calls, SAMPLES)).round().astype(int)).tolist()
-    samples, start, done = [], time.monotonic(), 0
+    start, done = time.monotonic(), 0
     for end in times:
         while done < end:
             call()
             done += 1
-        said(done)
-        samples.append(usage(done, time.monotonic() - start))
-    return samples
+        yield usage(done, time.monotonic() - start)
 
 
 class Growth(NamedTuple):
@@ -93,8 +89,8 @@ class Growth(NamedTuple):
         return self.memory_mb < GROWTH_MB and max(self[1:]) <= GROWTH
 
 
-def growth(samples: list[Usage]) -> Growth:
-    """The Growth of a soak's samples."""
+def growth(samples: Sequence[Usage]) -> Growth:
+    """The Growth of a soak's samples, four or more."""
     quarter = len(samples) // 4
     second, last = samples[quarter : 2 * quarter], samples[-quarter:]
     memory = [float(np.median([s.memory_mb for s in part])) for part in (second, last)]

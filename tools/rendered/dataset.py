@@ -99,7 +99,7 @@ def _sequence(out, settings, job, name, camera, posed):
         pixels = cv2.convertScaleAbs(np.maximum(image, 0), alpha=255)
         data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
         path = folder / f"{frame:06d}.jpg"
-        path.write_bytes(data.tobytes())
+        write(path, data.tobytes())
         record = {
             "file_name": path.relative_to(out).as_posix(),
             "width": size,
