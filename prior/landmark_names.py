@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from prior.landmark_sets import LANDMARK_SETS, LandmarkSet, LandmarkTable
 from prior.skeleton import LANDMARKS
@@ -47,7 +48,12 @@ def plain(name: object) -> str:
 
 def canonical(name: object) -> str:
     """A landmark's name in one spelling: "left knee" for LKnee, knee_l, Left Knee; "pelvis"."""
-    text = re.sub(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]+", " ", str(name)).strip()
+    return _canonical(str(name))
+
+
+@lru_cache(1000)
+def _canonical(name: str) -> str:
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]+", " ", name).strip()
     short = re.fullmatch(r"([LR])([a-z]+|(?:[A-Z][a-z]+)+)", text.replace(" ", ""))
     short = short or re.fullmatch(rf"([lr])({'|'.join([*_LIMBS, 'eye', 'ear', *_WORDS])})", text)
     words = [word.lower() for word in (short.groups() if short else text.split())]

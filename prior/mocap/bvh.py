@@ -9,7 +9,7 @@ are the exporter's: a table per known skeleton, or a joint map, says where the l
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -211,8 +211,9 @@ def find_table(
     elif len(names) > 1:
         prefix = len(os.path.commonprefix(list(names)))
         names = [name[prefix:] for name in names]
-    best = min(tables, key=lambda each: len(_missing(each, names)))
-    missing = _missing(best, names)
+    there = set(names)
+    best = min(tables, key=lambda each: len(_missing(each, there)))
+    missing = _missing(best, there)
     if missing:
         raise MocapError(
             f"{path}: expected the joints of {best.name}, missing: {', '.join(missing)}; "
@@ -221,7 +222,7 @@ def find_table(
     return best, list(names)
 
 
-def _missing(skeleton: Known, names: Sequence[str]) -> list[str]:
+def _missing(skeleton: Known, names: Collection[str]) -> list[str]:
     """The joints of the skeleton that are not among the names."""
     wanted = [*skeleton.marks, *kinematics.joints_of(skeleton.table)]
     return [joint for joint in wanted if joint not in names]

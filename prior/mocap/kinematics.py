@@ -93,14 +93,16 @@ def place(
 def joints_and_offset(where: Place) -> tuple[list[str], Float[np.ndarray, "3"]]:
     """A Place as the joints in whose middle it is, and an offset, mm, in the first one's frame or
     the person's."""
+    offset = np.array(where[1], dtype=float) if isinstance(where, tuple) else np.zeros(3)
+    return _joints_at(where), offset
+
+
+def _joints_at(where: Place) -> list[str]:
     if isinstance(where, tuple):
-        joint, offset = where
-        return [joint], np.array(offset, dtype=float)
-    return [where] if isinstance(where, str) else where, np.zeros(3)
+        return [where[0]]
+    return [where] if isinstance(where, str) else where
 
 
 def joints_of(table: Places) -> list[str]:
     """The joints that a table names, each once."""
-    return list(
-        dict.fromkeys(joint for where in table.values() for joint in joints_and_offset(where)[0])
-    )
+    return list(dict.fromkeys(joint for where in table.values() for joint in _joints_at(where)))

@@ -64,11 +64,14 @@ def time_line(
         return TimeLine(np.empty(0, int), 0, ())
     if clock := times.of_clock(keys):
         return _timed(keys, clock, "s", rate, people)
-    numbers = [_number(key) if unit is None else times.number(key) for key in keys]
-    if None in numbers or unit is None and all(isinstance(key, str) for key in keys):
+    kinds = set(map(type, keys))
+    if unit is None and kinds == {str}:
         return _named(keys, rate, people)
-    fractions = "s" if any(n != int(n) for n in numbers) else unit
-    unit = unit or times.since_1970(numbers) or fractions
+    numbers = [_number(key) if unit is None else times.number(key) for key in keys]
+    if None in numbers:
+        return _named(keys, rate, people)
+    fractions = kinds != {int} and any(n != int(n) for n in numbers)
+    unit = unit or times.since_1970(numbers) or ("s" if fractions else unit)
     if unit is not None:
         return _timed(keys, numbers, unit, rate, people)
     if _is_time_line(numbers):
@@ -99,6 +102,8 @@ def _named(keys: Sequence[Hashable], rate: float | None, people: int) -> TimeLin
 
 def _number(key: Hashable) -> int | float | None:
     """The number that a key is; None for a name, and for what no frame can have."""
+    if type(key) is int and -LARGEST < key < LARGEST:  # most are
+        return key
     if isinstance(key, bool) or key is None:
         return None
     if isinstance(key, str):
@@ -191,7 +196,9 @@ def _numbered(keys: Sequence[Hashable], numbers: Sequence[int], template: str) -
     return TimeLine(
         np.array(numbers, dtype=int),
         first,
-        tuple(str(names.get(n, template.format(n))) for n in range(first, last + 1)),
+        tuple(
+            str(names[n]) if n in names else template.format(n) for n in range(first, last + 1)
+        ),
     )
 
 

@@ -135,6 +135,25 @@ class People:
         self.listed[frame] = None
         self.left.append(LeftOut(FRAMES, 1, why, first))
 
+    def add_all(
+        self,
+        where: Sequence[str],
+        values: Sequence[Any],
+        frame: Sequence[Hashable],
+        person: Sequence[Any] | None = None,
+        scores: Sequence[Any] | None = None,
+    ) -> None:
+        """Add people, of whose image no size is known. Arguments as for `add`, of each."""
+        nothing = [None] * len(values)
+        self.listed.update(dict.fromkeys(frame))
+        self.values += values
+        self.scores += nothing if scores is None else scores
+        self.where += where
+        self.frame += frame
+        self.person += nothing if person is None else person
+        self.canvas += nothing
+        self.score += nothing
+
     def say_doubled(self) -> None:
         """A note where poses of one frame do not say whose they are, in a format of rows: they
         are several people, or a person's frame is there twice."""
@@ -302,7 +321,9 @@ def _identities(
 
     A name gets a number of its own. Who is twice in a frame is nobody's number.
     """
-    plain, notes = [_identity(value) for value in people], []
+    plain, notes = _plain_identities(people), []
+    if set(plain) == {-1}:
+        return np.full(len(plain), -1), []
     if _counts_poses(plain, frame):
         plain = [-1] * len(plain)
         notes.append("no number of a person is there twice: people are told apart by place instead")
@@ -320,8 +341,9 @@ def _identities(
             f"{unsaid} of {len(plain)} poses do not say whose they are, as the others do: "
             "taken as other people, told apart by place"
         )
-    pairs, count = np.unique(np.stack([frame, result], axis=1), axis=0, return_counts=True)
-    doubled = np.unique(pairs[(count > 1) & (pairs[:, 1] >= 0), 1]) if len(pairs) else []
+    order = np.lexsort((frame, result))
+    again = (np.diff(frame[order]) == 0) & (np.diff(result[order]) == 0) & (result[order][1:] >= 0)
+    doubled = np.unique(result[order][1:][again])
     if len(doubled):
         result[np.isin(result, doubled)] = -1
         notes.append(
@@ -354,6 +376,14 @@ def _exchanged(
         f"{line.names[first - line.first]}{more}), as if their numbers were mixed up: --by-place "
         "tells people apart by place instead"
     ]
+
+
+def _plain_identities(people: list[Any]) -> list[int | str]:
+    """`_identity` of each; once of those that are equal, where these mean the same."""
+    if not set(map(type, people)) <= {int, float, str, type(None)}:  # True equals 1
+        return [_identity(value) for value in people]
+    known = {value: _identity(value) for value in set(people)}
+    return [known[value] for value in people]
 
 
 def _identity(value: Any) -> int | str:

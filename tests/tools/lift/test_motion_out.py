@@ -1,6 +1,8 @@
 """Files of motion, read back: positions within a millimetre, times within a millisecond."""
 
 import json
+import os
+import resource
 import struct
 from pathlib import Path
 
@@ -10,12 +12,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from prior.errors import InputError
 from prior.mocap import bvh as bvh_reader
 from prior.skeleton import LANDMARKS, LIMBS
 from tests.poses import random_poses
 from tests.tools.lift.made import made
 from tools.lift import __main__ as tool
-from tools.lift import lifted
+from tools.lift import c3d, lifted
 
 # What to look at afterwards.
 PICTURES = Path("build/screenshots")
@@ -149,6 +152,24 @@ def keyframes(document, array):
             sampler["interpolation"],
         )
     return result
+
+
+@pytest.fixture
+def small_files():
+    """No file of this process may become larger than 8 KB, as where the disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_c3d_that_could_not_be_written_whole_is_not_written(tmp_path, small_files):
+    out = tmp_path / "a.c3d"
+    out.write_bytes(b"an older file")
+    many = random_poses(100)  # of 4 x 4 x 17 bytes each
+    with pytest.raises(InputError, match=r"a\.c3d: expected 27200 bytes .*is the disk full"):
+        c3d.write(out, many, 25.0)
+    assert out.read_bytes() == b"an older file" and os.listdir(tmp_path) == ["a.c3d"]
 
 
 def test_glb_comes_back(files, poses):

@@ -46,14 +46,8 @@ def collect(content: Mapping[str, Any]) -> People:
     if names and indices and len(set(names)) == len(names):
         frame = [names[int(i)] for i in frame]
         people.listed.update(dict.fromkeys(names))
-    for i in range(count):
-        people.add(
-            f"pose {i}",
-            points[i],
-            frame[i],
-            None if person is None else person[i],
-            None if confidence is None else confidence[i],
-        )
+    where = [f"pose {i}" for i in range(count)]
+    people.add_all(where, list(points), frame, person, confidence)
     people.say_doubled()
     return people
 

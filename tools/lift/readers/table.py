@@ -288,6 +288,8 @@ def number(text: str) -> float:
 def cell(text: str) -> str | int | float | None:
     """A cell that says which frame or when: a number, or text; None where there is nothing."""
     text = text.strip()
+    if text.isdecimal() and len(text) <= 18:  # most are
+        return int(text)
     if text.lower() in MISSING:
         return None
     if re.fullmatch(r"\d{1,18}(\.0*)?", text):
