@@ -38,7 +38,10 @@ def run_job(name, calls):
 
 
 def samples_of(name, calls):
-    """The Usages of a job, which runs in a process of its own: fewer if Ctrl-C ends it. Raises InputError where it fails."""
+    """The Usages of a job, which runs in a process of its own: fewer if Ctrl-C ends it.
+
+    Raises InputError where it fails.
+    """
     command = [sys.executable, "-m", "tests.soak", "--job", name, "--calls", str(calls)]
     bar = tqdm(desc=name, total=calls, unit="call", disable=None)
     samples, interrupted = [], False

@@ -196,9 +196,7 @@ def _numbered(keys: Sequence[Hashable], numbers: Sequence[int], template: str) -
     return TimeLine(
         np.array(numbers, dtype=int),
         first,
-        tuple(
-            str(names[n]) if n in names else template.format(n) for n in range(first, last + 1)
-        ),
+        tuple(str(names[n]) if n in names else template.format(n) for n in range(first, last + 1)),
     )
 
 
