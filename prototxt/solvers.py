@@ -42,7 +42,7 @@ power: 1
 display: 20
 average_loss: 20
 """
-LITE_SOLVER = f"{ADAM}base_lr: 3e-3\nmax_iter: 5000\nsnapshot: 1000\n"
+LITE_SOLVER = f"{ADAM}base_lr: 3e-3\nmax_iter: 4200\nsnapshot: 1000\n"
 # Goes on from the weights of the lite pose machine, as the paper does from CPM's.
 LITE_FINE_TUNING = f"{ADAM}base_lr: 5e-4\nmax_iter: 800\nsnapshot: 200\n"
 # Our choice: thirty times through 8,000 photographs, some five hours of a core, and then three

@@ -85,7 +85,9 @@ class CaffeRun:
         )
         old = {s: signal.signal(s, self.stopper(process)) for s in (signal.SIGINT, signal.SIGTERM)}
         # disable=None: no bar where the output is a file, which gets a line now and then.
-        bar = tqdm(total=self.iterations, initial=self.start, unit="it", disable=None)
+        bar = tqdm(
+            desc=self.out.name, total=self.iterations, initial=self.start, unit="it", disable=None
+        )
         try:
             while True:
                 ended = process.poll() is not None  # before the log is read: then it is whole
