@@ -24,6 +24,7 @@ UNITS_MM = {
     "feet": 304.8,
     "inches": 25.4,
     "centimetres": 10.0,
+    "tenths of a millimetre": 0.1,
     "micrometres": 1e-3,
 }
 

@@ -81,7 +81,8 @@ def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> list[Clip]:
     if poses.ndim != 3 or poses.shape[1:] != (L, 3) or poses.dtype.kind != "f":
         raise MocapError(
             f"{path}: expected poses_mm as (F, {L}, 3) floats, "
-            f"got {poses.shape} {poses.dtype}; use the landmarks of prior.skeleton"
+            f"got {poses.shape} {poses.dtype}; use the landmarks of "
+            "prior.skeleton, or say theirs: --skeleton FILE.json"
         )
     if not len(poses):
         raise MocapError(f"{path}: poses_mm: expected poses, got none; leave the file out")

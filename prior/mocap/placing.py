@@ -9,7 +9,9 @@ from jaxtyping import Float
 
 from prior.files import FilePath
 from prior.mocap import kinematics, orientation
+from prior.mocap.clip import MocapError
 from prior.mocap.kinematics import OnPerson, Places
+from prior.skeleton import HUMAN36M
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +51,12 @@ def landmarks(
     """The landmarks, mm, y up.
 
     rest_mm: the joints if none is turned; up: the axis that a user says points up. Raises
-    MocapError when it cannot be told.
+    MocapError when it cannot be told, or the joints are of no person's size.
     """
     still = np.tile(np.eye(3), (1, len(rest_mm), 1, 1))
     rest = body(table, joints.names, still, rest_mm[None])[0]
     bare = body(table, joints.names, joints.rotations, joints.positions_mm)
+    _check_size(where, bare)
     turn = orientation.UP[orientation.find_up(where, bare, rest, up)]
     rotations, positions_mm = turn @ joints.rotations, joints.positions_mm @ turn.T
     on_person = {place.joint for place in table.values() if isinstance(place, OnPerson)}
@@ -62,6 +65,18 @@ def landmarks(
     )
     joints = Joints(joints.names, rotations, positions_mm)
     return kinematics.place(_with_head_top(where, table, joints, axes), *joints, axes)
+
+
+def _check_size(where: FilePath, bare_mm: Float[np.ndarray, "F 17 3"]) -> None:
+    """Raises MocapError unless joints are of a person's size. By them alone: the offsets of nose
+    and head top have a person's size whatever the joints' unit is."""
+    scale, (low, high) = float(np.median(HUMAN36M.limb_scale(bare_mm))), HUMAN36M.limb_scale_mm
+    if not low <= scale <= high:
+        raise MocapError(
+            f"{where}: expected a person, that is a limb scale of {low:.0f} to {high:.0f} mm, got "
+            f'{scale:.4g} mm; are its lengths in another unit? "unit" of a joint map (--joint-map) '
+            "says in which"
+        )
 
 
 def _with_head_top(

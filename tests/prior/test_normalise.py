@@ -116,6 +116,7 @@ def test_limb_scale_of_one_pose():
         ("feet", 304.8),
         ("inches", 25.4),
         ("centimetres", 10),
+        ("tenths of a millimetre", 0.1),
         ("micrometres", 1e-3),
     ],
 )

@@ -1,10 +1,13 @@
 """BVH files of known makers: names, prefixes and units; real clips of one of them."""
 
+import re
+
 import numpy as np
 import pytest
 
 from prior import mocap
 from prior.mocap import MocapError, bvh
+from prior.mocap.joint_map import JointMap
 from prior.skeleton import LANDMARKS
 from tests.prior.mocap.bvh_files import MAKERS, write_bvh
 from tests.real_mocap import CLIPS, RIGID, bone_lengths, check_person
@@ -53,6 +56,14 @@ def test_a_unit_that_cannot_be_guessed(tmp_path):
         write_bvh(tmp_path / "x.bvh", still=True, unit=unit, scale=scale)
         with pytest.raises(MocapError, match=f'which fits {fits}; give "unit" in a joint map'):
             bvh.read(tmp_path / "x.bvh")
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("mm", "107"), ("m", "1.07e+05")])
+def test_a_person_of_another_unit_than_the_files_have(unit, scale):
+    """Not by the landmarks: nose and head top are mm from the head in any unit."""
+    path = CLIPS / "salsa/10.bvh"
+    with pytest.raises(MocapError, match=f'300 to 2500 mm, got {re.escape(scale)} mm; .*"unit"'):
+        bvh.read(path, JointMap(path, unit=unit))
 
 
 @pytest.mark.parametrize("name", ["indian/07", "martial/04", "salsa/10"])
