@@ -35,12 +35,12 @@ from tools.lift import (
     calibration,
     counting,
     detecting,
+    doubtful,
     drawing,
     height,
     keypoints,
     lifted,
     live,
-    meaning,
     smoothing,
     writing,
 )
@@ -213,7 +213,7 @@ def poses_of(options):
         [*left, *odd],
         [
             *people.doubts,
-            *meaning.outside(people.points, people.confidence, in_image),
+            *doubtful.outside(people.points, people.confidence, in_image),
             *doubts,
         ],
     )

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,14 +10,9 @@ from jaxtyping import Float, Int
 from prior.errors import InputError, short
 from prior.landmark_sets import LandmarkSet
 from prior.skeleton import LANDMARKS, L
-from tools.lift import frames, meaning, tracks
+from tools.lift import blocks, doubtful, frames, meaning, tracks
 from tools.lift.counting import FRAMES, PEOPLE, LeftOut, together
 
-# Of people with different numbers of landmarks those of the commonest number are read, if they are
-# this share. Our choice: a few damaged ones do not hide what the file is.
-MAJORITY = 0.9
-# Fewer numbers are no person: x and y of six landmarks.
-LEAST = 12
 # Larger numbers are no number of a person: they are taken as a name. Our choice: int32's range.
 MOST_PEOPLE, LARGEST = 2**31, 1e300
 
@@ -191,7 +185,9 @@ class People:
             raise KeypointError(f"{path}: {error}") from None
 
     def _keypoints(self, stem: str, how: How) -> Keypoints:
-        rows, block, left = _blocks(self.values, self.scores, self.where)
+        rows, block, left = blocks.together(self.values, self.scores, self.where)
+        rows, block, doubled = blocks.once(rows, block, self.frame, self.where)
+        left += doubled
         notes, doubts = list(self.notes), list(dict.fromkeys(self.doubts))
         name, lacks, points, confidence = "", (), np.empty((0, L, 2)), np.empty((0, L))
         if len(rows):
@@ -200,12 +196,12 @@ class People:
             block = meaning.without_markers(meaning.split(block, landmark_set))
             where = [stem if self.frame[i] is None else self.frame[i] for i in rows]
             canvas = [self.canvas[i] for i in rows]
-            doubts += meaning.unsure(block, [self.score[i] for i in rows], where)
+            doubts += doubtful.unsure(block, [self.score[i] for i in rows], where)
             block, said = meaning.in_pixels(block, canvas, where, how.size, self.to_last)
             notes += said
-            doubts += meaning.sides(block, landmark_set, where)
+            doubts += doubtful.sides(block, landmark_set, where)
             points, confidence = landmark_set.to_ours(block[..., :2], block[..., 2])
-            doubts += meaning.turned(points, confidence, where)
+            doubts += doubtful.turned(points, confidence, where)
             name = landmark_set.name
             lacks = tuple(ours for ours in LANDMARKS if ours not in landmark_set.table)
         keys = [stem if key is None else key for key in self.listed]
@@ -234,84 +230,6 @@ class People:
             tuple(dict.fromkeys([*notes, *line.notes, *said])),
             tuple(doubts),
         )
-
-
-def _blocks(
-    values: list[Any], scores: list[Any], where: list[str]
-) -> tuple[list[int], np.ndarray, list[LeftOut]]:
-    """People of one size as one array: which they are, the array (n, ...), and who is left out.
-
-    The array is (n, S, 2 or 3), or (n, M) of flat lists.
-    """
-    whole = _array(values) if values else None
-    if whole is not None and whole.ndim in (2, 3) and whole.size and not np.isinf(whole).any():
-        return list(range(len(values))), _with_scores(whole, scores), []
-    left, arrays = [], {}
-    for i, row in enumerate(values):
-        array = _array(row)
-        if array is None or array.ndim not in (1, 2) or not array.size:
-            got = f"{len(row)} values" if isinstance(row, list) else repr(row)[:40]
-            why = "not numbers x, y, confidence of each landmark"
-            left.append(LeftOut(PEOPLE, 1, why, f"{where[i]}: got {got}"))
-        elif np.isinf(array).any():
-            left.append(LeftOut(PEOPLE, 1, "infinite coordinates", where[i]))
-        else:
-            arrays[i] = array
-    shapes: dict[tuple[int, ...], list[int]] = {}
-    for i, array in arrays.items():
-        shapes.setdefault(array.shape, []).append(i)
-    if not shapes:
-        return [], np.empty((0, 0)), left
-    rows = max(shapes.values(), key=lambda rows: (arrays[rows[0]].size >= LEAST, len(rows)))
-    if len(rows) < MAJORITY * sum(array.size >= LEAST for array in arrays.values()):
-        raise InputError(
-            "expected one landmark set, got people with "
-            f"{' and '.join(' x '.join(map(str, shape)) for shape in sorted(shapes))} numbers"
-        )
-    for shape, others in shapes.items():
-        if others is not rows:
-            why = f"{' x '.join(map(str, shape))} numbers, unlike the others"
-            left.append(LeftOut(PEOPLE, len(others), why, where[others[0]]))
-    return (
-        rows,
-        _with_scores(np.stack([arrays[i] for i in rows]), [scores[i] for i in rows]),
-        left,
-    )
-
-
-def _array(values: Any) -> np.ndarray | None:
-    """Lists of numbers inside each other as an array, or None. Quicker than NumPy with lists."""
-    try:
-        shape, level = [len(values)], values
-        while level and set(map(type, level)) <= {list, tuple}:
-            (size,) = set(map(len, level))
-            shape.append(size)
-            level = list(chain.from_iterable(level))
-        return np.fromiter(level, float, len(level)).reshape(shape)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    try:
-        return np.array(values, dtype=float)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _with_scores(block: np.ndarray, scores: list[Any]) -> np.ndarray:
-    """Points (n, S, 2 or more) with the scores that stand apart as their third value."""
-    if all(score is None for score in scores):
-        return block
-    confidence = _array(scores)
-    if confidence is None or block.ndim != 3 or confidence.shape != block.shape[:2]:
-        raise InputError(
-            f"expected a score for each landmark, got points {block.shape} and scores "
-            f"{'of different numbers' if confidence is None else confidence.shape}"
-        )
-    if block.shape[2] > 2 and not np.array_equal(block[..., 2], confidence, equal_nan=True):
-        raise InputError(
-            f"expected x and y of each landmark beside its score, got {block.shape[2]} values; "
-            "poses in 3D? leave out their depth"
-        )
-    return np.concatenate([block[..., :2], confidence[..., None]], axis=2)
 
 
 def _identities(

@@ -13,6 +13,9 @@ PATIENCE = 15
 # the carried motion's people whose paths cross (tests/tools/lift/test_exchanges.py); the fewer
 # frames a second, the more exchanges happen where the two are as near as they move, and are missed.
 JUMP, CLEARER, STILL = 2.0, 3.0, 0.05
+# Nobody usually moves further in a frame: where numbers are exchanged in most frames, as those of
+# the order in which a detector lists people are, the usual step is one from person to person.
+FAST = 0.25
 # More who jump in one frame are a cut in the video. Our choice, which bounds time.
 MOST_JUMPS = 64
 # Frames with more people are compared one by one: our choice, which bounds memory.
@@ -49,7 +52,7 @@ def exchanges(points, frame, person):
     if not len(now):
         return []
     starts = np.flatnonzero(np.diff(person[now], prepend=-1))
-    usual = [max(STILL, np.median(steps)) for steps in np.split(step, starts[1:])]
+    usual = [np.clip(np.median(steps), STILL, FAST) for steps in np.split(step, starts[1:])]
     usual = np.repeat(usual, np.diff([*starts, len(now)]))
     jump = np.flatnonzero(step > JUMP * usual)
     jump = jump[np.argsort(frame[now[jump]], kind="stable")]

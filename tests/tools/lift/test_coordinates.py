@@ -11,7 +11,7 @@ from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
 from tests.landmark_formats import controlnet
 from tools.lift import __main__ as tool
-from tools.lift import keypoints, lifted, meaning
+from tools.lift import doubtful, keypoints, lifted
 from tools.lift.people import How, KeypointError
 
 POINTS = files.image_points(files.walk(6))
@@ -108,7 +108,7 @@ def test_how_many_landmarks_may_be_outside():
     inside = random.uniform(0, size, (200, 17, 2))
 
     def said(points):
-        return bool(meaning.outside(points, sure, [size] * len(points)))
+        return bool(doubtful.outside(points, sure, [size] * len(points)))
 
     # A quarter exactly is not yet too many; one more is.
     for count, expected in ((850, False), (851, True)):
@@ -124,8 +124,8 @@ def test_how_many_landmarks_may_be_outside():
     # The image had 1.2 times the size, and people were everywhere in it.
     assert said(1.2 * inside) and not said(inside)
     # Of landmarks that nobody is sure of, and of frames without a size, nothing is said.
-    assert not meaning.outside(2 * inside, 0.1 * sure, [size] * 200)
-    assert not meaning.outside(2 * inside, sure, [None] * 200)
+    assert not doubtful.outside(2 * inside, 0.1 * sure, [size] * 200)
+    assert not doubtful.outside(2 * inside, sure, [None] * 200)
 
 
 def test_limbs_far_outside_the_image_do_not_make_pixels_of_shares(tmp_path):

@@ -9,7 +9,7 @@ from prior.landmark_sets import BODY_25, COCO
 from prior.skeleton import LANDMARKS
 from tests import landmark_files as files
 from tools.lift import keypoints
-from tools.lift.people import How
+from tools.lift.people import How, KeypointError
 
 POINTS = files.image_points(files.walk(8))
 GAPS = [0, 1, 2, 5, 6, 7, 20, 21]
@@ -167,3 +167,88 @@ def test_weak_people_with_sure_landmarks_are_said(tmp_path, weak):
     rows[6:, :, 2] = 0.1
     path = files.results(tmp_path / "a.json", rows, score=[0.9] * 6 + [weak] * 2)
     assert not keypoints.read(path).doubts
+
+
+def test_texts_that_go_up_are_said(tmp_path):
+    codes = [f"00:00:{n // 8:02d}:{n % 8:02d}" for n in GAPS]
+    (doubt,) = keypoints.read(table(tmp_path / "t.csv", {"timecode": codes})).doubts
+    assert "'timecode' goes up (00:00:00:00, " in doubt
+    names = ["walk", "run", "sit", "lie", "fall", "jump", "turn", "wave"]
+    for values in (sorted(names), ["a1", "a2"] * 4):
+        assert not keypoints.read(table(tmp_path / "t.csv", {"action": values})).doubts
+
+
+@pytest.mark.parametrize("form", [0, 1])
+def test_frames_of_several_cameras_in_a_field_are_refused(tmp_path, form):
+    path = both_forms(tmp_path, "frame", GAPS)[form]
+    records = json.loads(path.read_text())
+    path.write_text(json.dumps([{"camera": c, **r} for c in ("left", "right") for r in records]))
+    with pytest.raises(KeypointError, match="got 2 in the column 'camera': left, right; split"):
+        keypoints.read(path, How(BODY_25))
+    path.write_text(json.dumps([{"camera": "left", **r} for r in records]))
+    assert keypoints.read(path, How(BODY_25)).frame.tolist() == GAPS
+
+
+def test_a_pose_that_is_twice_in_a_frame_is_one_person(tmp_path):
+    rows = np.repeat(files.in_set(POINTS, COCO), 2, axis=0)
+    path = files.results(tmp_path / "a.json", rows, image_id=np.repeat(GAPS, 2).tolist())
+    people = keypoints.read(path)
+    assert people.frame.tolist() == GAPS
+    (left,) = people.left
+    assert str(left) == "8 people: the same pose twice in one frame (first: record 1)"
+
+
+@pytest.mark.parametrize("absent", [None, []])
+def test_points_that_are_null_are_missing(tmp_path, absent):
+    rows = files.in_set(POINTS, COCO)
+    path = tmp_path / "a.json"
+    points = [[p if p[2] else absent for p in row.tolist()] for row in rows]
+    path.write_text(json.dumps([{"frame": i, "keypoints": p} for i, p in enumerate(points)]))
+    people = keypoints.read(path)
+    there = people.confidence > 0
+    np.testing.assert_allclose(people.points[there], POINTS[there])
+    assert (there == (keypoints.read(files.coco_results(path, POINTS)).confidence > 0)).all()
+
+
+@pytest.mark.parametrize("form", ["objects", "lists"])
+def test_landmarks_by_name_in_an_object(tmp_path, form):
+    records = [
+        {
+            "frame": frame,
+            "keypoints": {
+                name: {"x": x, "y": y, "score": c} if form == "objects" else [x, y, c]
+                for name, (x, y, c) in reversed(list(zip(COCO.names, row, strict=True)))
+            },
+        }
+        for frame, row in zip(GAPS, files.in_set(POINTS, COCO).tolist(), strict=True)
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(records))
+    people = keypoints.read(tmp_path / "a.json")
+    there = people.confidence > 0
+    np.testing.assert_allclose(people.points[there], POINTS[there])
+    assert people.frame.tolist() == GAPS and set(people.confidence[there]) == {0.9}
+
+
+def test_coordinates_that_may_be_percentages_are_said(tmp_path):
+    shares = files.in_set(POINTS, COCO) * [100 / 640, 100 / 480, 1]
+    (note,) = keypoints.read(files.results(tmp_path / "a.json", shares)).notes
+    assert "if they are percentages of the image" in note
+    assert not keypoints.read(files.coco_results(tmp_path / "a.json", POINTS)).notes
+
+
+def test_numbers_by_the_order_in_a_frame_are_said(tmp_path):
+    """A detector's order, in which two people change places in every frame."""
+    row = files.in_set(POINTS, COCO)
+    records = [
+        {
+            "frame": i,
+            "person": k,
+            "keypoints": (row[i] + [400 * (k ^ i % 2), 0, 0]).ravel().tolist(),
+        }
+        for i in range(8)
+        for k in range(2)
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(records))
+    (doubt,) = keypoints.read(tmp_path / "a.json").doubts
+    assert "people 0 and 1 exchange places" in doubt and "in 6 more frames" in doubt
+    assert not keypoints.read(tmp_path / "a.json", How(by_place=True)).doubts

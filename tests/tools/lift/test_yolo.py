@@ -148,4 +148,4 @@ def test_the_lines_of_an_earlier_run_are_not_more_people(tmp_path):
     file.write_text(2 * file.read_text())
     people = keypoints.read(folder, HOW)
     assert people.frame.tolist() == list(range(6))
-    assert "the same line twice in one file (first: clip_3.txt, line 2)" in str(people.left[0])
+    assert "the same pose twice in one frame (first: clip_3.txt, line 2)" in str(people.left[0])

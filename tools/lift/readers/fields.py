@@ -41,6 +41,8 @@ def rows_of(values: Any) -> tuple[Any, list[Any] | None]:
         columns = [values["x"], values["y"], *_sure(values)]
         if all(isinstance(c, list) for c in columns) and len(set(map(len, columns))) == 1:
             return [list(row) for row in zip(*columns, strict=True)], None
+    if isinstance(values, dict):
+        return _by_name(values)
     if not (isinstance(values, list) and values and all(isinstance(v, dict) for v in values)):
         return values, None
     if {"x", "y"} <= values[0].keys() and len({tuple(value) for value in values}) == 1:
@@ -54,6 +56,15 @@ def rows_of(values: Any) -> tuple[Any, list[Any] | None]:
     ]
     names = [first(value, NAME) for value in values]
     return rows, None if None in names else names
+
+
+def _by_name(values: dict[str, Any]) -> tuple[Any, list[Any] | None]:
+    """The same of an object with each landmark by its name: an object with x and y, or a list."""
+    points = list(values.values())
+    if points and all(isinstance(p, dict) and {"x", "y"} <= p.keys() for p in points):
+        points = [[p["x"], p["y"], *(_sure(p) or [1.0])] for p in points]
+    alike = points and all(isinstance(p, list) for p in points) and len(set(map(len, points))) == 1
+    return (points, list(values)) if alike else (values, None)
 
 
 def _alike(values: list[dict[str, Any]]) -> tuple[list[Any], list[Any] | None]:
@@ -101,6 +112,16 @@ def unit_of(records: Iterable[Any]) -> str | None:
 def unsaid_frames(records: Sequence[Any], counted: bool) -> list[str]:
     """A line where no field is known to say the frame, but one may; as unsaid.doubts."""
     return unsaid.doubts(unsaid.fields(records, _is_known), counted)
+
+
+def check_video(records: Sequence[Any]) -> None:
+    """Raise KeypointError where a field says that records are of several videos or cameras."""
+    names = {name for record in records if isinstance(record, dict) for name in record}
+    header = [name for name in names if isinstance(name, str)]
+    header = [name for name in header if table.VIDEO.fullmatch(table.plain(name))]
+    rows = [[str(r.get(n, "")) for n in header] for r in records if isinstance(r, dict)]
+    if header:
+        table.check_video([header, *rows])
 
 
 def _is_known(name: str) -> bool:

@@ -48,6 +48,7 @@ def _people_in(frame: Any) -> list[Any] | None:
 def collect(document: Any) -> People:
     """The People in it. Frames that do not say which they are count from 0."""
     frames = _frames(document) or []
+    fields.check_video(frames)
     openpose = any(isinstance(frame, dict) and "people" in frame for frame in frames)
     people = People(None if openpose else COCO, _names(document))
     single = isinstance(document, dict) and frames == [document]

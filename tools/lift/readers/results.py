@@ -26,6 +26,7 @@ def recognises(document: Any) -> bool:
 
 def collect(document: list[Any]) -> People:
     """The People in it."""
+    fields.check_video(document)
     several = fields.of_several_images(document)
     people = People(COCO, unit=fields.unit_of(document) if several else None)
     if not several:

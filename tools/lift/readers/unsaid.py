@@ -1,24 +1,32 @@
 """Frames of files in which no field is known to say them: what else may."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tools.lift import frames
+
 # Fewer values go up by chance. Our choice.
 LEAST = 4
+_HAS_DIGITS = re.compile(r"\d")
 
 
 def doubts(columns: Mapping[str, Sequence[Any]], counted: bool = True) -> list[str]:
-    """A line for a field of unknown meaning whose whole numbers go up from record to record.
+    """A line for a field of unknown meaning whose whole numbers, or texts with numbers, go up from
+    record to record.
 
     columns: the values of each such field. counted: the records are counted as frames, which is
     the same where the field goes up by one; otherwise they are of one image.
     """
     for name, values in columns.items():
         numbers = [_whole(value) for value in values]
-        if None in numbers or len(set(numbers)) < LEAST or numbers != sorted(numbers, key=int):
+        if None in numbers:
+            numbers = list(map(str, values)) if all(isinstance(v, str) for v in values) else []
+        elif counted and [n - numbers[0] for n in numbers] == list(range(len(numbers))):
             continue
-        steps = {after - one for one, after in zip(numbers, numbers[1:], strict=False)}
-        if steps == {1} and counted:
+        if len(set(numbers)) < LEAST or numbers != sorted(numbers, key=frames.natural):
+            continue
+        if isinstance(numbers[0], str) and not all(map(_HAS_DIGITS.search, numbers)):
             continue
         how = "the poses are counted in their order" if counted else "all poses are of one image"
         few = ", ".join(map(str, numbers[:4]))

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from prior.landmark_sets import COCO, LANDMARK_SETS
-from tools.lift.people import LEAST, People
+from tools.lift.blocks import LEAST
+from tools.lift.people import People
 
 FORMAT = "YOLO's labels of poses (.txt: class, box, then x, y of each landmark)"
 # Class and box.
@@ -68,14 +69,8 @@ def collect(rows: list[list[str]]) -> People:
 def add(people: People, lines: Iterable[tuple[Hashable, str, str]]) -> None:
     """Add the people of lines of one program: of each the frame, where it is, and itself."""
     of_length: dict[int, list[tuple[Hashable, str, list[float]]]] = {}
-    before: set[tuple[Hashable, str]] = set()
     for frame, where, line in lines:
         numbers = _numbers(line)
-        if numbers and (frame, line) in before:
-            # Ultralytics appends to the file of an earlier run.
-            people.leave_out("the same line twice in one file", where)
-            continue
-        before.add((frame, line))
         if numbers is None or not all(map(isfinite, numbers)):
             people.leave_out("not a line of numbers", where)
         elif numbers and numbers[0] != PERSON:
