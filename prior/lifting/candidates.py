@@ -7,7 +7,7 @@ A candidate's solution is a matrix product where a table has its linear maps, el
 own.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -302,30 +302,6 @@ class CandidateSearch:
             )
             solution[:, batch] = solved.T
         return Candidates(row, component, rotation, angle, y, solution, log_det)
-
-    def covariances(
-        self, images: weak.Observations, candidates: Candidates
-    ) -> Callable[[slice], Float[np.ndarray, "p S S"]]:
-        """Gives, for a slice of the Candidates, the tables' LinearMaps.covariance of the nearest
-        combinations."""
-        turn = np.rint(candidates.angle * (self.rotations / (2 * np.pi))).astype(int)
-        combination = candidates.component * self.rotations + turn % self.rotations
-        tables: list[Float[np.ndarray, "C S S"]] = []
-        table_of = np.empty(len(images.ok), dtype=int)
-        for rows, table in self.tables.groups(images):
-            table_of[rows] = len(tables)
-            tables.append(table.maps.covariance)
-        which = table_of[candidates.row]
-
-        def of(part: slice) -> Float[np.ndarray, "p S S"]:
-            own, at = which[part], combination[part]
-            result = np.empty((len(own), *tables[0].shape[1:]))
-            for i in np.unique(own):
-                rows = np.flatnonzero(own == i)
-                result[rows] = tables[i][at[rows]]
-            return result
-
-        return of
 
     def project(self, images: weak.Observations, candidates: Candidates) -> Projected:
         """What the camera sees of the Candidates' shapes, and how probable they are."""

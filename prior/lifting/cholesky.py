@@ -1,15 +1,25 @@
 """Cholesky factors of many small matrices at once: numpy's own way goes from one to the next."""
 
+from functools import cache
+
 import numpy as np
 from jaxtyping import Float, Int
 
 from prior.lifting.products import upper_triangle
+
+# So few factors LAPACK makes sooner, one after the other: numpy's calls take longer than the work.
+FEW = 48
 
 
 def lower_factors(columns: Float[np.ndarray, "pairs B"], size: int) -> Float[np.ndarray, "V V B"]:
     """L with L L^T the symmetric matrices, V = `size`, of which `columns` has the lower triangles,
     column after column; what is above L's diagonal is not set. A pivot that is nothing but rounding
     counts as that."""
+    if columns.shape[1] <= FEW:
+        try:
+            return np.linalg.cholesky(columns[places(size)].transpose(2, 0, 1)).transpose(1, 2, 0)
+        except np.linalg.LinAlgError:
+            pass  # Some pivot is nothing but rounding.
     factors = np.empty((size, size, columns.shape[1]), columns.dtype)
     rounding, end = np.finfo(columns.dtype).eps, 0
     for j in range(size):
@@ -23,6 +33,21 @@ def lower_factors(columns: Float[np.ndarray, "pairs B"], size: int) -> Float[np.
     return factors
 
 
+def transposed_solutions(
+    factors: Float[np.ndarray, "V V B"], right: Float[np.ndarray, "V B"]
+) -> Float[np.ndarray, "V B"]:
+    """x of L^T x = right, of lower triangular L."""
+    if factors.shape[2] <= FEW:
+        upper = np.triu(factors.transpose(2, 1, 0))
+        return np.linalg.solve(upper, right.T[..., None])[..., 0].T
+    result = right.copy()
+    for i in reversed(range(len(result))):
+        result[i] -= np.einsum("kb,kb->b", factors[i + 1 :, i], result[i + 1 :])
+        result[i] /= factors[i, i]
+    return result
+
+
+@cache
 def places(size: int) -> Int[np.ndarray, "V V"]:
     """Where the cells of symmetric matrices stand in the columns of their lower triangles."""
     first, second = upper_triangle(size)

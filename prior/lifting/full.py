@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from prior.camera import compose, focal_length, turned, vertical_rotation
 from prior.lifting import weak_perspective as weak
 from prior.lifting.candidates import Candidates, CandidateSearch, choose
+from prior.lifting.cholesky import FEW
 from prior.lifting.least_squares import LeastSquares, Solution
 from prior.lifting.lifted import Described, Lifted
 from prior.lifting.perspective import Views
@@ -33,9 +34,15 @@ ROUNDS = 2
 # tests/prior/lifting/test_unlike.py has what others would have been better by.
 REACH = 1.0
 
-# Of these, candidates are solved to the end that are within so many nats of the best when they are
-# nearly solved. Our choice: it adds hardly to what REACH loses.
-DOUBT = 0.2
+# What weak perspective takes wrong in a person's depth is more nats the less the noise. With less
+# noise at the body than this, mm, REACH and DOUBT are more by the square of the variances' share,
+# so that with hardly any all combinations are solved. Our choice: lifter.NOISE_MM, with which REACH
+# was measured.
+USUAL_NOISE_MM = 20.0
+
+# Of these, candidates are solved to the end that are within so many nats of the best after one
+# step. On the carried motion nobody is lost by that who is within REACH. Of FEW all are.
+DOUBT = 0.1
 
 
 class Solved(NamedTuple):
@@ -62,6 +69,8 @@ class FullSearch:
         self.search = search
         self.projections = LeastSquares(search.model, search.nu)
         self.unlike = UnlikeSearch(search, self.projections)
+        share = USUAL_NOISE_MM**2 / (search.nu.min() * search.model.scale_mm**2)
+        self._more = max(1.0, share) ** 2
 
     def rare(self, inputs: Inputs) -> Bool[np.ndarray, "N"]:
         """Which of the Inputs have candidates by UnlikeSearch: as `rare`, but by the criterion of
@@ -97,11 +106,12 @@ class FullSearch:
     ) -> Solved:
         """The candidates of the Inputs, solved. reach: all within so many nats of the best, by weak
         perspective; None: what that cannot tell from the best. doubt: of these, those within so
-        many nats of the best when they are nearly solved, where the landmarks are alike. known:
-        what a lift before said of the persons, for landmarks that are not alike."""
+        many nats of the best after a step. known: what a lift before said of the persons, for
+        landmarks that are not alike."""
         toward = toward_persons(inputs)
         images = weak.observe(toward.inputs)
-        covariances = None
+        if inputs.intrinsics is not None:
+            reach, doubt = None if reach is None else self._more * reach, self._more * doubt
         if self.rare(inputs).any():
             of, probability = self.unlike.combinations(
                 inputs, toward, images, known, refine, reach or 0.0
@@ -117,15 +127,17 @@ class FullSearch:
             if refine:
                 candidates = self.search.refined(images, candidates)
             start = self._start(inputs, toward, images, candidates)
-            if np.isfinite(doubt):
-                candidates, start = self._doubted(inputs, images, candidates, start, doubt)
             row, component, rotation, angle = candidates[:4]
-            scale, covariances = start[:, -1], self.search.covariances(images, candidates)
+            scale = start[:, -1]
         # By another scale than its own a candidate's covariances would change its density, the more
         # the less the landmarks tell.
         yaw = angle - images.yaw[row]
         views = self._views(inputs, images, row, component, yaw, scale)
-        solution = self.projections.solve(views, start, covariances)
+        if np.isfinite(doubt) and len(row) > FEW:
+            kept, start = self._nearly_solved(row, views, start, doubt)
+            row, component, rotation, yaw = (a[kept] for a in (row, component, rotation, yaw))
+            views = views.take(kept)
+        solution = self.projections.solve(views, start)
         return Solved(
             row,
             component,
@@ -139,33 +151,18 @@ class FullSearch:
             probability,
         )
 
-    def _doubted(
-        self,
-        inputs: Inputs,
-        images: weak.Observations,
-        candidates: Candidates,
-        start: Float[np.ndarray, "P C"],
-        doubt: float,
-    ) -> tuple[Candidates, Float[np.ndarray, "Q C"]]:
-        """Those of the Candidates within `doubt` nats of the best, and starts nearer to their
-        minima: costs are nearly the final ones, and determinants those of weak perspective."""
-        row, component = candidates.row, candidates.component
-        yaw = candidates.angle - images.yaw[row]
-        views = self._views(inputs, images, row, component, yaw, start[:, -1])
-        covariances = self.search.covariances(images, candidates)
-        unknowns, cost = self.projections.approach(views, start, covariances)
-        density = self.search.log_prior[component] + weak.log_density(
-            cost,
-            unknowns[:, -1],
-            self.search.nu[component],
-            candidates.log_det,
-            images.dimensions[row],
-        )
-        best = np.full(len(images.ok), -np.inf)
+    def _nearly_solved(
+        self, row: Int[np.ndarray, "P"], views: Views, start: Float[np.ndarray, "P C"], doubt: float
+    ) -> tuple[Int[np.ndarray, "Q"], Float[np.ndarray, "Q C"]]:
+        """Which candidates of these rows are within `doubt` nats of the best after a step, and
+        where that led them."""
+        start, density = self.projections.approach(views, start)
+        density = density + self.search.log_prior[views.component]
+        best = np.full(row.max(initial=0) + 1, -np.inf)
         np.maximum.at(best, row, density)
         # Where all are lost the first is as good as any.
         kept = np.flatnonzero((density >= best[row] - doubt) | ~np.isfinite(best[row]))
-        return candidates.take(kept), unknowns[kept]
+        return kept, start[kept]
 
     def poses(
         self,

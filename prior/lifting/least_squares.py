@@ -1,37 +1,42 @@
-"""The least squares of perspective.py for a few candidates, by conjugate gradients.
+"""The least squares of perspective.py for many candidates at once, by Gauss-Newton.
 
-The minimum of each is followed from the candidate's weak perspective, whose covariance, which the
-search has in its tables, makes the steps nearly Newton's. By weak perspective, with covariances,
-one step is exact.
+Every array has the candidates on its last axis, so that numpy works on long rows, and one Cholesky
+factor of the normal matrices, with the gradient and the cost as its last row, has step, new cost
+and determinant in it. The first steps are in float32, which halves what is moved through memory;
+what is returned as solved, in float64. By weak perspective one step is exact.
+
+Candidates are solved about the place and in units of the scale where they start: what float32
+rounds is then a share of the person's size, not of the image's.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
-from prior.lifting.perspective import Data, Projections, Seen, Views
+from prior.lifting.cholesky import lower_factors, places, transposed_solutions
+from prior.lifting.perspective import Projections, Views, ahead
+from prior.lifting.products import PAIRS, pairs, upper_triangle
 from prior.lifting.runs import runs
-from prior.lifting.two_by_two import applied, determinants, inverses
+from prior.lifting.two_by_two import precisions
+from prior.model import PriorModel
 
-# The steps end when no unknown moves by more than this share of the scale: a millionth of a
-# person's size.
-TOLERANCE = 1e-6
+# A step that moves no unknown by more than this share of the scale is the last: Gauss-Newton's next
+# would be a hundredth of it or less, where people are at usual distances.
+TOLERANCE = 1e-5
 
-# Candidates solved at once: their matrices stay near a core.
-BATCH = 256
-
-# At a usual distance some 10 are enough by a covariance of weak perspective. The first two tell
-# which candidates may be the best; after one alone one may still be some nats from its minimum.
-STEPS, FIRST_STEPS = 30, 2
+# A few are enough at usual distances. Our choice: more than half of the way each is enough too.
+STEPS = 30
 
 # A step that does not lower the cost is cut to a quarter, down to this share of it: our choice.
 SHORTEST = 1e-3
 
-# Candidates that are done are left out when at most this share of a batch is not, since the others
-# have to be copied: our choice.
-WORTHWHILE = 0.75
+# Candidates solved at once: enough for long rows, and few enough for a core's cache.
+BATCH = 1024
+
+# The first unknowns are the two of the place.
+PLACE = 2
 
 
 class Solution(NamedTuple):
@@ -46,258 +51,267 @@ class Solution(NamedTuple):
     ok: Bool[np.ndarray, "P"]
 
 
+class Problem(NamedTuple):
+    """The least squares of P candidates, in their own units: component; matrix, of Views; points;
+    precision, the three cells of W^T W, 0 where a landmark is missing; ridge, on the squares of the
+    unknowns; centre (2, P) and unit (P,), px, what the points were moved and divided by."""
+
+    component: Int[np.ndarray, "P"]
+    matrix: Float[np.ndarray, "3 3 P"]
+    points: Float[np.ndarray, "2 L P"]
+    precision: Float[np.ndarray, "3 L P"]
+    ridge: Float[np.ndarray, "C P"]
+    centre: Float[np.ndarray, "2 P"]
+    unit: Float[np.ndarray, "P"]
+
+    def take(self, which: np.ndarray) -> "Problem":
+        """That of these candidates."""
+        return Problem(*(a[..., which] for a in self))
+
+    def own(self, unknowns: Float[np.ndarray, "P C"]) -> Float[np.ndarray, "C P"]:
+        """Unknowns in these units."""
+        result = np.array(unknowns.T, self.points.dtype, order="C")
+        result[:PLACE] = unknowns[:, :PLACE].T - self.centre
+        return result / self.unit.astype(result.dtype)
+
+    def px(self, unknowns: Float[np.ndarray, "C P"]) -> Float[np.ndarray, "P C"]:
+        """Unknowns in px."""
+        result = unknowns * self.unit
+        result[:PLACE] += self.centre
+        return result.T
+
+
 class Reached(NamedTuple):
-    """Where the steps are: unknowns; linear, P theta and z theta; projection, px, and denominator,
-    as in Seen; cost, px^2; slope, half the descent of the cost; newton, the step that the
-    preconditioner makes of it."""
+    """Where the steps are, in a Problem's units: unknowns; cost, infinite where a landmark is
+    behind the camera or a person upside down; step, Gauss-Newton's next, least, the cost to which
+    it leads, and log_det, of its normal matrix without the scale's row."""
 
-    unknowns: Float[np.ndarray, "P C"]
-    linear: Float[np.ndarray, "P 3 L"]
-    projection: Float[np.ndarray, "P 2 L"]
-    denominator: Float[np.ndarray, "P L"]
+    unknowns: Float[np.ndarray, "C P"]
     cost: Float[np.ndarray, "P"]
-    slope: Float[np.ndarray, "P C"]
-    newton: Float[np.ndarray, "P C"]
+    step: Float[np.ndarray, "C P"]
+    least: Float[np.ndarray, "P"]
+    log_det: Float[np.ndarray, "P"]
 
-    def take(self, which: Bool[np.ndarray, "P"]) -> "Reached":
-        """Those of these candidates."""
-        return Reached(*(a[which] for a in self))
+    def take(self, which: np.ndarray) -> "Reached":
+        """That of these candidates."""
+        return Reached(*(a[..., which] for a in self))
 
     def replaced(self, which: Bool[np.ndarray, "P"], by: "Reached") -> "Reached":
         """With those of other steps in the place of these candidates'."""
-        return Reached(
-            *(
-                np.where(which.reshape(-1, *(1,) * (a.ndim - 1)), b, a)
-                for a, b in zip(self, by, strict=True)
-            )
-        )
+        return Reached(*(np.where(which, b, a) for a, b in zip(self, by, strict=True)))
 
 
 class LeastSquares(Projections):
     """Solves for the poses of a model."""
 
-    def solve(
-        self,
-        views: Views,
-        start: Float[np.ndarray, "P C"],
-        covariances: Callable[[slice], Float[np.ndarray, "p S S"]] | None = None,
-    ) -> Solution:
-        """The minima that are reached from `start`.
-
-        covariances: gives of a slice about the covariance of s a and s, over nu, by which the steps
-        are then taken; None: they are taken by the inverse of Gauss-Newton's matrix at the start.
-        By weak perspective the minima are found in one step from anywhere.
-        """
-        batches = (slice(i, i + BATCH) for i in range(0, max(1, len(start)), BATCH))
-        parts = [
-            self._solve(views.take(i), start[i], None if covariances is None else covariances(i))
-            for i in batches
-        ]
-        return Solution(*(np.concatenate(a) for a in zip(*parts, strict=True)))
-
-    def approach(
-        self,
-        views: Views,
-        start: Float[np.ndarray, "P C"],
-        covariances: Callable[[slice], Float[np.ndarray, "p S S"]],
-    ) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P"]]:
-        """Unknowns near the minima, after FIRST_STEPS by these covariances, and their costs."""
-        unknowns, cost = start.copy(), np.empty(len(start))
-        for i in range(0, len(start), BATCH):
-            part = slice(i, i + BATCH)
-            own = views.take(part)
-            data = self._data(own)
-            inverse = self._with_place(own, data, start[part, :2], covariances(part))
-            unknowns[part], cost[part], _ = self._descend(
-                own, data, start[part], inverse, FIRST_STEPS
+    def __init__(self, model: PriorModel, nu: Float[np.ndarray, "K"]) -> None:
+        super().__init__(model, nu)
+        self._unknowns = model.basis_size + 3
+        self._at = places(self._unknowns + 1)
+        shape = np.concatenate([model.basis, model.mean[:, None]], axis=1)
+        flat = [s.transpose(2, 1, 0).reshape(-1, s.shape[0]) for s in shape]
+        # (3 L, S), coordinates first, and (S (S + 1) / 2, 6 L) of each component, by precision.
+        self._tables = {
+            np.dtype(kind): (
+                [np.array(f, kind) for f in flat],
+                [np.array(pairs(s).T, kind, order="C") for s in shape],
             )
-        return unknowns, cost
+            for kind in (np.float32, np.float64)
+        }
 
-    def _solve(
-        self,
-        views: Views,
-        start: Float[np.ndarray, "P C"],
-        covariance: Float[np.ndarray, "P S S"] | None,
-    ) -> Solution:
-        """One batch."""
-        data = self._data(views)
+    def solve(self, views: Views, start: Float[np.ndarray, "P C"]) -> Solution:
+        """The minima that are reached from `start`; by weak perspective, from anywhere."""
+        L = views.points.shape[1]
         if not views.matrix[:, 2].any():
-            return self._solution(views, data, *self._about_a_landmark(views, data))
-        unknowns, cost, done = start.copy(), np.zeros(len(start)), np.zeros(len(start), dtype=bool)
-        if covariance is not None:
-            inverse = self._with_place(views, data, start[:, :2], covariance)
-            unknowns, cost, done = self._descend(views, data, start, inverse)
-        rest = np.flatnonzero(~done & np.isfinite(cost))
-        if len(rest):
-            part, own = views.take(rest), data.take(rest)
-            inverse = self._inverse(part, own, unknowns[rest])
-            unknowns[rest], cost[rest], _ = self._descend(part, own, unknowns[rest], inverse)
-        return self._solution(views, data, unknowns, cost)
-
-    def _inverse(
-        self, views: Views, data: Data, unknowns: Float[np.ndarray, "P C"]
-    ) -> Float[np.ndarray, "P C C"]:
-        """Of Gauss-Newton's matrix at these unknowns."""
-        return np.linalg.inv(self._normal_matrix(views, data, self._seen(views, unknowns)))
-
-    def _with_place(
-        self,
-        views: Views,
-        data: Data,
-        place: Float[np.ndarray, "P 2"],
-        inverse: Float[np.ndarray, "P S S"],
-    ) -> Float[np.ndarray, "P C C"]:
-        """The inverse of Gauss-Newton's matrix from its part of s a and s, by weak perspective."""
-        # Of a landmark where the place is.
-        slope = views.matrix[:, :2] - place[:, :, None] * views.matrix[:, 2:]
-        weights = np.einsum("pabl,pbi->pail", data.precision, slope)
-        cross = np.empty((len(inverse), 2, inverse.shape[1]))
-        for k, part in runs(views.component):
-            rows = weights[part].reshape(-1, len(self._flat[k])) @ self._flat[k]
-            cross[part] = rows.reshape(cross[part].shape)
-        of_place = inverses(data.precision.sum(axis=3))
-        cross = of_place @ cross
-        by_place = -(cross @ inverse)
-        result = np.empty((len(inverse), 2 + inverse.shape[1], 2 + inverse.shape[1]))
-        result[:, 2:, 2:] = inverse
-        result[:, :2, 2:] = by_place
-        result[:, 2:, :2] = by_place.swapaxes(1, 2)
-        result[:, :2, :2] = of_place - by_place @ cross.swapaxes(1, 2)
+            start = self.weakly(views)
+        result = Solution(
+            np.empty(start.shape),
+            np.empty((len(start), L, 2)),
+            np.empty(len(start)),
+            np.empty(len(start)),
+            np.empty(len(start), dtype=bool),
+        )
+        for i, problem in self._problems(views, start, np.float64):
+            at = self._descended(problem, problem.own(start[i]))
+            unknowns = problem.px(at.unknowns)
+            ok = np.isfinite(at.cost) & (unknowns[:, -1] > 0)
+            linear = self._linear(problem, at.unknowns)
+            projection = (linear[:2] + at.unknowns[:PLACE, None]) / ahead(1 + linear[2])
+            projection = projection * problem.unit + problem.centre[:, None]
+            values = (
+                unknowns,
+                projection.transpose(2, 1, 0),
+                at.least * np.square(problem.unit),
+                np.where(ok, self._log_density(problem, at), -np.inf),
+                ok,
+            )
+            for whole, part in zip(result, values, strict=True):
+                whole[i] = part
         return result
 
-    def _descend(
-        self,
-        views: Views,
-        data: Data,
-        start: Float[np.ndarray, "P C"],
-        inverse: Float[np.ndarray, "P C C"],
-        steps: int = STEPS,
-    ) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P"], Bool[np.ndarray, "P"]]:
-        """The best unknowns of so many steps by conjugate gradients, preconditioned by this
-        inverse; their cost; and whether they are the minimum."""
-        best, cost = start.copy(), np.full(len(start), np.inf)
-        done, rows = np.zeros(len(start), dtype=bool), np.arange(len(start))
-        at = self._reached(views, data, start, self._linear_parts(views, start), inverse)
-        step, length = at.newton, np.ones(len(start))
-        for _ in range(steps):
-            small = np.abs(at.newton).max(axis=1) <= TOLERANCE * at.unknowns[:, -1]
-            lost = ~np.isfinite(at.cost)
-            done[rows] = small & ~lost
-            active = ~(small | lost) & (length > SHORTEST)
-            count = np.count_nonzero(active)
-            if count <= WORTHWHILE * len(rows):
-                best[rows], cost[rows] = at.unknowns, at.cost
-                if not count:
-                    return best, cost, done
-                views, data, at = views.take(active), data.take(active), at.take(active)
-                rows, step, length, inverse = (a[active] for a in (rows, step, length, inverse))
-            moved = self._linear_parts(views, step)
-            bend = self._bend(views, data, at, step, moved)
-            share = length * np.einsum("pc,pc->p", at.slope, step) / np.where(bend > 0, bend, 1)
-            tried = self._reached(
-                views,
-                data,
-                at.unknowns + share[:, None] * step,
-                at.linear + share[:, None, None] * moved,
-                inverse,
-            )
-            better = tried.cost < at.cost
-            before = np.einsum("pc,pc->p", at.slope, at.newton)
-            turn = np.einsum("pc,pc->p", tried.newton, tried.slope - at.slope)
-            turn = np.maximum(turn / np.where(before > 0, before, 1), 0)
-            step = np.where(better[:, None], tried.newton + turn[:, None] * step, step)
-            length = np.where(better, 1, length / 4)
-            at = at.replaced(better, tried)
-        best[rows], cost[rows] = at.unknowns, at.cost
-        return best, cost, done
-
-    def _reached(
-        self,
-        views: Views,
-        data: Data,
-        unknowns: Float[np.ndarray, "P C"],
-        linear: Float[np.ndarray, "P 3 L"],
-        inverse: Float[np.ndarray, "P C C"],
-    ) -> Reached:
-        cost, slope, seen = self._descent(views, data, unknowns, linear)
-        newton = (inverse @ slope[..., None])[..., 0]
-        return Reached(unknowns, linear, *seen, cost, slope, newton)
-
-    def _bend(
-        self,
-        views: Views,
-        data: Data,
-        at: Reached,
-        step: Float[np.ndarray, "P C"],
-        moved: Float[np.ndarray, "P 3 L"],
-    ) -> Float[np.ndarray, "P"]:
-        """Half the second derivative of the cost along a step, by Gauss-Newton; moved: its
-        `_linear_parts`."""
-        flat = (moved[:, :2] + step[:, :2, None]) - at.projection * moved[:, 2:]
-        flat /= at.denominator[:, None]
-        bend = np.einsum("pal,pal->p", applied(data.precision, flat), flat)
-        return bend + np.einsum("pc,pc,pc->p", data.ridge, step, step)
+    def approach(
+        self, views: Views, start: Float[np.ndarray, "P C"]
+    ) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P"]]:
+        """Unknowns after one step, in float32, and the log densities to which it leads, -inf where
+        it leads nowhere."""
+        unknowns, density = np.empty(start.shape), np.empty(len(start))
+        for i, problem in self._problems(views, start, np.float32):
+            at = self._reached(problem, problem.own(start[i]))
+            at = at._replace(unknowns=at.unknowns + at.step)
+            unknowns[i], density[i] = problem.px(at.unknowns), self._log_density(problem, at)
+        return unknowns, np.where(unknowns[:, -1] > 0, density, -np.inf)
 
     def weakly(self, views: Views) -> Float[np.ndarray, "P C"]:
-        """The minima by weak perspective."""
-        unknowns = np.empty((len(views.points), self._ridge.shape[1]))
-        for i in range(0, len(unknowns), BATCH):
-            part = views.take(slice(i, i + BATCH))
-            unknowns[i : i + BATCH], *_ = self._about_a_landmark(part, self._data(part))
+        """The minima by weak perspective, to float32's rounding."""
+        unknowns = np.empty((len(views.points), self._unknowns))
+        visible = np.asarray(views.whitening.any(axis=(2, 3)))
+        points = np.where(visible[..., None], views.points, 0)
+        start = np.zeros(unknowns.shape)
+        middle = points.sum(axis=1) / np.maximum(visible.sum(axis=1), 1)[:, None]
+        off = np.where(visible[..., None], points - middle[:, None], 0)
+        start[:, :PLACE], start[:, -1] = middle, np.sqrt(np.square(off).sum(axis=(1, 2)))
+        for i, problem in self._problems(views, start, np.float32):
+            at = self._reached(problem, problem.own(start[i]))
+            unknowns[i] = problem.px(at.unknowns + at.step)
         return unknowns
 
-    def _about_a_landmark(
-        self, views: Views, data: Data
-    ) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P"], Float[np.ndarray, "P C C"]]:
-        """The minima by weak perspective, their costs, and Gauss-Newton's matrices, which are the
-        same everywhere."""
-        count, L = data.visible.shape
-        # About a point among the landmarks: rounding is then one of the person's size.
-        middle = data.points[np.arange(count), :, data.visible.argmax(axis=1)]
-        points = np.where(data.visible[:, None], data.points - middle[..., None], 0)
-        nothing = Seen(np.zeros((count, 2, L)), np.ones((count, L)))
-        weighted = np.zeros((count, 3, L))
-        weighted[:, :2] = applied(data.precision, points)
-        slope = np.empty(data.ridge.shape)
-        slope[:, :2] = weighted[:, :2].sum(axis=2)
-        slope[:, 2:] = self._back(views, weighted)
-        normal = self._normal_matrix(views, data, nothing)
-        unknowns = np.linalg.solve(normal, slope[..., None])[..., 0]
-        residual = points - self._seen(views, unknowns).projection
-        cost = np.einsum("pal,pal->p", applied(data.precision, residual), residual)
-        cost += (data.ridge * unknowns**2).sum(axis=1)
-        unknowns[:, :2] += middle
-        return unknowns, cost, normal
+    def _problems(
+        self, views: Views, start: Float[np.ndarray, "P C"], kind: type
+    ) -> Iterator[tuple[slice, Problem]]:
+        """Batches, and their Problems in numbers of this kind."""
+        for i in range(0, len(start), BATCH):
+            part = slice(i, i + BATCH)
+            component, matrix, points, whitening = views.take(part)
+            precision = precisions(whitening)
+            visible = np.asarray(precision.any(axis=(2, 3)))
+            centre, unit = start[part, :PLACE].T, np.abs(start[part, -1])
+            unit = np.where(unit > 0, unit, 1)
+            about = np.where(visible[..., None], points - centre.T[:, None], 0)
+            own = matrix.transpose(1, 2, 0).copy()
+            own[:2] -= centre[:, None] * own[2]
+            own[2] *= unit
+            cells = precision.transpose(2, 3, 1, 0)[[0, 0, 1], [0, 1, 1]]
+            yield (
+                part,
+                Problem(
+                    component,
+                    own.astype(kind),
+                    np.array(about.transpose(2, 1, 0) / unit, kind, order="C"),
+                    np.array(cells, kind, order="C"),
+                    np.array(self._ridge[component].T, kind, order="C"),
+                    centre,
+                    unit,
+                ),
+            )
 
-    def _solution(
-        self,
-        views: Views,
-        data: Data,
-        unknowns: Float[np.ndarray, "P C"],
-        cost: Float[np.ndarray, "P"],
-        normal: Float[np.ndarray, "P C C"] | None = None,
-    ) -> Solution:
-        """The Solution, with its density; normal: Gauss-Newton's matrices, where they are known."""
-        component = views.component
-        nu, scale = self._nu[component], unknowns[:, -1]
-        ok = np.isfinite(cost) & (scale > 0)
-        at = self._seen(views, unknowns)
-        # The density with s a and place integrated out, the latter by a flat prior; s is not, and
-        # is the last.
-        normal = self._normal_matrix(views, data, at) if normal is None else normal
-        factor = np.linalg.cholesky(normal)
-        diagonal = np.diagonal(factor, axis1=1, axis2=2)
-        whole = 2 * np.log(diagonal[:, :-1]).sum(axis=1)
-        landmarks = np.count_nonzero(data.visible, axis=1)
-        numbers = 2 * landmarks - 2
-        size = unknowns.shape[1] - 3
-        log_det = (numbers - size) * np.log(nu) + 2 * self._log_std[component] + whole
+    def _descended(self, problem: Problem, start: Float[np.ndarray, "C P"]) -> Reached:
+        """The minima that are reached from `start`, or how far it came in STEPS."""
+        at = self._reached(problem, start)
+        done = Reached(*(a.copy() for a in at))
+        rows, length = np.arange(start.shape[1]), np.ones(start.shape[1])
+        for _ in range(STEPS):
+            small = np.abs(at.step).max(axis=0) <= TOLERANCE * at.unknowns[-1]
+            active = ~small & np.isfinite(at.cost) & (length > SHORTEST)
+            if not active.all():
+                last = at._replace(unknowns=at.unknowns + small * at.step)
+                for whole, part in zip(done, last, strict=True):
+                    whole[..., rows] = part
+                if not active.any():
+                    return done
+                problem, at = problem.take(active), at.take(active)
+                rows, length = rows[active], length[active]
+            tried = self._reached(problem, at.unknowns + length * at.step)
+            better = tried.cost < at.cost
+            length = np.where(better, 1, length / 4)
+            at = at.replaced(better, tried)
+        for whole, part in zip(done, at, strict=True):
+            whole[..., rows] = part
+        return done
+
+    def _reached(self, problem: Problem, unknowns: Float[np.ndarray, "C P"]) -> Reached:
+        """What Gauss-Newton makes of these unknowns."""
+        factors, cost = self._factors(problem, unknowns)
+        # The last row is what forward substitution makes of the descent.
+        step = transposed_solutions(factors[:-1, :-1], factors[-1, :-1])
+        diagonal = np.einsum("iip->ip", factors)
+        log_det = 2 * np.log(diagonal[:-2]).sum(axis=0)
+        return Reached(unknowns, cost, step, np.square(diagonal[-1]), log_det)
+
+    def _factors(
+        self, problem: Problem, unknowns: Float[np.ndarray, "C P"]
+    ) -> tuple[Float[np.ndarray, "V V P"], Float[np.ndarray, "P"]]:
+        """Cholesky factors of the normal matrices with the descent and the cost as a last row, and
+        the costs, infinite where these unknowns are no person before a camera."""
+        component, matrix, points, (a, b, d) = problem[:4]
+        count, kind, at = unknowns.shape[1], unknowns.dtype, self._at
+        flat, pairs = self._tables[kind]
+        linear = self._linear(problem, unknowns)
+        denominator = ahead(1 + linear[2])
+        projection = (linear[:2] + unknowns[:PLACE, None]) / denominator
+        residual = points - projection
+        # Derivatives of the projections by the landmarks' places in the person's axes.
+        slope = matrix[:2, :, None] - projection[:, None] * matrix[2, :, None]
+        slope /= denominator
+        weighted = np.empty_like(slope)
+        weighted[0], weighted[1] = a * slope[0] + b * slope[1], b * slope[0] + d * slope[1]
+        products = np.stack([(slope[:, i] * weighted[:, j]).sum(axis=0) for i, j in PAIRS])
+        by_place = weighted / denominator
+        pull = (weighted * residual[:, None]).sum(axis=0)
+        push = np.stack([a * residual[0] + b * residual[1], b * residual[0] + d * residual[1]])
+        ridged = problem.ridge * unknowns
+        cost = (push * residual).sum(axis=(0, 1)) + (ridged * unknowns).sum(axis=0)
+
+        size = self._unknowns
+        matrices = np.empty(((size + 1) * (size + 2) // 2, count), kind)
+        first, second = upper_triangle(size - PLACE)
+        rows = np.concatenate([by_place, pull[None]]).reshape(3, -1, count)
+        for k, part in runs(component):
+            theta = pairs[k] @ products[..., part].reshape(pairs[k].shape[1], -1)
+            matrices[at[PLACE + first, PLACE + second], part] = theta
+            for row, of in zip((0, 1, size), rows, strict=True):
+                matrices[at[row, PLACE:size], part] = flat[k].T @ of[:, part]
+        inverse = 1 / denominator
+        squared = np.square(inverse)
+        matrices[at[0, 0]], matrices[at[1, 1]] = (
+            (a * squared).sum(axis=0),
+            (d * squared).sum(axis=0),
+        )
+        matrices[at[0, 1]] = (b * squared).sum(axis=0)
+        matrices[at[size, :PLACE]] = (push * inverse).sum(axis=1)
+        matrices[at[size, :size]] -= ridged
+        matrices[at[size, size]] = cost
+        own = np.arange(size)
+        matrices[at[own, own]] += problem.ridge
+        visible = a + d > 0
+        before = ((denominator > 0) | ~visible).all(axis=0) & (unknowns[-1] > 0)
+        return lower_factors(matrices, size + 1), np.where(before, cost, np.inf)
+
+    def _linear(
+        self, problem: Problem, unknowns: Float[np.ndarray, "C P"]
+    ) -> Float[np.ndarray, "3 L P"]:
+        """P theta, and z theta."""
+        flat, _ = self._tables[unknowns.dtype]
+        shape = np.empty((len(flat[0]), unknowns.shape[1]), unknowns.dtype)
+        for k, part in runs(problem.component):
+            shape[:, part] = flat[k] @ unknowns[PLACE:, part]
+        x, y, z = shape.reshape(3, -1, unknowns.shape[1])
+        matrix = problem.matrix[:, :, None]
+        return matrix[:, 0] * x + matrix[:, 1] * y + matrix[:, 2] * z
+
+    def _log_density(self, problem: Problem, at: Reached) -> Float[np.ndarray, "P"]:
+        """Of the landmarks in px: with s a and place integrated out, the latter by a flat prior; s
+        is not."""
+        nu, scale = self._nu[problem.component], at.unknowns[-1] * problem.unit
+        a, b, d = problem.precision
+        determinant = a * d - b * b
+        landmarks = np.count_nonzero(a + d, axis=0)
+        numbers, size = 2 * landmarks - 2, self._unknowns - PLACE - 1
+        log_det = (numbers - size) * np.log(nu) + 2 * self._log_std[problem.component] + at.log_det
         # Twice the log of how much W stretches the centred landmarks, as Observations.log_volume
         # has it: on their contrasts the determinant of W is that of W over that of its mean
         # precision, of which the sum's part cancels against that of the place.
-        determinant = determinants(data.precision.transpose(0, 3, 1, 2))
-        volume = np.log(np.where(determinant > 0, determinant, 1)).sum(axis=1)
+        volume = np.log(np.where(determinant > 0, determinant, 1)).sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            value = cost / (nu * scale**2) + log_det + numbers * np.log(2 * np.pi * scale**2)
-        density = np.where(ok, 0.5 * (volume + 2 * np.log(landmarks) - value), -np.inf)
-        return Solution(unknowns, at.projection.swapaxes(1, 2), cost, density, ok)
+            value = at.least / (nu * np.square(at.unknowns[-1])) + log_det
+            value = value + numbers * np.log(2 * np.pi * np.square(scale))
+        return 0.5 * (volume + 2 * np.log(landmarks) - value)

@@ -39,13 +39,6 @@ def precisions(whitening: Float[np.ndarray, "*n 2 2"]) -> Float[np.ndarray, "*n 
     return result
 
 
-def applied(
-    matrices: Float[np.ndarray, "P 2 2 L"], vectors: Float[np.ndarray, "P 2 L"]
-) -> Float[np.ndarray, "P 2 L"]:
-    """Each matrix times its vector, where the landmarks are on the last axis."""
-    return matrices[:, :, 0] * vectors[:, None, 0] + matrices[:, :, 1] * vectors[:, None, 1]
-
-
 def _cells(matrices: Float[np.ndarray, "*n 2 2"]) -> tuple[np.ndarray, ...]:
     """By rows."""
     return matrices[..., 0, 0], matrices[..., 0, 1], matrices[..., 1, 0], matrices[..., 1, 1]

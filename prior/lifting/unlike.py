@@ -50,7 +50,7 @@ class Known(NamedTuple):
 class Combinations(NamedTuple):
     """P candidates, sorted by component, as Candidates are; scale: by the ranking, px per unit of
     limb scale in the turned image; weakly: unknowns of perspective.py, by weak perspective in the
-    upright turned image, px; 0 without intrinsics."""
+    upright turned image, px."""
 
     row: Int[np.ndarray, "P"]
     component: Int[np.ndarray, "P"]
@@ -143,9 +143,7 @@ class UnlikeSearch:
         if refine:
             angle = angle + self._beside(density, component, rotation, row)
             rotation = np.full(len(row), REFINED)
-        weakly = np.zeros((len(row), model.basis_size + 3))
-        if inputs.intrinsics is not None:
-            weakly = self._weakly(images, points, precision, row, component, angle)
+        weakly = self._weakly(images, points, precision, row, component, angle)
         return Combinations(row, component, rotation, angle, own_scale[near], weakly), probability
 
     def _first(self, inputs: Inputs, toward: Toward) -> Known:

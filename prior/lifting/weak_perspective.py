@@ -98,15 +98,14 @@ class Observations(NamedTuple):
 class Systems(NamedTuple):
     """The least squares of equation 4 for M combinations of component, angle, elevation, weight.
 
-    m (M, 2L) and G (M, 2L, J): weighted, centred projections of mean and basis; inverse (M, J, J) =
-    H^-1 with H = G^T G + nu std^-2; solve (M, J, 2L) = H^-1 G^T; g (M, 2L) = Q m with Q = I - G
+    m (M, 2L) and G (M, 2L, J): weighted, centred projections of mean and basis; solve (M, J, 2L) =
+    H^-1 G^T with H = G^T G + nu std^-2; g (M, 2L) = Q m with Q = I - G
     solve; mqm (M,) = m^T Q m; nu (M,); log_det (M,), of the covariance of centred weighted
     landmarks at scale 1.
     """
 
     m: Float[np.ndarray, "M D"]
     G: Float[np.ndarray, "M D J"]
-    inverse: Float[np.ndarray, "M J J"]
     solve: Float[np.ndarray, "M J D"]
     g: Float[np.ndarray, "M D"]
     mqm: Float[np.ndarray, "M"]
@@ -116,12 +115,10 @@ class Systems(NamedTuple):
 
 class LinearMaps(NamedTuple):
     """The solution of M Systems as linear maps: solution (M, 1 + J, 2L), y to (s, a'); by_scale
-    (M, J) = H^-1 G^T m, what a' loses per unit of s; covariance (M, J + 1, J + 1), of a' and s,
-    over nu; log_det (M,) of the Systems."""
+    (M, J) = H^-1 G^T m, what a' loses per unit of s; log_det (M,) of the Systems."""
 
     solution: Float[np.ndarray, "M S D"]
     by_scale: Float[np.ndarray, "M J"]
-    covariance: Float[np.ndarray, "M S S"]
     log_det: Float[np.ndarray, "M"]
 
 
@@ -271,12 +268,8 @@ def linear_maps(systems: Systems) -> LinearMaps:
     by_scale = apply(systems.solve, systems.m)
     scale = systems.g / systems.mqm[:, None]
     scaled = systems.solve - by_scale[..., None] * scale[:, None]
-    # By eliminating a' from the least squares of both.
-    per_scale = np.concatenate([-by_scale, np.ones((len(scale), 1))], axis=1)
-    covariance = per_scale[:, :, None] * (per_scale / systems.mqm[:, None])[:, None]
-    covariance[:, :-1, :-1] += systems.inverse
     solution = np.concatenate([scale[:, None], scaled], axis=1)
-    return LinearMaps(solution, by_scale, covariance, systems.log_det)
+    return LinearMaps(solution, by_scale, systems.log_det)
 
 
 def log_density(
@@ -336,12 +329,11 @@ class Projector:
         size = G.shape[2]
         H = transposed @ G
         H[:, np.arange(size), np.arange(size)] += self._ridge[component]
-        inverse = np.linalg.inv(H)
-        solve = inverse @ transposed
+        solve = np.linalg.inv(H) @ transposed
         g = m - apply(G, apply(solve, m))
         nu = self._nu[component]
         log_det = self._log_det(component, weight, H)
-        return Systems(m, G, inverse, solve, g, np.einsum("ni,ni->n", m, g), nu, log_det)
+        return Systems(m, G, solve, g, np.einsum("ni,ni->n", m, g), nu, log_det)
 
     def solve(
         self,

@@ -125,7 +125,9 @@ def test_a_planted_person_is_found_where_it_is(model):
     )
     full = prior.lift(points, small, rotations=720, noise_mm=1, intrinsics=lens)
     weak = prior.lift(points, small, rotations=720, noise_mm=1)
-    assert np.median(metrics.root_aligned(full.pose, truth)) < 5
+    # Of 180 on six models one is another than the true one, by 45 mm.
+    errors = metrics.root_aligned(full.pose, truth)
+    assert full.ok.all() and np.sort(errors)[-2] < 5
     assert np.median(metrics.root_aligned(weak.pose, truth)) > 30
     off = np.linalg.norm(full.translation - place, axis=1) / place[:, 2]
     assert np.median(off) < 0.003 and np.isnan(weak.translation).all()

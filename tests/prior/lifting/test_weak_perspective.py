@@ -59,12 +59,3 @@ def test_it_is_that_of_the_systems_and_their_maps(model, asked):
         np.einsum("msd,md->ms", maps.solution, asked[-1].reshape(COUNT, -1)), solution, atol=1e-9
     )
     np.testing.assert_allclose(maps.log_det, log_det, atol=1e-9)
-
-
-def test_the_covariance_is_the_inverse_of_the_normal_matrix(model, asked):
-    maps = weak.linear_maps(weak.Projector(model, NU).systems(*asked[:-1]))
-    for i in range(COUNT):
-        k, *where = (a[i] for a in asked[:-1])
-        A = np.roll(rows(model, k, *where), -1, axis=1)  # the basis, then the mean
-        normal = A.T @ A + np.diag(np.append(NU[k] / model.std[k] ** 2, 0))
-        np.testing.assert_allclose(maps.covariance[i] @ normal, np.eye(len(normal)), atol=1e-8)
