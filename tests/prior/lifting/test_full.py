@@ -179,6 +179,20 @@ def test_bad_poses_are_marked_and_the_others_unharmed(lifter):
     assert len(lifter.lift(points[:0], intrinsics=INTRINSICS).pose) == 0
 
 
+def test_who_has_no_place_before_the_camera_is_said_and_the_others_unharmed(lifter):
+    """One seen through the camera's back, which turns it over, and one all around a fisheye."""
+    _, points, cameras = photographs(6)
+    options = {"camera": cameras, "intrinsics": INTRINSICS}
+    good = lifter.lift(points, **options)
+    bad = points.copy()
+    bad[1] = 2 * points[1].mean(axis=0) - points[1]
+    bad[4] = 1e5 * np.sign(points[4] - points[4].mean(axis=0))
+    with pytest.warns(UserWarning, match="2 of 6 poses could not be lifted"):
+        lifted = lifter.lift(bad, **options)
+    assert lifted.ok.tolist() == [True, False, True, True, False, True]
+    np.testing.assert_allclose(lifted.pose[lifted.ok], good.pose[lifted.ok], atol=2e-3)
+
+
 def test_the_tilt_is_found_with_a_lens_too(lifter):
     truth = random_poses(30, seed=5)
     truth -= truth.mean(axis=1, keepdims=True)
