@@ -6,8 +6,9 @@ Each pose stands in a room before a camera, as for tools.bench.lift_accuracy, an
 lifted, camera known, and judged (prior/lifting/plausibility.py). What is no person: the same
 landmarks in random order; skeletons of four-legged animals, with their legs as arms and legs, by
 how far from the side they are seen; random points. Mirrored landmarks (left for right) are a person
-who turns the other way, by weak perspective from a level camera exactly so: shown, not counted. The
-same of tracks, stretches of the motion before one camera, with animals that walk.
+who turns the other way, by weak perspective from a level camera exactly so: little tells these
+apart, and their ROC curve is near a coin's. The same of tracks, stretches of the motion before one
+camera, with animals that walk.
 
 The clips should be of people that the model was not fitted to; by default they are the carried
 motion's test subjects, and the model is the ready one's twin that does not know these. Beside
@@ -189,7 +190,7 @@ def measure(sets, people, model, frames=1):
                 str(q): float(np.percentile(misfits[name], q, method="nearest")) for q in QUANTILES
             },
         }
-    none = [name for name in sets if name not in people and name != "mirrored"]
+    none = [name for name in sets if name not in people]
     areas = {
         person: {name: area(misfits[person], misfits[name]) for name in none} for person in people
     }
@@ -255,7 +256,7 @@ def picture(poses, tracked):
         (parts[1], tracked, plausibility.MOST_TRACK_MISFIT),
     ):
         people = [name for name in misfits if name.startswith("people")]
-        none = [name for name in misfits if name not in people and name != "mirrored"]
+        none = [name for name in misfits if name not in people]
         for axes, name in zip(part.subplots(1, len(none), sharey=True), none, strict=True):
             for person in people:
                 refused, caught, _ = roc_curve(*_scores(misfits[person], misfits[name]))

@@ -61,6 +61,8 @@ def test_the_program_shows_the_rates(tmp_path, capsys):
     assert record["held_out_poses"] == 60 and rows["people, 0 px"]["implausible"] < 0.05
     assert rows["shuffled"]["implausible"] == 1
     assert record["area_under_roc"]["people, 0 px"]["shuffled"] > 0.99
+    # Mirrored people are people, who turn the other way before a camera that is nearly level.
+    assert 0.4 < record["area_under_roc"]["people, 0 px"]["mirrored"] < 0.8
     tracks = record["tracks"]
     assert tracks["by_input"]["people, 0 px"] | {"misfit": 0} == {
         "inputs": 2,
