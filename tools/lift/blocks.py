@@ -61,14 +61,14 @@ def together(
 
 
 def once(
-    rows: list[int], block: np.ndarray, frame: Sequence[Hashable], where: Sequence[str]
+    rows: list[int], block: np.ndarray, whose: Sequence[Hashable], where: Sequence[str]
 ) -> tuple[list[int], np.ndarray, list[LeftOut]]:
     """The rows and their block without poses that a frame has twice, number for number, as files
-    have that a second run was appended to. frame, where: of all rows."""
+    have that a second run was appended to. whose: the frame and the person of all rows."""
     before: dict[Hashable, None] = {}
     keep = []
     for i, row in zip(rows, block, strict=True):
-        key = frame[i], row.tobytes()
+        key = whose[i], row.tobytes()
         keep.append(key not in before)
         before[key] = None
     if all(keep):

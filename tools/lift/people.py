@@ -141,7 +141,7 @@ class People:
         nothing = [None] * len(values)
         self.listed.update(dict.fromkeys(frame))
         self.values += values
-        self.scores += nothing if scores is None else scores
+        self.scores += nothing if scores is None else list(scores)
         self.where += where
         self.frame += frame
         self.person += nothing if person is None else person
@@ -186,7 +186,9 @@ class People:
 
     def _keypoints(self, stem: str, how: How) -> Keypoints:
         rows, block, left = blocks.together(self.values, self.scores, self.where)
-        rows, block, doubled = blocks.once(rows, block, self.frame, self.where)
+        rows, block, doubled = blocks.once(
+            rows, block, [*zip(self.frame, map(str, self.person), strict=True)], self.where
+        )
         left += doubled
         notes, doubts = list(self.notes), list(dict.fromkeys(self.doubts))
         name, lacks, points, confidence = "", (), np.empty((0, L, 2)), np.empty((0, L))
