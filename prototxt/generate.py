@@ -18,6 +18,7 @@ from typing import Any
 from google.protobuf import text_format
 
 from prior import program
+from prior.files import write
 from prior.model import load
 from prior.skeleton import HUMAN36M, Skeleton
 from prototxt.choices import Choices
@@ -176,12 +177,11 @@ def generate(options: argparse.Namespace) -> int:
     stale = 0
     for path, content in files(base, skeleton_of(options.prior), **choices).items():
         file = out / path
-        if file.is_file() and file.read_text() == content:
+        if file.is_file() and file.read_bytes() == content.encode():
             continue
         stale += 1
         if not check:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(content)
+            write(file, content)
         print(f"{file}: {'is stale: run python -m prototxt.generate' if check else 'written'}")
     return 1 if check and stale else 0
 

@@ -27,7 +27,8 @@ class Program(NamedTuple):
     """command: module and arguments, with IN for the folder of inputs and OUT for the target.
 
     inputs: the functions below that make what it reads. goes_on: it reads what is in its target.
-    logs: names of files there that only grow.
+    logs: names of files there that only grow. in_place: patterns of names of files that are written
+    in place, of which the next run puts the damaged ones aside.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Program(NamedTuple):
     inputs: tuple = ()
     goes_on: bool = False
     logs: tuple[str, ...] = ()
+    in_place: tuple[str, ...] = ()
 
     def words(self, inputs, out):
         """The whole command line."""
@@ -157,6 +159,7 @@ WITH_CAFFE = [
         (drawn,),
         goes_on=True,
         logs=("caffe.log", "loss.csv", "loss.png"),
+        in_place=("snapshot_iter_*",),
     ),
     Program("curves", "tools.train.curves IN/demo/train/lite-cpm --out OUT/a.png", (drawn, demo)),
     Program(

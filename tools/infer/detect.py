@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from prior import program
+from prior import foreign, program
 from prior.errors import InputError
 from prior.files import write
 from tools.infer import answers
@@ -57,10 +57,10 @@ def run(source, detector, kept):
     known = {}
     if kept.exists():
         # The last line may be cut off.
-        for line in kept.read_text().splitlines(keepends=True):
+        for line in foreign.read_text(kept).splitlines(keepends=True):
             if line.endswith("\n"):
-                known |= json.loads(line)
-        kept.write_text("".join(json.dumps({n: f}) + "\n" for n, f in known.items()))
+                known |= foreign.parse_json(line, kept)
+        write(kept, "".join(json.dumps({n: f}) + "\n" for n, f in known.items()))
         print(f"going on after {len(known)} frames", file=sys.stderr)
     result, shown = {}, sys.stderr.isatty()
     with open(kept, "a") as file:

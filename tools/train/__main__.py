@@ -84,10 +84,11 @@ def _train(settings, net, inputs, out, resume, weights, gpu, lock):
     elif weights:
         weights = snapshots.fitting_weights(weights, out, shapes)
         command.append(f"--weights={weights}")
-    if start < settings.max_iter:
-        stopped = CaffeRun(out, settings.max_iter, start, shapes, weights, lock).run(command)
-        if stopped:
-            return INTERRUPTED
+    run = CaffeRun(out, settings.max_iter, start, shapes, weights, lock)
+    if start >= settings.max_iter:
+        run.draw()  # whoever was killed at the end has not
+    elif run.run(command):
+        return INTERRUPTED
     final = out / f"snapshot_iter_{settings.max_iter}.caffemodel"
     if not final.is_file():
         raise TrainingError(f"{out} holds iteration {start}, beyond the {settings.max_iter} wanted")

@@ -79,7 +79,7 @@ def transfer(source: Path, net: Path, out: Path, seed: int = 0) -> list[Row]:
     theirs = {name: [list(b.shape) for b in blobs] for name, blobs in read_weights(source).items()}
     rates = {layer.name: layer.param[0].lr_mult for layer in read_net(net).layer if layer.param}
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / "fresh.caffemodel"
         shapes = caffe_process.dry_run(net, save=fresh, seed=seed)
         shapes.pop(DATA, None)
