@@ -66,6 +66,8 @@ WHOLE = {
     ".png": _image,
     ".csv": _table,
     ".html": lambda content: content.rstrip().endswith(b"</html>"),
+    ".svg": lambda content: content.rstrip().endswith(b"</svg>"),
+    ".pdf": lambda content: content.rstrip().endswith(b"%%EOF"),
 }
 # Of other suffixes a file has no date: it is the same every time.
 
@@ -306,6 +308,8 @@ class Trial:
         most = max(map(len, self.reference.files.values()))
         size = int(most * self.random.uniform(0, 1) ** 2)
         self._failed(*self.runs.end(self.runs.start(size=size)))
+        if self.program.in_place:
+            self.again()
 
     def disk(self, _name):
         """The target is on a disk of its own, which gets full; only root can mount one."""
@@ -332,8 +336,6 @@ class Trial:
             self.check_line(status, said)
         self.check_files(complete=status == self.reference.status)
         self.check_order()
-        if self.program.in_place:
-            self.again()
 
     def two(self, _name):
         """Two at once: each completes, or says that another one writes."""

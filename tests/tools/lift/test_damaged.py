@@ -1,6 +1,8 @@
 """Damaged records beside good ones, and archives that are refused."""
 
 import json
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ import pytest
 from prior.landmark_sets import COCO
 from tests import landmark_files as files
 from tests.landmark_formats import videopose3d
-from tools.lift import keypoints
+from tools.lift import calibration, keypoints
+from tools.lift.cameras.raw import CalibrationError
 from tools.lift.people import KeypointError
 
 POINTS = files.image_points(files.walk(6))
@@ -99,3 +102,26 @@ def test_a_million_names_of_landmarks_are_refused(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", points=POINTS, landmarks=names)
     with pytest.raises(KeypointError, match="a.npz: names of landmarks: .* 1,000 joints"):
         keypoints.read(tmp_path / "a.npz")
+
+
+def test_columns_are_compared_in_no_more_time_than_they_take_to_read(tmp_path):
+    path = tmp_path / "a.csv"
+    head = ",".join(f"p{i} x,p{i} y" for i in range(50_000))
+    path.write_text(f"{head}\n{','.join(['1'] * 100_000)}\n")
+    began = time.process_time()
+    with pytest.raises(KeypointError, match="at most 1,000 joints"):
+        keypoints.read(path)
+    assert time.process_time() - began < 10  # each with all before it: minutes
+
+
+@pytest.mark.parametrize("text", ["a." * 5000 + "b = 1", "x = {" + "',' . " * 5000 + "b = 1}"])
+def test_names_that_dots_join_are_limited(tmp_path, text):
+    path = tmp_path / "a.toml"
+    path.write_text(text)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CalibrationError, match="expected a camera"):
+            calibration.read(path)
+        assert tracemalloc.get_traced_memory()[1] < 20e6  # by their square: 90 MB
+    finally:
+        tracemalloc.stop()

@@ -135,17 +135,19 @@ def _columns(header: list[str], rows: list[list[str]]) -> Columns:
 def _landmarks(header: list[str]) -> dict[str, dict[str, int]]:
     """The columns "x", "y" and maybe "c" of each landmark. Raises KeypointError."""
     at: dict[str, dict[str, int]] = {}
+    before: set[str] = set()
     for i, text in enumerate(header):
         name, axis = _axis(text.strip())
         # pandas adds ".1" to a name that is there already.
         again = re.sub(r"\.\d+$", "", text.strip())
-        if axis in at.get(name, ()) or again in header[:i] and _axis(again)[1]:
+        if axis in at.get(name, ()) or again in before and _axis(again)[1]:
             raise KeypointError(
                 f"expected each column once, got {again[:40]!r} twice: give a second person rows "
                 "of their own, and a column 'person'"
             )
         if axis and not SCORE.fullmatch(plain(text)):
             at.setdefault(name, {})[axis] = i
+        before.add(text)
     at = {name: axes for name, axes in at.items() if "x" in axes or "y" in axes}
     if any(not {"x", "y"} <= set(axes) for axes in at.values()):
         raise KeypointError("expected an x and a y column for each landmark")
