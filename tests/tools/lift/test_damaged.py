@@ -114,10 +114,10 @@ def test_columns_are_compared_in_no_more_time_than_they_take_to_read(tmp_path):
     assert time.process_time() - began < 10  # each with all before it: minutes
 
 
-@pytest.mark.parametrize("text", ["a." * 5000 + "b = 1", "x = {" + "',' . " * 5000 + "b = 1}"])
-def test_names_that_dots_join_are_limited(tmp_path, text):
+@pytest.mark.parametrize("name", ["a.", "'a=' . "])
+def test_names_that_dots_join_are_limited(tmp_path, name):
     path = tmp_path / "a.toml"
-    path.write_text(text)
+    path.write_text(name * 5000 + "b = 1")
     tracemalloc.start()
     try:
         with pytest.raises(CalibrationError, match="expected a camera"):
