@@ -36,7 +36,9 @@ def unsure(
 
     A score that all share says nothing.
     """
-    score = np.array([s if isinstance(s, int | float) else np.nan for s in scores], dtype=float)
+    # A larger one is no score, and may be no float.
+    plain = [isinstance(s, int | float) and abs(s) < 1e9 for s in scores]
+    score = np.array([s if p else np.nan for s, p in zip(scores, plain, strict=True)], dtype=float)
     sure = np.median(block[..., 2], axis=1) >= SURE
     weak = (score < WEAK) & sure
     if not weak.any() or len(np.unique(score)) == 1:

@@ -104,6 +104,14 @@ def test_a_million_names_of_landmarks_are_refused(tmp_path):
         keypoints.read(tmp_path / "a.npz")
 
 
+def test_a_score_of_400_digits_is_none(tmp_path):
+    path = files.coco_results(tmp_path / "a.json", POINTS)
+    document = json.loads(path.read_text())
+    document[0]["score"] = 10**400
+    path.write_text(json.dumps(document))
+    assert len(keypoints.read(path).frame) == len(POINTS)
+
+
 def test_columns_are_compared_in_no_more_time_than_they_take_to_read(tmp_path):
     path = tmp_path / "a.csv"
     head = ",".join(f"p{i} x,p{i} y" for i in range(50_000))
