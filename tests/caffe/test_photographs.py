@@ -25,12 +25,12 @@ BY_HAND = {
 }
 # What the network said when it was taken up, px.
 RECORDED = {
-    "head top": (235.2, 49.3),
-    "neck": (211.5, 176.8),
-    "nose": (221.5, 115.3),
-    "left shoulder": (284.6, 218.2),
-    "right shoulder": (148.1, 182.7),
-    "left elbow": (340.6, 294.2),
+    "head top": (234.4, 52.5),
+    "neck": (213.2, 179.3),
+    "nose": (219.3, 125.0),
+    "left shoulder": (287.6, 206.2),
+    "right shoulder": (150.6, 183.0),
+    "left elbow": (341.2, 304.0),
 }
 
 
