@@ -3,7 +3,7 @@
     info        {...}, ours to ignore
     categories  [{"keypoints": the names of the L landmarks, in the order of their skeleton}]
     cameras     {"S1/54138969": {"rotation": 3x3 world to camera, "position_mm": [3],
-                "intrinsics": 3x3 px}}
+                "intrinsics": 3x3 px, "distortion": OpenCV's k1, k2, p1, p2, ...}}
     images      [{"id", "file_name" (relative to the JSON's folder), "width", "height",
                 "subject", "action", "camera", "frame", "offset"}]
     annotations [{"image_id", "keypoints" [x, y, v] * L, "bbox" [x, y, width, height],
@@ -37,7 +37,7 @@ from prior import foreign
 from prior.errors import short
 from prior.files import FilePath
 from prior.skeleton import HUMAN36M, Skeleton
-from python_layers.data import columns, cpm_lmdb, images, packed
+from python_layers.data import columns, cpm_lmdb, images, lens, packed
 from python_layers.data.columns import AnnotationError, Builder, Record, Table
 
 __all__ = ["AnnotationError", "Annotations", "digest", "load"]
@@ -65,6 +65,7 @@ class Annotations:
     rotations: Float[np.ndarray, "M 3 3"]  # world to camera, level without a camera
     positions_mm: Float[np.ndarray, "M 3"]  # world, NaN without a camera
     intrinsics: Float[np.ndarray, "M 3 3"]  # px of the image, NaN without a camera
+    distortions: Float[np.ndarray, "M 14"]  # OpenCV's coefficients, 0 without
     offsets: Float[np.ndarray, "M 2"]  # px, of the image in the camera's whole picture
     subjects: tuple[str | None, ...]
     actions: tuple[str | None, ...]
@@ -258,6 +259,7 @@ def _join(
         rotations=of_camera("camera_rotation", cameras.LEVEL),
         positions_mm=of_camera("camera_position", np.full(3, np.nan)),
         intrinsics=intrinsics,
+        distortions=of_camera("camera_distortion", np.zeros(lens.COEFFICIENTS[-1])),
         offsets=table["image_offset"][image].astype(float),
         subjects=columns.named(table["label"], table["image_subject"][image]),
         actions=columns.named(table["label"], table["image_action"][image]),

@@ -7,7 +7,7 @@ cameras, L landmarks and the strings of `label` (subjects and actions); -1 stand
     image_name (I,) str, image_size (I, 2) width and height, image_offset (I, 2) px,
     image_camera, image_subject, image_action, image_frame (I,) int
     camera_name (C,) str, camera_rotation (C, 3, 3), camera_position (C, 3) mm,
-    camera_intrinsics (C, 3, 3) px
+    camera_intrinsics (C, 3, 3) px, camera_distortion (C, 14), OpenCV's coefficients
     person_image (P,) int, person_context (P,) bool, person_keypoints (P, L, 3) x, y, v,
     person_box (P, 4), person_pose (P, L, 3) mm or NaN, person_area (P,) px^2 or NaN
 """
@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from prior.camera import check_rotation
 from prior.errors import InputError, short
 from prior.skeleton import HUMAN36M, Skeleton
+from python_layers.data import lens
 
 Table: TypeAlias = dict[str, np.ndarray]
 # An object of the JSON format.
@@ -42,6 +43,7 @@ COLUMNS: dict[str, tuple[str, tuple[int | None, ...], str]] = {
     "camera_rotation": ("camera", (3, 3), "f"),
     "camera_position": ("camera", (3,), "f"),
     "camera_intrinsics": ("camera", (3, 3), "f"),
+    "camera_distortion": ("camera", (lens.COEFFICIENTS[-1],), "f"),
     "person_image": ("person", (), "i"),
     "person_context": ("person", (), "b"),
     "person_keypoints": ("person", (None, 3), "f"),
@@ -162,7 +164,8 @@ class Builder:
         of_person = ("image", "context", "keypoints", "box", "pose", "area")
         table |= _stacked("person", of_person, self._people, count)
         rows = [(name, *values) for name, values in self._cameras.items()]
-        table |= _stacked("camera", ("name", "rotation", "position", "intrinsics"), rows, count)
+        of_camera = ("name", "rotation", "position", "intrinsics", "distortion")
+        table |= _stacked("camera", of_camera, rows, count)
         return table | {"label": np.array(list(self._labels), dtype=np.str_)}
 
     def _label(self, name: str, text: Any) -> int:
@@ -280,10 +283,9 @@ def numbers(value: Any, shape: tuple[int, ...], what: str) -> Float[np.ndarray, 
     return array
 
 
-def _camera(
-    name: str, camera: Record
-) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"], Float[np.ndarray, "3 3"]]:
-    """The rotation, position and intrinsics of a camera of the JSON format."""
+def _camera(name: str, camera: Record) -> tuple[np.ndarray, ...]:
+    """The rotation (3, 3), position (3,), intrinsics (3, 3) and distortion (14,) of a camera of
+    the JSON format."""
     rotation = numbers(camera.get("rotation"), (3, 3), f"camera {name}: rotation")
     try:
         check_rotation(rotation, f"camera {name}: rotation")
@@ -296,4 +298,15 @@ def _camera(
             f"camera {name}: intrinsics: expected focal lengths > 0 and the last row 0 0 1, "
             f"got {intrinsics.tolist()}"
         )
-    return rotation, position, intrinsics
+    distortion = camera.get("distortion", [])
+    most = lens.COEFFICIENTS[-1]
+    if not isinstance(distortion, list | np.ndarray) or len(distortion) not in (
+        0,
+        *lens.COEFFICIENTS,
+    ):
+        raise AnnotationError(
+            f"camera {name}: distortion: expected {', '.join(map(str, lens.COEFFICIENTS))} numbers "
+            f"in OpenCV's order, got {short(distortion)}"
+        )
+    told = numbers(distortion, (len(distortion),), f"camera {name}: distortion")
+    return rotation, position, intrinsics, np.append(told, np.zeros(most - len(told)))

@@ -25,7 +25,7 @@ import numpy as np
 from prior import foreign, limits, npz
 from prior.files import FilePath, replacing
 from prior.skeleton import HUMAN36M, Skeleton
-from python_layers.data import columns
+from python_layers.data import columns, lens
 from python_layers.data.columns import AnnotationError, Record, Table
 from python_layers.data.images import ImageError
 
@@ -170,6 +170,9 @@ def open_(path: str) -> tuple[Table, Store]:
     if "person_image" in table:  # files of before these columns were there
         table.setdefault("landmark", np.array(HUMAN36M.landmarks))
         table.setdefault("person_area", np.full(table["person_image"].shape, np.nan))
+        cameras = len(table.get("camera_name", ()))
+        without = np.zeros((cameras, lens.COEFFICIENTS[-1]))
+        table.setdefault("camera_distortion", without)
     columns.check(table)
     for name in STORED:
         column = table.get(name)

@@ -51,6 +51,7 @@ def write_positions(path, source, subject, sequences, views):
     for camera in protocols.CAMERAS:
         arrays[f"rotation/{camera}"] = views[f"{subject}/{camera}"].rotation
         arrays[f"intrinsics/{camera}"] = views[f"{subject}/{camera}"].intrinsics
+        arrays[f"distortion/{camera}"] = views[f"{subject}/{camera}"].distortion
     for name in tqdm(sequences, f"positions of {subject}", unit="sequence", disable=None):
         poses = reader.positions(three / f"{name}.cdf", 3) @ reader.Y_UP.T
         arrays[f"poses_mm/{name}"] = poses.astype(np.float32)

@@ -102,7 +102,7 @@ def baselines(people, training, lifter, size):
     root = people.skeleton.root
     single = best_single_pose(np.einsum("nab,nlb->nla", views, training.poses_mm), root)
     answer = np.einsum("nba,lb->nla", cameras, single)
-    lifted = lifter.lift(people.points, people.rotations, people.intrinsics)
+    lifted = lifter.lift(people.points, people.rotations, people.intrinsics, people.distortions)
     return {
         "mean_pose_mpjpe_mm": float(metrics.root_aligned(answer, people.poses_mm, root).mean()),
         "true_2d_mpjpe_mm": float(metrics.root_aligned(lifted.pose, people.poses_mm, root).mean()),
@@ -117,7 +117,7 @@ def lifted(predictions, t, people, rows, lifter):
     for part in (rows[lens], rows[~lens]):
         if len(part):
             covariance = None if predictions.covariance is None else predictions.covariance[t, part]
-            cameras = people.rotations[part], people.intrinsics[part]
+            cameras = people.rotations[part], people.intrinsics[part], people.distortions[part]
             same = lifter.lift(predictions.points[t, part], *cameras, covariance=covariance)
             poses[part] = same.pose
     return poses

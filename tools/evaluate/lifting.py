@@ -7,6 +7,7 @@ import numpy as np
 import prior
 from prior.camera import toward
 from prior.lifting.lifter import AS_PUBLISHED
+from python_layers.data.lens import undistorted
 
 
 class LandmarkLifter:
@@ -17,14 +18,19 @@ class LandmarkLifter:
         self.as_published = as_published
         self.lifter = prior.Lifter(model, **AS_PUBLISHED if as_published else {})
 
-    def lift(self, points, rotations, intrinsics, confidence=None, covariance=None):
+    def lift(
+        self, points, rotations, intrinsics, distortions=None, *, confidence=None, covariance=None
+    ):
         """The Lifted of landmarks (M, L, 2), px of the original images, NaN where missing.
 
         rotations (M, 3, 3), world to camera; intrinsics (M, 3, 3), px, NaN where they are not
-        known: without all of them, weak perspective is taken; covariance (M, L, 2, 2), px^2, of
-        the landmarks' noise. Nothing of the truth is used when the landmarks are predicted. Of a
-        skeleton without a vertical too the poses are in the world's axes, as its camera is found.
+        known: without all of them, weak perspective is taken; distortions (M, 14), OpenCV's, which
+        are taken off, but as published; covariance (M, L, 2, 2), px^2, of the landmarks' noise.
+        Nothing of the truth is used when the landmarks are predicted. Of a skeleton without a
+        vertical too the poses are in the world's axes, as its camera is found.
         """
+        if distortions is not None and not self.as_published:
+            points = undistorted(points, intrinsics, distortions)
         cameras, known = rotations, {"intrinsics": intrinsics, "covariance": covariance}
         if self.as_published or not np.isfinite(intrinsics).all():
             cameras = cameras_toward(points, rotations, intrinsics)

@@ -63,9 +63,8 @@ def lifted(points, truth, lifter, confidence=None, covariance=None):
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of those that cannot be lifted: counted here
-        lifted_poses = lifter.lift(
-            points, truth.rotations, truth.intrinsics, confidence, covariance
-        )
+        cameras = truth.rotations, truth.intrinsics, truth.distortions
+        lifted_poses = lifter.lift(points, *cameras, confidence=confidence, covariance=covariance)
     lost = np.flatnonzero(~lifted_poses.ok)
     if len(lost):
         keys = truth.index.take(lost[:1]).keys()[0]

@@ -14,7 +14,7 @@ from prior import foreign
 from prior.errors import InputError
 from prior.normalise import PoseError, check_poses
 from prior.skeleton import L
-from python_layers.data import annotations
+from python_layers.data import annotations, lens
 from tools.evaluate import protocols
 
 # Beside the data, says that it is Human3.6M, and which trial each sequence is:
@@ -32,7 +32,7 @@ class Truth:
     """M frames; human36m: whether of Human3.6M, where the frames are those of its videos.
 
     points (M, 17, 2) px of the original image, NaN where missing; poses_mm (M, 17, 3) world, y up;
-    rotations (M, 3, 3) world to camera; intrinsics (M, 3, 3) px.
+    rotations (M, 3, 3) world to camera; intrinsics (M, 3, 3) px; distortions (M, 14), OpenCV's.
     """
 
     source: str
@@ -42,6 +42,7 @@ class Truth:
     poses_mm: np.ndarray
     rotations: np.ndarray
     intrinsics: np.ndarray
+    distortions: np.ndarray
 
     def __len__(self):
         return len(self.points)
@@ -56,6 +57,7 @@ class Truth:
             self.poses_mm[rows],
             self.rotations[rows],
             self.intrinsics[rows],
+            self.distortions[rows],
         )
 
     def select(self, protocol):
@@ -86,7 +88,7 @@ def load(paths):
 
 
 def _joined(parts):
-    columns = ("points", "poses_mm", "rotations", "intrinsics")
+    columns = ("points", "poses_mm", "rotations", "intrinsics", "distortions")
     return Truth(
         ", ".join(part.source for part in parts),
         parts[0].human36m,
@@ -142,6 +144,7 @@ def _from_annotations(path):
         people.poses_mm,
         people.rotations,
         intrinsics,
+        people.distortions,
     )
 
 
@@ -177,6 +180,8 @@ def _sequences(path, subject, trials):
                 [subject] * count, [sequence] * count, [camera] * count, range(count), trials
             )
             rows = protocols.tested(index)
+            distortion = np.zeros(lens.COEFFICIENTS[-1])
+            distortion[:5] = arrays[f"distortion/{camera}"]
             if len(rows):
                 yield Truth(
                     str(path),
@@ -186,6 +191,7 @@ def _sequences(path, subject, trials):
                     arrays[f"poses_mm/{sequence}"][rows].astype(float),
                     np.tile(arrays[f"rotation/{camera}"], (len(rows), 1, 1)),
                     np.tile(arrays[f"intrinsics/{camera}"], (len(rows), 1, 1)),
+                    np.tile(distortion, (len(rows), 1)),
                 )
     except TruthError:
         raise
@@ -201,6 +207,7 @@ def _check_shapes(arrays, sequence, camera):
         (f"poses_mm/{sequence}", (*count, L, 3)),
         (f"rotation/{camera}", (3, 3)),
         (f"intrinsics/{camera}", (3, 3)),
+        (f"distortion/{camera}", (5,)),
     ):
         array = arrays[name]
         if array.shape != shape or array.dtype.kind != "f":

@@ -9,6 +9,7 @@ import numpy as np
 from prior.camera import check_rotation, decompose, focal_length, turn_to_axis
 from prior.errors import short
 from prior.files import FilePath
+from python_layers.data import lens
 from tools.lift import unknown
 from tools.lift.cameras import (
     anipose,
@@ -40,8 +41,6 @@ ELEVATIONS, ROLL = (-10.0, 60.0), 30.0
 # Its image's upward direction against the world's, as a cosine, below which it would stand on its
 # head: our choice; nobody turns a camera by more than 120 degrees.
 ON_ITS_HEAD = -0.5
-# How many coefficients OpenCV's model of a lens has.
-COEFFICIENTS = (4, 5, 8, 12, 14)
 
 
 class Calibration(NamedTuple):
@@ -77,14 +76,7 @@ class Calibration(NamedTuple):
     def _rays(self, points):
         """Where the rays through points (N, 17, 2), px, meet the plane one unit before the camera:
         (N, 17, 2), without the lens's distortion."""
-        flat = points.reshape(-1, 1, 2)
-        there = np.isfinite(flat).all(axis=(1, 2))
-        rays = np.full((len(flat), 2), np.nan)
-        if there.any():
-            rays[there] = cv2.undistortPoints(
-                np.ascontiguousarray(flat[there]), self.intrinsics, self.distortion
-            )[:, 0]
-        return rays.reshape(points.shape)
+        return lens.rays(points, self.intrinsics, self.distortion)
 
 
 def read(path: FilePath, up: str | None = None, name: str | None = None) -> Calibration:
@@ -155,10 +147,10 @@ def _coefficients(path: Path, values: np.ndarray | None) -> np.ndarray | None:
     if values is None or not values.size:
         return None
     flat = values.ravel()
-    count = next((n for n in COEFFICIENTS if n >= flat.size), None)
+    count = next((n for n in lens.COEFFICIENTS if n >= flat.size), None)
     if count is None or not np.isfinite(flat).all():
         raise CalibrationError(
-            f"{path}: distortion: expected at most {COEFFICIENTS[-1]} numbers, got "
+            f"{path}: distortion: expected at most {lens.COEFFICIENTS[-1]} numbers, got "
             f"{short(flat.tolist(), 120)}"
         )
     return np.concatenate([flat, np.zeros(count - flat.size)])

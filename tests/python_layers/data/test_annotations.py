@@ -93,6 +93,14 @@ def test_without_a_camera_it_is_level_and_unknown(write):
     assert people.camera_names == (None, "S1/54138969")
 
 
+def test_a_lens_has_the_coefficients_that_are_said(write):
+    said = document()
+    said["cameras"]["S1/54138969"]["distortion"] = [-0.2, 0.1, 0.001, 0, 0.05]
+    people = annotations.load(write(said))
+    np.testing.assert_array_equal(people.distortions[1], [-0.2, 0.1, 0.001, 0, 0.05, *[0] * 9])
+    assert not people.distortions[0].any()
+
+
 def change(*keys, to):
     """A document with one value changed; None as `to` removes it."""
     result = document()
@@ -128,6 +136,12 @@ BAD = {
     "rotation's shape": (change(*CAMERA, "rotation", to=[1, 2, 3]), r"shape \(3, 3\)"),
     "no position": (change(*CAMERA, "position_mm", to=None), "position_mm"),
     "focal length": (change(*CAMERA, "intrinsics", 0, 0, to=-5), "focal lengths > 0"),
+    "a lens of six": (
+        change(*CAMERA, "distortion", to=[0.1] * 6),
+        "expected 4, 5, 8, 12, 14 numbers in OpenCV's order",
+    ),
+    "a lens in words": (change(*CAMERA, "distortion", to="fisheye"), "in OpenCV's order"),
+    "a lens of words": (change(*CAMERA, "distortion", to=["a"] * 4), "distortion: expected"),
     "unknown camera": (change("images", 0, "camera", to="S2/1"), "images/a.jpg: expected a camera"),
     "camera's type": (change("images", 0, "camera", to=["S2"]), "expected a camera"),
     "image's size": (change("images", 1, "height", to=0), "width and height > 0"),

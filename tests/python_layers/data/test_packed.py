@@ -162,11 +162,12 @@ def rewritten(**changes):
     return damage
 
 
-def test_older_files_have_no_areas(pack):
+def test_older_files_have_no_areas_and_no_distortion(pack):
     assert annotations.load(pack).areas[1] == 700.5
-    rewritten(person_area=None)(pack)
+    rewritten(person_area=None, camera_distortion=None)(pack)
     people = annotations.load(pack)
     assert len(people) == 4 and np.isnan(people.areas).all()
+    assert people.distortions.shape == (4, 14) and not people.distortions.any()
 
 
 DAMAGE = {

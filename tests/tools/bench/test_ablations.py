@@ -39,6 +39,7 @@ def frames():
         poses,
         np.tile(LEVEL, (count, 1, 1)),
         np.tile(INTRINSICS, (count, 1, 1)),
+        np.zeros((count, 14)),
     )
 
 

@@ -8,7 +8,7 @@ import scipy.spatial
 
 from prior import camera as cameras
 from prior.mocap import human36m as motion
-from python_layers.data import annotations
+from python_layers.data import annotations, lens
 from tests.poses import random_poses
 from tools.convert import entries, h36m, h36m_cameras, h36m_frames
 from tools.convert.entries import ConversionError
@@ -100,6 +100,7 @@ def test_frames_positions_and_cameras_belong_together(human):
     assert set(people.camera_names) == {"S1/55011271"}
     assert people.files[1] == "S1/Walking 1.55011271.000005.jpg"
     np.testing.assert_allclose(people.poses_mm, poses[::5], atol=0.01)
+    straight = lens.undistorted(people.points, people.intrinsics, people.distortions)
     for i in range(3):
         crop = people.image(i)
         assert max(crop.shape) < 1000
@@ -113,6 +114,7 @@ def test_frames_positions_and_cameras_belong_together(human):
         )
         away = np.linalg.norm(flat - people.points[i], axis=1)
         assert away.max() < 25  # the lens, strongest at the border
+        assert np.linalg.norm(flat - straight[i], axis=1).max() < 0.35
     assert (people.visible == 2).all()
     shift = points[::5] - people.points
     np.testing.assert_allclose(shift, np.broadcast_to(shift[:, :1], shift.shape), atol=1e-3)

@@ -48,6 +48,7 @@ def annotated():
         boxes=np.tile([400.0, 400, 200, 200], (6, 1)),
         rotations=np.tile(LEVEL, (6, 1, 1)),
         intrinsics=np.tile(INTRINSICS, (6, 1, 1)),
+        distortions=np.zeros((6, 14)),
         areas=np.full(6, np.nan),
     )
 
@@ -166,7 +167,8 @@ class Straight:
 
     as_published = False
 
-    def lift(self, points, rotations, intrinsics, confidence=None, covariance=None):
+    def lift(self, points, rotations, intrinsics, distortions, *, confidence=None, covariance=None):
+        assert distortions.shape == (len(points), 14)
         self.calls.append((points, rotations, intrinsics, confidence, covariance))
         shift = (points - self.truth.points)[0, 0, 0]
         ok = np.ones(len(points), dtype=bool)
@@ -251,6 +253,7 @@ def frames():
         poses,
         np.tile(rotation, (len(rows), 1, 1)),
         np.tile(INTRINSICS, (len(rows), 1, 1)),
+        np.zeros((len(rows), 14)),
     )
 
 

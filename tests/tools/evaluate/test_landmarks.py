@@ -145,7 +145,7 @@ class Same:
     def __init__(self, poses):
         self.poses = poses
 
-    def lift(self, points, rotations, intrinsics, covariance):
+    def lift(self, points, rotations, intrinsics, distortions, covariance):
         assert len(points) == len(rotations) == len(intrinsics) == len(self.poses)
         return SimpleNamespace(pose=self.poses)
 
@@ -161,6 +161,7 @@ def test_3d_errors_are_of_those_with_a_3d_pose(standing):
         actions=[None, "walk"] * 4,
         rotations=np.tile(np.eye(3), (8, 1, 1)),
         intrinsics=np.full((8, 3, 3), np.nan),
+        distortions=np.zeros((8, 14)),
     )
     bent = poses.copy()
     bent[:, 1:, 0] += 17

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -52,6 +53,23 @@ def test_by_default_it_is_in_full_perspective_and_nearer_the_truth(model, scene)
     plain = prior.lift(points, model, camera=rotations)
     error = [metrics.procrustes_aligned(a.pose, truth).mean() for a in (full, plain)]
     assert error[0] < error[1]
+
+
+def test_the_lenss_distortion_is_taken_off_but_as_published(model, scene):
+    _, points, rotations, intrinsics = scene
+    distortion = np.array([-0.2, 0.2, -0.001, -0.002, -0.002])
+    rays = (points - INTRINSICS[:2, 2]) / INTRINSICS[[0, 1], [0, 1]]
+    ahead = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=2).reshape(-1, 3)
+    zero = np.zeros(3)
+    bent = cv2.projectPoints(ahead, zero, zero, INTRINSICS, distortion)[0].reshape(points.shape)
+    assert np.abs(bent - points).max() > 10
+    distortions = np.tile(np.append(distortion, np.zeros(9)), (len(points), 1))
+    lifted = LandmarkLifter(model).lift(bent, rotations, intrinsics, distortions)
+    straight = LandmarkLifter(model).lift(points, rotations, intrinsics)
+    np.testing.assert_allclose(lifted.pose, straight.pose, atol=0.01)
+    published = LandmarkLifter(model, as_published=True)
+    as_seen = published.lift(bent, rotations, intrinsics, distortions)
+    np.testing.assert_array_equal(as_seen.pose, published.lift(bent, rotations, intrinsics).pose)
 
 
 def test_without_intrinsics_it_is_weak_perspective_in_the_cameras_as_they_stand(model, scene):
