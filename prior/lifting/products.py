@@ -21,14 +21,6 @@ def pairs(columns: Float[np.ndarray, "S L 3"]) -> Float[np.ndarray, "F pairs"]:
     return np.ascontiguousarray(np.concatenate(cells, axis=1).T)
 
 
-def symmetric(values: Float[np.ndarray, "P pairs"], size: int) -> Float[np.ndarray, "P S S"]:
-    """Symmetric matrices of their upper triangles."""
-    first, second = upper_triangle(size)
-    result = np.empty((len(values), size, size))
-    result[:, first, second] = result[:, second, first] = values
-    return result
-
-
 @cache
 def upper_triangle(size: int) -> tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]:
     """The indices i <= j."""

@@ -17,15 +17,16 @@ from numpy.typing import ArrayLike
 
 from prior.camera import LEVEL, check_rotation, decompose, level_camera, vertical_rotation
 from prior.errors import InputError
-from prior.lifting.products import PAIRS, pairs, symmetric
+from prior.lifting.cholesky import lower_factors, transposed_solutions
+from prior.lifting.products import PAIRS, pairs
 from prior.lifting.runs import runs
 from prior.model import PriorModel
 
 # Scale and yaw take two of the 2 (n - 1) numbers that n landmarks give.
 MIN_LANDMARKS = 3
 
-# Systems that are set up at once.
-BATCH = 512
+# Systems that are set up at once: few enough for a core's cache.
+BATCH = 256
 
 
 class Inputs(NamedTuple):
@@ -294,8 +295,12 @@ class Projector:
         # Mean and basis side by side, coordinates first: (K, 3, L (1 + J)).
         shape = np.concatenate([model.mean[:, None], model.basis], axis=1)
         self._shape = np.ascontiguousarray(shape.transpose(0, 3, 2, 1)).reshape(len(nu), 3, -1)
-        self._flat = self._shape.reshape(len(nu), -1, shape.shape[1])
-        self._pairs = [pairs(s) for s in shape]
+        # The mean last, so that the factor of a whole system begins with that of the basis.
+        ordered = np.roll(shape, -1, axis=1)
+        self._flat = np.ascontiguousarray(ordered.transpose(0, 3, 2, 1)).reshape(
+            len(nu), -1, shape.shape[1]
+        )
+        self._pairs = [np.ascontiguousarray(pairs(s).T) for s in ordered]
         self._nu = nu
         self._ridge = nu[:, None] / model.std**2
         self._log_std = np.log(model.std).sum(axis=1)
@@ -330,9 +335,10 @@ class Projector:
         H = transposed @ G
         H[:, np.arange(size), np.arange(size)] += self._ridge[component]
         solve = np.linalg.inv(H) @ transposed
+        diagonal = np.diagonal(np.linalg.cholesky(H), axis1=1, axis2=2)
         g = m - apply(G, apply(solve, m))
         nu = self._nu[component]
-        log_det = self._log_det(component, weight, H)
+        log_det = self._log_det(component, weight, diagonal)
         return Systems(m, G, solve, g, np.einsum("ni,ni->n", m, g), nu, log_det)
 
     def solve(
@@ -347,34 +353,42 @@ class Projector:
         their Systems, without making these; soonest where equal components are together."""
         projection = (level_camera(elevation) @ vertical_rotation(angle))[:, :2]
         squared = weight**2
-        forms = np.stack([(projection[..., a] * projection[..., b]).sum(1) for a, b in PAIRS], 1)
-        products = (forms[:, :, None] * squared[:, None]).reshape(len(angle), -1)
-        rows = projection[..., None] * squared[:, None, None]
-        data = np.einsum("mca,mcl->mal", projection, y * weight[:, None]).reshape(len(angle), -1)
+        forms = np.stack([(projection[..., a] * projection[..., b]).sum(1) for a, b in PAIRS])
+        products = (forms[:, None] * squared.T).reshape(-1, len(angle))
+        rows = (projection.transpose(1, 2, 0)[:, :, None] * squared.T).reshape(2, -1, len(angle))
+        data = np.einsum("mca,mcl->alm", projection, y * weight[:, None]).reshape(-1, len(angle))
         S = self._flat.shape[2]
-        normal, mean = np.empty((len(angle), S, S)), np.empty((len(angle), 2, S))
-        right = np.empty((len(angle), S))
+        normal = np.empty((S * (S + 1) // 2, len(angle)))
+        mean, right = np.empty((2, S, len(angle))), np.empty((S, len(angle)))
         for k, part in runs(component):
-            normal[part] = symmetric(products[part] @ self._pairs[k], S)
-            mean[part] = (rows[part].reshape(-1, len(self._flat[k])) @ self._flat[k]).reshape(
-                -1, 2, S
-            )
-            right[part] = data[part] @ self._flat[k]
-        # About the weighted means; y is.
-        mean /= np.sqrt(squared.sum(axis=1))[:, None, None]
-        normal -= mean.swapaxes(1, 2) @ mean
-        basis = np.arange(1, S)
-        normal[:, basis, basis] += self._ridge[component]
-        solution = np.linalg.solve(normal, right[..., None])[..., 0]
-        return solution, self._log_det(component, weight, normal[:, 1:, 1:])
+            np.matmul(self._pairs[k], products[:, part], out=normal[:, part])
+            np.matmul(self._flat[k].T, rows[..., part], out=mean[..., part])
+            np.matmul(self._flat[k].T, data[:, part], out=right[:, part])
+        # The right side as one more row, whose factor is the solution of L: of a y of unit norm its
+        # square is at most 1.
+        columns = np.full(((S + 1) * (S + 2) // 2, len(angle)), 2.0)
+        mean /= np.sqrt(squared.sum(axis=1))
+        start = at = 0
+        for i in range(S):
+            # About the weighted means; y is.
+            about = mean[0, i] * mean[0, i:] + mean[1, i] * mean[1, i:]
+            np.subtract(normal[start : start + S - i], about, out=columns[at : at + S - i])
+            columns[at + S - i] = right[i]
+            if i < S - 1:
+                columns[at] += self._ridge[component, i]
+            start, at = start + S - i, at + S - i + 1
+        factors = lower_factors(columns, S + 1)
+        solution = transposed_solutions(factors[:S, :S], factors[S, :S])
+        diagonal = np.einsum("iib->bi", factors)[:, : S - 1]
+        return np.roll(solution, 1, axis=0).T, self._log_det(component, weight, diagonal)
 
     def _log_det(
         self,
         component: Int[np.ndarray, "M"],
         weight: Float[np.ndarray, "M L"],
-        H: Float[np.ndarray, "M J J"],
+        diagonal: Float[np.ndarray, "M J"],
     ) -> Float[np.ndarray, "M"]:
-        """Of |nu I + G std^2 G^T| over centred landmarks, by the matrix determinant lemma."""
-        others = (dimensions(weight) - H.shape[1]) * np.log(self._nu[component])
-        diagonal = np.diagonal(np.linalg.cholesky(H), axis1=1, axis2=2)
+        """Of |nu I + G std^2 G^T| over centred landmarks, by the matrix determinant lemma;
+        diagonal: of the Cholesky factor of G^T G + nu std^-2."""
+        others = (dimensions(weight) - diagonal.shape[1]) * np.log(self._nu[component])
         return others + 2 * self._log_std[component] + 2 * np.log(diagonal).sum(axis=1)
