@@ -252,6 +252,7 @@ def test_no_readable_image_is_an_error(source, make, workers):
 
 BAD = [
     ({"source": "no/such.json"}, "PoseDataLayer: source: no/such.json: no such file.*make data"),
+    ({"source": None}, "PoseDataLayer: param_str: source: expected str or dict, got null"),
     ({"source": {}}, "source: expected a file, or files with whole shares"),
     ({"source": {"a.json": 0.5}}, "source: expected a file, or files with whole shares"),
     ({"source": {"no/such.json": 2}}, "PoseDataLayer: source: no/such.json: no such file"),

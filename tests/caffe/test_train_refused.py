@@ -1,5 +1,7 @@
 """What tools/train/__main__.py refuses, or stops at, in one line."""
 
+import json
+
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
@@ -89,6 +91,27 @@ def test_data_of_no_use_is_one_line(world, tmp_path, capsys):
     net.write_text(net.read_text().replace(data, str(tmp_path / "train.json")))
     assert run(solver, "--out", tmp_path / "out") == 1
     assert_one_line(capsys, str(tmp_path / "train.json"))
+
+
+def test_no_source_is_one_line(world, tmp_path, capsys):
+    solver = write_solver(tmp_path, world)
+    net = tmp_path / "net.prototxt"
+    data = json.dumps(str(world / "data/train.json"))
+    assert f'"source": {data}' in net.read_text()
+    net.write_text(net.read_text().replace(f'"source": {data}', '"source": null'))
+    assert run(solver, "--out", tmp_path / "out") == 1
+    assert_one_line(capsys, "source, model: expected names of files")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "1" * 5000, "\0"])
+def test_a_damaged_list_of_inputs_is_one_line(world, tmp_path, capsys, text):
+    """Of a training that would go on."""
+    solver = write_solver(tmp_path, world)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/snapshot_iter_4.solverstate").write_bytes(b"")
+    (tmp_path / "out/inputs.json").write_text(text)
+    assert run(solver, "--out", tmp_path / "out") == 1
+    assert_one_line(capsys, "out/inputs.json: expected")
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,14 @@ def test_an_npz_with_missing_or_more_arrays(tmp_path):
         foreign.read_npz(tmp_path / "a.npz", ["a"], error=ReaderError, exact=True)
 
 
+def test_an_array_alone_is_no_archive_whatever_its_name(tmp_path):
+    (tmp_path / "a.npz").write_bytes(npy(np.zeros(3)))
+    assert foreign.npz_names(tmp_path / "a.npz") == ()
+    for read in (foreign.read_npz, foreign.npz_headers):
+        with pytest.raises(InputError, match="a.npz: expected an .npz"):
+            read(tmp_path / "a.npz")
+
+
 HEADER = {"descr": "<f8", "fortran_order": False, "shape": (10**9,)}
 
 

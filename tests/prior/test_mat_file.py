@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 from scipy.io import savemat
@@ -74,6 +76,17 @@ def test_what_is_no_model_is_named(model, tmp_path, change, message):
     savemat(tmp_path / "m.mat", _released(model) | change)
     with pytest.raises(ModelFileError, match=f"m.mat: {message}"):
         mat_file.read(tmp_path / "m.mat")
+
+
+def test_many_vectors_or_landmarks_take_no_time(tmp_path):
+    for size, vectors in ((51, 20_000), (60_000, 5)):
+        e = np.zeros((1, vectors, size), np.uint8)
+        values = {"mu": np.zeros((1, size)), "e": e, "sigma": np.ones((1, vectors + 1))}
+        savemat(tmp_path / "m.mat", values)
+        began = time.process_time()
+        with pytest.raises(ModelFileError, match="m.mat: (e: expected at most 51|expected mu)"):
+            mat_file.read(tmp_path / "m.mat")
+        assert time.process_time() - began < 2  # products of all with all: minutes
 
 
 def test_damaged_and_missing_files_are_named(tmp_path):

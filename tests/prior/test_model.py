@@ -102,6 +102,16 @@ def test_a_damaged_file_is_named(tmp_path, content, message):
         prior.load(tmp_path / "m.npz")
 
 
+@pytest.mark.parametrize("meta", ["1" * 5000, '{"format": ' + "1" * 5000 + "}", "[" * 5000, "3"])
+def test_what_is_no_meta_is_one_line(model, tmp_path, meta):
+    path = tmp_path / "m.npz"
+    model.save(path)
+    np.savez(path, **dict(np.load(path)) | {"meta": meta})
+    with pytest.raises(ModelFileError, match="m.npz: meta: ") as caught:
+        prior.load(path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
 def test_a_truncated_file_is_named(model, tmp_path):
     path = tmp_path / "m.npz"
     model.save(path)

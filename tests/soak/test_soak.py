@@ -72,6 +72,24 @@ def test_a_leak_of_threads_is_seen(ends):
     assert more.threads == 4 and not more.flat
 
 
+def test_workers_of_a_browsers_pool_are_no_leak(ends):
+    go = threading.Event()
+    ends.append(go.set)
+
+    def leak():
+        named = threading.Event()
+
+        def work():
+            Path("/proc/thread-self/comm").write_text("ThreadPoolForegroundWorker"[:15])
+            named.set()
+            go.wait()
+
+        threading.Thread(target=work, daemon=True).start()
+        named.wait()
+
+    assert growth([*soak(leak, 8)]).threads == 0
+
+
 def test_a_leak_of_processes_is_seen(ends):
     def leak():
         process = subprocess.Popen(["sleep", "60"])

@@ -16,7 +16,9 @@ GROWTH_MB = 8.0
 # Descriptors, threads or processes that may: a browser opens and closes some by itself. A leak in
 # each call is of many more.
 GROWTH = 2
-PAGE_MB = os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+# Threads of this name, as Linux cuts it, are not counted: the workers of Chromium's pool. It starts
+# one where tasks wait for a processor, and ends it when it is idle, whatever the page does.
+POOL = "ThreadPoolForeg"
 
 
 class Usage(NamedTuple):
@@ -46,6 +48,15 @@ def family() -> list[Path]:
     return [Path("/proc") / member for member in members]
 
 
+def _threads(process: Path) -> Iterator[str]:
+    """The names of a process' threads."""
+    for thread in (process / "task").iterdir():
+        try:
+            yield (thread / "comm").read_text().strip()
+        except OSError:  # it has ended
+            continue
+
+
 def usage(calls: int, seconds: float) -> Usage:
     """What is held now. Memory is each process' own, and its part of what several share."""
     gc.collect()
@@ -55,7 +66,7 @@ def usage(calls: int, seconds: float) -> Usage:
             rolled = (folder / "smaps_rollup").read_text()
             pss = next(line for line in rolled.splitlines() if line.startswith("Pss:"))
             descriptors += len(os.listdir(folder / "fd"))
-            threads += len(os.listdir(folder / "task"))
+            threads += sum(name != POOL for name in _threads(folder))
         except OSError:  # it has ended
             continue
         memory += int(pss.split()[1]) / 1024

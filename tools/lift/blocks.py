@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from prior.errors import InputError
+from python_layers.data.columns import LARGEST
 from tools.lift.counting import PEOPLE, LeftOut
 
 # Of people with different numbers of landmarks those of the commonest number are read, if they are
@@ -24,7 +25,7 @@ def together(
     The array is (n, S, 2 or 3), or (n, M) of flat lists.
     """
     whole = _array(values) if values else None
-    if whole is not None and whole.ndim in (2, 3) and whole.size and not np.isinf(whole).any():
+    if whole is not None and whole.ndim in (2, 3) and whole.size and not _beyond(whole):
         return list(range(len(values))), _with_scores(whole, scores), []
     left, arrays = [], {}
     for i, row in enumerate(values):
@@ -34,8 +35,8 @@ def together(
             got = f"{len(row)} values" if isinstance(row, list) else repr(row)[:40]
             why = "not numbers x, y, confidence of each landmark"
             left.append(LeftOut(PEOPLE, 1, why, f"{where[i]}: got {got}"))
-        elif np.isinf(array).any():
-            left.append(LeftOut(PEOPLE, 1, "infinite coordinates", where[i]))
+        elif _beyond(array):
+            left.append(LeftOut(PEOPLE, 1, f"coordinates beyond {LARGEST:g}", where[i]))
         else:
             arrays[i] = array
     shapes: dict[tuple[int, ...], list[int]] = {}
@@ -76,6 +77,11 @@ def once(
     first = where[rows[keep.index(False)]]
     left = LeftOut(PEOPLE, keep.count(False), "the same pose twice in one frame", first)
     return [i for i, one in zip(rows, keep, strict=True) if one], block[np.array(keep)], [left]
+
+
+def _beyond(array: np.ndarray) -> bool:
+    """Whether a number is larger than a coordinate can be, or infinite; NaN is not."""
+    return bool((np.abs(array) > LARGEST).any())
 
 
 def _array(values: Any) -> np.ndarray | None:

@@ -56,7 +56,7 @@ _SHAPES = {
     "component_probability": (0,),
     "translation_mm": (3,),
 }
-# The poses of a JSON file whose schema is checked.
+# The poses, and the names of frames, whose schema is checked.
 _CHECKED = 20
 # What a file of before there was a verdict says.
 _NOT_JUDGED = "not judged"
@@ -185,6 +185,7 @@ def read(path):
     if foreign.head(path, 2) == b"PK":
         arrays = foreign.read_npz(path, {"meta"}, set(Poses._fields), PosesError)
         meta = foreign.parse_json(str(arrays.pop("meta")), path, PosesError)
+        _check_schema(path, meta | {"poses": []} if isinstance(meta, dict) else meta)
     else:
         meta = foreign.read_json(path, PosesError)
         _check_schema(path, meta)
@@ -208,11 +209,11 @@ def read(path):
             if name != "component_probability" and array.shape != shape:
                 raise ValueError(f"{name} of shape {array.shape} for {count} poses")
         first = poses.meta["first_frame"]
-        if meta["format"] != FORMAT or not (
+        if not all(isinstance(name, str) for name in meta["frames"]) or not (
             first <= poses.frame.min(initial=first)
             and poses.frame.max(initial=first - 1) < first + len(meta["frames"])
         ):
-            raise ValueError(f"format {meta['format']!r}, {len(meta['frames'])} frames")
+            raise ValueError(f"{len(meta['frames'])} frames")
         return poses
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise PosesError(f"{path}: expected poses as tools.lift writes them, got {error}") from None
@@ -221,12 +222,13 @@ def read(path):
 def _check_schema(path, document):
     """Raise PosesError where a JSON document is none of poses.schema.json.
 
-    Of the poses the first few are checked, whose faults tell what is wrong; the shapes of all are
-    checked afterwards, as arrays, which is a hundred times faster.
+    Of the poses and the frames' names the first few are checked, whose faults tell what is wrong;
+    all are checked afterwards, as arrays and as text, which is a hundred times faster.
     """
     document = dict(document) if isinstance(document, dict) else document
-    if isinstance(document, dict) and isinstance(document.get("poses"), list):
-        document["poses"] = document["poses"][:_CHECKED]
+    for key in ("poses", "frames"):
+        if isinstance(document, dict) and isinstance(document.get(key), list):
+            document[key] = document[key][:_CHECKED]
     schema = json.loads(SCHEMA.read_text())
     wrong = jsonschema.exceptions.best_match(
         jsonschema.Draft202012Validator(schema).iter_errors(document)

@@ -134,6 +134,30 @@ def test_landmarks_outside_the_image_are_missing_and_counted(tmp_path, capsys):
     assert "7 landmarks outside their image" in capsys.readouterr().out
 
 
+def mpii_release(image, marks=1):
+    return struct({"annolist": struct(image), "img_train": np.ones((1, marks))})
+
+
+FAR = {"annopoints": struct({"point": struct({"x": "far", "y": 2, "id": 3})})}
+MPII_WRONG = {
+    "a number": 3,
+    "no lists": struct({"annolist": 3, "img_train": np.ones((1, 2))}),
+    "no marks": struct({"annolist": struct(mpii_image("a.jpg", mpii_person(50, 40)))}),
+    "more marks than images": mpii_release(mpii_image("a.jpg", mpii_person(50, 40)), marks=2),
+    "a point of words": mpii_release(mpii_image("a.jpg", mpii_person(50, 40) | FAR)),
+    "no image": mpii_release({"annorect": struct(mpii_person(50, 40))}),
+}
+
+
+@pytest.mark.parametrize("release", MPII_WRONG.values(), ids=MPII_WRONG)
+def test_mpii_s_structures_that_are_otherwise_are_one_line(tmp_path, capsys, release):
+    scipy.io.savemat(tmp_path / "a.mat", {"RELEASE": release})
+    assert run("mpii", tmp_path / "a.mat", tmp_path, "--out", tmp_path / "a.pack") == 1
+    error = capsys.readouterr().err
+    assert "a.mat: expected" in error and error.count("\n") == 1 and len(error) < 400
+    assert not (tmp_path / "a.pack").exists()
+
+
 # Leeds ----------------------------------------------------------------------------------------
 
 

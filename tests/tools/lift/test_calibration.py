@@ -260,6 +260,18 @@ def test_bad_files_are_one_line(tmp_path, name, text, message):
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 7])
+def test_coefficients_that_are_left_out_are_0(tmp_path, count):
+    lens = np.linspace(-0.2, 0.01, count)
+    (tmp_path / "a.json").write_text(json.dumps({"K": K.tolist(), "dist": lens.tolist()}))
+    camera = calibration.read(tmp_path / "a.json")
+    assert camera.distortion.tolist() == [*lens, *[0] * (len(camera.distortion) - count)]
+    ahead = np.array([[0.1, -0.2, 1], [0, 0.1, 1]])
+    bent = cv2.projectPoints(ahead, np.zeros(3), np.zeros(3), K, camera.distortion)[0][:, 0]
+    straight = (ahead @ K.T)[:, :2]
+    np.testing.assert_allclose(camera.undistorted(bent[None])[0], straight, atol=0.01)
+
+
 def tilted(tmp_path, elevation, up):
     """A file of a camera that looks down by `elevation`, degrees, where `up` is up."""
     rotation = compose(0.0, np.deg2rad(elevation), 0.3) @ calibration.UP[up]

@@ -25,7 +25,8 @@ def damaged(rows):
         ({"image_id": 0, "keypoints": good[0] * 2}, "102 numbers, unlike the others"),
         ({"image_id": 0, "keypoints": ["a"] * 51}, "not numbers"),
         ({"image_id": 0, "keypoints": {"nose": 1}}, "not numbers"),
-        ({"image_id": 0, "keypoints": [1e400] * 51}, "infinite"),
+        ({"image_id": 0, "keypoints": [1e400] * 51}, "beyond 1e+09"),
+        ({"image_id": 0, "keypoints": [*good[0][:-3], 1e300, *good[0][-2:]]}, "beyond 1e+09"),
         ({"image_id": 0, "keypoints": [10**400] * 51}, "not numbers"),
         ({"image_id": 0, "keypoints": []}, "without landmarks"),
         ({"image_id": 0}, "without landmarks"),
@@ -36,7 +37,7 @@ def damaged(rows):
     ]
 
 
-@pytest.mark.parametrize("index", range(12))
+@pytest.mark.parametrize("index", range(13))
 def test_one_damaged_record_leaves_the_others(tmp_path, index):
     rows = files.in_set(np.tile(POINTS, (4, 1, 1)), COCO)
     record, why = damaged(rows)[index]

@@ -153,6 +153,17 @@ def test_memory_is_by_the_rows(tmp_path, number):
     tracemalloc.stop()
 
 
+def test_what_is_written_is_by_the_rows_too(tmp_path):
+    (tmp_path / "t.json").write_text(
+        json.dumps({"points": POINTS.tolist(), "frame": [0, 1, 2, 3, 4, 10**9]})
+    )
+    outs = [tmp_path / name for name in ("a.bvh", "a.html", "a.trc", "a.npz")]
+    words = [tmp_path / "t.json", "--no-deviation", "--out", *outs]
+    assert tool.main([str(word) for word in words]) in (0, 3)
+    assert len(lifted.read(outs[-1]).meta["frames"]) == 6
+    assert max(out.stat().st_size for out in outs) < 1e6
+
+
 def table(path, columns, rows):
     """CSV of POINTS with more columns before and after them."""
     from prior.skeleton import LANDMARKS

@@ -1,6 +1,7 @@
 """2D landmarks of files: damaged and empty ones, bad ones, and sets that are named."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -35,6 +36,17 @@ def test_frames_without_people_and_damaged_ones(tmp_path):
         ("people", 1, "clip_6, person 0"),
     ]
     assert people.frames[0] == "clip_000000000000"
+
+
+def test_what_is_no_file_of_a_folder_leaves_the_others(tmp_path):
+    folder = files.openpose(tmp_path / "frames", [POINTS[0], POINTS[1]])
+    (folder / "clip_5_keypoints.json").symlink_to("nowhere")
+    (folder / "clip_6_keypoints.json").mkdir()
+    os.mkfifo(folder / "clip_7_keypoints.json")
+    people = keypoints.read(folder)
+    assert people.frame.tolist() == [0, 1] and people.listed == 5
+    ((what, count, _, first),) = people.left
+    assert (what, count) == ("frames", 3) and "clip_5_keypoints.json" in first
 
 
 def test_csv_has_empty_cells(tmp_path):

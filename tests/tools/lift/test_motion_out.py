@@ -229,6 +229,7 @@ def test_json_is_as_the_schema_says(files, poses):
     ("change", "message"),
     [
         (lambda d: d.pop("frames"), "$: 'frames' is a required property"),
+        (lambda d: d.pop("rate"), "$: 'rate' is a required property"),
         (lambda d: d["poses"][2].update(scale=-1), "$.poses[2].scale: -1 is less than or equal"),
         (lambda d: d["poses"][0]["pose_mm"].pop(), "$.poses[0].pose_mm: "),
         (lambda d: d["poses"][0].update(frame="a"), "$.poses[0].frame: 'a' is not of type"),
