@@ -205,7 +205,8 @@ class LeastSquares(Projections):
             )
 
     def _descended(self, problem: Problem, start: Float[np.ndarray, "C P"]) -> Reached:
-        """The minima that are reached from `start`, or how far it came in STEPS."""
+        """The minima that are reached from `start`, or how far it came in STEPS; `least` is the
+        cost there."""
         at = self._reached(problem, start)
         done = Reached(*(a.copy() for a in at))
         rows, length = np.arange(start.shape[1]), np.ones(start.shape[1])
@@ -213,7 +214,11 @@ class LeastSquares(Projections):
             small = np.abs(at.step).max(axis=0) <= TOLERANCE * at.unknowns[-1]
             active = ~small & np.isfinite(at.cost) & (length > SHORTEST)
             if not active.all():
-                last = at._replace(unknowns=at.unknowns + small * at.step)
+                # Who is not there has the cost of where it is.
+                last = at._replace(
+                    unknowns=np.where(small, at.unknowns + at.step, at.unknowns),
+                    least=np.where(small, at.least, at.cost),
+                )
                 for whole, part in zip(done, last, strict=True):
                     whole[..., rows] = part
                 if not active.any():
@@ -224,7 +229,7 @@ class LeastSquares(Projections):
             better = tried.cost < at.cost
             length = np.where(better, 1, length / 4)
             at = at.replaced(better, tried)
-        for whole, part in zip(done, at, strict=True):
+        for whole, part in zip(done, at._replace(least=at.cost), strict=True):
             whole[..., rows] = part
         return done
 

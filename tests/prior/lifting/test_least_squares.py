@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import least_squares
 
 from prior.camera import vertical_rotation
-from prior.lifting.least_squares import LeastSquares
+from prior.lifting.least_squares import BATCH, LeastSquares
 from prior.lifting.perspective import Views
 
 COUNT = 6
@@ -78,6 +78,29 @@ def test_a_bad_start_leads_to_the_same_minimum(solver, views):
     np.testing.assert_allclose(other.cost, best.cost, rtol=1e-9)
     np.testing.assert_allclose(other.unknowns, best.unknowns, atol=1e-5 * start[:, -1].max())
     np.testing.assert_allclose(other.log_density, best.log_density, atol=1e-5)
+
+
+def test_many_are_solved_as_few(solver, views):
+    """Over more than one batch, by factors of all at once."""
+    views, start = views
+    copies = np.tile(np.arange(COUNT), BATCH // COUNT + 1)
+    few, many = solver.solve(views, start), solver.solve(views.take(copies), start[copies])
+    for name, rtol in (("unknowns", 1e-7), ("projection", 1e-9), ("cost", 1e-9)):
+        np.testing.assert_allclose(getattr(many, name), getattr(few, name)[copies], rtol=rtol)
+    np.testing.assert_allclose(many.log_density, few.log_density[copies], atol=1e-8)
+    assert many.ok.all()
+
+
+def test_the_cost_is_that_of_the_unknowns_where_no_minimum_is_reached(model, solver, views):
+    """Of random landmarks, which no person has; the steps lead some of them nowhere."""
+    views, start = views
+    random = np.random.default_rng(3)
+    views = views._replace(points=random.normal(500, 3000, views.points.shape))
+    solution = solver.solve(views, start)
+    assert solution.ok.all()
+    for i in range(COUNT):
+        cost = np.square(residuals(model, views, i, solution.unknowns[i])).sum()
+        assert solution.cost[i] == pytest.approx(cost, rel=1e-6)
 
 
 def test_two_steps_in_float32_nearly_reach_it(solver, views):
