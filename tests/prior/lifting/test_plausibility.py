@@ -18,7 +18,8 @@ from tools.bench.plausibility import TRACK_FRAMES, cut, quadrupeds, tracks
 
 EXCERPTS = mocap.read(CLIPS)
 POSES = np.concatenate([clip.poses for clip in EXCERPTS])
-# Who jumps down from a wall, bent double: at the limits of what the model knows.
+# Who climbs a wall, crouches on it and jumps down. Though the model was fitted to this clip, too,
+# it knows few such poses: four of these 22 are refused.
 JUMPS = np.concatenate([[clip.action == "01_14"] * len(clip.poses) for clip in EXCERPTS])
 IMAGES = room(POSES, seed=1)
 MODEL = prior.load()
@@ -37,7 +38,7 @@ def judged(points, cameras, noise_mm=20.0):
 
 @pytest.mark.parametrize("missing", [(), ("spine", "head top"), ("spine", "nose"), ("left wrist",)])
 @pytest.mark.parametrize("noise_px", [0, 5])
-def test_hardly_a_real_person_is_refused(missing, noise_px):
+def test_hardly_any_real_person_is_refused(missing, noise_px):
     points = IMAGES.noisy_points(noise_px, seed=2)
     points[:, [LANDMARKS.index(name) for name in missing]] = np.nan
     _, verdict = judged(points, IMAGES.cameras)
