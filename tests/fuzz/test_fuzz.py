@@ -1,5 +1,8 @@
 """A short campaign of fixed seed, and what the campaign itself promises."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -55,3 +58,11 @@ def test_a_reader_that_fails_in_other_ways_is_a_finding(tmp_path):
 
     assert tried(bug, tmp_path)[0] == "traceback" and tried(memory, tmp_path)[0] == "memory"
     assert tried(lambda path: 1, tmp_path) == ("ok", "")
+
+
+def test_the_tests_that_hold_what_was_found_are_there():
+    here = Path(__file__).parent
+    named = re.findall(r"`([\w/]+[.]py)::(\w+)`", (here / "README.md").read_text())
+    assert len(named) > 50
+    for file, test in named:
+        assert f"def {test}(" in (here.parent / file).read_text(), f"{file}::{test}"
