@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 
 from prior.lifting.products import upper_triangle
 
-# So few factors LAPACK makes sooner, one after the other: numpy's calls take longer than the work.
+# So few systems LAPACK solves sooner, one after the other: numpy's calls, a few for each row of all
+# at once, take longer than the work.
 FEW = 48
 
 

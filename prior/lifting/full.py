@@ -35,13 +35,13 @@ ROUNDS = 2
 REACH = 1.0
 
 # What weak perspective takes wrong in a person's depth is more nats the less the noise. With less
-# noise at the body than this, mm, REACH and DOUBT are more by the square of the variances' share,
-# so that with hardly any all combinations are solved. Our choice: lifter.NOISE_MM, with which REACH
-# was measured.
+# noise at the body than this, mm, REACH and DOUBT grow with the square of the ratio of variances,
+# so that with hardly any all combinations are solved. Our choice: what lifter.NOISE_MM is, with
+# which REACH was measured.
 USUAL_NOISE_MM = 20.0
 
 # Of these, candidates are solved to the end that are within so many nats of the best after one
-# step. On the carried motion nobody is lost by that who is within REACH. Of FEW all are.
+# step: our choice, and the same test has what that loses. So few as FEW are all solved.
 DOUBT = 0.1
 
 
@@ -69,8 +69,8 @@ class FullSearch:
         self.search = search
         self.projections = LeastSquares(search.model, search.nu)
         self.unlike = UnlikeSearch(search, self.projections)
-        share = USUAL_NOISE_MM**2 / (search.nu.min() * search.model.scale_mm**2)
-        self._more = max(1.0, share) ** 2
+        ratio = USUAL_NOISE_MM**2 / (search.nu.min() * search.model.scale_mm**2)
+        self._more = max(1.0, ratio) ** 2
 
     def rare(self, inputs: Inputs) -> Bool[np.ndarray, "N"]:
         """Which of the Inputs have candidates by UnlikeSearch: as `rare`, but by the criterion of

@@ -34,9 +34,10 @@ ROTATIONS = 80
 # The detector's noise at the scale of the body. Our choice: 20 mm, 5 px in Human3.6M's images.
 NOISE_MM = 20.0
 
-# The lifting to the letter of section 5.3: no noise but the model's, the R of equation 4.
 # A person's own size, mm, a few times: landmarks with such an error say nothing. Our choice.
 LARGEST_NOISE_MM = 1e4
+
+# The lifting to the letter of section 5.3: no noise but the model's, the R of equation 4.
 AS_PUBLISHED: dict[str, Any] = {"rotations": ROTATIONS, "noise_mm": 0.0, "criterion": "cost"}
 
 # Poses handled at once by one thread: bounds the memory, and is enough for large products.
