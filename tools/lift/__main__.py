@@ -35,7 +35,6 @@ from tools.lift import (
     calibration,
     counting,
     detecting,
-    doubtful,
     drawing,
     height,
     keypoints,
@@ -93,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         nargs=2,
         metavar=("WIDTH", "HEIGHT"),
-        help="of the frames' images, px, for coordinates from 0 or -1 to 1",
+        help="of the frames' images, px, for coordinates from 0 or -1 to 1, and for --fov",
     )
     parser.add_argument(
         "--rate", type=float, metavar="HZ", help="how many frames a second the input has"
@@ -208,15 +207,7 @@ def poses_of(options):
     people = keypoints.read(options.input, How(landmarks, options.rate, sizes.of, options.by_place))
     poses, left = lift(people, **how, camera=camera)
     poses, doubts, odd = without_doubts(poses, options.strict, options.out)
-    in_image = [sizes.of(people.frame_name(frame)) for frame in people.frame]
-    left, doubts = (
-        [*left, *odd],
-        [
-            *people.doubts,
-            *doubtful.outside(people.points, people.confidence, in_image),
-            *doubts,
-        ],
-    )
+    left, doubts = [*left, *odd], [*sizes.doubts(), *people.doubts, *doubts]
     wanting = bool(doubts or counting.matters([*people.left, *left]))
     tilt = "searched_tilt" in poses.meta and Tilt.of(poses.meta["searched_tilt"])
     if tilt:

@@ -15,6 +15,8 @@ from tools.lift.counting import PEOPLE, LeftOut
 MAJORITY = 0.9
 # Fewer numbers are no person: x and y of six landmarks.
 LEAST = 12
+# Text that stands for a number that is not there, in lower case.
+MISSING = ("", "na", "nan", "null", "none", "n/a", "-")
 
 
 def together(
@@ -29,8 +31,7 @@ def together(
         return list(range(len(values))), _with_scores(whole, scores), []
     left, arrays = [], {}
     for i, row in enumerate(values):
-        array = _array(row)
-        array = _array(_filled(row)) if array is None else array
+        array = _numbers(row)
         if array is None or array.ndim not in (1, 2) or not array.size:
             got = f"{len(row)} values" if isinstance(row, list) else repr(row)[:40]
             why = "not numbers x, y, confidence of each landmark"
@@ -101,19 +102,29 @@ def _array(values: Any) -> np.ndarray | None:
         return None
 
 
+def _numbers(values: Any) -> np.ndarray | None:
+    """Landmarks as an array, with NaN for what is missing; None if something else is there."""
+    array = _array(values)
+    return _array(_filled(values)) if array is None else array
+
+
 def _filled(values: Any) -> Any:
-    """Landmarks with NaN for those that are null, or an empty list."""
-    if not isinstance(values, list):
+    """Landmarks with NaN for those that are null, or an empty list, or text that says so."""
+    if isinstance(values, str):
+        return np.nan if values.strip().lower() in MISSING else values
+    if not isinstance(values, list | tuple):
         return values
-    size = max((len(point) for point in values if isinstance(point, list)), default=0)
-    return [[np.nan] * size if size and not point else point for point in values]
+    size = max((len(point) for point in values if isinstance(point, list | tuple)), default=0)
+    filled = [_filled(point) for point in values]
+    absent = (None, [], np.nan)
+    return [[np.nan] * size if size and point in absent else point for point in filled]
 
 
 def _with_scores(block: np.ndarray, scores: list[Any]) -> np.ndarray:
     """Points (n, S, 2 or more) with the scores that stand apart as their third value."""
     if all(score is None for score in scores):
         return block
-    confidence = _array(scores)
+    confidence = _numbers(scores)
     if confidence is None or block.ndim != 3 or confidence.shape != block.shape[:2]:
         raise InputError(
             f"expected a score for each landmark, got points {block.shape} and scores "

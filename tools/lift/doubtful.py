@@ -1,6 +1,6 @@
 """Reasons to think that landmarks are not what they are taken for, a line for each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,8 @@ from jaxtyping import Float
 from prior import landmark_names
 from prior.landmark_sets import LandmarkSet
 from prior.skeleton import LANDMARKS
+from tools.lift import meaning
+from tools.lift.coordinates import NEVER, Size, other_shape
 
 # Left and right are judged where the body is at least as wide as this, by its height from hips to
 # shoulders, and the face points the other way by this cosine. Our choice: a person who looks over
@@ -23,6 +25,10 @@ TURNED = 0.5
 # share, theirs had another size. Our choice, between 4 of 17, of people who are all cut off above
 # the knees, and 31 %, of landmarks that are spread over an image of 1.2 times the size.
 OUTSIDE = 0.25
+# Width and height are exchanged if all landmarks are inside an image of the exchanged size, and
+# more people than this share are outside it as it is, by most landmarks. Our choice: people who
+# leave an image are outside it in a few frames.
+AWAY = 0.05
 # Whole people of a lower score are nobody, as often as not. Our choice: what detectors leave out.
 WEAK = 0.2
 # Landmarks of lower confidence do not tell left from right, or up from down.
@@ -119,25 +125,70 @@ def turned(
 def outside(
     points: Float[np.ndarray, "n 17 2"],
     confidence: Float[np.ndarray, "n 17"],
-    sizes: Sequence[tuple[float, float] | None],
+    sizes: Sequence[Size | None],
 ) -> list[str]:
     """A line where many landmarks are outside their images, of these (width, height), px, where
-    they are known."""
+    they are known, or many people are who would not be if width and height were exchanged."""
     known = [i for i, one in enumerate(sizes) if one is not None]
-    if not known:
+    there = confidence[known] >= SURE
+    if not there.any():
         return []
     limit = np.array([sizes[i] for i in known])
-    there = confidence[known] >= SURE
-    beyond = ((points[known] < 0) | (points[known] > limit[:, None])).any(axis=2) & there
-    share = np.count_nonzero(beyond) / max(np.count_nonzero(there), 1)
-    if share <= OUTSIDE:
+    beyond, exchanged = (
+        ((points[known] < 0) | (points[known] > one[:, None])).any(axis=2) & there
+        for one in (limit, limit[:, ::-1])
+    )
+    total = np.count_nonzero(there)
+    share = np.count_nonzero(beyond) / total
+    away = 2 * np.count_nonzero(beyond, axis=1) > np.count_nonzero(there, axis=1)
+    fit = np.count_nonzero(exchanged) <= NEVER * total
+    if share <= OUTSIDE and not (fit and away.mean() > AWAY):
         return []
     person, landmark = np.argwhere(beyond)[0]
     (x, y), (width, height) = points[known][person, landmark], limit[person]
     return [
         f"{100 * share:.0f} % of the landmarks are outside the image of {width:g} x {height:g} px, "
-        f"the first at {x:.0f}, {y:.0f}: they are of one of another size"
+        f"the first at {x:.0f}, {y:.0f}: "
+        + (
+            f"as if width and height were exchanged, and it had {height:g} x {width:g} px"
+            if fit
+            else "they are of one of another size"
+        )
     ]
+
+
+def exchanged(
+    points: Float[np.ndarray, "n 17 2"],
+    confidence: Float[np.ndarray, "n 17"],
+    sizes: Sequence[Size],
+) -> list[str]:
+    """A line where people, scaled to images of these sizes, px, would have more of a person's
+    proportions if width and height were exchanged."""
+    rows = np.linspace(0, len(points) - 1, min(meaning.SAMPLE, len(points))).astype(int)
+    sample, sure = points[rows], np.where(confidence[rows] >= SURE, confidence[rows], 0)
+    limit = np.array([sizes[i] for i in rows])
+    other = sample / limit[:, None] * limit[:, None, ::-1]
+    as_it_is = meaning.unlike_a_person(sample, sure)
+    # Of nobody who shows all bones both are infinite.
+    if not as_it_is > meaning.unlike_a_person(other, sure) + meaning.BETTER:
+        return []
+    width, height = sizes[0]
+    return [
+        f"scaled to {width:g} x {height:g} px, people have less of a person's proportions than "
+        f"scaled to {height:g} x {width:g}: width and height may be exchanged"
+    ]
+
+
+def shapes(pairs: Iterable[tuple[Size | None, Size | None]], one: str, other: str) -> list[str]:
+    """A line where `one` and `other` say of an image that its width and height, px, have other
+    proportions."""
+    for a, b in dict.fromkeys(pairs):
+        if a is not None and b is not None and other_shape(a, b):
+            return [
+                f"{one} {a[0]:g} x {a[1]:g} px for an image, {other} {b[0]:g} x {b[1]:g}: taken as "
+                "the first"
+            ]
+    return []
 
 
 def _cosine(one: Float[np.ndarray, "n 2"], other: Float[np.ndarray, "n 2"]) -> np.ndarray:

@@ -108,18 +108,29 @@ def _unknown(what: str, why: str = "") -> KeypointError:
 
 
 def _rows(text: str) -> list[list[str]]:
-    """The rows of CSV, between whose cells are commas, semicolons or tabs; of the latter two with
-    commas in numbers, as much of Europe writes them, these are points."""
+    """The rows of CSV, between whose cells are commas, semicolons or tabs, or spaces; of all but
+    commas with commas in numbers, as much of Europe writes them, these are points."""
     head = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=head.count)
+    delimiter = delimiter if delimiter in head else " "
     lines = text.splitlines()
     try:
-        rows = list(csv.reader(lines, delimiter=delimiter))
+        rows = _spaced(lines) if delimiter == " " else list(csv.reader(lines, delimiter=delimiter))
     except csv.Error as error:
         raise KeypointError(f"expected CSV, got {error}") from None
     if delimiter == "," or not _DECIMAL_COMMA.search(text):
         return rows
     return [[_DECIMAL_COMMA.sub(".", one) for one in row] for row in rows]
+
+
+def _spaced(lines: list[str]) -> list[list[str]]:
+    """The rows of lines with spaces between their cells, if they are of a table; else each line
+    is one cell."""
+    # Several in a row align the columns; single ones may have empty cells between them.
+    aligned = "  " in lines[0].strip() if lines else False
+    stripped = [line.strip() if aligned else line for line in lines]
+    rows = list(csv.reader(stripped, delimiter=" ", skipinitialspace=aligned))
+    return rows if any(one.recognises(rows) for one in TABLES) else [[line] for line in lines]
 
 
 def _folder(path: Path) -> People:

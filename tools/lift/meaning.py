@@ -1,7 +1,6 @@
-"""What the numbers of a file mean: which landmarks, in px or not, and whether left is left."""
+"""What the numbers of a file mean: which landmarks they are, how sure, and which are missing."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -10,9 +9,7 @@ from prior import landmark_names, landmark_sets, limits
 from prior.errors import InputError
 from prior.landmark_sets import LandmarkSet
 from prior.skeleton import LANDMARKS
-
-# The (width, height), px, of the image of a frame by its name, or None where nobody says it.
-SizeOf: TypeAlias = Callable[[object], tuple[float, float] | None]
+from tools.lift.coordinates import CENTRED
 
 # The set that a count of landmarks stands for, where it stands for one alone: 14, 15 and 17 do not.
 BY_COUNT = {
@@ -50,14 +47,6 @@ BONES = {
 # COCO's order are worse by 0.11 as Human3.6M's, and the right order by 0.08 in none of a thousand.
 BETTER = 0.08
 SAMPLE = 1000  # people who are compared with them
-# Where most coordinates are up to here they are no px of a person: normalised ones go from 0 or -1
-# to 1, and beyond, for limbs that a detector puts outside the image. Our choice.
-NORMALISED = 2.0
-# Where none is above this, they may be percentages of the image.
-HUNDRED = 100.0
-# If so many of normalised coordinates are negative, the middle of the image is 0. Our choice: a
-# person who is partly outside the image has fewer.
-CENTRED = 0.2
 # A third value beyond these is no confidence: detectors' go from 0 to 1, some to 6, COCO's flags
 # to 2, percentages to 100; -1 stands for none.
 LOWEST, HIGHEST = -1.0, 100.0
@@ -68,11 +57,6 @@ PERCENT = 10.0
 DEPTHS = 0.2
 # Coordinates are about a landmark that is at (0, 0) in more than this share of poses. Our choice.
 ROOT = 0.5
-
-
-def no_size(_: object) -> tuple[float, float] | None:
-    """Nobody says how large the frames' images are."""
-    return None
 
 
 def set_of(
@@ -134,7 +118,7 @@ def _check_order(block: np.ndarray, assumed: LandmarkSet) -> None:
     size = len(assumed.names)
     alike = {key: s for key, s in landmark_sets.LANDMARK_SETS.items() if len(s.names) == size}
     sample = block[np.linspace(0, len(block) - 1, min(SAMPLE, len(block))).astype(int)]
-    unlike = {key: _unlike_a_person(split(sample, s), s) for key, s in alike.items()}
+    unlike = {key: _unlike_in_set(split(sample, s), s) for key, s in alike.items()}
     own = next(key for key, s in alike.items() if s is assumed)
     best = min(unlike, key=lambda key: unlike[key])
     if unlike[own] > unlike[best] + BETTER:
@@ -144,10 +128,16 @@ def _check_order(block: np.ndarray, assumed: LandmarkSet) -> None:
         )
 
 
-def _unlike_a_person(block: Float[np.ndarray, "n S 3"], landmark_set: LandmarkSet) -> float:
+def _unlike_in_set(block: Float[np.ndarray, "n S 3"], landmark_set: LandmarkSet) -> float:
+    """`unlike_a_person` of people of this set."""
+    return unlike_a_person(*landmark_set.to_ours(block[..., :2], block[..., 2]))
+
+
+def unlike_a_person(
+    points: Float[np.ndarray, "n 17 2"], confidence: Float[np.ndarray, "n 17"]
+) -> float:
     """How far the bones in the image are from a person's proportions, 0 to 2: the mean over people
     who show all of BONES, as vectors of length 1; infinite if nobody does."""
-    points, confidence = landmark_set.to_ours(block[..., :2], block[..., 2])
     points = np.where(confidence[..., None] > 0, points, np.nan)
     ends = np.array([[LANDMARKS.index(name) for name in bone] for bone in BONES])
     lengths = np.linalg.norm(points[:, ends[:, 0]] - points[:, ends[:, 1]], axis=2)
@@ -221,50 +211,3 @@ def without_markers(block: Float[np.ndarray, "n S 3"]) -> Float[np.ndarray, "n S
     result = block.copy()
     result[..., 2][marked | middle] = 0.0
     return result
-
-
-def in_pixels(
-    block: Float[np.ndarray, "n S 3"],
-    canvas: Sequence[tuple[float, float] | None],
-    where: Sequence[object],
-    size: SizeOf,
-    to_last: bool = False,
-) -> tuple[Float[np.ndarray, "n S 3"], list[str]]:
-    """The people in px, and notes: normalised coordinates are scaled to the image's size.
-
-    canvas: each one's image's (width, height), where the file says it; where: the frames' names;
-    to_last: they are shares of the way from the first pixel to the last, as OpenPose's, not of the
-    image, as others'. Raises InputError where a size is not known.
-    """
-    points = block[..., :2][block[..., 2] > 0]
-    # A 0 may stand for a missing coordinate.
-    count = np.count_nonzero(points)
-    if not count or 2 * np.count_nonzero(np.abs(points) > NORMALISED) > count:
-        return block, _percentages(points)
-    low, high = points.min(), points.max()
-    centred = (points < 0).mean() > CENTRED
-    of = {name: size(name) for name in dict.fromkeys(where)}
-    sizes = [one or of[name] for one, name in zip(canvas, where, strict=True)]
-    if None in sizes:
-        raise InputError(
-            f"expected coordinates in px, got {low:.4g} to {high:.4g}, as if from "
-            f"{'-1' if centred else '0'} to 1: say the image's size with --image-size WIDTH HEIGHT "
-            f"or --images (first not known: of {where[sizes.index(None)]})"
-        )
-    scale = np.array(sizes, dtype=float)[:, None] - to_last
-    result = block.copy()
-    result[..., :2] = (block[..., :2] + 1) / 2 * scale if centred else block[..., :2] * scale
-    width, height = sizes[0]
-    more = ", and to others" if len(set(sizes)) > 1 else ""
-    note = f"coordinates from {'-1' if centred else '0'} to 1, scaled to {width:g} x {height:g} px"
-    return result, [note + more]
-
-
-def _percentages(points: Float[np.ndarray, "n 2"]) -> list[str]:
-    """A note where coordinates that are taken as px may be percentages."""
-    if not points.size or points.min() < 0 or points.max() > HUNDRED:
-        return []
-    return [
-        f"coordinates from {points.min():.4g} to {points.max():.4g} are taken as px: if they are "
-        "percentages of the image, divide them by 100"
-    ]

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from prior.errors import InputError, short
 from prior.landmark_sets import LandmarkSet
 from prior.skeleton import LANDMARKS, L
-from tools.lift import blocks, doubtful, frames, meaning, tracks
+from tools.lift import blocks, coordinates, doubtful, frames, meaning, tracks
 from tools.lift.counting import FRAMES, PEOPLE, LeftOut, together
 
 # Larger numbers are no number of a person: they are taken as a name. Our choice: int32's range.
@@ -59,7 +59,7 @@ class How(NamedTuple):
 
     landmarks: LandmarkSet | None = None
     rate: float | None = None
-    size: meaning.SizeOf = meaning.no_size
+    size: coordinates.SizeOf = coordinates.no_size
     by_place: bool = False
 
 
@@ -197,13 +197,12 @@ class People:
             notes += said
             block = meaning.without_markers(meaning.split(block, landmark_set))
             where = [stem if self.frame[i] is None else self.frame[i] for i in rows]
-            canvas = [self.canvas[i] for i in rows]
             doubts += doubtful.unsure(block, [self.score[i] for i in rows], where)
-            block, said = meaning.in_pixels(block, canvas, where, how.size, self.to_last)
-            notes += said
-            doubts += doubtful.sides(block, landmark_set, where)
-            points, confidence = landmark_set.to_ours(block[..., :2], block[..., 2])
-            doubts += doubtful.turned(points, confidence, where)
+            canvas = [self.canvas[i] for i in rows]
+            points, confidence, said, more = self._in_images(
+                block, landmark_set, where, canvas, how.size
+            )
+            notes, doubts = notes + said, doubts + more
             name = landmark_set.name
             lacks = tuple(ours for ours in LANDMARKS if ours not in landmark_set.table)
         keys = [stem if key is None else key for key in self.listed]
@@ -232,6 +231,31 @@ class People:
             tuple(dict.fromkeys([*notes, *line.notes, *said])),
             tuple(doubts),
         )
+
+    def _in_images(
+        self,
+        block: Float[np.ndarray, "n S 3"],
+        landmark_set: LandmarkSet,
+        where: Sequence[object],
+        canvas: Sequence[coordinates.Size | None],
+        size: coordinates.SizeOf,
+    ) -> tuple[Float[np.ndarray, "n 17 2"], Float[np.ndarray, "n 17"], list[str], list[str]]:
+        """Our landmarks, px, and their confidences, of people in a set; notes, and doubts.
+
+        where: the frames' names; canvas: their images' sizes by the file; size: by the user.
+        """
+        of = {name: size(name) for name in dict.fromkeys(where)}
+        pairs = [(own, of[name]) for own, name in zip(canvas, where, strict=True)]
+        sizes = [own or other for own, other in pairs]
+        scaled, notes, doubts = coordinates.in_pixels(block, sizes, where, self.to_last)
+        points, confidence = landmark_set.to_ours(scaled[..., :2], scaled[..., 2])
+        doubts += doubtful.shapes(pairs, "the file says", "--image-size or --images")
+        doubts += doubtful.sides(scaled, landmark_set, where)
+        doubts += doubtful.turned(points, confidence, where)
+        doubts += doubtful.outside(points, confidence, sizes)
+        if scaled is not block:
+            doubts += doubtful.exchanged(points, confidence, [one for one in sizes if one])
+        return points, confidence, notes, doubts
 
 
 def _identities(

@@ -4,17 +4,16 @@ import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
 
 import cv2
 from PIL import Image
 
 from prior import foreign
 from prior.errors import InputError
+from tools.lift import doubtful
+from tools.lift.coordinates import Size
 from tools.pictures import IMAGES, VIDEOS
 
-# (width, height), px.
-Size: TypeAlias = tuple[float, float]
 # EXIF's tag of an image's orientation, and the values of those that are shown turned by 90 degrees.
 ORIENTATION, ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
 # What Pillow raises on what is no image, or a damaged one.
@@ -44,6 +43,16 @@ class ImageSizes:
                 "those of each size by themselves"
             )
         return self._common
+
+    def doubts(self) -> list[str]:
+        """A line where what is said and the images themselves have other proportions."""
+        if self._size is None or self._path is None:
+            return []
+        images = ImageSizes(None, self._path)
+        own = [*images._sizes.values(), images._common]
+        return doubtful.shapes(
+            ((self._common, one) for one in own), "--image-size says", "--images"
+        )
 
     @cached_property
     def _sizes(self) -> dict[str, Size]:

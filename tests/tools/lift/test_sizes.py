@@ -81,3 +81,27 @@ def test_labels_of_images_of_several_sizes(tmp_path, capsys):
     (photos / "clip_1.png").unlink()
     assert tool.main([str(a) for a in common]) == 1
     assert "first not known: of clip_1" in capsys.readouterr().err
+
+
+def test_a_size_of_other_proportions_than_the_images_is_said(tmp_path):
+    path = image(tmp_path / "a.png", 40, 30)
+    (doubt,) = ImageSizes((30.0, 40.0), path).doubts()
+    assert doubt.startswith("--image-size says 30 x 40 px for an image, --images 40 x 30")
+    assert ImageSizes((30.0, 40.0), tmp_path).doubts() == [doubt]
+    # Images may be smaller than what the landmarks were detected in, and nobody may say anything.
+    for said in (
+        ImageSizes((640.0, 479.0), path),
+        ImageSizes(None, path),
+        ImageSizes((30.0, 40.0)),
+    ):
+        assert not said.doubts()
+
+
+def test_the_program_says_it_and_ends_with_3(tmp_path, capsys):
+    path = image(tmp_path / "a.png", 640, 480)
+    landmarks = files.coco_results(tmp_path / "a.json", POINTS)
+    common = [landmarks, "--out", tmp_path / "o.npz", "--elevation", 10, "--no-deviation"]
+    for size, status in (((640, 480), 0), ((480, 640), 3)):
+        options = ["--images", path, "--image-size", *size]
+        assert tool.main([str(a) for a in [*common, *options]]) == status
+        assert ("--images 640 x 480" in capsys.readouterr().err) == (status == 3)

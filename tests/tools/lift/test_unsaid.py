@@ -229,13 +229,6 @@ def test_landmarks_by_name_in_an_object(tmp_path, form):
     assert people.frame.tolist() == GAPS and set(people.confidence[there]) == {0.9}
 
 
-def test_coordinates_that_may_be_percentages_are_said(tmp_path):
-    shares = files.in_set(POINTS, COCO) * [100 / 640, 100 / 480, 1]
-    (note,) = keypoints.read(files.results(tmp_path / "a.json", shares)).notes
-    assert "if they are percentages of the image" in note
-    assert not keypoints.read(files.coco_results(tmp_path / "a.json", POINTS)).notes
-
-
 def test_numbers_by_the_order_in_a_frame_are_said(tmp_path):
     """A detector's order, in which two people change places in every frame."""
     row = files.in_set(POINTS, COCO)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tools.lift import times
+from tools.lift.blocks import MISSING
 from tools.lift.people import KeypointError, People
 from tools.lift.readers import unsaid
 
@@ -56,8 +57,6 @@ VIDEO = re.compile("(?:video|camera|cam|view|clip|sequence|seq)(?:name|id|idx|in
 # As noseX, LeftHipConfidence.
 _CAMEL = re.compile("(.*[a-z0-9])(X|Y|Confidence|Conf|Score|Likelihood|Visibility)")
 DEPTHS = "z of the landmarks is left out: x and y are taken as they are in the image"
-# What stands for a number that is not there.
-MISSING = ("", "na", "nan", "null", "none", "n/a", "-")
 
 
 class Columns(NamedTuple):
@@ -149,8 +148,12 @@ def _landmarks(header: list[str]) -> dict[str, dict[str, int]]:
             at.setdefault(name, {})[axis] = i
         before.add(text)
     at = {name: axes for name, axes in at.items() if "x" in axes or "y" in axes}
-    if any(not {"x", "y"} <= set(axes) for axes in at.values()):
-        raise KeypointError("expected an x and a y column for each landmark")
+    alone = next((name for name, axes in at.items() if not {"x", "y"} <= set(axes)), None)
+    if alone is not None:
+        raise KeypointError(
+            f"expected an x and a y column for each landmark, got one of them of {alone[:40]!r}; "
+            "are there commas, semicolons or tabs between all cells?"
+        )
     return at
 
 
