@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Int, Real
 from numpy.lib import format as npy
 
-from prior.errors import InputError
+from prior.errors import InputError, short
 from prior.files import FilePath
-from prior.foreign import Header, npz_headers
+from prior.foreign import Header, npz_headers, open_file, read_npz
 
 SUFFIXES = (".npy", ".npz")
 ARRAY = "poses_mm"
@@ -130,12 +130,17 @@ def _header(file: Path) -> Header:
 @lru_cache(maxsize=OPEN)
 def _array(file: Path) -> np.ndarray:
     """The poses of a file, mapped into memory where they are not compressed. Raises InputError."""
+    open_file(file).close()  # a regular one: a pipe would wait for its writer
     try:
         if file.suffix == ".npy":
             return np.load(file, mmap_mode="r", allow_pickle=False)
         return _mapped(file)
+    except InputError:
+        raise
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{file}: expected poses, got {error}; copy the file again") from None
+        raise InputError(
+            f"{file}: expected poses, got {short(str(error), 100)}; copy the file again"
+        ) from None
 
 
 def _mapped(file: Path) -> np.ndarray:
@@ -146,8 +151,7 @@ def _mapped(file: Path) -> np.ndarray:
         read: Any = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(member)
         if info.compress_type != zipfile.ZIP_STORED:
-            with np.load(file, allow_pickle=False) as arrays:
-                return arrays[ARRAY]
+            return read_npz(file, [ARRAY])[ARRAY]
         header = member.tell()
     with open(file, "rb") as raw:
         # The member's own header, whose extra field may differ from that of the archive's index.

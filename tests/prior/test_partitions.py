@@ -1,10 +1,11 @@
+import os
 import pickle
 
 import numpy as np
 import pytest
 
 import prior
-from prior import partitions
+from prior import limits, partitions
 from prior.errors import InputError
 from prior.normalise import AlignedPoses, NormalisedPoses
 from tests.poses import random_poses
@@ -76,6 +77,8 @@ def test_a_fit_of_partitions_is_that_of_the_array_but_for_the_digest(folder):
         (lambda f: np.savez(f / "b.npz", points=POSES), "b.npz: expected the array poses_mm"),
         (lambda f: (f / "b.npy").write_bytes(b"no"), "b.npy: expected poses"),
         (lambda f: np.save(f / "b.npy", np.array([{}, {}])), "b.npy: expected poses"),
+        (lambda f: os.mkfifo(f / "b.npy"), "b.npy: expected a file, got a device, pipe or socket"),
+        (lambda f: os.mkfifo(f / "b.npz"), "b.npz: expected a file, got a device, pipe or socket"),
     ],
 )
 def test_a_folder_that_is_no_motion_is_one_line(tmp_path, write, says):
@@ -90,3 +93,11 @@ def test_an_empty_folder_and_none_are_one_line(tmp_path):
         partitions.open_folder(tmp_path)
     with pytest.raises(InputError, match="expected a folder of poses"):
         partitions.open_folder(tmp_path / "nowhere")
+
+
+def test_a_compressed_file_is_read_within_the_limits(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "HARMLESS_MB", 1)
+    np.savez_compressed(tmp_path / "a.npz", poses_mm=np.zeros((10_000, 17, 3)))
+    folder = partitions.open_folder(tmp_path)
+    with pytest.raises(InputError, match="a.npz: expected at most 100 times the size"):
+        folder[:10]

@@ -20,12 +20,12 @@ import prior
 from prior import metrics, program, show
 from prior.errors import InputError
 from prior.files import write
-from prior.foreign import read_json
+from prior.foreign import read_json, read_npz
 from prior.skeleton import HUMAN36M
 from python_layers.data import annotations
 from tools.measured import stamp
 from tools.report import demo_page, page
-from tools.report.evaluated import draw_3d, draw_image, name_of, read_arrays
+from tools.report.evaluated import draw_3d, draw_image, name_of
 
 TITLE = "Lifting from the Deep: the demo"
 NETWORKS = {"cpm": "CPM baseline", "lifting": "with lifting and fusion"}
@@ -50,7 +50,8 @@ class Demo:
             evaluation = build / "eval" / f"lite-{name}"
             job = f"make eval NET=lite/{name}"
             self.errors[name] = read_json(_made(evaluation / "errors.json", job))
-            self.predictions[name] = read_arrays(_made(evaluation / "predictions.npz", job))
+            predictions = _made(evaluation / "predictions.npz", job)
+            self.predictions[name] = read_npz(predictions, optional=None, error=ReportError)
             self.losses[name] = _losses(build / f"train/lite-{name}", f"make train NET=lite/{name}")
         self.weighed = read_json(_made(build / "eval/lite-weighed/errors.json", "make demo"))
         steps = [read_json(path) for path in (build / "steps").glob("*.json")]

@@ -1,6 +1,5 @@
 """What tools.evaluate left of a network, and its images and poses as parts of a figure."""
 
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 import prior
 from prior import metrics, show
 from prior.errors import InputError
-from prior.foreign import read_json
+from prior.foreign import read_json, read_npz
 from prior.skeleton import HUMAN36M
 from python_layers.data import annotations
 from tools.labels import plain
@@ -63,7 +62,7 @@ def load_predictions(evaluation, data):
     for needed in (path, evaluation / "errors.json"):
         if not needed.is_file():
             raise FigureError(f"{needed}: no such file; run make eval, or tools.evaluate, first")
-    predictions = read_arrays(path)
+    predictions = read_npz(path, optional=None, error=FigureError)
     people = annotations.load(data)
     if "poses" not in predictions:
         raise FigureError(f"{path}: expected a network with lifting, got one without poses")
@@ -73,16 +72,6 @@ def load_predictions(evaluation, data):
             f"{predictions['points'].shape[1]}"
         )
     return people, predictions
-
-
-def read_arrays(path):
-    """The arrays of an .npz by name. Raises FigureError where it is damaged."""
-    try:
-        # Opened here: NumPy leaves a file that is no archive open.
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return dict(file)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise FigureError(f"{path}: expected an .npz, got {error}; make it again") from None
 
 
 def picture(people, i):
