@@ -200,8 +200,8 @@ def poses_of(options):
         poses = poses._replace(meta=poses.meta | {"rate": rate})
         poses, doubts, left = without_doubts(poses, options.strict, options.out)
         return poses, Said([str(part) for part in left], (), doubts, bool(doubts or left))
-    how = how_to_lift(options)
     sizes = ImageSizes(options.image_size, options.images)
+    how = how_to_lift(options)
     camera = with_lens(how.pop("camera"), options, sizes)
     landmarks = options.landmarks and landmark_sets.LANDMARK_SETS[options.landmarks]
     people = keypoints.read(options.input, How(landmarks, options.rate, sizes.of, options.by_place))

@@ -13,6 +13,8 @@ Size: TypeAlias = tuple[float, float]
 # Of the image of a frame by its name, or None where nobody says it.
 SizeOf: TypeAlias = Callable[[object], Size | None]
 
+# No side of an image, px, is as small as the first, or as large as the second. Our choice.
+SIDES = 1.0, 1e6
 # Where most coordinates are up to here they are no px of a person: normalised ones go from 0 or -1
 # to 1, and beyond, for limbs that a detector puts outside the image. Our choice.
 NORMALISED = 2.0
@@ -34,6 +36,12 @@ ALIKE = 0.05
 def no_size(_: object) -> Size | None:
     """Nobody says how large the frames' images are."""
     return None
+
+
+def is_size(size: Sequence[float]) -> bool:
+    """Whether the sides may be an image's; NaN is none."""
+    low, high = SIDES
+    return all(low < side < high for side in size)
 
 
 def other_shape(one: Size, other: Size) -> bool:

@@ -11,7 +11,7 @@ from PIL import Image
 from prior import foreign
 from prior.errors import InputError
 from tools.lift import doubtful
-from tools.lift.coordinates import Size
+from tools.lift.coordinates import SIDES, Size, is_size
 from tools.pictures import IMAGES, VIDEOS
 
 # EXIF's tag of an image's orientation, and the values of those that are shown turned by 90 degrees.
@@ -22,9 +22,18 @@ DAMAGE = (*foreign.DAMAGE, OSError, SyntaxError)
 
 class ImageSizes:
     """The sizes of the frames' images. size: (width, height), px, of all; else path: of an image, a
-    video, or a folder of images with the frames' names; both None where nobody says it."""
+    video, or a folder of images with the frames' names; both None where nobody says it.
+
+    Raises InputError of a size that no image has.
+    """
 
     def __init__(self, size: Sequence[float] | None = None, path: Path | None = None) -> None:
+        if size is not None and not is_size(size):
+            low, high = SIDES
+            raise InputError(
+                f"--image-size: expected a width and a height between {low:g} and {high:g} px, got "
+                f"{size[0]:g} x {size[1]:g}"
+            )
         self._size, self._path = size, path
 
     def of(self, name: object) -> Size | None:

@@ -28,6 +28,13 @@ def test_what_is_said_goes_before_what_is_there(tmp_path):
     assert ImageSizes(None, tmp_path / "a.png").of("any frame") == (40, 30)
 
 
+@pytest.mark.parametrize("side", [0.0, 1.0, -480.0, 1e6, np.inf, np.nan])
+def test_a_size_that_no_image_has_is_refused(side):
+    for size in ((640.0, side), (side, 480.0)):
+        with pytest.raises(InputError, match="--image-size: expected a width and a height between"):
+            ImageSizes(size)
+
+
 def test_of_a_folder_each_frame_has_its_own(tmp_path):
     for name, size in (("a.png", (40, 30)), ("b.jpg", (30, 40))):
         image(tmp_path / name, *size)
@@ -101,7 +108,7 @@ def test_the_program_says_it_and_ends_with_3(tmp_path, capsys):
     path = image(tmp_path / "a.png", 640, 480)
     landmarks = files.coco_results(tmp_path / "a.json", POINTS)
     common = [landmarks, "--out", tmp_path / "o.npz", "--elevation", 10, "--no-deviation"]
-    for size, status in (((640, 480), 0), ((480, 640), 3)):
+    for size, status in (((640, 480), 0), ((480, 640), 3), ((640, 0), 1)):
         options = ["--images", path, "--image-size", *size]
         assert tool.main([str(a) for a in [*common, *options]]) == status
         assert ("--images 640 x 480" in capsys.readouterr().err) == (status == 3)

@@ -6,6 +6,7 @@ from itertools import repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from tools.lift.coordinates import is_size
 from tools.lift.readers import table, unsaid
 
 # The landmarks of one person, and their confidences where these stand apart.
@@ -180,6 +181,6 @@ def canvas_of(record: Mapping[str, Any]) -> tuple[float, float] | None:
     for wide, high in (("canvas_width", "canvas_height"), ("width", "height")):
         if wide in record and high in record:
             size = record[wide], record[high]
-            if all(isinstance(side, int | float) and 1 < side < 1e6 for side in size):
+            if all(isinstance(side, int | float) for side in size) and is_size(size):
                 return size
     return None
