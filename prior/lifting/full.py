@@ -44,6 +44,14 @@ USUAL_NOISE_MM = 20.0
 # step: our choice, and the same test has what that loses. So few as FEW are all solved.
 DOUBT = 0.1
 
+# Poses handled at once by one thread, so that all cores have some of a few thousand. Our choice:
+# fewer share fewer tables.
+CHUNK = 1024
+
+# With so many nats of reach, which is below some 6 mm of noise, hardly a combination is ruled out,
+# and those of a pose take a megabyte: an eighth of the poses are then handled at once. Our choice.
+ALL = 100.0
+
 
 class Solved(NamedTuple):
     """P candidates of N images, sorted by component: row, the image; rotation as in Candidates;
@@ -63,7 +71,7 @@ class Solved(NamedTuple):
 
 
 class FullSearch:
-    """Lifts with what CandidateSearch leaves over, solved in full."""
+    """Lifts with what CandidateSearch leaves over, solved in full. chunk: poses handled at once."""
 
     def __init__(self, search: CandidateSearch) -> None:
         self.search = search
@@ -71,6 +79,7 @@ class FullSearch:
         self.unlike = UnlikeSearch(search, self.projections)
         ratio = USUAL_NOISE_MM**2 / (search.nu.min() * search.model.scale_mm**2)
         self._more = max(1.0, ratio) ** 2
+        self.chunk = CHUNK if self._more * REACH < ALL else CHUNK // 8
 
     def rare(self, inputs: Inputs) -> Bool[np.ndarray, "N"]:
         """Which of the Inputs have candidates by UnlikeSearch: as `rare`, but by the criterion of
@@ -154,14 +163,15 @@ class FullSearch:
     def _nearly_solved(
         self, row: Int[np.ndarray, "P"], views: Views, start: Float[np.ndarray, "P C"], doubt: float
     ) -> tuple[Int[np.ndarray, "Q"], Float[np.ndarray, "Q C"]]:
-        """Which candidates of these rows are within `doubt` nats of the best after a step, and
-        where that led them."""
+        """Which candidates of these rows are within `doubt` nats of the best after a step, or not
+        known to be or not, and where that led them."""
         start, density = self.projections.approach(views, start)
         density = density + self.search.log_prior[views.component]
         best = np.full(row.max(initial=0) + 1, -np.inf)
-        np.maximum.at(best, row, density)
+        np.fmax.at(best, row, density)
         # Where all are lost the first is as good as any.
-        kept = np.flatnonzero((density >= best[row] - doubt) | ~np.isfinite(best[row]))
+        kept = (density >= best[row] - doubt) | np.isnan(density) | ~np.isfinite(best[row])
+        kept = np.flatnonzero(kept)
         return kept, start[kept]
 
     def poses(

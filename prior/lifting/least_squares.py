@@ -152,14 +152,20 @@ class LeastSquares(Projections):
     def approach(
         self, views: Views, start: Float[np.ndarray, "P C"]
     ) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P"]]:
-        """Unknowns after one step, in float32, and the log densities to which it leads, -inf where
-        it leads nowhere."""
+        """Unknowns after one step, in float32, and the log densities to which it leads: -inf where
+        it turns the person upside down. Where it leads behind the camera, which a shorter one need
+        not do, the unknowns are those of the start, and the density is NaN: it is not known."""
         unknowns, density = np.empty(start.shape), np.empty(len(start))
         for i, problem in self._problems(views, start, np.float32):
             at = self._reached(problem, problem.own(start[i]))
             at = at._replace(unknowns=at.unknowns + at.step)
-            unknowns[i], density[i] = problem.px(at.unknowns), self._log_density(problem, at)
-        return unknowns, np.where(unknowns[:, -1] > 0, density, -np.inf)
+            before = _before_camera(problem, 1 + self._linear(problem, at.unknowns)[2])
+            upright = at.unknowns[-1] > 0
+            known = before | ~upright
+            unknowns[i] = np.where(known[:, None], problem.px(at.unknowns), start[i])
+            value = np.where(known, self._log_density(problem, at), np.nan)
+            density[i] = np.where(upright, value, -np.inf)
+        return unknowns, density
 
     def weakly(self, views: Views) -> Float[np.ndarray, "P C"]:
         """The minima by weak perspective, to float32's rounding."""
@@ -287,9 +293,8 @@ class LeastSquares(Projections):
         matrices[at[size, size]] = cost
         own = np.arange(size)
         matrices[at[own, own]] += problem.ridge
-        visible = a + d > 0
-        before = ((denominator > 0) | ~visible).all(axis=0) & (unknowns[-1] > 0)
-        return lower_factors(matrices, size + 1), np.where(before, cost, np.inf)
+        person = _before_camera(problem, denominator) & (unknowns[-1] > 0)
+        return lower_factors(matrices, size + 1), np.where(person, cost, np.inf)
 
     def _linear(
         self, problem: Problem, unknowns: Float[np.ndarray, "C P"]
@@ -320,3 +325,11 @@ class LeastSquares(Projections):
             value = at.least / (nu * np.square(at.unknowns[-1])) + log_det
             value = value + numbers * np.log(2 * np.pi * np.square(scale))
         return 0.5 * (volume + 2 * np.log(landmarks) - value)
+
+
+def _before_camera(
+    problem: Problem, denominator: Float[np.ndarray, "L P"]
+) -> Bool[np.ndarray, "P"]:
+    """Whether all landmarks that are not missing are before the camera."""
+    a, _, d = problem.precision
+    return ((denominator > 0) | (a + d == 0)).all(axis=0)

@@ -43,10 +43,6 @@ AS_PUBLISHED: dict[str, Any] = {"rotations": ROTATIONS, "noise_mm": 0.0, "criter
 # Poses handled at once by one thread: bounds the memory, and is enough for large products.
 CHUNK = 4096
 
-# The same by full.py, where a pose takes long, so that all cores have some of a few thousand. Our
-# choice: fewer share fewer tables.
-FULL_CHUNK = 1024
-
 # Poses described at once: these arrays stay near the processor.
 BLOCK = 2048
 
@@ -188,7 +184,7 @@ class Lifter:
                 for name in results.keys() & described.keys():
                     results[name][chunk][rows] = described[name]
 
-        for _ in each_chunk(lift_chunk, count, FULL_CHUNK if full else CHUNK):
+        for _ in each_chunk(lift_chunk, count, self.full.chunk if full else CHUNK):
             pass
         if tilt:
             inputs = inputs._replace(camera=tilted, one_camera=False)
@@ -328,10 +324,10 @@ class Lifter:
             each_chunk(
                 lambda chunk: self.full.candidates(inputs.take(chunk), True, 0.0),
                 len(inputs.points),
-                FULL_CHUNK,
+                self.full.chunk,
             )
         )
-        solved = track.joined(parts, FULL_CHUNK)
+        solved = track.joined(parts, self.full.chunk)
         which = track.most_probable(solved, rate)
         lifted = self._made(self.full.described(inputs, solved, which), inputs)
         if not smooth or len(lifted) < 3 or not lifted.ok.any():

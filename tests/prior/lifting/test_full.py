@@ -9,7 +9,6 @@ from scipy.optimize import least_squares
 import prior
 from prior import metrics
 from prior.camera import LEVEL, look_at, perspective, vertical_rotation
-from prior.lifting import lifter as lifting
 from tests.poses import random_poses
 from tests.prior.lifting.exact_projection import SKEWED, objective
 from tests.prior.lifting.photographs import INTRINSICS, covariances, photographs
@@ -153,10 +152,28 @@ def test_chunks_do_not_matter(lifter, monkeypatch, with_covariance):
     if with_covariance:
         options["covariance"] = covariances(20)
     whole = lifter.lift(points, **options)
-    monkeypatch.setattr(lifting, "FULL_CHUNK", 7)
+    monkeypatch.setattr(lifter.full, "chunk", 7)
     parts = lifter.lift(points, **options)
     np.testing.assert_array_equal(parts.rotation, whole.rotation)
     np.testing.assert_allclose(parts.pose, whole.pose, atol=0.02)
+
+
+def test_with_hardly_any_noise_all_are_lifted_and_fewer_at_once(model, monkeypatch):
+    """Of two, the first step leads behind the camera and foretells the highest density. Most
+    combinations are candidates: of the ready model they take a megabyte a pose."""
+    exact = dataclasses.replace(model, noise_std=np.full(model.components, 1e-3))
+    lifter = prior.Lifter(exact, rotations=24, noise_mm=1)
+    _, points, cameras = photographs(300)
+    approach, counts = lifter.full.projections.approach, []
+
+    def counted(views, start):
+        counts.append(len(start))
+        return approach(views, start)
+
+    monkeypatch.setattr(lifter.full.projections, "approach", counted)
+    assert lifter.lift(points, camera=cameras, intrinsics=INTRINSICS).ok.all()
+    combinations = model.components * 24
+    assert max(counts) <= 128 * combinations and sum(counts) > 0.5 * 300 * combinations
 
 
 def test_bad_poses_are_marked_and_the_others_unharmed(lifter):
