@@ -307,6 +307,17 @@ def read_npy(path: FilePath, error: type[InputError] = InputError) -> np.ndarray
     return array
 
 
+def npy_header(path: FilePath, error: type[InputError] = InputError) -> Header:
+    """The shape and type of the array in a .npy, whose bytes are all there."""
+    with open_file(path, error) as file:
+        try:
+            return _header(file, os.fstat(file.fileno()).st_size, str(path), error)
+        except InputError:
+            raise
+        except DAMAGE as wrong:
+            raise error(f"{path}: expected a .npy, got {short(str(wrong), 100)}") from None
+
+
 def _is_text(array: np.ndarray) -> bool:
     """Whether text has Unicode's characters alone, without which Python makes none of it; true of
     other arrays."""

@@ -16,10 +16,11 @@ from numpy.lib import format as npy
 
 from prior.errors import InputError, short
 from prior.files import FilePath
-from prior.foreign import Header, npz_headers, open_file, read_npz
+from prior.foreign import Header, npy_header, npz_headers, read_npz
 
 SUFFIXES = (".npy", ".npz")
 ARRAY = "poses_mm"
+FLOATS = ("f2", "f4", "f8")  # as the fit takes them
 
 # Files that a process keeps open. Mapped files cost no memory of their own; of compressed ones the
 # last few are kept.
@@ -104,9 +105,10 @@ def open_folder(path: FilePath) -> PartitionedPoses:
     like = headers[0]
     for file, header in zip(files, headers, strict=True):
         shape = header.shape
-        if len(shape) != 3 or shape[2] != 3 or header.dtype.kind != "f":
+        if len(shape) != 3 or shape[2] != 3 or header.dtype.str[1:] not in FLOATS:
             raise InputError(
-                f"{file}: expected poses as floats (F, L, 3), got {header.dtype} {shape}"
+                f"{file}: expected poses as floats of 16, 32 or 64 bits (F, L, 3), got "
+                f"{header.dtype} {shape}"
             )
         if shape[1:] != like.shape[1:] or header.dtype != like.dtype:
             raise InputError(
@@ -119,8 +121,7 @@ def open_folder(path: FilePath) -> PartitionedPoses:
 def _header(file: Path) -> Header:
     """What the file's array announces. Raises InputError."""
     if file.suffix == ".npy":
-        array = _array(file)
-        return Header(array.shape, array.dtype)
+        return npy_header(file)
     headers = npz_headers(file)
     if ARRAY not in headers:
         raise InputError(f"{file}: expected the array {ARRAY}, got {', '.join(headers) or 'none'}")
@@ -129,8 +130,8 @@ def _header(file: Path) -> Header:
 
 @lru_cache(maxsize=OPEN)
 def _array(file: Path) -> np.ndarray:
-    """The poses of a file, mapped into memory where they are not compressed. Raises InputError."""
-    open_file(file).close()  # a regular one: a pipe would wait for its writer
+    """The poses of a file whose header is known to be good, mapped into memory where they are not
+    compressed. Raises InputError."""
     try:
         if file.suffix == ".npy":
             return np.load(file, mmap_mode="r", allow_pickle=False)

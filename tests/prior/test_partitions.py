@@ -75,8 +75,21 @@ def test_a_fit_of_partitions_is_that_of_the_array_but_for_the_digest(folder):
         ),
         (lambda f: np.save(f / "b.npy", np.zeros((3, 4))), "b.npy: expected poses as floats"),
         (lambda f: np.savez(f / "b.npz", points=POSES), "b.npz: expected the array poses_mm"),
-        (lambda f: (f / "b.npy").write_bytes(b"no"), "b.npy: expected poses"),
-        (lambda f: np.save(f / "b.npy", np.array([{}, {}])), "b.npy: expected poses"),
+        (lambda f: (f / "b.npy").write_bytes(b"no"), "b.npy: expected a .npy"),
+        (lambda f: np.save(f / "b.npy", np.array([{}, {}])), "b.npy: expected an array of numbers"),
+        (
+            lambda f: np.save(f / "b.npy", POSES.astype("g")),
+            "b.npy: expected poses as floats of 16",
+        ),
+        (
+            lambda f: (f / "b.npy").write_bytes((f / "a.npy").read_bytes()[:-1]),
+            "b.npy: expected float32 .*the file is damaged",
+        ),
+        (
+            # NumPy's own reader of heads meets brackets that are never closed.
+            lambda f: (f / "b.npy").write_bytes((f / "a.npy").read_bytes().replace(b"}", b"(")),
+            "b.npy: expected an array of numbers",
+        ),
         (lambda f: os.mkfifo(f / "b.npy"), "b.npy: expected a file, got a device, pipe or socket"),
         (lambda f: os.mkfifo(f / "b.npz"), "b.npz: expected a file, got a device, pipe or socket"),
     ],

@@ -1,11 +1,12 @@
 """Motion capture, and joint maps."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 
-from prior import mocap, skeleton_file
+from prior import mocap, partitions, skeleton_file
 from prior.mocap import clip_npz, human36m, joint_map, motion
 from prior.skeleton import COCO, LANDMARKS
 from tests.fuzz.target import Target
@@ -123,6 +124,28 @@ def _motion(folder):
     return folder / "a.npz"
 
 
+def _partition(suffix):
+    def make(folder):
+        poses = np.round(random_poses(5, seed=0)).astype(np.float32)
+        if suffix == ".npy":
+            np.save(folder / "a.npy", poses)
+        else:
+            np.savez(folder / "a.npz", poses_mm=poses)
+        return folder / f"a{suffix}"
+
+    return make
+
+
+def _read_partition(path):
+    """A changed file of the same name is another one."""
+    other = path.with_name(f"{time.monotonic_ns()}{path.suffix}")
+    path.rename(other)
+    try:
+        np.sum(partitions.open_folder(path.parent)[:])
+    finally:
+        other.rename(path)
+
+
 def _skeleton(folder):
     (folder / "skeleton.json").write_text(json.dumps(skeleton_file.to_json(COCO)))
     return folder / "skeleton.json"
@@ -140,6 +163,8 @@ TARGETS = (
     Target("mocap .cdf", _cdf, mocap.read),
     Target("mocap .c3d", _markers(".c3d"), _read_markers),
     Target("mocap .trc", _markers(".trc"), _read_markers),
+    Target("partitions .npy", _partition(".npy"), _read_partition),
+    Target("partitions .npz", _partition(".npz"), _read_partition),
     Target("marker map", _marker_map, lambda path: _read_markers(path.with_name("a.trc"))),
     Target("joint map", _joint_map, joint_map.read),
     Target("skeleton", _skeleton, skeleton_file.read),
