@@ -47,7 +47,7 @@ class LandmarkSet(NamedTuple):
         i, one, other = np.array(places, dtype=int).reshape(-1, 3).T
         ours[:, i] = (points[:, one] + points[:, other]) / 2
         sure[:, i] = np.minimum(confidence[:, one], confidence[:, other])
-        # Of NaN and infinity sums are not finite; NumPy is slow along axes of two.
+        # With NaN or infinity in it a sum is not finite; along axes of two NumPy is slow.
         missing = ~np.isfinite(ours[..., 0] + ours[..., 1]) | ~(sure > 0)
         ours[missing], sure[missing] = np.nan, 0
         return ours, sure
