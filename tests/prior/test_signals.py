@@ -57,7 +57,7 @@ def test_a_worker_leaves_to_its_parent_what_a_terminal_sends_and_ends_when_it_is
         "signal.signal(signal.SIGTERM, lambda *_: print('the parent is told', flush=True))\n"
         "child = os.fork()\n"
         "if not child:\n"
-        "    signals.begin_worker(os.getppid()); print('ready', flush=True); time.sleep(60)\n"
+        "    signals.begin_worker(os.getppid()); print('ready', flush=True); time.sleep(600)\n"
         "print(child, flush=True)\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)"
     )

@@ -332,7 +332,7 @@ ADAM = COMMON | {
     "power": 1,
     "display": 20,
 }
-LITE_SCRATCH = ADAM | {"base_lr": 3e-3, "max_iter": 5000, "snapshot": 1000}
+LITE_SCRATCH = ADAM | {"base_lr": 3e-3, "max_iter": 4200, "snapshot": 1000}
 LITE_FINE_TUNING = ADAM | {"base_lr": 5e-4, "max_iter": 800, "snapshot": 200}
 
 
