@@ -52,7 +52,7 @@ TIMED = $(SYSTEM_PYTHON) tools/setup/timed.py
 
 # What the two networks go on from, then the two side by side.
 .PHONY: demo
-demo: ## everything, from nothing to build/demo/report.html, in some 35 minutes on two cores
+demo: ## everything, from nothing to build/demo/report.html, in half an hour on two cores
 	@$(MAKE) --no-print-directory build/data/test.json build/prior.npz $(LITE_START)
 	@$(MAKE) --no-print-directory --jobs=2 build/demo/report.html
 
