@@ -58,6 +58,7 @@ def _positions(folder):
         **{
             "rotation/54138969": np.eye(3),
             "intrinsics/54138969": MATRIX,
+            "distortion/54138969": np.zeros(5),
             "poses_mm/Walking": random_poses(65, seed=0),
             "points/Walking.54138969": np.zeros((65, 17, 2)),
         },
