@@ -53,8 +53,9 @@ def check(where: object, name: str, count: float, error: type[InputError] = Inpu
     """Raise `error` if there are more than the limit of this name. where: begins the message."""
     most = of(name)
     if not count <= most:
+        got = min(count, 1e300)  # a whole number of thousands of digits is no float
         raise error(
-            f"{where}: expected at most {most:,.10g} {LIMITS[name].words}, got {count:,.10g}; if "
+            f"{where}: expected at most {most:,.10g} {LIMITS[name].words}, got {got:,.10g}; if "
             f"that is right, raise the limit: {ENVIRONMENT}={name}=..."
         )
 

@@ -288,3 +288,8 @@ def test_an_array_alone_comes_back_and_objects_do_not(tmp_path):
     np.save(path, np.array([{}], dtype=object))
     with pytest.raises(InputError, match="expected an array of numbers or text"):
         foreign.read_npy(path)
+
+
+def test_a_count_of_thousands_of_digits_is_over_the_limit():
+    with pytest.raises(InputError, match="at most .* frames, got 1e.300"):
+        limits.check("a.trc", "frames", 10**5000)

@@ -153,7 +153,7 @@ def index(subjects, sequences, cameras, frames, trials=None):
 
 def action_of(sequence):
     """ "Walking 1" -> ("Walking", 1); a name without a number has None."""
-    match = re.fullmatch(r"(.+?)(?: (\d+))?", sequence)
+    match = re.fullmatch(r"(.+?)(?: (\d{1,9}))?", sequence)
     action = _OTHER_NAMES.get(match[1], match[1])
     return action, int(match[2]) if match[2] else None
 

@@ -7,7 +7,7 @@ have, such as the ids of photos, only order the frames.
 import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,8 @@ MOST_GAPS, SHORT = 100, 10_000
 REGULAR = 0.25
 # Names that do not have the form of the others are put last, if these are so many. Our choice.
 ALIKE = 0.9
+# No file has a longer name, and of some thousand digits Python makes no number.
+LONGEST = 255
 # More digits are no number of a frame; in nanoseconds since 1970 there are 19.
 MOST_DIGITS = 19
 LARGEST = 10**MOST_DIGITS
@@ -122,6 +124,8 @@ def _numbers_in_names(names: Sequence[str]) -> tuple[list[int | None], str]:
     or that differ in words.
     """
     parts = [re.split(r"(\d+)", name) for name in names]
+    if max(map(len, chain.from_iterable(parts))) > LONGEST:
+        return [], ""
     forms = Counter(tuple(part[::2]) for part in parts)
     form, count = forms.most_common(1)[0]
     if len(form) < 2 or count < ALIKE * len(names):

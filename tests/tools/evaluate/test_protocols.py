@@ -127,3 +127,8 @@ def test_landmarks_and_subjects():
         assert {LANDMARKS[i] for i in protocol.landmarks} == set(LANDMARKS) - left_out
     for protocol in PROTOCOLS:
         assert not set(protocol.training) & set(protocol.subjects)
+
+
+def test_a_name_that_ends_in_thousands_of_digits_has_no_number():
+    assert protocols.action_of("Walking 1") == ("Walking", 1)
+    assert protocols.action_of("Walking " + "9" * 5000) == ("Walking " + "9" * 5000, None)

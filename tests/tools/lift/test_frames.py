@@ -362,3 +362,8 @@ def test_clocks_of_whole_seconds_are_in_seconds():
     """Steps of ten would pass for milliseconds."""
     line = frames.time_line([f"12:30:{s:02d}" for s in (0, 10, 20, 40)], "")
     assert line.number.tolist() == [0, 1, 2, 4] and line.rate == 0.1
+
+
+def test_names_of_thousands_of_digits_are_no_numbers():
+    line = frames.time_line(["a" + "9" * 5000, "a1", "a2"])
+    assert sorted(line.number.tolist()) == [0, 1, 2]
