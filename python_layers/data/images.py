@@ -94,6 +94,8 @@ def check_size(data: bytes, name: FilePath) -> None:
                 "damaged one"
             ) from None
     limits.check(name, "megapixels", size[0] * size[1] / 1e6, ImageError)
+    if data[:4] == b"\x89PNG" and not _whole_png(data):
+        raise ImageError(f"{name}: expected a whole PNG, got a part longer than the file")
     # A pixel has a bit at least, and deflate, PNG's compression, shrinks to a thousandth at most.
     if data[:4] == b"\x89PNG" and size[0] * size[1] / 8 > 1100 * len(data):
         raise ImageError(f"{name}: expected a whole PNG of {size[0]} x {size[1]} px, got a part")
@@ -104,6 +106,18 @@ def _png_size(data: bytes) -> tuple[int, int] | None:
     if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
         return None
     return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def _whole_png(data: bytes) -> bool:
+    """Whether the parts of a PNG, up to its end, lie in the file: OpenCV takes as much memory as a
+    part says that it has, up to 2 GB."""
+    at = 8
+    while at + 8 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        at += 12 + length
+        if kind == b"IEND":
+            break
+    return at <= len(data)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

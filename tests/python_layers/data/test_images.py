@@ -65,6 +65,15 @@ def test_our_limit_of_pixels_is_the_one_that_counts(monkeypatch, side, most, mes
         images.decode(bytes(data), "a")
 
 
+def test_a_part_of_a_png_that_is_longer_than_the_file_is_refused():
+    good = cv2.imencode(".png", np.zeros((40, 60, 3), np.uint8))[1].tobytes()
+    at = good.index(b"IDAT") - 4
+    longer = good[:at] + (2**31 - 1).to_bytes(4, "big") + good[at + 4 :]
+    with pytest.raises(images.ImageError, match="a part longer than the file"):
+        images.check_size(longer, "a.png")
+    images.check_size(good, "a.png")
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".tiff", ".webp", ".gif"])
 def test_damaged_heads_are_refused_and_nothing_else(suffix):
     good, rng = encoded(suffix), np.random.default_rng(0)
