@@ -27,7 +27,7 @@ from python_layers.data import packed
 from tests import annotated, landmark_files
 from tests.fuzz.targets.motion import CMU
 from tests.poses import random_poses
-from tests.tools.convert.test_convert import mpii_image, mpii_person, struct
+from tests.tools.convert.test_mpii import mpii_image, mpii_person, struct
 from tools import markdown
 from tools.arguments import positive
 

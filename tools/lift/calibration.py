@@ -57,6 +57,12 @@ class Calibration(NamedTuple):
         rays = self._rays(points)
         return rays @ self.intrinsics[:2, :2].T + self.intrinsics[:2, 2]
 
+    def hidden(self, points):
+        """Which of points (N, 17, 2), px, this lens cannot show anything at: (N, 17)."""
+        if self.intrinsics is None:
+            return np.zeros(points.shape[:2], dtype=bool)
+        return np.isfinite(points).all(axis=2) & np.isnan(self._rays(points)).any(axis=2)
+
     def straighten(self, points, rotation):
         """What lifting by weak perspective wants of points (N, 17, 2), px, seen by a camera of
         `rotation` (3, 3).

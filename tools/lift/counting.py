@@ -74,6 +74,7 @@ def account(people, left, poses, least):
     lacking = len(poses.frame) * len(people.lacks)
     landmarks = {"used": int(there.sum()), f"that {people.set_name} lacks": lacking}
     missing = there.size - int(there.sum()) - lacking
+    missing -= sum(part.count for part in left if part.what == LANDMARKS)
     if missing:
         own = np.array([name not in people.lacks for name in OURS])
         row, landmark = np.argwhere(~there & own)[0]

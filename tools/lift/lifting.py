@@ -10,7 +10,7 @@ from prior.camera import compose
 from prior.lifting.lifter import AS_PUBLISHED, NOISE_MM
 from prior.lifting.plausibility import judge, judge_tracks
 from tools.lift import bones, calibration, lifted, motions, tilt, tracks
-from tools.lift.counting import PEOPLE, LeftOut
+from tools.lift.counting import LANDMARKS, PEOPLE, LeftOut
 
 # A person with fewer landmarks is left out. Our choice: more than a head and shoulders.
 LEAST_LANDMARKS = 6
@@ -44,7 +44,8 @@ def lift(
     missing; the others count alike, or, `weigh`, by their confidence. With known intrinsics the
     lifting is by full perspective, but as_published. constant_bones: bones.py; track: motions.py.
     """
-    rows, points, confidence, left = _enough(people, least)
+    hidden = camera.hidden(people.points)
+    rows, points, confidence, left = _enough(people, least, hidden)
     weight = np.ceil(confidence * LEVELS) / LEVELS if weigh else (confidence > 0).astype(float)
     how = AS_PUBLISHED if as_published else {"noise_mm": noise_mm}
     lifter = prior.Lifter(model, **how)
@@ -70,6 +71,7 @@ def lift(
         elif deviation:
             spread = lifter.deviation(result)
     left += _unlifted(people, rows, result)
+    left += _unseen(people, rows[result.ok], least, hidden)
     return _poses(
         _meta(people, model, how["noise_mm"], searched, lengths),
         result,
@@ -136,10 +138,21 @@ def _with_bones(lifter, result, person):
     return pose, spread, {str(k): v.round(3).tolist() for k, v in lengths.items()}
 
 
-def _enough(people, least):
-    """The people with enough landmarks: rows of Keypoints, points, confidence; and a list of the
-    LeftOut."""
-    confidence = np.where(people.confidence >= max(least, 1e-9), people.confidence, 0)
+def _unseen(people, rows, least, hidden):
+    """A list of the LeftOut of landmarks, of rows of Keypoints, that the lens does not show."""
+    lost = hidden[rows] & (people.confidence[rows] >= max(least, 1e-9))
+    if not lost.any():
+        return []
+    frame = people.frame[rows[np.flatnonzero(lost.any(axis=1))[0]]]
+    why = "where the camera's lens shows nothing, by its distortion"
+    return [LeftOut(LANDMARKS, np.count_nonzero(lost), why, people.frame_name(frame))]
+
+
+def _enough(people, least, hidden):
+    """The people with enough landmarks, without those that are `hidden`: rows of Keypoints, points,
+    confidence; and a list of the LeftOut."""
+    there = (people.confidence >= max(least, 1e-9)) & ~hidden
+    confidence = np.where(there, people.confidence, 0)
     points = np.where(confidence[..., None] > 0, people.points, np.nan)
     enough = np.count_nonzero(confidence, axis=1) >= LEAST_LANDMARKS
     left = []

@@ -83,7 +83,7 @@ def _read_pages(path):
 def _mpii(folder):
     import scipy.io
 
-    from tests.tools.convert.test_convert import mpii_image, mpii_person, struct
+    from tests.tools.convert.test_mpii import mpii_image, mpii_person, struct
 
     people = mpii_person(50, 40), mpii_person(150, 60, range(6))
     release = {

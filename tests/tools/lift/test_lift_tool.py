@@ -98,6 +98,27 @@ def test_the_tilt_is_searched_once(tmp_path):
     assert abs(elevation - 25) <= 3
 
 
+def test_a_landmark_where_the_lens_shows_nothing_is_missing_and_counted(tmp_path, capsys):
+    # By this lens no ray comes further than 0.41 focal lengths from the axis.
+    camera = {"K": [[1100, 0, 320], [0, 1100, 260], [0, 0, 1]], "dist": [-0.9, 0, 0, 0]}
+    (tmp_path / "camera.json").write_text(json.dumps(camera))
+    points = files.image_points(files.walk(4))
+    away, gone = points.copy(), points.copy()
+    wrist = LANDMARKS.index("left wrist")
+    away[2, wrist], gone[2, wrist] = [1200, 260], np.nan
+    poses = []
+    for name, these in (("away", away), ("gone", gone)):
+        out = tmp_path / f"{name}.npz"
+        source = files.arrays(tmp_path / f"in-{name}.npz", these)
+        how = ("--camera", tmp_path / "camera.json", "--elevation", 5, "--out", out)
+        assert run(source, *how) == 0
+        poses.append(lifted.read(out).pose_mm)
+        said = capsys.readouterr()
+        where = "where the camera's lens shows nothing, by its distortion (first: 2)"
+        assert (where in said.out + said.err) == (name == "away")
+    np.testing.assert_array_equal(*poses)
+
+
 @pytest.mark.parametrize("kind", ["yaml", "json", "npz"])
 def test_a_calibrated_camera_off_its_axis(tmp_path, kind):
     # A person far from the middle of a distorted image, z up: as lifted from the same direction.
