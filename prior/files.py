@@ -3,12 +3,15 @@
 import errno
 import fcntl
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+from prior import signals
 from prior.errors import InputError
 
 # What functions take as the path of a file.
@@ -41,19 +44,16 @@ def replacing(path: FilePath) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: writers such as matplotlib's go by it.
     temporary = path.with_name(f".part.{path.name}")
-    lock = _lock(temporary, path, PATIENCE)
     try:
-        os.ftruncate(lock, 0)
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in FULL:
+        with _alone(temporary, path, PATIENCE) as lock:
+            os.ftruncate(lock, 0)
+            yield temporary
+            os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in FULL:
             # Its name, if there is one, is that of the temporary file.
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
-    finally:
-        os.close(lock)
 
 
 def write(path: FilePath, content: bytes | str) -> None:
@@ -72,40 +72,95 @@ def locked(folder: FilePath) -> Iterator[int]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / LOCK
-    lock = _lock(path, folder, 0.0)
-    try:
+    with _alone(folder / LOCK, folder, 0.0) as lock:
         yield lock
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(lock)
 
 
-def _lock(path: Path, target: Path, patience: float) -> int:
-    """The descriptor of the file `path`, which is made and locked for this process alone.
+@contextmanager
+def scratch(folder: FilePath | None = None, prefix: str = "lifting-") -> Iterator[Path]:
+    """A folder for the block alone, in `folder` or in $TMPDIR; it is removed in the end."""
+    made: list[str] = []
+
+    def remove() -> None:
+        with signals.held():
+            while made:
+                shutil.rmtree(made.pop(), ignore_errors=True)
+
+    try:
+        with signals.held():
+            made.append(tempfile.mkdtemp(prefix=prefix, dir=folder))
+        yield Path(made[0])
+        remove()
+    except BaseException:
+        remove()  # a signal may have come as it was about to be removed
+        raise
+
+
+@contextmanager
+def _alone(path: Path, target: Path, patience: float) -> Iterator[int]:
+    """The descriptor of the file `path`, which is made, this process' alone, and removed in the end
+    unless it was renamed.
 
     Waits `patience` seconds for others. Raises InputError and OSError, which name the target.
     """
+    lock = _Lock(path)
     until = time.monotonic() + patience
     try:
-        while True:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        while not lock.taken(target):
+            if time.monotonic() > until:
+                raise InputError(
+                    f"{target}: another process is writing it; wait until it ends, or name "
+                    "another place"
+                )
+            time.sleep(POLL)
+        yield lock.descriptor
+        lock.leave()
+    except BaseException:
+        lock.leave()  # a signal may have come as it was about to be left
+        raise
+
+
+class _Lock:
+    """A file that is locked and removed with no signal in between: what raises is told after the
+    file is known here, or is gone."""
+
+    def __init__(self, path: Path):
+        self.path, self.descriptor = path, -1
+
+    def taken(self, target: Path) -> bool:
+        """Whether the file could be made and locked. Raises OSError, which names the target."""
+        with signals.held():
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Whoever had it before may have renamed or removed the file: then it is another's.
-                if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(lock)):
-                    return lock
+                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                self.descriptor = os.open(self.path, flags, 0o666)
+                fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Whoever had it before may have renamed or removed the file.
+                if self._is_there():
+                    return True
             except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    os.close(lock)
-                    raise
-                if time.monotonic() > until:
-                    os.close(lock)
-                    raise InputError(
-                        f"{target}: another process is writing it; wait until it ends, or name "
-                        "another place"
-                    ) from None
-                time.sleep(POLL)
-            os.close(lock)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(target)) from None
+                if error.errno not in (errno.EAGAIN, errno.EACCES) or self.descriptor < 0:
+                    self._close()
+                    raise OSError(error.errno, error.strerror, str(target)) from None
+            self._close()
+            return False
+
+    def leave(self) -> None:
+        """Let others have it, and remove the file if it still is this one."""
+        with signals.held():
+            try:
+                if self.descriptor >= 0 and self._is_there():
+                    self.path.unlink()
+            finally:
+                self._close()
+
+    def _is_there(self) -> bool:
+        """Whether the file of this name is the one that is open."""
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self.descriptor))
+        except FileNotFoundError:
+            return False
+
+    def _close(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+        self.descriptor = -1

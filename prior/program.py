@@ -14,6 +14,7 @@ if __name__ == "__main__":
 """
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -26,6 +27,9 @@ from prior import signals
 from prior.errors import LONGEST, InputError, short
 
 NO_CAFFE = "expected Caffe on PYTHONPATH, got none: build it by make caffe, run this in make shell"
+
+# Seconds until a signal that came at a bad moment is sent again. Our choice: forks take less.
+SOON = 0.01
 
 
 class Ended(KeyboardInterrupt):
@@ -60,7 +64,7 @@ def run(
         print(f"{parser.prog}: {NO_CAFFE}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as end:
-        number = signal.Signals(end.args[0] if isinstance(end, Ended) else signal.SIGINT)
+        number = _number(end)
         how = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
         print(f"{parser.prog}: {how}; {interrupted}", file=sys.stderr)
         return 128 + number
@@ -91,13 +95,38 @@ def _ended_by_exceptions() -> Iterator[None]:
         handlers = {}
     before = {number: signal.getsignal(number) for number in handlers}
     mine = [number for number, handler in before.items() if handler == signal.SIG_DFL]
-    for number in mine:
-        signal.signal(number, handlers[number])
+    ignored = sys.unraisablehook
     try:
+        sys.unraisablehook = _tell_again_or(ignored)
+        for number in mine:
+            signal.signal(number, handlers[number])
         yield
     finally:
         for number in mine:
             signal.signal(number, before[number])
+        sys.unraisablehook = ignored
+
+
+def _tell_again_or(ignored: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """What Python calls where an exception cannot be raised: in a function that it calls itself, as
+    before and after a fork, or as an object goes. A signal that comes there would be lost: it is
+    sent again a little later. All else is left to `ignored`."""
+
+    def hook(unraisable: Any) -> None:
+        end = unraisable.exc_value
+        if not isinstance(end, KeyboardInterrupt):
+            ignored(unraisable)
+            return
+        again = threading.Timer(SOON, os.kill, (os.getpid(), _number(end)))
+        again.daemon = True
+        again.start()
+
+    return hook
+
+
+def _number(end: KeyboardInterrupt) -> signal.Signals:
+    """The signal that ends the program."""
+    return signal.Signals(end.args[0] if isinstance(end, Ended) else signal.SIGINT)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:

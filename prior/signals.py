@@ -22,15 +22,25 @@ def held() -> Iterator[None]:
     """These signals wait for the end of the block, which an exception in its midst would leave in
     disorder. It should be short."""
     came: list[int] = []
+    waits = True
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():  # signals are told to no other
         before = {number: signal.getsignal(number) for number in ENDING}
     mine = [number for number, handler in before.items() if callable(handler)]
-    for number in mine:
-        signal.signal(number, lambda number, _frame: came.append(number))
+
+    def keep(number: int, frame: Any) -> None:
+        # Also after the block, if another signal keeps this handler from being replaced.
+        if waits:
+            came.append(number)
+        else:
+            before[number](number, frame)
+
     try:
+        for number in mine:
+            signal.signal(number, keep)
         yield
     finally:
+        waits = False
         for number in mine:
             signal.signal(number, before[number])
         for number in came:

@@ -1,15 +1,17 @@
+import contextlib
 import errno
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
 
 import pytest
 
-from prior import files
+from prior import files, signals
 from prior.errors import InputError
-from prior.files import locked, replacing, write
+from prior.files import locked, replacing, scratch, write
 
 
 def test_write_leaves_nothing_half_written(tmp_path):
@@ -26,6 +28,64 @@ def test_what_fails_in_the_middle_leaves_the_old_file(tmp_path):
         temporary.write_text("half")
         raise KeyboardInterrupt
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def _lock(folder):
+    with locked(folder):
+        pass
+
+
+def _work_in(folder):
+    with scratch(folder) as own:
+        (own / "a").write_text("")
+
+
+def _interrupted(work, when):
+    """Call work() with Ctrl-C before the operation `when` of the modules that write, if it comes to
+    that: whether it did."""
+    traced = {files.__file__, signals.__file__, contextlib.__file__}
+    count = 0
+
+    def trace(frame, event, _):
+        nonlocal count
+        if frame.f_code.co_filename not in traced:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode":
+            count += 1
+            if count == when:
+                signal.raise_signal(signal.SIGINT)
+        return trace
+
+    before = sys.gettrace(), signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.settrace(trace)
+    try:
+        work()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before[0])
+        signal.signal(signal.SIGINT, before[1])
+    return count >= when
+
+
+def test_a_signal_at_any_moment_of_writing_leaves_nothing(tmp_path):
+    path, when = tmp_path / "a.txt", 0
+    path.write_text("old")
+    written = set()
+    while _interrupted(lambda: write(path, "new"), when := when + 1):
+        assert list(tmp_path.iterdir()) == [path], when
+        written.add(path.read_text())
+        path.write_text("old")
+    assert when > 300 and written == {"old", "new"}
+
+
+@pytest.mark.parametrize("work", [_lock, _work_in])
+def test_a_signal_at_any_moment_of_a_lock_or_a_folder_leaves_none(tmp_path, work):
+    when = 0
+    while _interrupted(lambda: work(tmp_path), when := when + 1):
+        assert not list(tmp_path.iterdir()), when
+    assert when > 200
 
 
 def test_a_full_disk_names_the_file(tmp_path):

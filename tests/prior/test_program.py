@@ -95,6 +95,33 @@ def test_what_ends_the_program_leaves_it_in_order(capsys, number):
     assert capsys.readouterr().err == expected
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        # Python ignores what is raised in each of them.
+        "os.register_at_fork(before=end)\nif not os.fork(): os._exit(0)",
+        "os.register_at_fork(after_in_parent=end)\nif not os.fork(): os._exit(0)",
+        "weakref.finalize(object := type('', (), {})(), end); del object",
+        "type('', (), {'__del__': lambda _: end()})()",
+    ],
+    ids=["before a fork", "after a fork", "as an object goes", "in a destructor"],
+)
+def test_a_signal_is_not_lost_where_python_ignores_exceptions(name, moment):
+    code = (
+        "import argparse, os, signal, sys, time, weakref; from prior import program\n"
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+        f"def end(): signal.raise_signal(signal.{name})\n"
+        "def work(_):\n"
+        f"    exec({moment!r}, globals()); time.sleep(10)\n"
+        "sys.exit(program.run(argparse.ArgumentParser('python -m tools.example'), work))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + signal.Signals[name], done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("python -m tools.example: ") and line.endswith("; nothing was written")
+
+
 def test_an_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -9,7 +9,6 @@ own skeleton is taken.
 import argparse
 import csv
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from tqdm import tqdm
 
 from prior import mocap, program
 from prior.errors import InputError
-from prior.files import write
+from prior.files import scratch, write
 from prior.mocap import motion, sampling
 from prior.mocap.arguments import progress_interval
 from prior.mocap.clip import Clip
@@ -174,8 +173,8 @@ def listed(taken: Sequence[Taken], unnamed: int) -> str:
 
 def convert(options: argparse.Namespace) -> None:
     """Write cmu.npz and CLIPS.md."""
-    with tempfile.TemporaryDirectory() as into:
-        taken, unnamed = collect(unpacked(options.folder, Path(into)))
+    with scratch() as into:
+        taken, unnamed = collect(unpacked(options.folder, into))
     motion.write(options.out / "cmu.npz", [each.clip for each in taken])
     write(options.out / "CLIPS.md", listed(taken, unnamed))
     print(f"wrote {len(taken)} clips to {options.out}/cmu.npz, and their list to CLIPS.md")

@@ -13,7 +13,6 @@ import importlib.util
 import json
 import re
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ import prior
 from prior import program
 from prior.camera import LEVEL
 from prior.errors import InputError
-from prior.files import write
+from prior.files import scratch, write
 from tools import measured
 from tools.arguments import add_network
 from tools.caffe_io.files import read_net, read_weights
@@ -48,11 +47,11 @@ def export(options: argparse.Namespace) -> None:
     }
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"{options.out}: expected a folder, or a new name")
-    with tempfile.TemporaryDirectory() as folder:
-        save(Path(folder), document, models)
+    with scratch() as folder:
+        save(folder, document, models)
         line = "not compared: there is no Caffe here"
         if importlib.util.find_spec("caffe"):
-            worst = difference(options.deploy, options.weights, Path(folder), options.prior)
+            worst = difference(options.deploy, options.weights, folder, options.prior)
             line = f"at most {worst:.1e} from Caffe's maps, on {EXAMPLES} random images"
     save(options.out, document, models)
     print(f"{options.out}: {len(models)} graphs, {line}")

@@ -7,7 +7,6 @@ program's own and no network.
 import queue
 import re
 import shutil
-import tempfile
 import threading
 import time
 from collections import deque
@@ -19,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from prior.errors import InputError
-from prior.files import replacing, write
+from prior.files import replacing, scratch, write
 from tools.lift import detecting, keypoints
 from tools.lift.drawing import Panels
 
@@ -125,11 +124,8 @@ def view(near, name, lift):
     near: the folder in which it has its own. Raises InputError where no detector is installed.
     """
     near.mkdir(parents=True, exist_ok=True)
-    with (
-        detecting.opened(name) as detector,
-        tempfile.TemporaryDirectory(prefix="live-", dir=near) as folder,
-    ):
-        page = Path(folder).absolute() / PAGE.name
+    with detecting.opened(name) as detector, scratch(near, "live-") as folder:
+        page = folder.absolute() / PAGE.name
         shutil.copyfile(PAGE, page)
         detecting.show(page)
         result = View(page.parent, detector, lift)

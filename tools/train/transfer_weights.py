@@ -12,12 +12,12 @@ fillers give. Prints a table of all layers: what became of each, its shape, and 
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from prior import program
 from prior.errors import InputError
+from prior.files import scratch
 from tools.caffe_io import process as caffe_process
 from tools.caffe_io.files import copy_weights, read_net, read_weights
 from tools.train.snapshots import DATA
@@ -79,8 +79,8 @@ def transfer(source: Path, net: Path, out: Path, seed: int = 0) -> list[Row]:
     theirs = {name: [list(b.shape) for b in blobs] for name, blobs in read_weights(source).items()}
     rates = {layer.name: layer.param[0].lr_mult for layer in read_net(net).layer if layer.param}
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        fresh = Path(folder) / "fresh.caffemodel"
+    with scratch() as folder:
+        fresh = folder / "fresh.caffemodel"
         shapes = caffe_process.dry_run(net, save=fresh, seed=seed)
         shapes.pop(DATA, None)
         theirs.pop(DATA, None)
