@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float, Int
 from prior.camera import compose, focal_length, turned, vertical_rotation
 from prior.lifting import weak_perspective as weak
 from prior.lifting.candidates import Candidates, CandidateSearch, choose
-from prior.lifting.cholesky import FEW
 from prior.lifting.least_squares import LeastSquares, Solution
 from prior.lifting.lifted import Described, Lifted
 from prior.lifting.perspective import Views
@@ -41,8 +40,8 @@ REACH = 1.0
 USUAL_NOISE_MM = 20.0
 
 # Of these, candidates are solved to the end that are within so many nats of the best after one
-# step: our choice, and the same test has what that loses. So few as FEW are all solved.
-DOUBT = 0.1
+# step: our choice, and the same test has what that loses.
+DOUBT = 0.02
 
 # Poses handled at once by one thread, so that all cores have some of a few thousand. Our choice:
 # fewer share fewer tables.
@@ -142,8 +141,8 @@ class FullSearch:
         # the less the landmarks tell.
         yaw = angle - images.yaw[row]
         views = self._views(inputs, images, row, component, yaw, scale)
-        if np.isfinite(doubt) and len(row) > FEW:
-            kept, start = self._nearly_solved(row, views, start, doubt)
+        if np.isfinite(doubt):
+            start, kept = self._likely(row, views, start, doubt)
             row, component, rotation, yaw = (a[kept] for a in (row, component, rotation, yaw))
             views = views.take(kept)
         solution = self.projections.solve(views, start)
@@ -160,11 +159,11 @@ class FullSearch:
             probability,
         )
 
-    def _nearly_solved(
+    def _likely(
         self, row: Int[np.ndarray, "P"], views: Views, start: Float[np.ndarray, "P C"], doubt: float
-    ) -> tuple[Int[np.ndarray, "Q"], Float[np.ndarray, "Q C"]]:
-        """Which candidates of these rows are within `doubt` nats of the best after a step, or not
-        known to be or not, and where that led them."""
+    ) -> tuple[Float[np.ndarray, "Q C"], Int[np.ndarray, "Q"]]:
+        """Where a step leads the candidates of these rows that are then within `doubt` nats of the
+        best, or not known to be or not; and which these are."""
         start, density = self.projections.approach(views, start)
         density = density + self.search.log_prior[views.component]
         best = np.full(row.max(initial=0) + 1, -np.inf)
@@ -172,7 +171,7 @@ class FullSearch:
         # Where all are lost the first is as good as any.
         kept = (density >= best[row] - doubt) | np.isnan(density) | ~np.isfinite(best[row])
         kept = np.flatnonzero(kept)
-        return kept, start[kept]
+        return start[kept], kept
 
     def poses(
         self,

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import least_squares
 
 from prior.camera import vertical_rotation
-from prior.lifting.least_squares import BATCH, LeastSquares
+from prior.lifting.least_squares import LeastSquares
 from prior.lifting.perspective import Views
 
 COUNT = 6
@@ -81,15 +81,29 @@ def test_a_bad_start_leads_to_the_same_minimum(model, solver, views):
     np.testing.assert_allclose(other.log_density, best.log_density, atol=1e-5)
 
 
-def test_many_are_solved_as_few(solver, views):
-    """Over more than one batch, by factors of all at once."""
+def test_each_is_solved_as_if_alone(solver, views):
     views, start = views
-    copies = np.tile(np.arange(COUNT), BATCH // COUNT + 1)
-    few, many = solver.solve(views, start), solver.solve(views.take(copies), start[copies])
-    for name, rtol in (("unknowns", 1e-7), ("projection", 1e-9), ("cost", 1e-9)):
-        np.testing.assert_allclose(getattr(many, name), getattr(few, name)[copies], rtol=rtol)
-    np.testing.assert_allclose(many.log_density, few.log_density[copies], atol=1e-8)
+    many = solver.solve(views, start)
+    for i in range(COUNT):
+        alone = solver.solve(views.take(slice(i, i + 1)), start[i : i + 1])
+        for name in alone._fields:
+            np.testing.assert_array_equal(getattr(many, name)[i], getattr(alone, name)[0])
     assert many.ok.all()
+
+
+def test_what_is_projected_is_what_is_solved(model, solver, views):
+    views, start = views
+    solution = solver.solve(views, start)
+    projection, cost = solver.project(views, start)
+    for i in range(COUNT):
+        assert cost[i] == pytest.approx(np.square(residuals(model, views, i, start[i])).sum())
+    np.testing.assert_array_equal(solver.project(views, solution.unknowns)[0], solution.projection)
+    behind = views._replace(matrix=views.matrix * np.array([1, 1, -100])[:, None])
+    assert (solver.project(behind, start)[1] == np.inf).all()
+    assert (
+        solver.project(views, start * np.array([1.0] * 2 + [-1.0] * (start.shape[1] - 2)))[1]
+        == np.inf
+    ).all()
 
 
 def test_the_cost_is_that_of_the_unknowns_where_no_minimum_is_reached(model, solver, views):
@@ -104,7 +118,7 @@ def test_the_cost_is_that_of_the_unknowns_where_no_minimum_is_reached(model, sol
         assert solution.cost[i] == pytest.approx(cost, rel=1e-6)
 
 
-def test_two_steps_in_float32_nearly_reach_it(solver, views):
+def test_two_steps_nearly_reach_it(solver, views):
     views, start = views
     best = solver.solve(views, start)
     once, _ = solver.approach(views, start)
