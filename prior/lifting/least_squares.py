@@ -6,7 +6,7 @@ What is solved is solved in float64, to the end. By weak perspective one step is
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from prior.lifting import newton
 from prior.lifting.perspective import Projections, Views
