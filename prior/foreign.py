@@ -51,6 +51,7 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_FIRST = {mark[:1] for mark, _ in MARKS}
 
 
 def open_file(path: FilePath, error: type[InputError] = InputError) -> io.BufferedReader:
@@ -81,9 +82,10 @@ def read_bytes(path: FilePath, error: type[InputError] = InputError) -> bytes:
     # Without a file object, which takes half as long again for a small file.
     try:
         limits.check(path, "file_mb", size / MB, error)
-        content = b""
-        while part := os.read(number, size + 1 - len(content)):
-            content = content + part if content else part
+        # One byte more than there should be, of a file that grows.
+        content = os.read(number, size + 1)
+        while len(content) < size and (part := os.read(number, size + 1 - len(content))):
+            content += part
     except OSError as wrong:
         raise error(f"{path}: cannot be read: {wrong.strerror or wrong}") from None
     finally:
@@ -106,7 +108,9 @@ def decode(
     content: bytes, path: FilePath, error: type[InputError] = InputError, *, damaged: bool = False
 ) -> str:
     """Text as its byte-order mark says, or UTF-8. damaged: bytes that are no text become U+FFFD."""
-    mark, encoding = next((m for m in MARKS if content.startswith(m[0])), (b"", "utf-8"))
+    mark, encoding = b"", "utf-8"
+    if content[:1] in _FIRST:
+        mark, encoding = next((m for m in MARKS if content.startswith(m[0])), (mark, encoding))
     try:
         return content[len(mark) :].decode(encoding, "replace" if damaged else "strict")
     except UnicodeDecodeError as wrong:

@@ -45,11 +45,14 @@ class LandmarkSet(NamedTuple):
         # One of theirs is the middle of itself and itself.
         places = [(i, at[0], at[-1]) for i, at in self._places()]
         i, one, other = np.array(places, dtype=int).reshape(-1, 3).T
-        ours[:, i] = (points[:, one] + points[:, other]) / 2
+        for k in (0, 1):  # NumPy is slow along axes of two
+            coordinate = points[..., k]
+            ours[:, i, k] = (coordinate[:, one] + coordinate[:, other]) / 2
         sure[:, i] = np.minimum(confidence[:, one], confidence[:, other])
-        # With NaN or infinity in it a sum is not finite; along axes of two NumPy is slow.
-        missing = ~np.isfinite(ours[..., 0] + ours[..., 1]) | ~(sure > 0)
-        ours[missing], sure[missing] = np.nan, 0
+        # With NaN or infinity in it a sum is not finite.
+        missing = ~(np.isfinite(ours[..., 0] + ours[..., 1]) & (sure > 0))
+        if missing.any():
+            ours[missing], sure[missing] = np.nan, 0
         return ours, sure
 
     def covariance_to_ours(

@@ -9,6 +9,7 @@ import pytest
 
 import prior
 from prior import metrics
+from prior.files import locked
 from python_layers import belief_maps
 from python_layers.data import annotations, crop
 from tests.caffe import tiny_world
@@ -292,6 +293,15 @@ def test_missing_files_are_one_line(build, capfd, wrong, message):
     assert run(build, "lifting", **wrong) == 1
     error = capfd.readouterr().err.strip()
     assert message in error and error.startswith("python -m tools.evaluate: ") and "\n" not in error
+
+
+def test_of_two_in_one_folder_one_has_it_and_shards_share_it(build, tmp_path, capfd):
+    with locked(tmp_path):
+        assert run(build, "cpm", out=tmp_path) == 1
+        assert f"{tmp_path}: another process is writing it" in capfd.readouterr().err
+        assert run(build, "cpm", "--shard", "1/2", out=tmp_path) == 0
+    assert run(build, "cpm", out=tmp_path) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"predictions.npz", "errors.json"}
 
 
 def test_weights_of_another_network_are_refused(build, capfd):

@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+import skimage
 
 import prior
 from prior.skeleton import LANDMARKS
@@ -28,7 +30,8 @@ class Program(NamedTuple):
 
     inputs: the functions below that make what it reads. goes_on: it reads what is in its target.
     logs: names of files there that only grow. in_place: patterns of names of files that are written
-    in place, of which the next run puts the damaged ones aside.
+    in place, of which the next run puts the damaged ones aside. python: the interpreter of an
+    environment of its own, or this one.
     """
 
     name: str
@@ -37,12 +40,19 @@ class Program(NamedTuple):
     goes_on: bool = False
     logs: tuple[str, ...] = ()
     in_place: tuple[str, ...] = ()
+    python: str = sys.executable
 
     def words(self, inputs, out):
         """The whole command line."""
         words = self.command.split()
         words = [word.replace("IN", str(inputs)).replace("OUT", str(out)) for word in words]
-        return [sys.executable, "-m", *words]
+        return [self.python, "-m", *words]
+
+    def path(self):
+        """PYTHONPATH: of another environment the packages are not these."""
+        if self.python != sys.executable:
+            return str(caffe_process.ROOT)
+        return caffe_process.environment()["PYTHONPATH"]
 
 
 def run(command, folder):
@@ -88,6 +98,13 @@ def truth(folder):
 def release(folder):
     """Human3.6M, small."""
     human36m.write(folder / "h36m", folder / "scratch")
+
+
+def photos(folder):
+    """A photograph of somebody, and one of nobody."""
+    (folder / "photos").mkdir()
+    shutil.copy(Path(skimage.__file__).parent / "data/astronaut.png", folder / "photos/1.png")
+    cv2.imwrite(str(folder / "photos/2.png"), np.zeros((480, 640, 3), np.uint8))
 
 
 def drawn(folder):
@@ -189,6 +206,12 @@ WITH_CAFFE = [
 ]
 if HAVE_CAFFE:
     PROGRAMS += WITH_CAFFE
+MEDIAPIPE = caffe_process.ROOT / "build/venv-mediapipe/bin/python"
+if MEDIAPIPE.exists():
+    command = "tools.infer.detect IN/photos --out OUT/a.json"
+    # What it goes on from, of each photograph a line.
+    lines = (".a.json.partial",)
+    PROGRAMS.append(Program("detect", command, (photos,), logs=lines, python=str(MEDIAPIPE)))
 
 
 @functools.cache
@@ -203,12 +226,12 @@ def make_inputs(program, folder):
         _made(function, folder)
 
 
-def environment(**more):
+def environment(program, **more):
     """Of a program of a trial: one thread, and Caffe."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     return {
         **os.environ,
         **threads,
-        "PYTHONPATH": caffe_process.environment()["PYTHONPATH"],
+        "PYTHONPATH": program.path(),
         **more,
     }

@@ -107,7 +107,7 @@ class Runs:
         hears, says = os.pipe()
         process = subprocess.Popen(
             self.program.words(self.inputs, self.out),
-            env=environment(TMPDIR=str(self.scratch), **{name: value}, **more),
+            env=environment(self.program, TMPDIR=str(self.scratch), **{name: value}, **more),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=says,
@@ -271,9 +271,12 @@ class Trial:
 
     def read_only(self, _name):
         """The folder may not be written into."""
-        self.runs.out.chmod(0o555)
+        folders = [self.runs.out, *(p for p in self.runs.out.rglob("*") if p.is_dir())]
+        for folder in folders:
+            folder.chmod(0o555)
         status, said = self.runs.end(self.runs.start(rights=False))
-        self.runs.out.chmod(0o755)
+        for folder in folders:
+            folder.chmod(0o755)
         self.check_line(status, said)
         self.expect(files_of(self.runs.out) == self.before, "it wrote")
         self.check_order()
@@ -303,7 +306,7 @@ class Trial:
         for path in self.runs.out.rglob("*"):
             os.utime(path, (time.time() + YEAR,) * 2)
         back = self.random.choice([YEAR, time.time() - YEAR])
-        path = os.pathsep.join([str(Path(__file__).parent / "clock"), environment()["PYTHONPATH"]])
+        path = os.pathsep.join([str(Path(__file__).parent / "clock"), self.program.path()])
         process = self.runs.start(FAULTS_CLOCK=str(back), PYTHONPATH=path)
         status, said = self.runs.end(process)
         self.expect(status == self.reference.status, f"status {status}: {said[-500:]}")

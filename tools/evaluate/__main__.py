@@ -16,6 +16,7 @@ its own; where the parts of all shards lie in FOLDER/parts, the command without 
 """
 
 import argparse
+import contextlib
 import functools
 import itertools
 import json
@@ -29,7 +30,7 @@ from tqdm import tqdm
 import prior
 from prior import program
 from prior.errors import InputError
-from prior.files import write
+from prior.files import locked, write
 from prototxt.named import skeleton_of
 from python_layers.data import annotations
 from tools import measured
@@ -97,6 +98,13 @@ def evaluate(options):
                     f"{path}: expected a 3D pose with every annotation, for --training-data"
                 )
     network = Network(options.deploy, options.weights, options.gpu, options.batch)
+    # Shards share the folder, and each writes its own parts; who scores them has it alone.
+    with contextlib.nullcontext() if options.shard else locked(options.out):
+        _evaluate(options, network, people, model, training)
+
+
+def _evaluate(options, network, people, model, training):
+    """The same on what has been read. training: the people of --training-data, or None."""
     made = parts.Parts(options.out / "parts", what_is_run(options, network), len(people))
     if made.removed:
         print(f"{made.folder}: {made.removed} parts of another run removed")
@@ -118,7 +126,7 @@ def evaluate(options):
         "network": str(options.deploy),
         "weights": str(options.weights),
         "data": str(options.data),
-        "landmarks": skeleton.landmarks,
+        "landmarks": people.skeleton.landmarks,
         "lifted_as_published": options.as_published,
         **how,
     }

@@ -63,14 +63,20 @@ def together(
 
 
 def once(
-    rows: list[int], block: np.ndarray, whose: Sequence[Hashable], where: Sequence[str]
+    rows: list[int],
+    block: np.ndarray,
+    frame: Sequence[Hashable],
+    person: Sequence[object],
+    where: Sequence[str],
 ) -> tuple[list[int], np.ndarray, list[LeftOut]]:
     """The rows and their block without poses that a frame has twice, number for number, as files
-    have that a second run was appended to. whose: the frame and the person of all rows."""
+    have that a second run was appended to. frame, person, where: of all rows."""
+    if len(set(frame)) == len(frame):
+        return rows, block, []
     before: dict[Hashable, None] = {}
     keep = []
     for i, row in zip(rows, block, strict=True):
-        key = whose[i], row.tobytes()
+        key = frame[i], str(person[i]), row.tobytes()
         keep.append(key not in before)
         before[key] = None
     if all(keep):
@@ -82,7 +88,8 @@ def once(
 
 def _beyond(array: np.ndarray) -> bool:
     """Whether a number is larger than a coordinate can be, or infinite; NaN is not."""
-    return bool((np.abs(array) > LARGEST).any())
+    # fmax and fmin pass over NaN.
+    return bool(np.fmax.reduce(array, None) > LARGEST or np.fmin.reduce(array, None) < -LARGEST)
 
 
 def _array(values: Any) -> np.ndarray | None:
@@ -122,7 +129,7 @@ def _filled(values: Any) -> Any:
 
 def _with_scores(block: np.ndarray, scores: list[Any]) -> np.ndarray:
     """Points (n, S, 2 or more) with the scores that stand apart as their third value."""
-    if all(score is None for score in scores):
+    if set(map(type, scores)) <= {type(None)}:
         return block
     confidence = _numbers(scores)
     if confidence is None or block.ndim != 3 or confidence.shape != block.shape[:2]:

@@ -69,15 +69,17 @@ def time_line(
     kinds = set(map(type, keys))
     if unit is None and kinds == {str}:
         return _named(keys, rate, people)
-    numbers = [_number(key) if unit is None else times.number(key) for key in keys]
+    # Most are whole numbers, and are then what they are.
+    whole = kinds == {int} and -LARGEST < min(keys) and max(keys) < LARGEST
+    numbers = keys if whole and unit is None else _numbers(keys, unit)
     if None in numbers:
         return _named(keys, rate, people)
-    fractions = kinds != {int} and any(n != int(n) for n in numbers)
+    fractions = not whole and any(n != int(n) for n in numbers)
     unit = unit or times.since_1970(numbers) or ("s" if fractions else unit)
     if unit is not None:
         return _timed(keys, numbers, unit, rate, people)
     if _is_time_line(numbers):
-        return _numbered(keys, [int(number) for number in numbers], "{}")
+        return _numbered(keys, numbers if whole else list(map(int, numbers)), "{}")
     return _in_order(keys, numbers)
 
 
@@ -102,10 +104,13 @@ def _named(keys: Sequence[Hashable], rate: float | None, people: int) -> TimeLin
     return line._replace(notes=(note,))
 
 
+def _numbers(keys: Sequence[Hashable], unit: str | None) -> list[int | float | None]:
+    """The numbers that keys are, or the times if there is a unit."""
+    return [_number(key) if unit is None else times.number(key) for key in keys]
+
+
 def _number(key: Hashable) -> int | float | None:
     """The number that a key is; None for a name, and for what no frame can have."""
-    if type(key) is int and -LARGEST < key < LARGEST:  # most are
-        return key
     if isinstance(key, bool) or key is None:
         return None
     if isinstance(key, str):
@@ -191,17 +196,17 @@ def _is_time_line(numbers: Sequence[float]) -> bool:
     steps = np.diff(np.sort(np.array(numbers, dtype=float) - low))
     if not len(steps):
         return True
-    return Counter(steps.tolist()).most_common(1)[0][1] >= REGULAR * len(steps)
+    return np.unique(steps, return_counts=True)[1].max() >= REGULAR * len(steps)
 
 
 def _numbered(keys: Sequence[Hashable], numbers: Sequence[int], template: str) -> TimeLine:
     first, last = min(numbers), max(numbers)
+    every = range(first, last + 1)
+    if list(numbers) == list(every):
+        return TimeLine(np.arange(first, last + 1), first, tuple(map(str, keys)))
     names = dict(zip(numbers, keys, strict=True))
-    return TimeLine(
-        np.array(numbers, dtype=int),
-        first,
-        tuple(str(names[n]) if n in names else template.format(n) for n in range(first, last + 1)),
-    )
+    listed = tuple(str(names[n]) if n in names else template.format(n) for n in every)
+    return TimeLine(np.array(numbers, dtype=int), first, listed)
 
 
 def _in_order(keys: Sequence[Hashable], numbers: Sequence[float]) -> TimeLine:

@@ -174,7 +174,10 @@ def split(block: np.ndarray, landmark_set: LandmarkSet) -> Float[np.ndarray, "n 
         raise InputError(f"expected x, y, confidence of each landmark, got {block.shape[2]} values")
     if block.shape[2] == 2:
         block = np.concatenate([block, np.ones_like(block[..., :1])], axis=2)
-    third = block[..., 2]
+    third = block[..., 2].copy()  # side by side: NumPy is slow along axes of three
+    # Most are numbers from 0 to 1: of NaN neither is true.
+    if third.min() >= 0 and third.max() <= 1 and np.isfinite(block.sum()):
+        return block
     wrong = third[(third < LOWEST) | (third > HIGHEST)]
     if wrong.size:
         raise InputError(
@@ -188,8 +191,7 @@ def split(block: np.ndarray, landmark_set: LandmarkSet) -> Float[np.ndarray, "n 
         )
     if (third > PERCENT).any():
         third = third / 100
-    finite = np.isfinite(block)
-    finite = finite[..., 0] & finite[..., 1] & finite[..., 2]  # NumPy is slow along axes of three
+    finite = np.isfinite(block[..., 0] + block[..., 1] + third)
     result = block.copy()
     result[..., 2] = np.where(finite, third, 0).clip(0, 1)
     return result
@@ -203,9 +205,12 @@ def without_markers(block: Float[np.ndarray, "n S 3"]) -> Float[np.ndarray, "n S
     """
     x, y = block[..., 0], block[..., 1]
     marked = (x == -1) & (y == -1)
-    there, middle = ~marked & (block[..., 2] > 0), (x == 0) & (y == 0)
-    others = block[..., :2][there & ~middle]
-    if others.size and (others < 0).mean() > CENTRED:
+    middle = (x == 0) & (y == 0)
+    if not (marked | middle).any():
+        return block
+    others = ~marked & (block[..., 2] > 0) & ~middle
+    below = np.count_nonzero(others & (x < 0)) + np.count_nonzero(others & (y < 0))
+    if below > CENTRED * 2 * np.count_nonzero(others):
         always = middle.mean(axis=0) > ROOT
         middle &= ~always | (np.count_nonzero(always) > 1)
     result = block.copy()

@@ -151,8 +151,10 @@ class People:
     def say_doubled(self) -> None:
         """A note where poses of one frame do not say whose they are, in a format of rows: they
         are several people, or a person's frame is there twice."""
+        if len(set(self.frame)) == len(self.frame):
+            return
         doubled = [key for key, count in Counter(self.frame).items() if count > 1]
-        if doubled and all(_identity(one) == -1 for one in self.person):
+        if all(_identity(one) == -1 for one in self.person):
             self.notes.append(
                 f"{len(doubled)} frames have several poses (first: {short(str(doubled[0]), 40)}), "
                 "and nothing says whose: taken as several people, told apart by place"
@@ -186,9 +188,7 @@ class People:
 
     def _keypoints(self, stem: str, how: How) -> Keypoints:
         rows, block, left = blocks.together(self.values, self.scores, self.where)
-        rows, block, doubled = blocks.once(
-            rows, block, [*zip(self.frame, map(str, self.person), strict=True)], self.where
-        )
+        rows, block, doubled = blocks.once(rows, block, self.frame, self.person, self.where)
         left += doubled
         notes, doubts = list(self.notes), list(dict.fromkeys(self.doubts))
         name, lacks, points, confidence = "", (), np.empty((0, L, 2)), np.empty((0, L))
@@ -196,24 +196,26 @@ class People:
             landmark_set, said = meaning.set_of(block, how.landmarks, self.names, self.default)
             notes += said
             block = meaning.without_markers(meaning.split(block, landmark_set))
-            where = [stem if self.frame[i] is None else self.frame[i] for i in rows]
-            doubts += doubtful.unsure(block, [self.score[i] for i in rows], where)
-            canvas = [self.canvas[i] for i in rows]
+            where = _named(_of(rows, self.frame), stem)
+            doubts += doubtful.unsure(block, _of(rows, self.score), where)
+            canvas = _of(rows, self.canvas)
             points, confidence, said, more = self._in_images(
                 block, landmark_set, where, canvas, how.size
             )
             notes, doubts = notes + said, doubts + more
             name = landmark_set.name
             lacks = tuple(ours for ours in LANDMARKS if ours not in landmark_set.table)
-        keys = [stem if key is None else key for key in self.listed]
-        people = len({str(_identity(one)) for one in self.person})
-        line = frames.time_line(keys, self.unit, how.rate, people)
+        keys = list(self.listed)
+        people = len({str(one) for one in set(_plain_identities(self.person))})
+        line = frames.time_line(_named(keys, stem), self.unit, how.rate, people)
         doubts += line.doubts
-        number = dict(zip(self.listed, line.number.tolist(), strict=True))
-        frame = np.array([number[self.frame[i]] for i in rows], dtype=int)
+        frame = line.number
+        if keys != _of(rows, self.frame):
+            number = dict(zip(keys, line.number.tolist(), strict=True))
+            frame = np.array([number[key] for key in _of(rows, self.frame)], dtype=int)
         person, said = np.full(len(rows), -1), []
         if not how.by_place:
-            person, said = _identities([self.person[i] for i in rows], frame)
+            person, said = _identities(_of(rows, self.person), frame)
         order = np.argsort(frame, kind="stable")
         doubts += _exchanged(points[order], frame[order], person[order], line)
         return Keypoints(
@@ -224,7 +226,7 @@ class People:
             line.names,
             line.first,
             how.rate or self.rate or line.rate,
-            len(set(number.values())),
+            len(np.unique(line.number)),
             name,
             lacks,
             together([*self.left, *left]),
@@ -244,8 +246,8 @@ class People:
 
         where: the frames' names; canvas: their images' sizes by the file; size: by the user.
         """
-        of = {name: size(name) for name in dict.fromkeys(where)}
-        pairs = [(own, of[name]) for own, name in zip(canvas, where, strict=True)]
+        of = {name: size(name) for name in dict.fromkeys(where) if size is not coordinates.no_size}
+        pairs = list(zip(canvas, map(of.get, where), strict=True))
         sizes = [own or other for own, other in pairs]
         scaled, notes, doubts = coordinates.in_pixels(block, sizes, where, self.to_last)
         points, confidence = landmark_set.to_ours(scaled[..., :2], scaled[..., 2])
@@ -256,6 +258,16 @@ class People:
         if scaled is not block:
             doubts += doubtful.exchanged(points, confidence, [one for one in sizes if one])
         return points, confidence, notes, doubts
+
+
+def _named(keys: list[Any], stem: str) -> list[Any]:
+    """The keys of frames, with a name for that of a file of one image."""
+    return [stem if key is None else key for key in keys] if None in keys else keys
+
+
+def _of(rows: Sequence[int], values: list[Any]) -> list[Any]:
+    """The values of rows, which are different and rise."""
+    return values if len(rows) == len(values) else [values[i] for i in rows]
 
 
 def _identities(
@@ -310,7 +322,7 @@ def _exchanged(
     line: frames.TimeLine,
 ) -> list[str]:
     """A line where people's numbers are exchanged between two frames."""
-    moments = tracks.exchanges(points, frame, person)
+    moments = tracks.exchanges(points, frame, person) if (person >= 0).any() else []
     if not moments:
         return []
     first, who = moments[0]
@@ -327,7 +339,7 @@ def _plain_identities(people: list[Any]) -> list[int | str]:
     if not set(map(type, people)) <= {int, float, str, type(None)}:  # True equals 1
         return [_identity(value) for value in people]
     known = {value: _identity(value) for value in set(people)}
-    return [known[value] for value in people]
+    return list(map(known.__getitem__, people))
 
 
 def _identity(value: Any) -> int | str:

@@ -117,12 +117,17 @@ def unsaid_frames(records: Sequence[Any], counted: bool) -> list[str]:
 
 def check_video(records: Sequence[Any]) -> None:
     """Raise KeypointError where a field says that records are of several videos or cameras."""
-    names = {name for record in records if isinstance(record, dict) for name in record}
-    header = [name for name in names if isinstance(name, str)]
-    header = [name for name in header if table.VIDEO.fullmatch(table.plain(name))]
-    rows = [[str(r.get(n, "")) for n in header] for r in records if isinstance(r, dict)]
+    names = {tuple(record) for record in records if isinstance(record, dict)}
+    header = list(dict.fromkeys(video for each in names for video in _videos(each)))
     if header:
+        rows = [[str(r.get(n, "")) for n in header] for r in records if isinstance(r, dict)]
         table.check_video([header, *rows])
+
+
+@lru_cache(1000)
+def _videos(names: tuple[str, ...]) -> list[str]:
+    """Those of a record's names that say the video or the camera."""
+    return [name for name in names if table.VIDEO.fullmatch(table.plain(name))]
 
 
 def _is_known(name: str) -> bool:

@@ -34,7 +34,7 @@ def collect(content: Mapping[str, Any]) -> People:
         _listed(content, name, count) for name in ("confidence", "frame", "person")
     )
     frame = _plain(frame) if frame is not None else list(range(count))
-    if any(isinstance(key, list | dict) for key in frame):
+    if {list, dict} & set(map(type, frame)):
         raise KeypointError("expected a number or a name as each pose's 'frame', got lists")
     person = None if person is None else _plain(person)
     people = People(names=_names(content), default=HUMAN36M if _size(points) == L else None)
@@ -42,8 +42,11 @@ def collect(content: Mapping[str, Any]) -> People:
     names = _plain(content.get("frames"))
     if not all(isinstance(name, str) for name in names):
         raise KeypointError("expected names of images, text, as 'frames'")
-    indices = all(isinstance(i, int | float) and 0 <= i < len(names) for i in frame)
-    if names and indices and len(set(names)) == len(names):
+    if (
+        names
+        and all(isinstance(i, int | float) and 0 <= i < len(names) for i in frame)
+        and len(set(names)) == len(names)
+    ):
         frame = [names[int(i)] for i in frame]
         people.listed.update(dict.fromkeys(names))
     where = [f"pose {i}" for i in range(count)]
