@@ -484,6 +484,9 @@ test test-fast test-gpu test-gpu-build: export GLOG_minloglevel ?= 2
 test test-fast test-gpu-build: export OMP_NUM_THREADS := 1
 test test-fast test-gpu-build: export OPENBLAS_NUM_THREADS := 1
 
+# Tests start hundreds of processes: each would compile every module that it imports.
+test test-fast test-gpu test-gpu-build: export PYTHONDONTWRITEBYTECODE :=
+
 # Processes that run tests; each takes whole files, so what a file's tests share is made once.
 TEST_JOBS ?= auto
 PYTEST = $(PYTHON) -m pytest --numprocesses $(TEST_JOBS) --maxprocesses 8 --dist loadfile

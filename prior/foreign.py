@@ -7,6 +7,7 @@ holds is then taken apart with `prior.document`.
 """
 
 import codecs
+import contextlib
 import gc
 import io
 import json
@@ -152,8 +153,13 @@ def no_collection() -> Iterator[None]:
 
 def parse_json(content: bytes | str, path: FilePath, error: type[InputError] = InputError) -> Any:
     """The value that JSON text stands for; path: begins the message."""
+    if isinstance(content, bytes) and content[:1] not in _FIRST:
+        # Most files are UTF-8 without a mark, which orjson decodes itself, and are not deep: no
+        # deeper than they have brackets.
+        if content.count(b"[") + content.count(b"{") <= limits.of("depth"):
+            with contextlib.suppress(orjson.JSONDecodeError):
+                return orjson.loads(content)
     text = content if isinstance(content, str) else decode(content, path, error)
-    # Depth cannot exceed the number of brackets, which is quicker to count.
     if text.count("[") + text.count("{") > limits.of("depth"):
         limits.check(path, "depth", depth(text), error)
     with no_collection():

@@ -26,6 +26,9 @@ SIZES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8, 16: 1, 17
 INT8, INT32, UINT32, MATRIX, COMPRESSED = 1, 5, 6, 14, 15
 CELL, STRUCT, OBJECT, CHAR, SPARSE = 1, 2, 3, 4, 5
 NUMERIC = range(6, 16)
+# What is in the tag and the head of an array of two dimensions without a name.
+PLAIN = MATRIX, UINT32, 8, INT32, 8, INT8, 0
+MOST = 1 << 31  # no dimension is as large
 # MPII's annotations have structures nine deep.
 DEEPEST = 20
 # Our choice: structures of the public data sets have a dozen.
@@ -96,6 +99,7 @@ class _Walk:
     def __init__(self, order: str) -> None:
         self._pair = struct.Struct(f"{order}II")
         self._head = struct.Struct(f"{order}10I")
+        self._whole = struct.Struct(f"{order}14I")
         self._order = order
 
     def tag(self, content: bytes, at: int, limit: int) -> tuple[int, int, int, int]:
@@ -124,6 +128,8 @@ class _Walk:
 
     def matrix(self, content: bytes, at: int, limit: int, levels: int) -> int:
         """Check the array at a place; returns where the next element is."""
+        if levels and (after := self._plain(content, at, limit)):
+            return after
         kind, start, length, after = self.tag(content, at, limit)
         if kind != MATRIX or not levels:
             _fail(f"an element of type {kind}" if levels else f"more than {DEEPEST} levels")
@@ -144,6 +150,26 @@ class _Walk:
             _fail(f"an array of class {kind}")
         return after
 
+    def _plain(self, content: bytes, at: int, limit: int) -> int:
+        """Where the next element is, after an array in the form of most: numbers of two dimensions
+        without a name, right by all that `matrix` asks. 0 after any other."""
+        data_at = at + self._whole.size
+        if data_at > limit:
+            return 0
+        kind, length, six, eight, word, _, five, also_eight, rows, columns, one, none, *data = (
+            self._whole.unpack_from(content, at)
+        )
+        if (kind, six, eight, five, also_eight, one, none) != PLAIN or word & 0x8FF not in NUMERIC:
+            return 0
+        kind, size = data
+        if kind >> 16:  # small
+            kind, size, data_at = kind & 0xFFFF, kind >> 16, data_at - 4
+            if size > 4:
+                return 0
+        end, after = at + 8 + length, at + 8 + length + -length % 8
+        right = kind in SIZES and size == SIZES[kind] * rows * columns and max(rows, columns) < MOST
+        return min(after, limit) if right and data_at + size <= end <= limit else 0
+
     def head(self, content: bytes, at: int, end: int) -> tuple[int, int, int]:
         """(flags, number of elements, where they are) of the array whose head is at a place."""
         if at + self._head.size <= end:
@@ -152,7 +178,7 @@ class _Walk:
             )
             # What most arrays of a structure have: two dimensions, and no name.
             if (six, eight, five, also_eight, one, none) == (UINT32, 8, INT32, 8, INT8, 0):
-                if max(rows, columns) < 1 << 31:
+                if max(rows, columns) < MOST:
                     return word, rows * columns, at + self._head.size
         flags, at = self.numbers(content, at, end, (UINT32,))
         dims, at = self.numbers(content, at, end, (INT32, UINT32))

@@ -17,11 +17,15 @@ def load(path, name):
 
 def items(value):
     """The elements of an array of structures, of a single one, or of none, as a list."""
-    return [] if value is None else list(np.atleast_1d(value))
+    if value is None:
+        return []
+    return list(np.atleast_1d(value)) if isinstance(value, np.ndarray) else [value]
 
 
 def number(value, default=None):
     """A scalar, number or text, as float; `default` where it is empty. Raises ValueError."""
+    if type(value) in (int, float):  # most are
+        return float(value)
     value = np.atleast_1d(value if value is not None else [])
     try:
         return float(value.flat[0]) if value.size else default
