@@ -14,10 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from prior.lifting import every_turn, search
+from prior.lifting import every_turn, passes, search
 from prior.lifting import weak_perspective as weak
 from prior.lifting.ranking import Ranking
-from prior.lifting.runs import runs
 from prior.lifting.tables import ELEVATION_STEP, Table, Tables
 from prior.model import PriorModel
 
@@ -46,32 +45,29 @@ class Candidates(NamedTuple):
     """P candidates, sorted by component.
 
     row, the pose; component; rotation, the index of the enumerated one, or REFINED; angle about the
-    vertical in the camera's frame, radians; y (2, L, P) of Observations; solution (1 + J, P), that
-    is s and a', for y; log_det of Systems.
+    vertical in the camera's frame, radians; solution (P, 1 + J), that is s and a', for y of
+    Observations; log_det of Systems.
     """
 
     row: Int[np.ndarray, "P"]
     component: Int[np.ndarray, "P"]
     rotation: Int[np.ndarray, "P"]
     angle: Float[np.ndarray, "P"]
-    y: Float[np.ndarray, "2 L P"]
-    solution: Float[np.ndarray, "S P"]
+    solution: Float[np.ndarray, "P S"]
     log_det: Float[np.ndarray, "P"]
 
     def take(self, which: slice | np.ndarray) -> "Candidates":
         """These of the Candidates: a slice or indices, ascending."""
-        return Candidates(*(a[..., which] for a in self))
+        return Candidates(*(a[which] for a in self))
 
 
 class Projected(NamedTuple):
-    """Shapes of Candidates, times s: x, height and z (L, P) after the turn by `angle`; flat
-    (2, L, P), their projection; cost (P,), the minimum of equation 4, and log_density (P,), of the
-    centred weighted landmarks of unit norm."""
+    """Shapes of Candidates, times s: shape (P, 3, L), x, height and z after the turn by `angle`;
+    flat (P, 2, L), their projection; cost (P,), the minimum of equation 4, and log_density (P,), of
+    the centred weighted landmarks of unit norm."""
 
-    x: Float[np.ndarray, "L P"]
-    height: Float[np.ndarray, "L P"]
-    z: Float[np.ndarray, "L P"]
-    flat: Float[np.ndarray, "2 L P"]
+    shape: Float[np.ndarray, "P 3 L"]
+    flat: Float[np.ndarray, "P 2 L"]
     cost: Float[np.ndarray, "P"]
     log_density: Float[np.ndarray, "P"]
 
@@ -96,10 +92,9 @@ class CandidateSearch:
         self.angle = np.tile(np.arange(rotations) * (2 * np.pi / rotations), count)
         # The prior of a combination: its component's weight, every rotation alike.
         self.log_prior = np.log(model.weight) - np.log(rotations)
-        # Mean and basis of each component, coordinates first: (K, 3L, 1 + J).
+        # Mean and basis of each component, (K, 1 + J, 3L), by axis.
         shape = np.concatenate([model.mean[:, None], model.basis], axis=1)
-        shape = shape.transpose(0, 3, 2, 1).reshape(count, 3 * len(model.skeleton), -1)
-        self.shape = np.ascontiguousarray(shape)
+        self.shape = np.ascontiguousarray(shape.swapaxes(2, 3)).reshape(*shape.shape[:2], -1)
         self.ranking = Ranking(model, self.nu, rotations, self.log_prior)
         self.tables = Tables(
             self.projector, self.component, self.angle, self.log_prior[self.component]
@@ -121,15 +116,14 @@ class CandidateSearch:
         roll: float | Float[np.ndarray, "N"] | None = None,
     ) -> Iterator[tuple[slice, search.Evaluated]]:
         """Blocks of rows and their forms by a Table; roll: the images are turned by it first."""
-        y = images.y if roll is None else weak.rolled(images.y, roll)
-        y = y.reshape(2 * len(self.model.skeleton), -1).astype(np.float32)
+        turn = np.full(len(images.ok), 0.0 if roll is None else roll)
         for i in range(0, len(rows), search.BLOCK):
             block = slice(i, i + search.BLOCK)
             part = None
             if not table.exact:
                 part = (images.elevation[rows[block]] - table.elevation) / ELEVATION_STEP
                 part = part.astype(np.float32)
-            yield block, search.evaluate(table.forms, np.take(y, rows[block], axis=1), part)
+            yield block, search.evaluate(table.forms, images.y, rows[block], turn, part)
 
     def near_best(
         self,
@@ -152,8 +146,7 @@ class CandidateSearch:
             within = self.tie(table) if reach is None else np.float32(reach)
             near = np.empty((count, self.rotations, len(rows)), dtype=bool)
             for block, forms in self._evaluated(images, rows, table):
-                density = search.log_densities(forms)
-                best = density.max(axis=0)
+                density, best = search.log_densities(forms)
                 probability[rows[block]] = search.shares(density, best, count)
                 # Compared are all combinations, or the rotations of each component.
                 score = density
@@ -180,7 +173,7 @@ class CandidateSearch:
             candidates.append(self._solve_each(images, row, component, rotation, angle))
         if len(candidates) == 1:
             return candidates[0], probability
-        together = Candidates(*(np.concatenate(a, axis=-1) for a in zip(*candidates, strict=True)))
+        together = Candidates(*(np.concatenate(a) for a in zip(*candidates, strict=True)))
         return together.take(np.argsort(together.component, kind="stable")), probability
 
     def tilt(self, images: weak.Observations, shared: bool = False) -> Float[np.ndarray, "3 N"]:
@@ -192,11 +185,11 @@ class CandidateSearch:
             return np.stack([roll, elevation, images.yaw])
         scores = np.empty((len(ELEVATIONS), len(ROLLS), count))
         for i, elevation in enumerate(ELEVATIONS):
-            level = images._replace(elevation=np.broadcast_to(elevation, count), one_camera=True)
+            level = images._replace(elevation=np.full(count, elevation), one_camera=True)
             for rows, table in self.tables.groups(level):
                 for j, roll in enumerate(ROLLS):
                     for block, forms in self._evaluated(level, rows, table, -roll):
-                        scores[i, j, rows[block]] = search.log_densities(forms).max(axis=0)
+                        scores[i, j, rows[block]] = search.log_densities(forms)[1]
         flat = scores.reshape(-1, count)
         best = flat.argmax(axis=0)
         if shared:
@@ -218,7 +211,7 @@ class CandidateSearch:
         highest = np.empty(len(elevation))
         for rows, table in self.tables.groups(tilted):
             for block, forms in self._evaluated(tilted, rows, table, -roll):
-                highest[rows[block]] = search.log_densities(forms).max(axis=0)
+                highest[rows[block]] = search.log_densities(forms)[1]
         return highest
 
     def refined(self, images: weak.Observations, candidates: Candidates) -> Candidates:
@@ -232,7 +225,7 @@ class CandidateSearch:
             solved = self._solve_each(images, candidates.row, candidates.component, rotation, angle)
             projected = self.project(images, solved)
             if self.by_cost:
-                return solved, np.where(solved.solution[0] > 0, -projected.cost, -np.inf)
+                return solved, np.where(solved.solution[:, 0] > 0, -projected.cost, -np.inf)
             return solved, projected.log_density
 
         step = 2 * np.pi / self.rotations
@@ -257,7 +250,11 @@ class CandidateSearch:
             low, f_low = np.where(to_low, end, low), np.where(to_low, f_end, f_low)
             high, f_high = np.where(to_low, high, end), np.where(to_low, f_high, f_end)
             middle, f_middle = middle + better * move, np.maximum(f_middle, f_tried)
-            best = Candidates(*(np.where(better, a, b) for a, b in zip(tried, best, strict=True)))
+            best = best._replace(
+                angle=np.where(better, tried.angle, best.angle),
+                solution=np.where(better[:, None], tried.solution, best.solution),
+                log_det=np.where(better, tried.log_det, best.log_det),
+            )
         return best
 
     # Solution --------------------------------------------------------------------------------
@@ -272,13 +269,9 @@ class CandidateSearch:
         """The Candidates of these rows and sorted combinations, as if the elevation were that where
         the table starts."""
         component, rotation = np.divmod(combination, self.rotations)
-        y = np.take(images.y, row, axis=2)
-        flat = y.reshape(2 * y.shape[1], -1)
-        solution = np.empty((1 + self.model.basis_size, len(row)))
-        for i, part in runs(combination):
-            np.matmul(table.maps.solution[i], flat[:, part], out=solution[:, part])
+        solution = passes.solutions(table.maps.solution, images.flat, row, combination)
         angle, log_det = self.angle[combination], table.maps.log_det[combination]
-        return Candidates(row, component, rotation, angle, y, solution, log_det)
+        return Candidates(row, component, rotation, angle, solution, log_det)
 
     def _solve_each(
         self,
@@ -289,45 +282,59 @@ class CandidateSearch:
         angle: Float[np.ndarray, "P"],
     ) -> Candidates:
         """The Candidates of these rows, sorted components and any angles."""
-        y = np.take(images.y, row, axis=2)
-        solution, log_det = np.empty((1 + self.model.basis_size, len(row))), np.empty(len(row))
+        solution, log_det = np.empty((len(row), 1 + self.model.basis_size)), np.empty(len(row))
         for i in range(0, len(row), weak.BATCH):
             batch = slice(i, i + weak.BATCH)
-            solved, log_det[batch] = self.projector.solve(
+            solution[batch], log_det[batch] = self.projector.solve(
                 component[batch],
                 angle[batch],
                 images.elevation[row[batch]],
-                images.weight[:, row[batch]].T,
-                np.moveaxis(y[..., batch], -1, 0),
+                images.weight[row[batch]],
+                images.y[row[batch]],
             )
-            solution[:, batch] = solved.T
-        return Candidates(row, component, rotation, angle, y, solution, log_det)
+        return Candidates(row, component, rotation, angle, solution, log_det)
 
     def project(self, images: weak.Observations, candidates: Candidates) -> Projected:
         """What the camera sees of the Candidates' shapes, and how probable they are."""
-        component = candidates.component
-        L = len(self.model.skeleton)
-        shape = np.empty((3 * L, len(component)))
-        for k, part in runs(component):
-            np.matmul(self.shape[k], candidates.solution[:, part], out=shape[:, part])
-        x, height, z = shape.reshape(3, L, -1)
-        cos, sin = np.cos(candidates.angle), np.sin(candidates.angle)
-        x, z = cos * x + sin * z, cos * z - sin * x
-        elevation = images.elevation[candidates.row]
-        flat = np.empty((2, *x.shape))
-        flat[0] = x
-        np.subtract(np.sin(elevation) * z, np.cos(elevation) * height, out=flat[1])
-        # The least squares' minimum is y^T (y - prediction); y has unit norm and is centred.
-        weight = np.take(images.weight, candidates.row, axis=1)
-        cost = 1 - (flat * candidates.y * weight).sum(axis=(0, 1))
-        log_density = self.log_prior[component] + weak.log_density(
-            cost,
-            candidates.solution[0],
-            self.nu[component],
-            candidates.log_det,
-            images.dimensions[candidates.row],
+        return Projected(
+            *passes.projected(
+                self.shape,
+                self.nu,
+                self.log_prior,
+                images.y,
+                images.weight,
+                images.dimensions,
+                images.elevation,
+                candidates.row,
+                candidates.component,
+                candidates.angle,
+                candidates.solution,
+                candidates.log_det,
+            )
         )
-        return Projected(x, height, z, flat, cost, log_density)
+
+    def describe(
+        self,
+        images: weak.Observations,
+        candidates: Candidates,
+        rows: Int[np.ndarray, "N"],
+        results: dict[str, np.ndarray],
+    ) -> None:
+        """Fills in what Candidates say of their poses, by the names of Lifted's fields; rows: where
+        each image's results are."""
+        fields = "pose", "projection", "scale", "yaw", "coefficients", "log_likelihood", "ok"
+        passes.described(
+            self.shape,
+            self.nu,
+            self.log_prior,
+            self.model.scale_mm,
+            *images[:-1],
+            candidates.row,
+            candidates.component,
+            *candidates[3:],
+            rows,
+            *(results[name] for name in fields),
+        )
 
     def best(self, images: weak.Observations, candidates: Candidates) -> Candidates:
         """One of the Candidates for each row: the most probable; by_cost: of those that have the
@@ -338,7 +345,7 @@ class CandidateSearch:
         tied = np.flatnonzero(many)
         row, component = candidates.row[tied], candidates.component[tied]
         projected = self.project(images, candidates.take(tied))
-        cost = np.where(candidates.solution[0, tied] > 0, projected.cost, np.inf)
+        cost = np.where(candidates.solution[tied, 0] > 0, projected.cost, np.inf)
         best = choose(row, component, cost, projected.log_density, self.by_cost)
         keep = ~many
         keep[tied[best]] = True

@@ -270,9 +270,8 @@ class FullSearch:
         projected = self.search.project(images, best)
         elevation = images.elevation[best.row]
         depth = np.empty((len(images.ok), len(self.search.model.skeleton)))
-        depth[best.row] = -(
-            np.sin(elevation) * projected.height + np.cos(elevation) * projected.z
-        ).T
+        _, height, z = projected.shape.swapaxes(0, 1)
+        depth[best.row] = -np.sin(elevation)[:, None] * height - np.cos(elevation)[:, None] * z
         depth *= (images.size / toward.focal)[:, None]
         depth = np.clip(depth, *DEPTHS)
         points = toward.inputs.points * (1 + depth)[..., None]
@@ -284,10 +283,10 @@ class FullSearch:
         """Unknowns of perspective.py for Candidates of weak perspective in the turned cameras."""
         row = candidates.row
         flat = self.search.project(images, candidates).flat
-        middle = -(weak.share(np.take(images.weight, row, axis=1)) * flat).sum(axis=1)
+        middle = -np.einsum("pl,pcl->cp", weak.share(images.weight[row]), flat)
         middle = weak.rolled(middle[:, None], images.roll[row])[:, 0]
-        place = (images.centre[:, row] + images.size[row] * middle).T
-        unknowns = np.roll(candidates.solution.T, -1, axis=1) * images.size[row, None]
+        place = images.centre[row] + (images.size[row] * middle).T
+        unknowns = np.roll(candidates.solution, -1, axis=1) * images.size[row, None]
         return self._in_camera(inputs, toward, row, place, unknowns)
 
     def _in_camera(

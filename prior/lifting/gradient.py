@@ -10,9 +10,10 @@ from jaxtyping import Float, Int
 
 from prior.camera import turned
 from prior.lifting import weak_perspective as weak
-from prior.lifting.candidates import REFINED, CandidateSearch, runs
+from prior.lifting.candidates import REFINED, CandidateSearch
 from prior.lifting.full import FullSearch
 from prior.lifting.lifted import Full, Lifted
+from prior.lifting.runs import runs
 
 
 def to_points(
@@ -45,15 +46,15 @@ def to_points(
                 lifted.component[row],
                 angle[row],
                 images.elevation[row],
-                images.weight[:, row].T,
+                images.weight[row],
             )
             grads[:, row] = _by_systems(search.projector, where, inner, held)
-    grads = images.weight * grads.reshape(2, L, -1)
+    grads = images.weight.T * grads.reshape(2, L, -1)
     total = 0
     if projection is not None:
         total = weak.rolled(projection.T, -images.roll).sum(axis=1)
     # Centring: the landmarks' weighted mean is subtracted, and given back to the projection.
-    grads += weak.share(images.weight) * (total - grads.sum(axis=1))[:, None]
+    grads += weak.share(images.weight).T * (total - grads.sum(axis=1))[:, None]
     return np.where(lifted.ok, weak.rolled(grads, images.roll), 0).transpose(2, 1, 0)
 
 
@@ -101,19 +102,19 @@ def _to_solution(
     shapes, component = search.shape, lifted.component[row]
     yaw, scale = lifted.yaw[row], np.where(lifted.ok, lifted.scale, 1)[row]
     parts = list(runs(component))
-    inner = np.zeros((shapes.shape[2], len(row)))
+    inner = np.zeros((shapes.shape[1], len(row)))
     if projection is not None:
         flat = weak.rolled(projection[row].T, -images.roll[row])
-        flat -= weak.share(images.weight[:, row]) * flat.sum(axis=1, keepdims=True)
+        flat -= weak.share(images.weight[row]).T * flat.sum(axis=1, keepdims=True)
         up, away = -np.cos(images.elevation[row]), np.sin(images.elevation[row])
         shape = _turned_back(flat[0], up * flat[1], away * flat[1], yaw + images.yaw[row])
         for k, part in parts:
-            np.matmul(shapes[k].T, shape[:, part], out=inner[:, part])
+            np.matmul(shapes[k], shape[:, part], out=inner[:, part])
     if pose is not None:
         x, y, z = pose[row].T * search.model.scale_mm
         shape = _turned_back(x, y, z, yaw)
         for k, part in parts:
-            by_a = shapes[k][:, 1:].T @ shape[:, part] / scale[part]
+            by_a = shapes[k, 1:] @ shape[:, part] / scale[part]
             inner[1:, part] += by_a
             inner[0, part] -= (by_a * lifted.coefficients[row[part]].T).sum(axis=0)
     return inner

@@ -1,29 +1,29 @@
 """Section 5.3 in batches: `lift`, and what follows from its result. Read reference.py first.
 
-What this and its neighbours do to reference.py: its loop over images becomes arrays whose last axis
-is the image (weak_perspective.py), in chunks on all cores. Its loops over components and rotations
-become tables that depend on the camera's elevation alone (tables.py), a search of all combinations
-in float32 (search.py), and an exact comparison of the few that may be the best (candidates.py).
+What this and its neighbours do to reference.py: its loop over images becomes arrays of them
+(weak_perspective.py) and compiled loops (passes.py), in chunks on all cores. Its loops over
+components and rotations become tables that depend on the camera's elevation alone (tables.py), a
+search of all combinations in float32 (search.py), and an exact comparison of the few that may be
+the best (candidates.py).
 A Lifted (lifted.py) keeps what it was lifted from, so that derivatives (gradient.py) and
 uncertainty (posterior.py) need nothing else.
 """
 
 import dataclasses
 import warnings
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from prior.chunks import each_chunk
 from prior.errors import InputError
 from prior.lifting import gradient, outliers, posterior, track
 from prior.lifting import weak_perspective as weak
-from prior.lifting.candidates import Candidates, CandidateSearch
-from prior.lifting.full import FullSearch
-from prior.lifting.lifted import RESULTS, Described, Full, Lifted
+from prior.lifting.candidates import CandidateSearch
+from prior.lifting.full import REACH, FullSearch
+from prior.lifting.lifted import RESULTS, Full, Lifted
 from prior.lifting.unlike import Known
 from prior.model import PriorModel
 
@@ -42,9 +42,6 @@ AS_PUBLISHED: dict[str, Any] = {"rotations": ROTATIONS, "noise_mm": 0.0, "criter
 
 # Poses handled at once by one thread: bounds the memory, and is enough for large products.
 CHUNK = 4096
-
-# Poses described at once: these arrays stay near the processor.
-BLOCK = 2048
 
 
 class Lifter:
@@ -176,13 +173,13 @@ class Lifter:
                 part = self.full.with_tilt(part)
                 tilted[chunk] = part.camera
             own = None if known is None else Known(*(a[chunk] for a in known))
-            if weighed:
-                lifted = self.full.lift(part, refine, own, 0.0)
+            into = {name: values[chunk] for name, values in results.items()}
+            if full:
+                reach = 0.0 if weighed else REACH
+                for rows, described in self.full.lift(part, refine, own, reach):
+                    _fill(into, rows, described)
             else:
-                lifted = (self.full.lift if full else self._lift)(part, refine, own)
-            for rows, described in lifted:
-                for name in results.keys() & described.keys():
-                    results[name][chunk][rows] = described[name]
+                self._lift(part, refine, own, into)
 
         for _ in each_chunk(lift_chunk, count, self.full.chunk if full else CHUNK):
             pass
@@ -229,64 +226,43 @@ class Lifter:
         }
 
     def _lift(
-        self, part: weak.Inputs, refine: bool, known: Known | None = None
-    ) -> Iterator[Described]:
-        """The results, by weak perspective and with one noise for all landmarks."""
+        self,
+        part: weak.Inputs,
+        refine: bool,
+        known: Known | None,
+        results: dict[str, np.ndarray],
+    ) -> None:
+        """Fills in the results, by weak perspective and with one noise for all landmarks."""
         rare = self.full.rare(part)
-        if rare.any():
-            rows = np.flatnonzero(rare)
-            own = None if known is None else Known(*(a[rows] for a in known))
-            for _, described in self.full.lift(part.take(rows), refine, own):
-                yield rows, described
-            rows = np.flatnonzero(~rare)
-            for among, described in self._alike(part.take(rows), refine) if len(rows) else ():
-                yield rows[among], described
-        else:
-            yield from self._alike(part, refine)
+        if not rare.any():
+            self._alike(part, refine, np.arange(len(rare)), results)
+            return
+        rows = np.flatnonzero(rare)
+        own = None if known is None else Known(*(a[rows] for a in known))
+        for among, described in self.full.lift(part.take(rows), refine, own):
+            _fill(results, rows[among], described)
+        rows = np.flatnonzero(~rare)
+        if len(rows):
+            self._alike(part.take(rows), refine, rows, results)
 
-    def _alike(self, part: weak.Inputs, refine: bool) -> Iterator[Described]:
-        """The results for Inputs whose weights are those of many, with tables that they share."""
+    def _alike(
+        self,
+        part: weak.Inputs,
+        refine: bool,
+        rows: Int[np.ndarray, "n"],
+        results: dict[str, np.ndarray],
+    ) -> None:
+        """Fills in these rows of the results, for Inputs whose weights are those of many, with
+        tables that they share."""
         images = weak.observe(part)
         candidates, probability = self.search.near_best(images, refine=refine)
-        yield slice(None), {"component_probability": probability}
         if refine:
             candidates = self.search.refined(images, candidates)
-        candidates = self.search.best(images, candidates)
-        for i in range(0, len(candidates.row), BLOCK):
-            block = candidates.take(slice(i, i + BLOCK))
-            yield block.row, self._describe(images, block)
-
-    def _describe(self, images: weak.Observations, candidates: Candidates) -> dict[str, np.ndarray]:
-        """What Candidates, one a row, say of their poses, by the names of Lifted's fields."""
-        model, row = self.model, candidates.row
-        x, height, z, flat, _, density = self.search.project(images, candidates)
-        ok = images.ok[row] & (candidates.solution[0] > 0)
-        scale = np.where(ok, candidates.solution[0], 1)
-        size, yaw, roll = images.size[row], images.yaw[row], images.roll[row]
-        mm = model.scale_mm / scale
-        cos, sin = np.cos(yaw) * mm, np.sin(yaw) * mm
-        pose = np.empty((len(row), len(model.skeleton), 3))
-        pose[..., 0], pose[..., 1] = (cos * x - sin * z).T, (height * mm).T
-        pose[..., 2] = (cos * z + sin * x).T
-        share = weak.share(np.take(images.weight, row, axis=1))
-        flat -= (share * flat).sum(axis=1, keepdims=True)
-        flat *= size
-        flat = weak.rolled(flat, roll)
-        flat += images.centre[:, None, row]
-        return {
-            "pose": pose,
-            "projection": np.ascontiguousarray(flat.transpose(2, 1, 0)),
-            "scale": scale * size,
-            # The camera's yaw is part of the angle that is enumerated.
-            "yaw": np.remainder(candidates.angle - yaw + np.pi, 2 * np.pi) - np.pi,
-            "coefficients": (candidates.solution[1:] / scale).T,
-            "component": candidates.component,
-            "rotation": candidates.rotation,
-            # From centred weighted landmarks of unit norm to the landmarks in px.
-            "log_likelihood": density
-            + (images.log_volume[row] - images.dimensions[row] * np.log(size)),
-            "ok": ok,
-        }
+        best = self.search.best(images, candidates)
+        where = rows[best.row]
+        results["component_probability"][rows] = probability
+        results["component"][where], results["rotation"][where] = best.component, best.rotation
+        self.search.describe(images, best, rows, results)
 
     def lift_track(
         self,
@@ -384,3 +360,11 @@ class Lifter:
         """Standard deviation of each landmark, mm, the root of the mean squared distance in 3D:
         what posterior.deviation makes of `posterior`, without computing all of that."""
         return np.sqrt(posterior.variance(self.search, self.full, lifted, spread))
+
+
+def _fill(
+    results: dict[str, np.ndarray], rows: slice | np.ndarray, described: dict[str, np.ndarray]
+) -> None:
+    """Fills in these rows of the results that are described."""
+    for name in results.keys() & described.keys():
+        results[name][rows] = described[name]

@@ -100,10 +100,10 @@ class Estimate(NamedTuple):
 
 def _estimate(search: CandidateSearch, images: weak.Observations, lifted: Lifted) -> Estimate:
     """The Estimate of each pose's component and rotation."""
-    component, angle, weight = lifted.component, lifted.yaw + images.yaw, images.weight.T
+    component, angle, weight = lifted.component, lifted.yaw + images.yaw, images.weight
     systems = search.projector.systems(component, angle, images.elevation, weight)
     view = (level_camera(images.elevation) @ vertical_rotation(angle))[:, :2]
-    centring = weight[:, :, None] * (np.eye(weight.shape[1]) - weak.share(images.weight).T[:, None])
+    centring = weight[:, :, None] * (np.eye(weight.shape[1]) - weak.share(weight)[:, None])
     # Less what a change of the estimated scale does to the coefficients.
     prediction = systems.m + weak.apply(systems.G, lifted.coefficients)
     by_scale = weak.apply(systems.solve, prediction)[..., None] * systems.g[:, None]
@@ -216,8 +216,7 @@ def _offsets(search: CandidateSearch, images: weak.Observations, lifted: Lifted)
     """The Offsets of all combinations within REACH; each pose has one at least."""
     candidates, _ = search.near_best(images, reach=REACH)
     projected = search.project(images, candidates)
-    shape = np.stack([projected.x, projected.height, projected.z], axis=-1).swapaxes(0, 1)
-    shape /= candidates.solution[0][:, None, None]
+    shape = projected.shape.swapaxes(1, 2) / candidates.solution[:, :1, None]
     pose = turned(search.model.scale_mm * shape, -images.yaw[candidates.row])
     offset = (pose - lifted.pose[candidates.row]).reshape(len(pose), -1)
     return weighted(candidates.row, offset, projected.log_density)

@@ -11,8 +11,9 @@ combinations that it cannot tell from the best are decided in float64 (candidate
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from prior.lifting import passes
 from prior.lifting.products import upper_triangle
 from prior.lifting.weak_perspective import Systems
 
@@ -101,19 +102,21 @@ class Evaluated(NamedTuple):
 
 
 def evaluate(
-    forms: Forms, y: Float[np.ndarray, "D n"], part: Float[np.ndarray, "n"] | None = None
+    forms: Forms,
+    y: Float[np.ndarray, "N 2 L"],
+    rows: Int[np.ndarray, "n"],
+    roll: Float[np.ndarray, "N"],
+    part: Float[np.ndarray, "n"] | None = None,
 ) -> Evaluated:
-    """The forms of landmarks y, float32, of unit norm.
+    """The forms of these rows of landmarks y, of unit norm, turned by `roll`, radians.
 
     part: how far each is from the forms' first elevation to their second, float32; None for forms
     of one.
     """
-    i, j = upper_triangle(len(y))
-    products = np.take(y, i, axis=0, mode="clip")
-    products *= np.take(y, j, axis=0, mode="clip")
+    flat, products = passes.products(y, rows, roll)
     if forms.left is not None:
         products = forms.left @ products
-    quadratic, scale = forms.right @ products, forms.linear @ y
+    quadratic, scale = forms.right @ products, forms.linear @ flat
     gain, constant = forms.gain, forms.constant
     if part is not None:
         quadratic, scale, gain, constant = (
@@ -123,15 +126,13 @@ def evaluate(
     return Evaluated(quadratic, scale, gain, constant, forms.dimensions)
 
 
-def log_densities(forms: Evaluated) -> Float[np.ndarray, "C n"]:
-    """Log densities of the landmarks, the prior of each combination included."""
-    score = forms.quadratic / forms.scale
-    score /= forms.scale
+def log_densities(
+    forms: Evaluated,
+) -> tuple[Float[np.ndarray, "C n"], Float[np.ndarray, "n"]]:
+    """Log densities of the landmarks, the prior of each combination included, and the highest of
+    each image."""
     logs = np.log(forms.scale)
-    logs *= np.float32(forms.dimensions)
-    score -= logs
-    score += forms.constant
-    return score
+    return passes.densities(forms.quadratic, forms.scale, logs, forms.constant, forms.dimensions)
 
 
 def negative_costs(forms: Evaluated) -> Float[np.ndarray, "C n"]:

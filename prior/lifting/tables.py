@@ -93,7 +93,7 @@ class Tables:
 
     def groups(self, images: weak.Observations) -> Iterator[tuple[Int[np.ndarray, "n"], Table]]:
         """Rows that share a Table, and the Table."""
-        weight, elevation = images.weight.T, images.elevation
+        weight, elevation = images.weight, images.elevation
         count = len(elevation)
         alike = bool(count) and bool((weight == weight[0]).all())
         if images.one_camera and alike:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from prior.camera import LEVEL, check_rotation, decompose, level_camera, vertical_rotation
 from prior.errors import InputError
+from prior.lifting import passes
 from prior.lifting.cholesky import lower_factors, transposed_solutions
 from prior.lifting.products import PAIRS, pairs
 from prior.lifting.runs import runs
@@ -62,7 +63,8 @@ class Inputs(NamedTuple):
     def angles(self) -> Float[np.ndarray, "3 N"]:
         """Roll, elevation and yaw of the cameras, radians."""
         if self.one_camera and len(self.camera):
-            return np.broadcast_to(_angles(self.camera[0].tobytes()), (len(self.camera), 3)).T
+            one = _angles(self.camera[0].tobytes())
+            return np.repeat(one, len(self.camera)).reshape(3, -1)
         return np.stack(decompose(self.camera))
 
 
@@ -74,26 +76,31 @@ def _angles(camera: bytes) -> Float[np.ndarray, "3"]:
 
 
 class Observations(NamedTuple):
-    """The landmarks of N images, turned upright, centred and weighted; poses on the last axis.
+    """The landmarks of N images, turned upright, centred and weighted.
 
-    y (2, L, N), of unit norm; size (N,), what they were divided by, px; centre (2, N), the weighted
-    mean that was subtracted, px; weight (L, N); dimensions (N,), how many numbers the landmarks
-    are, without their mean; log_volume (N,), log of how much the weights stretch these; roll,
-    elevation, yaw (N,) of the cameras, radians; ok (N,), False where there is nothing to lift;
+    y (N, 2, L), of unit norm; size (N,), what they were divided by, px; centre (N, 2), the weighted
+    mean that was subtracted, px; weight (N, L); dimensions (N,), how many numbers the landmarks
+    are, without their mean; log_volume (N,), log of how much the weights stretch these; ok (N,),
+    False where there is nothing to lift; roll, elevation, yaw (N,) of the cameras, radians;
     one_camera: all have the same one.
     """
 
-    y: Float[np.ndarray, "2 L N"]
+    y: Float[np.ndarray, "N 2 L"]
     size: Float[np.ndarray, "N"]
-    centre: Float[np.ndarray, "2 N"]
-    weight: Float[np.ndarray, "L N"]
+    centre: Float[np.ndarray, "N 2"]
+    weight: Float[np.ndarray, "N L"]
     dimensions: Int[np.ndarray, "N"]
     log_volume: Float[np.ndarray, "N"]
+    ok: Bool[np.ndarray, "N"]
     roll: Float[np.ndarray, "N"]
     elevation: Float[np.ndarray, "N"]
     yaw: Float[np.ndarray, "N"]
-    ok: Bool[np.ndarray, "N"]
     one_camera: bool
+
+    @property
+    def flat(self) -> Float[np.ndarray, "N D"]:
+        """y, a row for each image."""
+        return self.y.reshape(len(self.y), self.y.shape[1] * self.y.shape[2])
 
 
 class Systems(NamedTuple):
@@ -203,35 +210,13 @@ def observe(inputs: Inputs, angles: Float[np.ndarray, "3 N"] | None = None) -> O
     """The Observations of Inputs; angles: roll, elevation and yaw of other cameras than theirs,
     one for each pose."""
     one_camera = inputs.one_camera and angles is None
-    roll, elevation, yaw = inputs.angles() if angles is None else angles
-    confidence, (count, L) = inputs.confidence, inputs.points.shape[:2]
-    points = np.ascontiguousarray(inputs.points.reshape(count, -1).T)
-    points = points.reshape(L, 2, count).swapaxes(0, 1)
-    finite = np.isfinite(points)
-    if confidence is None and finite.all():
-        weight, ok = np.broadcast_to(1.0, (L, count)), np.ones(count, dtype=bool)
-        numbers, log_volume = np.broadcast_to(2 * (L - 1), count), np.broadcast_to(0.0, count)
-    else:
-        missing = np.isnan(points).any(axis=0)
-        weight = np.where(missing, 0.0, 1.0 if confidence is None else confidence.T)
-        ok = (finite.all(axis=0) | missing).all(axis=0)
-        ok &= np.count_nonzero(weight, axis=0) >= MIN_LANDMARKS
-        points = np.where((weight > 0) & ok, points, 0)
-        weight = np.where(ok, weight, 1)
-        numbers = np.asarray(dimensions(weight.T))
-        log_volume = 2 * np.log(np.where(weight > 0, weight, 1)).sum(axis=0)
-        log_volume -= np.log(np.square(weight).sum(axis=0) / np.count_nonzero(weight, axis=0))
-    centre = (share(weight) * points).sum(axis=1)
-    y = rolled(points - centre[:, None], -roll)
-    y *= weight
-    size = np.sqrt(np.square(y).sum(axis=(0, 1)))
-    # Rounding of the coordinates is not an extent.
-    ok &= size > 1e-9 * (1 + np.abs(points).max(axis=(0, 1), initial=0))
-    size = np.where(ok, size, 1)
-    y /= size
-    return Observations(
-        y, size, centre, weight, numbers, log_volume, roll, elevation, yaw, ok, one_camera
+    roll, elevation, yaw = inputs.angles() if angles is None else np.ascontiguousarray(angles)
+    L = inputs.points.shape[1]
+    confidence = np.ones((1, L)) if inputs.confidence is None else inputs.confidence
+    fields = passes.observed(
+        np.array(inputs.points, order="C"), np.array(confidence, order="C"), roll, MIN_LANDMARKS
     )
+    return Observations(*fields, roll=roll, elevation=elevation, yaw=yaw, one_camera=one_camera)
 
 
 def dimensions(weight: Float[np.ndarray, "*n L"]) -> Int[np.ndarray, "*n"]:
@@ -239,10 +224,10 @@ def dimensions(weight: Float[np.ndarray, "*n L"]) -> Int[np.ndarray, "*n"]:
     return np.asarray(2 * (np.count_nonzero(weight, axis=-1) - 1))
 
 
-def share(weight: Float[np.ndarray, "L N"]) -> Float[np.ndarray, "L N"]:
+def share(weight: Float[np.ndarray, "N L"]) -> Float[np.ndarray, "N L"]:
     """Each landmark's part in the weighted mean, of the weights on the residuals."""
     squared = weight * weight
-    return squared / squared.sum(axis=0)
+    return squared / squared.sum(axis=1, keepdims=True)
 
 
 def rolled(
@@ -271,20 +256,6 @@ def linear_maps(systems: Systems) -> LinearMaps:
     scaled = systems.solve - by_scale[..., None] * scale[:, None]
     solution = np.concatenate([scale[:, None], scaled], axis=1)
     return LinearMaps(solution, by_scale, systems.log_det)
-
-
-def log_density(
-    cost: Float[np.ndarray, "M"],
-    scale: Float[np.ndarray, "M"],
-    nu: Float[np.ndarray, "*#m"],
-    log_det: Float[np.ndarray, "*#m"],
-    dimensions: Int[np.ndarray, "*#m"] | int,
-) -> Float[np.ndarray, "M"]:
-    """Log density of centred weighted landmarks whose least squares cost that much at that scale;
-    -inf where the scale is not positive."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = cost / (nu * scale**2) + log_det + dimensions * np.log(2 * np.pi * scale**2)
-    return np.where(scale > 0, -0.5 * value, -np.inf)
 
 
 class Projector:
@@ -317,7 +288,7 @@ class Projector:
         columns = (projection @ self._shape[component]).reshape(
             len(projection), 2, weight.shape[1], -1
         )
-        return columns - np.einsum("lm,mclj->mcj", share(weight.T), columns)[:, :, None]
+        return columns - np.einsum("ml,mclj->mcj", share(weight), columns)[:, :, None]
 
     def systems(
         self,

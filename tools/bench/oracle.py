@@ -74,8 +74,8 @@ def every_pair(
     by weak perspective; and which of the N images each is of."""
     images = weak_perspective.observe(weak_perspective.validate(points, cameras))
     pairs, _ = lifter.search.near_best(images, reach=np.inf)
-    scale, coefficients = np.split(pairs.solution, [1])
-    unknowns = np.concatenate([np.zeros((2, len(pairs.row))), coefficients, scale]).T
+    scale, coefficients = np.split(pairs.solution, [1], axis=1)
+    unknowns = np.concatenate([np.zeros((len(pairs.row), 2)), coefficients, scale], axis=1)
     yaw = pairs.angle - images.yaw[pairs.row]
     return pairs.row, lifter.full.poses(pairs.component, yaw, unknowns)
 

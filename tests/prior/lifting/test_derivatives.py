@@ -24,9 +24,9 @@ def test_derivatives_against_finite_differences(lifter, scale, kind):
         """The function with rotation, component and, if held, scale kept."""
         images = weak_perspective.observe(weak_perspective.validate(points, cameras, confidence))
         systems = lifter.search.projector.systems(
-            lifted.component, lifted.yaw + images.yaw, images.elevation, images.weight.T
+            lifted.component, lifted.yaw + images.yaw, images.elevation, images.weight
         )
-        y = (images.y * images.size).reshape(34, -1).T
+        y = images.flat * images.size[:, None]
         s = np.einsum("ni,ni->n", systems.g, y) / systems.mqm
         if scale == "held":
             s = lifted.scale

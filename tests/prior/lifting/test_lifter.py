@@ -243,7 +243,6 @@ def test_chunks_and_threads_do_not_matter(lifter, monkeypatch):
     grad = lifter.vjp(whole, pose=np.ones((50, 17, 3)))
     before = chunks.cores()
     monkeypatch.setattr(lifting, "CHUNK", 7)
-    monkeypatch.setattr(lifting, "BLOCK", 4)
     parts = lifter.lift(points, camera=cameras[0], confidence=confidence)
     for name, array in whole.arrays().items():
         atol = 1e-4 if name == "component_probability" else 1e-8

@@ -22,7 +22,7 @@ def images():
 def _exact(candidates, images, elevation):
     """Log densities and negative costs over 2 nu, each (K R, N), in float64, combination by
     combination."""
-    y = images.y.reshape(34, -1).T
+    y = images.flat
     scores, costs = [], []
     for k in range(candidates.model.components):
         for angle in 2 * np.pi * np.arange(candidates.rotations) / candidates.rotations:
@@ -32,7 +32,8 @@ def _exact(candidates, images, elevation):
             s = y @ systems.g[0] / systems.mqm
             a = (y - s[:, None] * systems.m) @ systems.solve[0].T
             cost = 1 - np.sum(y * (s[:, None] * systems.m + a @ systems.G[0].T), axis=1)
-            score = weak_perspective.log_density(cost, s, systems.nu, systems.log_det, 32)
+            score = cost / (systems.nu * s**2) + systems.log_det + 32 * np.log(2 * np.pi * s**2)
+            score = np.where(s > 0, -0.5 * score, -np.inf)
             scores.append(score + np.log(candidates.model.weight[k] / candidates.rotations))
             costs.append(np.where(s > 0, -cost / (2 * systems.nu), -np.inf))
     return np.array(scores), np.array(costs)
@@ -50,10 +51,12 @@ def test_errors_are_below_half_a_tie(model, images, noise_mm, kind):
         count = 1000 if kind == "compressed" else 1
         table, part = candidates.tables.table(elevation, np.ones(17), True, count), None
         assert (table.forms.left is not None) == (kind == "compressed")
-    forms = search.evaluate(table.forms, images.y.reshape(34, -1).astype(np.float32), part)
+    forms = search.evaluate(table.forms, images.y, np.arange(200), np.zeros(200), part)
     density, cost = _exact(candidates, images, elevation)
     # Costs are compared among the rotations of one component.
-    pairs = [(search.log_densities(forms), density)]
+    score, best = search.log_densities(forms)
+    np.testing.assert_array_equal(best, score.max(axis=0))
+    pairs = [(score, density)]
     for k in range(2):
         of = slice(16 * k, 16 * k + 16)
         pairs.append((search.negative_costs(forms)[of], cost[of]))
