@@ -216,7 +216,7 @@ def observe(inputs: Inputs, angles: Float[np.ndarray, "3 N"] | None = None) -> O
     fields = passes.observed(
         np.array(inputs.points, order="C"), np.array(confidence, order="C"), roll, MIN_LANDMARKS
     )
-    return Observations(*fields, roll=roll, elevation=elevation, yaw=yaw, one_camera=one_camera)
+    return Observations._make([*fields, roll, elevation, yaw, one_camera])
 
 
 def dimensions(weight: Float[np.ndarray, "*n L"]) -> Int[np.ndarray, "*n"]:
