@@ -282,16 +282,9 @@ class CandidateSearch:
         angle: Float[np.ndarray, "P"],
     ) -> Candidates:
         """The Candidates of these rows, sorted components and any angles."""
-        solution, log_det = np.empty((len(row), 1 + self.model.basis_size)), np.empty(len(row))
-        for i in range(0, len(row), weak.BATCH):
-            batch = slice(i, i + weak.BATCH)
-            solution[batch], log_det[batch] = self.projector.solve(
-                component[batch],
-                angle[batch],
-                images.elevation[row[batch]],
-                images.weight[row[batch]],
-                images.y[row[batch]],
-            )
+        solution, log_det = self.projector.solve(
+            component, angle, images.elevation[row], images.weight[row], images.y[row]
+        )
         return Candidates(row, component, rotation, angle, solution, log_det)
 
     def project(self, images: weak.Observations, candidates: Candidates) -> Projected:

@@ -64,9 +64,11 @@ class LeastSquares(Projections):
         density = np.where(known, self.log_density(views, unknowns, cost, log_det), np.nan)
         return np.where(known[:, None], unknowns, start), np.where(upright, density, -np.inf)
 
-    def weakly(self, views: Views) -> Float[np.ndarray, "P C"]:
-        """The minima by weak perspective."""
-        return self._stepped(views, _anywhere(views, self._unknowns))[0]
+    def weakly(self, views: Views) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P"]]:
+        """The minima by weak perspective, and the log determinants of their normal matrices without
+        the scale's row."""
+        unknowns, _, log_det = self._stepped(views, _anywhere(views, self._unknowns))
+        return unknowns, log_det
 
     def project(
         self, views: Views, unknowns: Float[np.ndarray, "P C"]

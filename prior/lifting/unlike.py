@@ -238,7 +238,7 @@ class UnlikeSearch:
         matrix = level(images.elevation[row], angle) * np.array([1, 1, 0])[:, None]
         whitening = whitenings(precision[component, row])
         views = Views(component, matrix, points[row], whitening)
-        return self.projections.weakly(views)
+        return self.projections.weakly(views)[0]
 
     def _beside(
         self,

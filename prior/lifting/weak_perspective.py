@@ -18,9 +18,8 @@ from numpy.typing import ArrayLike
 from prior.camera import LEVEL, check_rotation, decompose, level_camera, vertical_rotation
 from prior.errors import InputError
 from prior.lifting import passes
-from prior.lifting.cholesky import lower_factors, transposed_solutions
-from prior.lifting.products import PAIRS, pairs
-from prior.lifting.runs import runs
+from prior.lifting.least_squares import PLACE, LeastSquares
+from prior.lifting.perspective import Views
 from prior.model import PriorModel
 
 # Scale and yaw take two of the 2 (n - 1) numbers that n landmarks give.
@@ -266,12 +265,7 @@ class Projector:
         # Mean and basis side by side, coordinates first: (K, 3, L (1 + J)).
         shape = np.concatenate([model.mean[:, None], model.basis], axis=1)
         self._shape = np.ascontiguousarray(shape.transpose(0, 3, 2, 1)).reshape(len(nu), 3, -1)
-        # The mean last, so that the factor of a whole system begins with that of the basis.
-        ordered = np.roll(shape, -1, axis=1)
-        self._flat = np.ascontiguousarray(ordered.transpose(0, 3, 2, 1)).reshape(
-            len(nu), -1, shape.shape[1]
-        )
-        self._pairs = [np.ascontiguousarray(pairs(s).T) for s in ordered]
+        self._least_squares = LeastSquares(model, nu)
         self._nu = nu
         self._ridge = nu[:, None] / model.std**2
         self._log_std = np.log(model.std).sum(axis=1)
@@ -306,10 +300,9 @@ class Projector:
         H = transposed @ G
         H[:, np.arange(size), np.arange(size)] += self._ridge[component]
         solve = np.linalg.inv(H) @ transposed
-        diagonal = np.diagonal(np.linalg.cholesky(H), axis1=1, axis2=2)
+        log_det = self._with_noise(component, weight, np.linalg.slogdet(H)[1])
         g = m - apply(G, apply(solve, m))
         nu = self._nu[component]
-        log_det = self._log_det(component, weight, diagonal)
         return Systems(m, G, solve, g, np.einsum("ni,ni->n", m, g), nu, log_det)
 
     def solve(
@@ -321,45 +314,22 @@ class Projector:
         y: Float[np.ndarray, "M 2 L"],
     ) -> tuple[Float[np.ndarray, "M S"], Float[np.ndarray, "M"]]:
         """s and a' of equation 4 for the landmarks y of Observations, one pose each, and log_det of
-        their Systems, without making these; soonest where equal components are together."""
-        projection = (level_camera(elevation) @ vertical_rotation(angle))[:, :2]
-        squared = weight**2
-        forms = np.stack([(projection[..., a] * projection[..., b]).sum(1) for a, b in PAIRS])
-        products = (forms[:, None] * squared.T).reshape(-1, len(angle))
-        rows = (projection.transpose(1, 2, 0)[:, :, None] * squared.T).reshape(2, -1, len(angle))
-        data = np.einsum("mca,mcl->alm", projection, y * weight[:, None]).reshape(-1, len(angle))
-        S = self._flat.shape[2]
-        normal = np.empty((S * (S + 1) // 2, len(angle)))
-        mean, right = np.empty((2, S, len(angle))), np.empty((S, len(angle)))
-        for k, part in runs(component):
-            np.matmul(self._pairs[k], products[:, part], out=normal[:, part])
-            np.matmul(self._flat[k].T, rows[..., part], out=mean[..., part])
-            np.matmul(self._flat[k].T, data[:, part], out=right[:, part])
-        # The right side as one more row, whose factor is the solution of L: of a y of unit norm its
-        # square is at most 1.
-        columns = np.full(((S + 1) * (S + 2) // 2, len(angle)), 2.0)
-        mean /= np.sqrt(squared.sum(axis=1))
-        start = at = 0
-        for i in range(S):
-            # About the weighted means; y is.
-            about = mean[0, i] * mean[0, i:] + mean[1, i] * mean[1, i:]
-            np.subtract(normal[start : start + S - i], about, out=columns[at : at + S - i])
-            columns[at + S - i] = right[i]
-            if i < S - 1:
-                columns[at] += self._ridge[component, i]
-            start, at = start + S - i, at + S - i + 1
-        factors = lower_factors(columns, S + 1)
-        solution = transposed_solutions(factors[:S, :S], factors[S, :S])
-        diagonal = np.einsum("iib->bi", factors)[:, : S - 1]
-        return np.roll(solution, 1, axis=0).T, self._log_det(component, weight, diagonal)
+        their Systems, without making these."""
+        matrix = level_camera(elevation) @ vertical_rotation(angle) * np.array([[1], [1], [0]])
+        points = (y / np.where(weight > 0, weight, 1)[:, None]).swapaxes(1, 2)
+        views = Views(component, matrix, points, weight[..., None, None] * np.eye(2))
+        unknowns, log_det = self._least_squares.weakly(views)
+        # Its place is no unknown of the Systems.
+        log_det -= 2 * np.log(np.square(weight).sum(axis=1))
+        return np.roll(unknowns[:, PLACE:], 1, axis=1), self._with_noise(component, weight, log_det)
 
-    def _log_det(
+    def _with_noise(
         self,
         component: Int[np.ndarray, "M"],
         weight: Float[np.ndarray, "M L"],
-        diagonal: Float[np.ndarray, "M J"],
+        log_det: Float[np.ndarray, "M"],
     ) -> Float[np.ndarray, "M"]:
-        """Of |nu I + G std^2 G^T| over centred landmarks, by the matrix determinant lemma;
-        diagonal: of the Cholesky factor of G^T G + nu std^-2."""
-        others = (dimensions(weight) - diagonal.shape[1]) * np.log(self._nu[component])
-        return others + 2 * self._log_std[component] + 2 * np.log(diagonal).sum(axis=1)
+        """Log determinant of nu I + G std^2 G^T over centred landmarks, by the matrix determinant
+        lemma, from that of G^T G + nu std^-2."""
+        others = dimensions(weight) - self._ridge.shape[1]
+        return others * np.log(self._nu[component]) + 2 * self._log_std[component] + log_det
