@@ -34,20 +34,6 @@ def lower_factors(columns: Float[np.ndarray, "pairs B"], size: int) -> Float[np.
     return factors
 
 
-def transposed_solutions(
-    factors: Float[np.ndarray, "V V B"], right: Float[np.ndarray, "V B"]
-) -> Float[np.ndarray, "V B"]:
-    """x of L^T x = right, of lower triangular L."""
-    if factors.shape[2] <= FEW:
-        upper = np.triu(factors.transpose(2, 1, 0))
-        return np.linalg.solve(upper, right.T[..., None])[..., 0].T
-    result = right.copy()
-    for i in reversed(range(len(result))):
-        result[i] -= np.einsum("kb,kb->b", factors[i + 1 :, i], result[i + 1 :])
-        result[i] /= factors[i, i]
-    return result
-
-
 @cache
 def places(size: int) -> Int[np.ndarray, "V V"]:
     """Where the cells of symmetric matrices stand in the columns of their lower triangles."""

@@ -1,10 +1,9 @@
-"""Cholesky factors of many matrices and systems of these, against LAPACK's of each."""
+"""Cholesky factors of many matrices, against LAPACK's of each."""
 
 import numpy as np
 import pytest
-from scipy.linalg import solve_triangular
 
-from prior.lifting.cholesky import FEW, lower_factors, places, transposed_solutions
+from prior.lifting.cholesky import lower_factors, places
 
 SIZE = 7
 
@@ -33,21 +32,6 @@ def test_a_pivot_of_rounding_counts_as_that(count):
     matrices[:, -1, -1] -= 1e-14 * matrices[:, -1, -1]
     last = lower_factors(columns_of(matrices), SIZE)[-1, -1]
     assert (last > 0).all() and (last < 1e-6).all()
-
-
-@pytest.mark.parametrize("count", [1, FEW, FEW + 1])
-def test_transposed_systems_are_solved_as_each(count):
-    """What is above the diagonal is not set, and not read."""
-    random = np.random.default_rng(0)
-    lower = np.tril(random.normal(size=(count, SIZE, SIZE))) + 3 * np.eye(SIZE)
-    right = random.normal(size=(count, SIZE))
-    factors = lower.copy()
-    factors[:, *np.triu_indices(SIZE, 1)] = np.nan
-    solutions = transposed_solutions(factors.transpose(1, 2, 0), right.T)
-    twins = [
-        solve_triangular(*each, trans="T", lower=True) for each in zip(lower, right, strict=True)
-    ]
-    np.testing.assert_allclose(solutions.T, twins, rtol=1e-9)
 
 
 def test_places_are_those_of_the_cells():
