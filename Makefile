@@ -496,7 +496,7 @@ test: lint venv-demo caffe ## everything; TEST_JOBS=1 one test after the other
 	$(PYTEST)
 
 .PHONY: test-fast
-test-fast: venv venv-demo ## the tests that need no Caffe and take two seconds each at most
+test-fast: venv venv-demo ## the tests that need no Caffe and take half a second each at most
 	$(PYTEST) -m "not slow" --ignore tests/caffe
 
 # Without a GPU to ask: a common one, whose code newer ones run too.

@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
+
 from tests import reader_speed
 from tests.landmark_formats import FORMATS, SINGLE
 
 
+@pytest.mark.slow
 def test_every_format_has_a_row(tmp_path, capsys):
     out = tmp_path / "readers.json"
     assert reader_speed.main(["--frames", "2", "--out", str(out)]) == 0

@@ -1,6 +1,7 @@
 """The house: which room may import which, as CONTRIBUTING.md says."""
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -46,17 +47,22 @@ def _module(file):
     return ".".join(file.with_suffix("").parts).removesuffix(".__init__")
 
 
+KNOWN = {_module(file) for file in FILES}
+
+
+@functools.cache
 def _imports(file):
     """The project's modules that a file imports, anywhere in it."""
-    known = {_module(other) for other in FILES}
+    names = []
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{file}: write whole names: from {'.' * node.level} ..."
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                yield inner if inner in known else node.module
+                names.append(inner if inner in KNOWN else node.module)
+    return names
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)

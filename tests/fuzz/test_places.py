@@ -41,7 +41,9 @@ def json_targets():
     """Those whose file is JSON, by their names."""
     endings = (".json", "map", "skeleton", "DeepMimic", "converted", "COCO")
     lines = ("keypoints openpifpaf.json",)  # a document in each line
-    return [t for t in TARGETS if t.name.endswith(endings) and t.name not in lines]
+    targets = [t for t in TARGETS if t.name.endswith(endings) and t.name not in lines]
+    slow = pytest.mark.slow
+    return [pytest.param(t, marks=slow) if t.name == "lifted .json" else t for t in targets]
 
 
 # What is too large for a float is infinite, and goes the way of what is infinite in the file.

@@ -36,7 +36,14 @@ VALUES = (np.nan, np.inf, 1e308, -1, 0)
 # What is too large for another type is infinite or another number there, as in a file.
 OVERFLOW = pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value", "ignore:Casting")
 DRAWN = "loss.csv"
-SLOW = (DRAWN, "keypoints long.csv", "lifted .npz", "keypoints free-columns.csv")
+SLOW = (
+    DRAWN,
+    "keypoints long.csv",
+    "keypoints deeplabcut-several.csv",
+    "keypoints free-columns.csv",
+    "lifted .npz",
+    "model .npz",
+)
 # A name of a column may have characters that no font has.
 GLYPHS = pytest.mark.filterwarnings("ignore:Glyph")
 

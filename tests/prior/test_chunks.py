@@ -39,6 +39,7 @@ def test_any_number_of_cores_gives_the_same_bytes(tmp_path, monkeypatch):
     assert (tmp_path / "many.npz").read_bytes() == (tmp_path / "one.npz").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_passes_run_on_an_engine_of_processes():
     # Other chunks, whose statistics are merged all the same.
     poses = random_poses(200)

@@ -44,6 +44,7 @@ def test_fit_is_prior_fit(folder):
     assert model.meta["source"] == "120 poses of 2 clips of subjects S1"
 
 
+@pytest.mark.slow
 def test_fit_and_lift_another_skeleton(tmp_path, capsys):
     hands = Clip(random_hands(300), 50.0, "S1", "wave", skeleton=HAND)
     clip_npz.write(tmp_path / "hands.npz", hands)
@@ -105,6 +106,7 @@ def test_a_method_that_does_not_exist_is_one_line(folder, tmp_path, capsys):
     assert capsys.readouterr().err.endswith("first: expected 0 or more, got -1\n")
 
 
+@pytest.mark.slow
 def test_select_prints_and_writes_what_it_found(folder, tmp_path, capsys):
     out = tmp_path / "select.json"
     sizes = ["--components", "1", "2", "--basis", "3", "5", "--hold-out", "clip"]
@@ -124,6 +126,7 @@ def test_one_subject_cannot_be_held_out(folder, capsys):
     assert "expected motion capture of 2 subjects" in error and error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_show_describes_and_draws(folder, tmp_path, capsys):
     out = tmp_path / "pictures" / "model.png"
     assert main(["show", str(folder / "model.prior"), "--out", str(out)]) == 0

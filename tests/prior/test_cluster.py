@@ -123,6 +123,7 @@ def test_no_number_of_processes(address):
         cluster.Cluster(address)
 
 
+@pytest.mark.slow
 def test_what_partitions_do_not_go_with_is_one_line(tmp_path):
     process = fit(tmp_path, tmp_path / "model", "--partitions", "--rate", "10")
     _, err = process.communicate(timeout=60)

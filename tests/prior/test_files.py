@@ -69,6 +69,7 @@ def _interrupted(work, when):
     return count >= when
 
 
+@pytest.mark.slow
 def test_a_signal_at_any_moment_of_writing_leaves_nothing(tmp_path):
     path, when = tmp_path / "a.txt", 0
     path.write_text("old")
@@ -80,6 +81,7 @@ def test_a_signal_at_any_moment_of_writing_leaves_nothing(tmp_path):
     assert when > 300 and written == {"old", "new"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", [_lock, _work_in])
 def test_a_signal_at_any_moment_of_a_lock_or_a_folder_leaves_none(tmp_path, work):
     when = 0
@@ -111,6 +113,7 @@ def _write_often(path, letter):
         write(path, letter * 100_000)
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_each_write_whole_files(tmp_path):
     path = tmp_path / "a.txt"
     context = multiprocessing.get_context("spawn")

@@ -67,6 +67,7 @@ def test_what_goes_wrong_is_one_line(path, values, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_work_without_end_is_ended(path, monkeypatch):
     monkeypatch.setattr(limited, "SECONDS", 1)
     start = time.process_time()

@@ -79,6 +79,7 @@ def test_the_command_is_lift_prior(installed):
     assert "[console_scripts]\nlift-prior = prior.__main__:main" in entry_points
 
 
+@pytest.mark.slow
 def test_the_installed_files_load_the_model_and_show_the_help(installed, tmp_path):
     files, _ = installed
     root = files["prior/__init__.py"].parents[1]

@@ -56,6 +56,7 @@ def test_a_part_goes_to_another_process_and_is_the_slice(folder, where):
     assert len(part) == 2 * (where[1] - where[0])
 
 
+@pytest.mark.slow
 def test_a_fit_of_partitions_is_that_of_the_array_but_for_the_digest(folder):
     how = {"components": 2, "basis": 4, "solver": "closed-form"}
     whole, parts = prior.fit(POSES, **how), prior.fit(partitions.open_folder(folder), **how)

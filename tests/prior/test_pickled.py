@@ -102,6 +102,7 @@ def test_shared_tuples_take_no_time():
         pickled.read(b"\x80\x02}" + nested.replace(b"h\x00", b"j\x00\x00\x00\x00") + b"K\x01s.")
 
 
+@pytest.mark.slow
 def test_mutations_are_values_or_errors_never_more():
     rng = np.random.default_rng(0)
     good = pickle.dumps(_wrapped({"S1": {"Walking": np.zeros((2, 32, 3), "f4"), "b": [1, "c"]}}), 2)

@@ -63,6 +63,7 @@ def test_log_likelihood_is_the_highest_density_over_the_yaw(model):
         assert value == pytest.approx(-best.fun, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_select_ranks_a_model_of_the_data_above_a_poorer_one():
     train, held_out = random_poses(400), random_poses(100, seed=1)
     small, large = selection.select(train, held_out, [1], [1, 12], solver="closed-form")
@@ -74,6 +75,7 @@ def test_select_ranks_a_model_of_the_data_above_a_poorer_one():
     )
 
 
+@pytest.mark.slow
 def test_the_error_is_that_of_the_poses(model):
     poses = random_poses(40, seed=3)
     error = selection.lifting_error(model, poses)

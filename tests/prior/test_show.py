@@ -12,6 +12,7 @@ from prior import show
 from prior.skeleton import HUMAN36M, LANDMARKS, LIMBS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lines", "absent"),
     [

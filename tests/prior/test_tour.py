@@ -6,10 +6,12 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pytest
 
 NOTEBOOK = Path("prior/tour.ipynb")
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(capsys):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt

@@ -260,6 +260,7 @@ def test_render_vjp_is_near_the_true_derivative_for_wide_gaussians(rng):
     np.testing.assert_allclose(got, expected, rtol=1e-2, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_descent_through_render_moves_the_landmark_to_the_target():
     target = belief_maps.render(np.tile([8.0, 5.0], (1, L, 1)), H, W, SIGMA)
     landmarks = np.tile(np.float32([6.5, 6.0]), (1, L, 1))

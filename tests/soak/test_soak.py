@@ -56,6 +56,7 @@ def test_a_leak_of_memory_is_seen():
     assert 20 < more.memory_mb < 30 and not more.flat  # 0.25 MB a call, of half of them
 
 
+@pytest.mark.slow
 def test_a_leak_of_descriptors_is_seen(ends):
     def leak():
         number = os.open(os.devnull, os.O_RDONLY)
@@ -65,6 +66,7 @@ def test_a_leak_of_descriptors_is_seen(ends):
     assert 25 < more.descriptors < 35 and not more.flat
 
 
+@pytest.mark.slow
 def test_a_leak_of_threads_is_seen(ends):
     go = threading.Event()
     ends.append(go.set)
@@ -72,6 +74,7 @@ def test_a_leak_of_threads_is_seen(ends):
     assert more.threads == 4 and not more.flat
 
 
+@pytest.mark.slow
 def test_workers_of_a_browsers_pool_are_no_leak(ends):
     go = threading.Event()
     ends.append(go.set)
@@ -90,6 +93,7 @@ def test_workers_of_a_browsers_pool_are_no_leak(ends):
     assert growth([*soak(leak, 8)]).threads == 0
 
 
+@pytest.mark.slow
 def test_a_leak_of_processes_is_seen(ends):
     def leak():
         process = subprocess.Popen(["sleep", "60"])

@@ -61,6 +61,7 @@ def _random_curves(count):
     return Distances(np.abs(harmonics).sum(axis=0), harmonics)
 
 
+@pytest.mark.slow
 def test_closed_form_finds_the_global_minimum():
     curves = _random_curves(2000)
     lowest = curves.at(minimise_closed_form(curves))
@@ -106,6 +107,7 @@ def test_a_start_with_some_of_the_poses_ends_where_all_do(poses, aligned):
     assert {step.basis for step in in_parts.history if step.poses == 150} == {6}
 
 
+@pytest.mark.slow
 def test_converged_is_where_plain_alternation_ends(poses):
     # Without extrapolation: many half-steps, the twin of the accelerated ones.
     aligned = alignment.align(poses, 5, Method("closed-form", tolerance=1e-9))
@@ -167,6 +169,7 @@ def test_planted_subspace_is_recovered():
     np.testing.assert_allclose(np.sqrt(aligned.ppca.variance), std, rtol=0.15)
 
 
+@pytest.mark.slow
 def test_fitting_does_not_load_ceres():
     # Its logging library and Caffe's cannot live in one process.
     code = (

@@ -15,6 +15,7 @@ def overlapping(count=3000):
     return random.normal(size=(count, 5)) * [3, 2, 1, 1, 1] + [3.0, 0, 0, 0, 0] * far
 
 
+@pytest.mark.slow
 def test_em_ends_when_a_step_gains_less_than_a_ten_thousandth_of_a_nat():
     """The default, against the steps that EM takes when it is not told to end."""
     rows = overlapping()

@@ -38,6 +38,7 @@ def _symmetric_basis(random, count, mean):
     return np.linalg.qr(basis.T)[0].T.reshape(count, 17, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["closed-form", "ceres"])
 def test_a_planted_mixture_is_recovered(solver):
     random = np.random.default_rng(0)
@@ -65,6 +66,7 @@ def test_a_planted_mixture_is_recovered(solver):
     assert np.median(np.abs(np.angle(np.exp(1j * (fitted - yaw))))) < 0.03
 
 
+@pytest.mark.slow
 def test_restarts_keep_the_likeliest():
     poses = random_poses(300)
     options = {"components": 3, "basis": 6, "solver": "closed-form"}

@@ -60,6 +60,7 @@ def test_minima_are_as_low_as_those_of_a_fine_search(model):
     assert (reached <= fine + 1e-9).all()
 
 
+@pytest.mark.slow
 def test_no_half_step_raises_the_objective_and_turned_poses_end_as_low():
     hands = random_hands(200, turns="all")
     aligned = align(hands, 3, skeleton=HAND, limit=8).alignment

@@ -20,6 +20,7 @@ def fitted(vertical):
     return prior.fit(hands, skeleton=skeleton, components=1, basis=4, limit=10, **how), turns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vertical", [True, False])
 def test_hands_are_lifted_to_where_they_were_planted(vertical):
     model, turns = fitted(vertical)
@@ -39,6 +40,7 @@ def test_hands_are_lifted_to_where_they_were_planted(vertical):
     assert off.mean() < 8
 
 
+@pytest.mark.slow
 def test_turning_the_image_turns_the_hand():
     model, turns = fitted(False)
     points = 2.0 * (random_hands(15, seed=2, turns=turns) @ LEVEL.T)[..., :2]
@@ -54,6 +56,7 @@ def test_turning_the_image_turns_the_hand():
     np.testing.assert_allclose(poses[0] @ whole.T, poses[1], atol=1.0)
 
 
+@pytest.mark.slow
 def test_a_camera_that_nobody_can_know_is_refused():
     model, _ = fitted(False)
     with pytest.raises(InputError, match="without a vertical has none that could be known"):

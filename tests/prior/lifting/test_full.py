@@ -103,6 +103,7 @@ def test_a_long_lens_is_weak_perspective(lifter):
     np.testing.assert_allclose(full.scale, weak.scale, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_planted_person_is_found_where_it_is(model):
     """Four strong modes, no noise, wide-angle cameras, far from the middle of the image."""
     small = dataclasses.replace(
@@ -158,6 +159,7 @@ def test_chunks_do_not_matter(lifter, monkeypatch, with_covariance):
     np.testing.assert_allclose(parts.pose, whole.pose, atol=0.02)
 
 
+@pytest.mark.slow
 def test_with_hardly_any_noise_all_are_lifted_and_fewer_at_once(model, monkeypatch):
     """Of two, the first step leads behind the camera and foretells the highest density. Most
     combinations are candidates: of the ready model they take a megabyte a pose."""

@@ -21,17 +21,17 @@ from tests.prior.lifting.photographs import INTRINSICS, photographs
 @pytest.mark.parametrize("weights", ["none", "missing", "confidence"])
 def test_agrees_with_the_twin(model, weights, criterion):
     lifter = prior.Lifter(model, rotations=24, criterion=criterion)
-    _, points, cameras = photographs(12, noise_px=4)
+    _, points, cameras = photographs(6, noise_px=4)
     random = np.random.default_rng(1)
-    confidence = np.ones((12, 17))
+    confidence = np.ones((6, 17))
     if weights == "missing":
-        confidence = (random.random((12, 17)) > 0.25).astype(float)
+        confidence = (random.random((6, 17)) > 0.25).astype(float)
     if weights == "confidence":
-        confidence = random.random((12, 17))
+        confidence = random.random((6, 17))
     lifted = lifter.lift(
         points, camera=cameras, confidence=None if weights == "none" else confidence
     )
-    for i in range(12):
+    for i in range(6):
         score, pose, projection, component, scale = lift_slowly(
             points[i], model, cameras[i], confidence[i], 24, lifting.NOISE_MM, criterion
         )

@@ -103,6 +103,7 @@ def test_landmarks_of_no_person_are_not_lifted_and_the_others_are(model, scene):
     assert len(empty) == 0
 
 
+@pytest.mark.slow
 def test_hardly_any_random_landmarks_are_lifted(model, scene):
     """Of 240 sets, four have eleven landmarks of which the model has a pose."""
     cameras = np.tile(scene[3], (10, 1, 1))
@@ -114,6 +115,7 @@ def test_hardly_any_random_landmarks_are_lifted(model, scene):
     assert lifted.inlier[lifted.ok].sum(axis=1).max(initial=0) <= 11
 
 
+@pytest.mark.slow
 def test_a_searched_tilt_is_that_of_the_landmarks_that_are_left(model, scene):
     _, _, wrong, _ = scene
     lifter = prior.Lifter(model, rotations=24, noise_mm=NOISE_MM)

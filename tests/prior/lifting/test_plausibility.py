@@ -36,6 +36,7 @@ def judged(points, cameras, noise_mm=20.0):
     return lifted, plausibility.judge(lifted, MODEL, lifter.noise_mm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [(), ("spine", "head top"), ("spine", "nose"), ("left wrist",)])
 @pytest.mark.parametrize("noise_px", [0, 5])
 def test_hardly_any_real_person_is_refused(missing, noise_px):
@@ -54,6 +55,7 @@ def test_a_person_who_turns_the_other_way_is_a_person():
         assert judged(points, IMAGES.cameras)[1].plausible.mean() > 0.95
 
 
+@pytest.mark.slow
 def test_noise_that_is_said_is_no_reason():
     points = IMAGES.noisy_points(20, seed=3)
     assert judged(points, IMAGES.cameras)[1].plausible.mean() < 0.9
@@ -164,6 +166,7 @@ def test_the_verdict_does_not_depend_on_the_image_s_size():
     np.testing.assert_allclose(two.residual_mm, one.residual_mm, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_as_published_is_judged_with_the_least_noise():
     lifted, verdict = judged(IMAGES.noisy_points(3, seed=8), IMAGES.cameras, noise_mm=0.0)
     assert lifted.ok.all() and verdict.plausible.mean() > 0.95

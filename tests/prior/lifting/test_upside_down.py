@@ -48,6 +48,7 @@ def every_combination(lifter, points, cameras):
 
 
 # The ranking solves all of 24 rotations, and interpolates half of 80.
+@pytest.mark.slow
 @pytest.mark.parametrize("rotations", [24, 80])
 def test_it_is_said_where_no_combination_is_upright_and_there_alone(model, turned_over, rotations):
     points, cameras = turned_over

@@ -35,6 +35,7 @@ def test_records_are_lmdbs(tmp_path, lengths, rounds):
     assert [(e.key, bytes(content[e.start : e.end])) for e in entries] == by_lmdb(tmp_path)
 
 
+@pytest.mark.slow
 def test_damage_within_the_pages_is_refused_or_lies_inside(tmp_path):
     good = np.frombuffer(write(tmp_path, [30, 9000] * 60, 2).read_bytes(), np.uint8)
     rng, refused = np.random.default_rng(1), 0

@@ -40,6 +40,7 @@ def test_errors_by_hand(record):
     assert row["errors"]["all"]["mpjpe_mm"] == pytest.approx(each.mean())
 
 
+@pytest.mark.slow
 def test_other_motion_by_its_actions(tmp_path):
     """Of clips that say no kind of motion, each action is one."""
     walk = motion.load("test", kind="walk")[0].poses
@@ -51,6 +52,7 @@ def test_other_motion_by_its_actions(tmp_path):
     assert record["subjects"] == ["somebody"]
 
 
+@pytest.mark.slow
 def test_the_table_and_the_file(record, tmp_path, capsys):
     out = tmp_path / "a.json"
     assert ready_prior.main(["--poses", "22", "--out", str(out)]) == 0

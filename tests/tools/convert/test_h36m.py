@@ -290,6 +290,7 @@ def test_archives_and_resuming(release, tmp_path, capsys):
     assert "Poses_D2_Positions_S9.tgz: expected an archive" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_positions_that_do_not_fit_are_left_out_and_named(release, tmp_path, capsys):
     folder, _ = release
     part = tmp_path / "part"

@@ -91,6 +91,7 @@ def convert(folder, step=5):
     return entries.write(folder / "a.pack", frames, in_json, report=report)
 
 
+@pytest.mark.slow
 def test_frames_positions_and_cameras_belong_together(human):
     folder, poses, points = human
     assert convert(folder).people == 3

@@ -55,6 +55,7 @@ def test_by_default_it_is_in_full_perspective_and_nearer_the_truth(model, scene)
     assert error[0] < error[1]
 
 
+@pytest.mark.slow
 def test_the_lenss_distortion_is_taken_off_but_as_published(model, scene):
     _, points, rotations, intrinsics = scene
     distortion = np.array([-0.2, 0.2, -0.001, -0.002, -0.002])

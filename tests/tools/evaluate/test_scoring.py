@@ -58,6 +58,7 @@ def test_scores_against_loops(data, model, tmp_path):
             assert np.mean(list(result.by_landmark.values())) == pytest.approx(result.mean)
 
 
+@pytest.mark.slow
 def test_true_landmarks_as_predictions_are_the_true_2d_row(data, model, tmp_path):
     frames = truth.load([data])
     path = save(tmp_path / "p.npz", entries(frames, points=np.stack([frames.points + 9] * 3)))
@@ -80,6 +81,7 @@ def test_true_landmarks_as_predictions_are_the_true_2d_row(data, model, tmp_path
     assert len(shifted.by_stage) == 3 and same.by_stage == []
 
 
+@pytest.mark.slow
 def test_landmarks_not_found_withhold_the_2d_error_not_the_lifting(data, model, tmp_path):
     frames = truth.load([data])
     points = frames.points.copy()

@@ -186,6 +186,7 @@ def test_what_predict_writes_is_read(tmp_path):
     assert detected.frames == ("0.png", "1.png", "2.png") and (detected.confidence == 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PYTHON.exists(), reason="no MediaPipe: make venv-mediapipe installs it")
 def test_a_photo_of_a_package_to_a_page(tmp_path):
     photo = Path(skimage.__file__).parent / "data/astronaut.png"

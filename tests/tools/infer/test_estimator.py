@@ -108,6 +108,7 @@ def test_every_scale_is_shown_plain_and_mirrored():
     assert all(v.angle == 0 and v.shift == (0, 0) for v in variants)
 
 
+@pytest.mark.slow
 def test_the_network_is_shown_each_variant_before_its_own_camera(points, person, model):
     variants = estimator.variants((0.8, 1.2), flip=True)
     network = Perfect(points, variants)
@@ -122,6 +123,7 @@ def test_the_network_is_shown_each_variant_before_its_own_camera(points, person,
         assert np.abs(camera - crop.camera(person.rotation, view)).max() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flip", [False, True])
 def test_averaged_maps_give_each_stages_landmarks_and_are_lifted_again(points, person, model, flip):
     """Poses: of every stage's CNN maps, as the network's own lifting, then of the last fused."""
@@ -153,12 +155,14 @@ def test_beyond_its_border_a_view_shows_nobody():
     np.testing.assert_allclose(middle, 0.3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_flip_alone_is_averaged_too(points, person, model):
     network = Perfect(points, estimator.variants((1.0,), True))
     (estimate,) = Estimator(network, flip=True, model=model).estimates([person])
     np.testing.assert_allclose(estimate.points[-1], network.where("after 2"), atol=0.2)
 
 
+@pytest.mark.slow
 def test_lifting_again_takes_the_networks_own_parameters(points, person, model):
     network = Perfect(points, estimator.variants((0.9, 1.1), False))
     network.lifting = {"rotations": 8, "noise_mm": 0, "criterion": "cost", "subpixel": False}
@@ -171,6 +175,7 @@ def test_lifting_again_takes_the_networks_own_parameters(points, person, model):
     assert np.abs(others - expected).max() > 5
 
 
+@pytest.mark.slow
 def test_without_subpixel_a_landmark_is_the_most_confident_cell(points, person):
     """5.2 of the paper; averaged maps are of the input's size, a cell is a pixel of the input."""
     network = Perfect(points, estimator.variants((0.9, 1.1), False))

@@ -19,6 +19,7 @@ def numbers_of(line):
     return int(total), [int(part.split()[0]) for part in without_firsts.split(" + ")]
 
 
+@pytest.mark.slow
 def test_one_bad_file_among_a_thousand(tmp_path, capsys):
     folder = files.openpose(tmp_path / "frames", [POINTS[i % 6] for i in range(1000)])
     bad = sorted(folder.iterdir())

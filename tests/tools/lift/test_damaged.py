@@ -113,6 +113,7 @@ def test_a_score_of_400_digits_is_none(tmp_path):
     assert len(keypoints.read(path).frame) == len(POINTS)
 
 
+@pytest.mark.slow
 def test_columns_are_compared_in_no_more_time_than_they_take_to_read(tmp_path):
     path = tmp_path / "a.csv"
     head = ",".join(f"p{i} x,p{i} y" for i in range(50_000))

@@ -5,6 +5,7 @@ import webbrowser
 
 import cv2
 import numpy as np
+import pytest
 
 from prior.landmark_sets import MEDIAPIPE
 from tests import landmark_files as files
@@ -22,6 +23,7 @@ def photo(path, shade=120):
     return path
 
 
+@pytest.mark.slow
 def test_a_photo_becomes_a_page_that_is_opened(detector, tmp_path, capsys, monkeypatch):
     opened = []
     monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)

@@ -153,6 +153,7 @@ def test_memory_is_by_the_rows(tmp_path, number):
     tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_what_is_written_is_by_the_rows_too(tmp_path):
     (tmp_path / "t.json").write_text(
         json.dumps({"points": POINTS.tolist(), "frame": [0, 1, 2, 3, 4, 10**9]})

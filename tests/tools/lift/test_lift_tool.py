@@ -34,6 +34,7 @@ def masked(*missing):
     return points
 
 
+@pytest.mark.slow
 def test_all_formats_give_the_same_poses(tmp_path):
     expected = lift(files.arrays(tmp_path / "a.npz", masked("spine", "head top")))
     for name, write in (
@@ -74,6 +75,7 @@ def test_npz_to_json_and_back_is_equal(tmp_path):
             np.testing.assert_array_equal(before, after, err_msg=name)
 
 
+@pytest.mark.slow
 def test_csv_is_a_row_for_each_pose(tmp_path):
     path, out = files.arrays(tmp_path / "a.npz", POINTS), tmp_path / "out.csv"
     assert run(path, "--out", out, tmp_path / "out.npz", "--no-deviation") == 0
@@ -87,6 +89,7 @@ def test_csv_is_a_row_for_each_pose(tmp_path):
     assert row["nose deviation"] == ""
 
 
+@pytest.mark.slow
 def test_the_tilt_is_searched_once(tmp_path):
     # Poses of many kinds, from all sides: one alone says little of the camera.
     poses = files.walk(750, seed=3)[::25] @ vertical_rotation(np.arange(30.0)).swapaxes(1, 2)
@@ -282,6 +285,7 @@ def test_several_people_are_told_apart(tmp_path):
     np.testing.assert_allclose(apart, [600 / np.median(poses.scale), 0, 0], rtol=0.05, atol=10)
 
 
+@pytest.mark.slow
 def test_the_deviation_is_that_of_the_posterior():
     # By the diagonal alone, and by the whole matrix: cameras and weights of all kinds.
     # What the second leaves out would be 0 of an orthonormal basis: the ready one's is, to the
@@ -316,6 +320,7 @@ def test_keypoints_are_rounded_on_no_way(tmp_path):
     np.testing.assert_array_equal(poses.points, POINTS)
 
 
+@pytest.mark.slow
 def test_what_is_no_person_is_marked_everywhere(tmp_path, capsys):
     order = np.random.default_rng(0).permutation(17)
     points = np.concatenate([POINTS, POINTS[:2][:, order]])

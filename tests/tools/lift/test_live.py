@@ -74,6 +74,7 @@ def plug_in(monkeypatch, camera):
     monkeypatch.setattr(cv2, "VideoCapture", lambda x: camera if x == 0 else real(x))
 
 
+@pytest.mark.slow
 def test_a_video_in_place_of_a_webcam(detector, recording, tmp_path, capsys):
     out = tmp_path / "out.npz"
     arguments = ("--out", out, "--elevation", 10, "--no-deviation")
@@ -103,6 +104,7 @@ def test_what_cannot_be_recorded_is_one_line(detector, recording, tmp_path, caps
     assert "make another" in refused(recording, "--live", 1, "--detector", "absent")
 
 
+@pytest.mark.slow
 def test_the_newest_pose_is_seen_while_it_records(detector, tmp_path, monkeypatch):
     images, pictures = [np.full((480, 640, 3), 100 + 10 * i, np.uint8) for i in range(6)], []
 

@@ -40,6 +40,7 @@ def test_stretches_are_one_person_and_without_long_gaps(frames):
     assert not stretches(frame[:1], person[:1], 20)
 
 
+@pytest.mark.slow
 def test_each_stretch_is_that_motion(frames, tmp_path, capsys):
     points, frame, person = frames
     source = files.arrays(tmp_path / "a.npz", points, frame=frame, person=person, rate=RATE)

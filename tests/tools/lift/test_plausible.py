@@ -1,6 +1,7 @@
 """Whole tracks of what is no person, from the file to the marks in what is written."""
 
 import numpy as np
+import pytest
 
 from tests import landmark_files as files
 from tools.bench.plausibility import quadrupeds
@@ -8,6 +9,7 @@ from tools.lift import __main__ as tool
 from tools.lift import lifted
 
 
+@pytest.mark.slow
 def test_an_animal_is_no_person_in_any_frame_of_its_track(tmp_path, capsys):
     # From the front it has a person's outline, and single frames pass.
     animal = quadrupeds(8, seed=3, frames=40)

@@ -160,6 +160,7 @@ def test_pictures_and_page_have_trunk_and_head_where_the_set_has_not(tmp_path, c
     assert np.isnan(poses.points[0, LANDMARKS.index(name)]).all()
 
 
+@pytest.mark.slow
 def test_files_without_a_translation_are_read(tmp_path):
     """As they were written before there was one."""
     path = tmp_path / "a.npz"

@@ -19,6 +19,7 @@ def searched(points):
     return tilt.common(LIFTER, calibration.NONE, points, np.ones((len(points), L)))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*could not be lifted")
 @pytest.mark.parametrize("degrees", [0, 20])
 def test_one_odd_pose_does_not_tilt_all(degrees):
@@ -33,6 +34,7 @@ def test_one_odd_pose_does_not_tilt_all(degrees):
     assert searched(np.concatenate([points, points[:1][:, order]])) == alone
 
 
+@pytest.mark.slow
 def test_a_pose_that_leans_is_outvoted():
     points = tilted(PEOPLE[::6], np.deg2rad(5), seed=1).points[:6]
     leaning = tilted(PEOPLE[:1], np.deg2rad(40), seed=5).points
@@ -40,6 +42,7 @@ def test_a_pose_that_leans_is_outvoted():
     assert abs(together.elevation - searched(points).elevation) <= np.deg2rad(2.6)
 
 
+@pytest.mark.slow
 def test_the_tilt_is_said(tmp_path, capsys):
     source = files.arrays(tmp_path / "a.npz", files.image_points(files.walk(12, seed=3)))
     out = tmp_path / "out.npz"
@@ -55,6 +58,7 @@ def test_the_tilt_is_said(tmp_path, capsys):
     assert "searched_tilt" not in lifted.read(out).meta
 
 
+@pytest.mark.slow
 def test_the_edge_of_the_search_is_a_warning(tmp_path, capsys):
     points = files.image_points(files.walk(12, seed=3), elevation=np.deg2rad(55))
     source = files.arrays(tmp_path / "a.npz", points)

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from prior.mocap import motion
 from prior.skeleton import LANDMARKS
@@ -29,6 +30,7 @@ def test_a_look_changes_skin_hair_and_clothes_but_not_the_cut():
 
 @needs_data
 class TestPeople:
+    @pytest.mark.slow
     def test_bodies_differ(self):
         from tools.rendered import plan, subjects
 

@@ -16,6 +16,7 @@ def run(data, model, out, *named):
     return compare.main(["--data", str(data), "--prior", str(model), "--out", str(out), *options])
 
 
+@pytest.mark.slow
 def test_page_of_other_data_keeps_the_papers_numbers_apart(data, model, tmp_path):
     frames = truth.load([data])
     path = save(tmp_path / "p.npz", entries(frames, points=frames.points + 2))
@@ -61,6 +62,7 @@ def test_human36m_without_some_videos_is_withheld(data, model, tmp_path):
     assert "Directions, Discussion, Eating" in reason and "Walking," not in reason
 
 
+@pytest.mark.slow
 def test_page_of_human36m_has_differences(data, model, tmp_path, monkeypatch):
     monkeypatch.setattr(protocols, "lacking", lambda protocol, index: [])
     data.write_text(data.read_text().replace("punch", "Posing").replace("run", "Walking"))
@@ -87,6 +89,7 @@ def test_page_of_human36m_has_differences(data, model, tmp_path, monkeypatch):
     _has_all_published(text, record)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_withheld_and_the_status_says_so(data, model, tmp_path, capsys):
     frames = truth.load([data])
     part = frames.take(frames.index.subject == "S11")

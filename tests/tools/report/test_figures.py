@@ -55,6 +55,7 @@ def test_refined_images_gain_most_in_the_last_stage(run):
         assert after == pytest.approx({2: 5, 6: 7, 3: 8, 1: 9}[i])
 
 
+@pytest.mark.slow
 def test_figures_4_and_5_draw_what_they_say(run):
     four = figures.figure_4(run)
     titles = [axes.get_title() for axes in four.axes]
