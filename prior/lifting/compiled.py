@@ -5,12 +5,14 @@ passes over arrays of a few numbers for each take longer than the arithmetic; a 
 candidates, written as it comes, does not.
 """
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numba
+from numba.core.caching import FunctionCache
 
 # Of what LLVM may do to sums and products, all that leaves infinities and NaN what they are.
 REORDERED = {"reassoc", "contract", "nsz", "arcp"}
@@ -25,7 +27,26 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     compile_ = partial(numba.njit, nogil=True, error_model="numpy", fastmath=REORDERED)
     plain: Any = inspect.unwrap(function)  # Tests wrap it, to check the shapes in its signature.
-    try:
-        return compile_(cache=True)(plain)
-    except RuntimeError:  # No folder to keep it in: each process compiles it anew.
-        return compile_()(plain)
+    loop: Any = compile_()(plain)
+    with contextlib.suppress(RuntimeError):  # No folder: each process compiles it anew.
+        loop._cache = _Kept(plain)
+    return loop
+
+
+class _Kept(FunctionCache):
+    """What is compiled, on disk. It is no file of a user's: if it is damaged, as by a power cut, or
+    cannot be written, as on a full disk, it is as if it were not there."""
+
+    def load_overload(self, *arguments: Any) -> Any:
+        """What is kept, or None."""
+        try:
+            return super().load_overload(*arguments)
+        except Exception:  # Unpickling raises what it likes.
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, *arguments: Any) -> None:
+        """Keep it, if there is room."""
+        with contextlib.suppress(OSError):
+            super().save_overload(*arguments)

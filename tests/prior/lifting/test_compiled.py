@@ -1,7 +1,11 @@
 """What compiled loops are like."""
 
-import numba
+import resource
+import runpy
+
 import numpy as np
+import pytest
+from numba.core import caching
 
 from prior.lifting.compiled import compiled
 
@@ -23,14 +27,55 @@ def test_threads_run_loops_side_by_side():
 
 
 def test_without_a_folder_to_keep_it_in_a_loop_is_compiled_all_the_same(monkeypatch):
-    njit = numba.njit
+    def without_folder(*_):
+        raise RuntimeError("cannot cache function: no locator available")
 
-    def without_folder(cache=False, **how):
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(**how)
-
-    monkeypatch.setattr(numba, "njit", without_folder)
+    monkeypatch.setattr(caching.FunctionCache, "__init__", without_folder)
     result = np.empty(1)
-    compiled(shares.py_func)(np.array([6.0]), 2.0, result)
-    assert result == 3
+    loop = compiled(shares.py_func)
+    loop(np.array([6.0]), 2.0, result)
+    assert result == 3 and loop.stats.cache_path is None
+
+
+LOOP = """
+from prior.lifting.compiled import compiled
+
+
+@compiled
+def double(values):
+    for i in range(len(values)):
+        values[i] *= 2
+"""
+
+
+def doubled(path):
+    """2 * 3 by the loop, read anew from its file; how often what is kept on disk was of use."""
+    scope = runpy.run_path(str(path))
+    values = np.array([3.0])
+    scope["double"](values)
+    return values[0], sum(scope["double"].stats.cache_hits.values())
+
+
+@pytest.mark.slow
+def test_what_is_kept_on_disk_is_of_use_and_may_be_damaged(tmp_path):
+    path = tmp_path / "loop.py"
+    path.write_text(LOOP)
+    assert doubled(path) == (6, 0) and doubled(path) == (6, 1)
+    for suffix in (".nbi", ".nbc"):
+        (kept,) = (tmp_path / "__pycache__").glob(f"*{suffix}")
+        for content in (b"", kept.read_bytes()[:40], b"no pickle"):
+            kept.write_bytes(content)
+            assert doubled(path) == (6, 0), (suffix, content)
+            assert doubled(path) == (6, 1), (suffix, content)
+
+
+def test_on_a_full_disk_a_loop_is_compiled_and_not_kept(tmp_path):
+    path = tmp_path / "loop.py"
+    path.write_text(LOOP)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        assert doubled(path) == (6, 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert doubled(path) == (6, 0) and doubled(path) == (6, 1)
