@@ -202,9 +202,11 @@ def depth(text: str) -> int:
 
 # The head of an array as NumPy writes it: a dict of these three, in any order.
 DESCR = re.compile(r"'descr': *'([<>|=]?[biufUS]\d{1,9})'")
-SHAPE = re.compile(r"'shape': *\(([\d, ]*)\)")
-_PART = rf"(?:{DESCR.pattern}|{SHAPE.pattern}|'fortran_order': *(?:True|False))"
+SHAPE = re.compile(r"'shape': *\((|\d+, *|\d+(?:, *\d+)+,? *)\)")
+FORTRAN = re.compile(r"'fortran_order': *(True|False)")
+_PART = rf"(?:{DESCR.pattern}|{SHAPE.pattern}|{FORTRAN.pattern})"
 HEAD = re.compile(rf"\s*\{{(?: *{_PART} *,?){{3}} *\}}\s*")
+VERSIONS = ((1, 0), (2, 0), (3, 0))
 # Characters; NumPy's own limit.
 LONGEST_HEADER = 10_000
 
@@ -214,6 +216,7 @@ class Header(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: np.dtype
+    fortran: bool = False  # the first index varies fastest
 
 
 @contextmanager
@@ -292,9 +295,8 @@ def read_npz(
         arrays = {}
         for name in wanted:
             with _member(archive, members[name], f"{path}: {name}", error) as member:
-                _header(member, members[name].file_size, f"{path}: {name}", error)
-                member.seek(0)
-                arrays[name] = npy.read_array(member, allow_pickle=False)
+                header = _header(member, members[name].file_size, f"{path}: {name}", error)
+                arrays[name] = _read_array(member, header)
             if not _is_text(arrays[name]):
                 _damaged(path, error, f"{name}: text with characters that do not exist")
         return arrays
@@ -305,9 +307,7 @@ def read_npy(path: FilePath, error: type[InputError] = InputError) -> np.ndarray
     content = read_bytes(path, error)
     try:
         with io.BytesIO(content) as file:
-            _header(file, len(content), str(path), error)
-            file.seek(0)
-            array = npy.read_array(file, allow_pickle=False)
+            array = _read_array(file, _header(file, len(content), str(path), error))
     except InputError:
         raise
     except DAMAGE as wrong:
@@ -383,11 +383,13 @@ def _member(
 def _header(member: Any, total: int, where: str, error: type[InputError]) -> Header:
     """The Header of an array, which fits the `total` bytes of its .npy. Raises `error`."""
     version = npy.read_magic(member)
+    if version not in VERSIONS:
+        raise error(f"{where}: expected an array of version 1 to 3 of .npy, got {version}")
     length = int.from_bytes(member.read(2 if version == (1, 0) else 4), "little")
     # NumPy evaluates what is written here; only what it writes itself may come to that.
     text = member.read(min(length, LONGEST_HEADER)).decode("latin1")
-    descr, lengths = DESCR.search(text), SHAPE.search(text)
-    if not HEAD.fullmatch(text) or descr is None or lengths is None:
+    descr, lengths, fortran = DESCR.search(text), SHAPE.search(text), FORTRAN.search(text)
+    if not HEAD.fullmatch(text) or descr is None or lengths is None or fortran is None:
         raise error(f"{where}: expected an array of numbers or text, got {short(text, 100)}")
     dtype = np.dtype(descr[1])
     shape = tuple(int(n) for n in re.findall(r"\d+", lengths[1]))
@@ -397,4 +399,18 @@ def _header(member: Any, total: int, where: str, error: type[InputError]) -> Hea
             f"{where}: expected {dtype} {short(str(shape))}, {size} bytes, got "
             f"{total - member.tell()}; the file is damaged"
         )
-    return Header(shape, dtype)
+    return Header(shape, dtype, fortran[1] == "True")
+
+
+def _read_array(member: Any, header: Header) -> np.ndarray:
+    """The array behind its head. NumPy's reader evaluates the head once more, which takes longer
+    than all else of a small array."""
+    content = bytearray(header.dtype.itemsize * math.prod(header.shape))
+    at, view = 0, memoryview(content)
+    while at < len(content):
+        count = member.readinto(view[at : at + MB])
+        if not count:
+            raise EOFError("an array that ends too early")
+        at += count
+    order: Any = "F" if header.fortran else "C"
+    return np.ndarray(header.shape, header.dtype, content, order=order)

@@ -146,7 +146,7 @@ def test_an_npz_comes_back(tmp_path):
     }
     np.savez_compressed(path, **values)
     assert foreign.npz_names(path) == ("a", "b", "c")
-    assert foreign.npz_headers(path)["a"] == ((2, 3), np.dtype(float))
+    assert foreign.npz_headers(path)["a"] == ((2, 3), np.dtype(float), False)
     for name, array in foreign.read_npz(path, ["a", "b"], ["c", "d"], exact=True).items():
         np.testing.assert_array_equal(array, values[name])
         assert array.dtype == values[name].dtype
@@ -199,7 +199,19 @@ HEADER = {"descr": "<f8", "fortran_order": False, "shape": (10**9,)}
         ([("a.npy", npy(np.zeros(3))[:-1])], "damaged"),
         ([("a.npy", npy(np.array("x"))[:-4] + b"\xff" * 4)], "characters that do not exist"),
         ([("a.npy", npy(np.zeros(3)).replace(b"<f8", b"<f0"))], "'<f0' not understood"),
-        ([("a.npy", npy(header=HEADER | {"shape": (2**64, 0)}))], "too large"),
+        ([("a.npy", npy(header=HEADER | {"shape": (2**64, 0)}))], "dimension exceeded"),
+        ([("a.npy", npy(header=HEADER | {"shape": (0,) * 65}))], "maximum supported dimension"),
+        ([("a.npy", npy(np.zeros(3)).replace(b"(3,)", b"(3) "))], "expected an array of numbers"),
+        ([("a.npy", npy(np.zeros(3)).replace(b"NUMPY\1", b"NUMPY\4"))], "version 1 to 3"),
+        (
+            [
+                (
+                    "a.npy",
+                    npy(np.zeros(3)).replace(b"'fortran_order': False", b"'shape': (3,)        "),
+                )
+            ],
+            "expected an array of numbers",
+        ),
         ([("a.npy", b"\x93NUMPY\x01\x00\x10\x00" + b"(" * 16)], "expected an array of"),
         ([("a.npy", b"no array")], "expected an .npz"),
         ([("a", npy(np.zeros(3)))], "expected an array as .npy, got the file a"),
@@ -251,9 +263,23 @@ def test_an_array_larger_than_memory_is_said(tmp_path, monkeypatch):
         raise MemoryError
 
     np.savez(tmp_path / "a.npz", a=np.zeros(3))
-    monkeypatch.setattr(foreign.npy, "read_array", full)
+    monkeypatch.setattr(zipfile.ZipExtFile, "readinto", full)
     with pytest.raises(ReaderError, match="a.npz: expected arrays that fit into memory"):
         foreign.read_npz(tmp_path / "a.npz", ["a"], error=ReaderError)
+
+
+@pytest.mark.parametrize("kind", ["f8", ">f4", "U3", "U0", "S0", "?", "i1", "f2", "g"])
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (2, 0, 3), (1,) * 64])
+def test_arrays_are_as_numpy_reads_them(tmp_path, kind, shape):
+    for order in "CF":
+        values = np.random.default_rng(0).integers(0, 9, shape)
+        np.savez(tmp_path / "a.npz", a=np.asarray(values.astype(kind), order=order))
+        own = foreign.read_npz(tmp_path / "a.npz", ["a"])["a"]
+        with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
+            numpys = file["a"]
+        np.testing.assert_array_equal(own, numpys)
+        assert own.dtype == numpys.dtype and own.shape == numpys.shape and own.flags.writeable
+        assert own.flags.f_contiguous == numpys.flags.f_contiguous
 
 
 def test_limits_are_raised_by_the_environment(monkeypatch):
