@@ -19,6 +19,7 @@ from prior.lifting.candidates import Candidates, CandidateSearch, choose
 from prior.lifting.least_squares import LeastSquares, Solution
 from prior.lifting.lifted import Described, Lifted
 from prior.lifting.perspective import Views
+from prior.lifting.ranking import USUAL_NOISE_MM
 from prior.lifting.runs import runs
 from prior.lifting.toward import Toward, toward_persons
 from prior.lifting.two_by_two import inverses, whitenings
@@ -34,10 +35,8 @@ ROUNDS = 2
 REACH = 1.0
 
 # What weak perspective takes wrong in a person's depth is more nats the less the noise. With less
-# noise at the body than this, mm, REACH and DOUBT grow with the square of the ratio of variances,
-# so that with hardly any all combinations are solved. Our choice: what lifter.NOISE_MM is, with
-# which REACH was measured.
-USUAL_NOISE_MM = 20.0
+# noise at the body than the usual, REACH and DOUBT grow with the square of the ratio of variances,
+# so that with hardly any all combinations are solved.
 
 # Of these, candidates are solved to the end that are within so many nats of the best after one
 # step: our choice, and the same test has what that loses.
@@ -125,9 +124,12 @@ class FullSearch:
                 inputs, toward, images, known, refine, reach or 0.0
             )
             row, component, rotation, angle = of[:4]
-            middle = weak.rolled(of.weakly[:, :2].T[:, None], images.roll[row])[:, 0]
-            start = self._in_camera(inputs, toward, row, middle.T, of.weakly[:, 2:])
-            scale = of.scale if inputs.intrinsics is None else start[:, -1]
+            if of.weakly is None:
+                start, scale = np.zeros((len(row), self.search.model.basis_size + 3)), of.scale
+            else:
+                middle = weak.rolled(of.weakly[:, :2].T[:, None], images.roll[row])[:, 0]
+                start = self._in_camera(inputs, toward, row, middle.T, of.weakly[:, 2:])
+                scale = start[:, -1]
         else:
             for _ in range(ROUNDS if inputs.intrinsics is not None else 0):
                 images = self._undone(toward, images)

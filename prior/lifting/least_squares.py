@@ -1,4 +1,4 @@
-"""The least squares of perspective.py for many candidates, one after another (newton.py).
+"""The least squares of perspective.py for many candidates, one after another (loops.py).
 
 What is solved is solved in float64, to the end. By weak perspective one step is exact.
 """
@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from prior.lifting import newton
+from prior.lifting import loops
 from prior.lifting.perspective import Projections, Views
 from prior.lifting.two_by_two import determinants
 from prior.model import PriorModel
 
 # The first unknowns are the two of the place.
-PLACE = newton.PLACE
+PLACE = loops.PLACE
 
 
 class Solution(NamedTuple):
@@ -41,13 +41,13 @@ class LeastSquares(Projections):
     def solve(self, views: Views, start: Float[np.ndarray, "P C"]) -> Solution:
         """The minima that are reached from `start`; by weak perspective, from anywhere."""
         if not views.matrix[:, 2].any():
-            unknowns, cost, log_det = self._stepped(views, _anywhere(views, self._unknowns))
+            unknowns, cost, log_det = self._stepped(views, start)
             ok = unknowns[:, -1] > 0
         else:
             unknowns = start.copy()
             cost, log_det = np.empty((2, len(start)))
             ok = np.empty(len(start), dtype=bool)
-            newton.descend(*self._asked(views), newton.STEPS, unknowns, cost, log_det, ok)
+            loops.descend(*self._asked(views), loops.STEPS, unknowns, cost, log_det, ok)
         density = self.log_density(views, unknowns, cost, log_det)
         projection, _ = self.project(views, unknowns)
         return Solution(unknowns, projection, cost, np.where(ok, density, -np.inf), ok)
@@ -67,7 +67,8 @@ class LeastSquares(Projections):
     def weakly(self, views: Views) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P"]]:
         """The minima by weak perspective, and the log determinants of their normal matrices without
         the scale's row."""
-        unknowns, _, log_det = self._stepped(views, _anywhere(views, self._unknowns))
+        anywhere = np.empty((len(views.points), self._unknowns))
+        unknowns, _, log_det = self._stepped(views, anywhere)
         return unknowns, log_det
 
     def project(
@@ -76,7 +77,7 @@ class LeastSquares(Projections):
         """What is seen of these unknowns, px, and their costs, px^2, infinite where they are no
         person before a camera."""
         projection, cost = np.empty(views.points.shape), np.empty(len(unknowns))
-        newton.project(*self._asked(views), unknowns, projection, cost)
+        loops.project(*self._asked(views), unknowns, projection, cost)
         return projection, cost
 
     def log_density(
@@ -105,19 +106,20 @@ class LeastSquares(Projections):
     def _stepped(
         self, views: Views, start: Float[np.ndarray, "P C"]
     ) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P"], Float[np.ndarray, "P"]]:
-        """Unknowns after one step, the costs to which it leads, and the log determinants."""
-        unknowns = start.copy()
+        """Unknowns after one step, the costs to which it leads, and the log determinants; by weak
+        perspective whatever the start."""
+        unknowns = start.copy() if views.matrix[:, 2].any() else _middles(views, start.shape[1])
         cost, log_det = np.empty((2, len(start)))
-        newton.step_all(*self._asked(views), unknowns, cost, log_det)
+        loops.step_all(*self._asked(views), unknowns, cost, log_det)
         return unknowns, cost, log_det
 
     def _asked(self, views: Views) -> tuple[np.ndarray, ...]:
-        """Arguments of newton.py: arrays as it is compiled for."""
+        """Arguments of loops.py: arrays as it is compiled for."""
         return (*(np.ascontiguousarray(a) for a in views), self._flat, self._ridge)
 
 
-def _anywhere(views: Views, unknowns: int) -> Float[np.ndarray, "P C"]:
-    """Where weak perspective may start: at the landmarks' middle, which rounds least."""
+def _middles(views: Views, unknowns: int) -> Float[np.ndarray, "P C"]:
+    """Where weak perspective starts, at the landmarks' middle, which rounds least."""
     start = np.zeros((len(views.points), unknowns))
     visible = np.asarray(views.whitening.any(axis=(2, 3)))[..., None]
     middle = np.where(visible, views.points, 0).sum(axis=1) / np.maximum(visible.sum(axis=1), 1)

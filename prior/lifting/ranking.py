@@ -3,10 +3,10 @@
 What this does to reference.py: the tables of search.py serve poses whose landmarks weigh alike.
 Here the least squares of each combination of component and rotation are set up for each pose, from
 tabled products of mean and basis, which a rotation enters by its cosine and sine alone. One
-Cholesky factor then has scale, cost and determinant in it. Since a density is a smooth function of
-the angle, some of the rotations are enough, and the others are interpolated. The last vectors of
-the basis, which move a body least, count as noise of the landmarks. All that only ranks, in
-float32.
+Cholesky factor then has scale, cost and determinant in it (loops.py). Since a density is a smooth
+function of the angle, some of the rotations are enough, fewer where the person is not likely to
+stand so, and the others are interpolated. The last vectors of the basis, which move a body least,
+count as noise of the landmarks. All that only ranks.
 """
 
 from typing import NamedTuple
@@ -14,8 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from prior.lifting.cholesky import lower_factors, places
-from prior.lifting.products import upper_triangle
+from prior.lifting import loops
 from prior.lifting.two_by_two import determinants, inverses
 from prior.model import PriorModel
 
@@ -31,12 +30,13 @@ VECTORS = 16
 # interpolation overshoot.
 FLANK = 20.0
 
-# Poses ranked at once: their systems are some MB.
-BLOCK = 32
+# Of the rotations to be solved every second is left out where neither neighbour comes within FLANK
+# of the best, with noise at the body of so many mm; with less, within as much more as the variance
+# is less, since flanks are steeper by that. Our choice: what lifter.NOISE_MM is.
+USUAL_NOISE_MM = 20.0
 
-# The first unknowns are the two of the place; then those of the basis, the scale, and, in their
-# place, the landmarks.
-PLACE = 2
+# Poses ranked at once: what is tabled of them stays near the processor. Our choice.
+BLOCK = 128
 
 
 class Ranked(NamedTuple):
@@ -62,18 +62,18 @@ class Ranking:
     ) -> None:
         self._nu, self._log_prior = nu, log_prior
         size = self._size = min(VECTORS, model.basis_size)
-        self._unknowns = PLACE + size + 2
-        self._places = places(self._unknowns)
-        self._ridge = (nu[:, None] / model.std[:, :size] ** 2).astype(np.float32)[..., None, None]
+        self._ridge = nu[:, None] / model.std[:, :size] ** 2
         self._log_std = np.log(model.std[:, :size]).sum(axis=1)
         # Variance of each landmark along an axis by the other vectors, limb scale^2.
         others = np.square(model.basis[:, size:]).mean(axis=3)
         self.others = np.einsum("kjl,kj->kl", others, np.square(model.std[:, size:]))
         self._step = next((s for s in (4, 2) if rotations % s == 0 and rotations // s >= SOLVED), 1)
         angle = np.arange(0, rotations, self._step) * (2 * np.pi / rotations)
-        turn = np.stack([np.cos(angle), np.sin(angle), np.ones(len(angle))]).astype(np.float32)
-        first, second = upper_triangle(len(turn))
-        self._turn, self._turns = turn, turn[first] * turn[second]
+        turn = np.stack([np.cos(angle), np.sin(angle), np.ones(len(angle))], axis=1)
+        first, second = np.triu_indices(3)
+        self._turn = np.concatenate([turn, turn[:, first] * turn[:, second]], axis=1)
+        self._every = 2 if len(turn) % 2 == 0 else 1
+        self._usual = (USUAL_NOISE_MM / model.scale_mm) ** 2
         shape = np.concatenate([model.basis[:, :size], model.mean[:, None]], axis=1)
         self._single = [_single(s).astype(np.float32) for s in shape]
         self._double = [_double(s) for s in self._single]
@@ -87,14 +87,15 @@ class Ranking:
         """The Ranked of points, upright, by weak perspective with cameras of this elevation,
         radians. precision: nu times the inverse of the covariance of each landmark's noise and
         `others`, limb scale^2, 0 where it is missing; three at least are there."""
-        count = len(points)
-        density = np.empty((len(self._nu), self._turn.shape[1], count))
-        scale = np.empty_like(density)
-        for k in range(len(self._nu)):
-            for i in range(0, count, BLOCK):
-                block = slice(i, i + BLOCK)
-                solved = self._solved(k, points[block], elevation[block], precision[k, block])
-                density[k, :, block], scale[k, :, block] = (a.T for a in solved)
+        turns = len(self._turn)
+        density, scale = np.empty((2, len(self._nu), len(points), turns))
+        for i in range(0, len(points), BLOCK):
+            block, best = slice(i, i + BLOCK), np.full(len(points[i : i + BLOCK]), -np.inf)
+            for k in range(len(self._nu)):
+                asked = points[block], elevation[block], precision[k, block]
+                density[k, block], scale[k, block] = self._solved(k, *asked, best)
+                best = np.maximum(best, density[k, block].max(axis=1))
+        density, scale = density.swapaxes(1, 2), scale.swapaxes(1, 2)
         best = density.max(axis=(0, 1))
         upright = np.isfinite(best)
         for _ in range({1: 0, 2: 1, 4: 2}[self._step]):
@@ -108,65 +109,50 @@ class Ranking:
         points: Float[np.ndarray, "n L 2"],
         elevation: Float[np.ndarray, "n"],
         precision: Float[np.ndarray, "n L 2 2"],
+        best: Float[np.ndarray, "n"],
     ) -> tuple[Float[np.ndarray, "n R"], Float[np.ndarray, "n R"]]:
-        """Log densities and scales of a component."""
-        matrices = self._normal_matrices(k, points, elevation, precision)
-        factors = lower_factors(matrices.reshape(len(matrices), -1), self._unknowns)
-        factors = factors.reshape(*factors.shape[:2], *matrices.shape[1:])
-        diagonal = np.einsum("iinr->inr", factors)
-        scale = factors[-1, -2] / diagonal[-2]
-        determinant = determinants(precision)
+        """Log densities and scales of a component; best: the highest of other components."""
+        a, b, d = precision[..., 0, 0], precision[..., 0, 1], precision[..., 1, 1]
+        determinant, whole = a * d - b * b, precision.sum(axis=1)
         visible = determinant > 0
         landmarks = np.count_nonzero(visible, axis=1)
         # As least_squares.Solution has it: the place has a flat prior.
-        numbers = 2 * landmarks - 2
+        numbers = 2.0 * landmarks - 2
         volume = np.log(np.where(visible, determinant, 1)).sum(axis=1)
-        volume -= np.log(determinants(precision.sum(axis=1) / landmarks[:, None, None]))
-        log_det = (numbers - self._size) * np.log(self._nu[k]) + 2 * self._log_std[k]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = np.square(diagonal[-1] / scale) / self._nu[k]
-            value += 2 * np.log(diagonal[PLACE:-2]).sum(axis=0)
-            value += numbers[:, None] * np.log(2 * np.pi * np.square(scale))
-        value = self._log_prior[k] - 0.5 * (value + (log_det - volume)[:, None])
-        return np.where(scale > 0, value, -np.inf), scale
+        volume -= np.log(determinants(whole / landmarks[:, None, None]))
+        volume -= (numbers - self._size) * np.log(self._nu[k]) + 2 * self._log_std[k]
+        highest = self._log_prior[k] + 0.5 * volume
 
-    def _normal_matrices(
-        self,
-        k: int,
-        points: Float[np.ndarray, "n L 2"],
-        elevation: Float[np.ndarray, "n"],
-        precision: Float[np.ndarray, "n L 2 2"],
-    ) -> Float[np.ndarray, "pairs n R"]:
-        """Those of the unknowns and the points, of poses and rotations, float32, as lower_factors
-        takes them."""
-        n, S = len(points), self._size + 1
-        middle = inverses(precision.sum(axis=1)) @ (precision @ points[..., None]).sum(axis=1)
         # About their weighted mean, so that float32 is enough.
-        about = (points - middle.swapaxes(1, 2)).astype(np.float32).transpose(2, 1, 0)
-        p = np.ascontiguousarray(precision.transpose(2, 3, 1, 0), np.float32)  # (2, 2, L, n)
-        weighted = p[:, 0] * about[0] + p[:, 1] * about[1]
-        sin, cos = np.stack([np.sin(elevation), -np.cos(elevation)]).astype(np.float32)
+        middle = (inverses(whole) @ (precision @ points[..., None]).sum(axis=1)).swapaxes(1, 2)
+        about = points - middle
+        right = a * about[..., 0] + b * about[..., 1]
+        below = b * about[..., 0] + d * about[..., 1]
+        sin, cos = np.sin(elevation)[:, None], -np.cos(elevation)[:, None]
         # What the columns are multiplied with: the place's two, and the points.
-        weights = np.stack([p[:, 0], p[:, 1], weighted])  # (3, 2, L, n)
-        features = np.stack([weights[:, 0], sin * weights[:, 1], cos * weights[:, 1]])
-        features = features.transpose(0, 2, 1, 3).reshape(-1, 3 * n)
-        single = (self._single[k] @ features).reshape(3, -1)
-        parts = [p[0, 0], sin * p[0, 1], cos * p[0, 1]]
-        parts += [sin * sin * p[1, 1], sin * cos * p[1, 1], cos * cos * p[1, 1]]
-        double = (self._double[k] @ np.concatenate(parts)).reshape(6, -1)
-
-        size = self._unknowns * (self._unknowns + 1) // 2
-        matrices = np.empty((size, n, self._turn.shape[1]), np.float32)
-        at = self._places
-        place, basis, own = slice(PLACE), slice(PLACE, -1), np.arange(PLACE, self._unknowns - 2)
-        matrices[at[place, place]] = p.sum(axis=2)[..., None]
-        matrices[at[-1, place]] = 0
-        matrices[at[basis][:, [*range(PLACE), -1]]] = (single.T @ self._turn).reshape(S, 3, n, -1)
-        i, j = upper_triangle(S)
-        matrices[at[PLACE + i, PLACE + j]] = (double.T @ self._turns).reshape(len(i), n, -1)
-        matrices[at[own, own]] += self._ridge[k]
-        matrices[at[-1, -1]] = (weighted * about).sum(axis=(0, 1))[:, None]
-        return matrices
+        across, down = np.stack([a, b, right], axis=1), np.stack([b, d, below], axis=1)
+        features = np.stack([across, sin[:, None] * down, cos[:, None] * down], axis=2)
+        parts = [a, sin * b, cos * b, sin * sin * d, sin * cos * d, cos * cos * d]
+        single = features.reshape(3 * len(points), -1).astype(np.float32) @ self._single[k].T
+        double = np.concatenate(parts, axis=1).astype(np.float32) @ self._double[k].T
+        square = (right * about[..., 0] + below * about[..., 1]).sum(axis=1)
+        rest = [whole[:, 0, 0], whole[:, 0, 1], whole[:, 1, 1], square, numbers]
+        sure = self._usual / self._nu[k] * (a + d).sum(axis=1) / (2 * landmarks)
+        scale, value = np.empty((2, len(points), len(self._turn)))
+        loops.rank(
+            single.reshape(len(points), 3, 3, -1),
+            double.reshape(len(points), 6, -1),
+            np.stack(rest, axis=1),
+            self._ridge[k],
+            self._nu[k],
+            self._turn,
+            2 * FLANK * np.maximum(sure, 1),
+            self._every,
+            2 * (highest - best),
+            scale,
+            value,
+        )
+        return highest[:, None] - 0.5 * value, scale
 
 
 def _halved(
@@ -191,10 +177,10 @@ def _single(shape: Float[np.ndarray, "S L 3"]) -> Float[np.ndarray, "M F"]:
 
 def _double(single: Float[np.ndarray, "M F"]) -> Float[np.ndarray, "Q G"]:
     """The same for products of two columns, weighted in pairs of (u, v sin e, -v cos e), as
-    multiples of pairs of cosine, sine and 1."""
+    multiples of pairs of cosine, sine and 1; by the rows of a lower triangle."""
     S, L = len(single) // 3, single.shape[1] // 3
     part = single.reshape(3, S, 3, L)
-    i, j = np.triu_indices(S)
+    i, j = np.tril_indices(S)
 
     def cell(turns: tuple[int, int], features: tuple[int, int]) -> Float[np.ndarray, "pairs L"]:
         return np.sum(

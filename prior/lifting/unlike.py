@@ -49,15 +49,15 @@ class Known(NamedTuple):
 
 class Combinations(NamedTuple):
     """P candidates, sorted by component, as Candidates are; scale: by the ranking, px per unit of
-    limb scale in the turned image; weakly: unknowns of perspective.py, by weak perspective in the
-    upright turned image, px."""
+    limb scale in the turned image; weakly: with intrinsics, unknowns of perspective.py, by weak
+    perspective in the upright turned image, px."""
 
     row: Int[np.ndarray, "P"]
     component: Int[np.ndarray, "P"]
     rotation: Int[np.ndarray, "P"]
     angle: Float[np.ndarray, "P"]
     scale: Float[np.ndarray, "P"]
-    weakly: Float[np.ndarray, "P C"]
+    weakly: Float[np.ndarray, "P C"] | None
 
 
 def rare(inputs: Inputs) -> Bool[np.ndarray, "N"]:
@@ -143,7 +143,9 @@ class UnlikeSearch:
         if refine:
             angle = angle + self._beside(density, component, rotation, row)
             rotation = np.full(len(row), REFINED)
-        weakly = self._weakly(images, points, precision, row, component, angle)
+        weakly = None
+        if inputs.intrinsics is not None:
+            weakly = self._weakly(images, points, precision, row, component, angle)
         return Combinations(row, component, rotation, angle, own_scale[near], weakly), probability
 
     def _first(self, inputs: Inputs, toward: Toward) -> Known:

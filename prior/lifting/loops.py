@@ -1,4 +1,4 @@
-"""Gauss-Newton for one candidate after another, compiled: the loops of least_squares.py.
+"""The loops of least_squares.py and ranking.py, compiled: one candidate after another.
 
 A candidate's normal matrix is made of the whitened derivatives of its projections, a row for each
 unknown: its entries are the products of two rows. The whitened residuals are one more row, so that
@@ -276,3 +276,81 @@ def factor(normal: Float[np.ndarray, "_ V"]) -> None:
             normal[i + 1, j] = (normal[i + 1, j] - b) * inverse
             normal[i + 2, j] = (normal[i + 2, j] - c) * inverse
             normal[i + 3, j] = (normal[i + 3, j] - d) * inverse
+
+
+@compiled
+def rank(
+    single: Float[np.ndarray, "n 3 3 S"],
+    double: Float[np.ndarray, "n 6 T"],
+    rest: Float[np.ndarray, "n 5"],
+    ridge: Float[np.ndarray, "J"],
+    nu: float,
+    turn: Float[np.ndarray, "R 9"],
+    margin: Float[np.ndarray, "n"],
+    every: int,
+    lowest: Float[np.ndarray, "n"],
+    scale: Float[np.ndarray, "n R"],
+    value: Float[np.ndarray, "n R"],
+) -> None:
+    """Solves ranking.py's systems of n poses at R turns. Fills `scale`; and `value`, minus twice
+    what of the log density depends on the turn, infinite upside down. Of `every` turns one is
+    solved; one in between unless both neighbours are upright and more than `margin` above `lowest`
+    and the lowest so far: then it is between them. rest: the normal matrix of the place, three cells; that of
+    the points; and how many numbers the landmarks are."""
+    S, R = single.shape[3], len(turn)
+    normal = np.zeros((S + 6, S + 3))
+    for p in range(len(single)):
+        best = lowest[p]
+        for first in range(every):
+            for r in range(first, R, every):
+                left, right = (r - 1) % R, (r + 1) % R
+                low, high = value[p, left], value[p, right]
+                if first and best + margin[p] < min(low, high) and max(low, high) < np.inf:
+                    value[p, r], scale[p, r] = 0.5 * (low + high), scale[p, left]
+                    continue
+                set_up(single[p], double[p], rest[p], ridge, turn[r], normal)
+                factor(normal)
+                s = normal[S + 2, S + 1] / normal[S + 1, S + 1]
+                scale[p, r], value[p, r] = s, np.inf
+                if s > 0:
+                    cost = normal[S + 2, S + 2] / s
+                    value[p, r] = cost * cost / nu + rest[p, 4] * np.log(2 * np.pi * s * s)
+                    for j in range(PLACE, S + 1):
+                        value[p, r] += 2 * np.log(normal[j, j])
+                    best = min(best, value[p, r])
+
+
+@compiled
+def set_up(
+    single: Float[np.ndarray, "3 3 S"],
+    double: Float[np.ndarray, "6 T"],
+    rest: Float[np.ndarray, "5"],
+    ridge: Float[np.ndarray, "J"],
+    turn: Float[np.ndarray, "9"],
+    normal: Float[np.ndarray, "_ V"],
+) -> None:
+    """Fills the lower triangle of `normal` for a turn of `rank`: its cosine, its sine and 1, and
+    their products."""
+    S, at = single.shape[2], 0
+    normal[0, 0], normal[1, 0], normal[1, 1] = rest[0], rest[1], rest[2]
+    for i in range(S):
+        own, points = normal[PLACE + i], normal[PLACE + S]
+        own[0] = turn[0] * single[0, 0, i] + turn[1] * single[0, 1, i] + turn[2] * single[0, 2, i]
+        own[1] = turn[0] * single[1, 0, i] + turn[1] * single[1, 1, i] + turn[2] * single[1, 2, i]
+        points[PLACE + i] = (
+            turn[0] * single[2, 0, i] + turn[1] * single[2, 1, i] + turn[2] * single[2, 2, i]
+        )
+        for j in range(i + 1):
+            own[PLACE + j] = (
+                turn[3] * double[0, at + j]
+                + turn[4] * double[1, at + j]
+                + turn[5] * double[2, at + j]
+                + turn[6] * double[3, at + j]
+                + turn[7] * double[4, at + j]
+                + turn[8] * double[5, at + j]
+            )
+        if i < S - 1:
+            own[PLACE + i] += ridge[i]
+        at += i + 1
+    normal[PLACE + S, 0] = normal[PLACE + S, 1] = 0
+    normal[PLACE + S, PLACE + S] = rest[3]
