@@ -269,13 +269,8 @@ class FullSearch:
         """The images with their landmarks where weak perspective would see them, by the depths of
         the most probable poses."""
         best = self.search.best(images, self.search.near_best(images, rough=True)[0])
-        projected = self.search.project(images, best)
-        elevation = images.elevation[best.row]
         depth = np.empty((len(images.ok), len(self.search.model.skeleton)))
-        _, height, z = projected.shape.swapaxes(0, 1)
-        depth[best.row] = -np.sin(elevation)[:, None] * height - np.cos(elevation)[:, None] * z
-        depth *= (images.size / toward.focal)[:, None]
-        depth = np.clip(depth, *DEPTHS)
+        depth[best.row] = self.unlike.depths(images, best, toward.focal)
         points = toward.inputs.points * (1 + depth)[..., None]
         return weak.observe(toward.inputs._replace(points=points))
 

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from prior.camera import level_camera, vertical_rotation
 from prior.lifting import search
 from prior.lifting import weak_perspective as weak
-from prior.lifting.candidates import PEAKS, REFINED, CandidateSearch
+from prior.lifting.candidates import PEAKS, REFINED, Candidates, CandidateSearch
 from prior.lifting.least_squares import LeastSquares
 from prior.lifting.perspective import Views
 from prior.lifting.ranking import Ranked
@@ -105,7 +105,7 @@ class UnlikeSearch:
         angles. images: of `toward`."""
         model, count = self.search.model, len(images.ok)
         size = model.components * self.search.rotations
-        scale, depth = known or self._first(inputs, toward)
+        scale, depth = known or self._first(inputs, toward, images)
         scale, depth = scale.copy(), depth.copy()
         density, own_scale = np.empty((2, size, count))
         points, precision = self._observed(
@@ -148,8 +148,9 @@ class UnlikeSearch:
             weakly = self._weakly(images, points, precision, row, component, angle)
         return Combinations(row, component, rotation, angle, own_scale[near], weakly), probability
 
-    def _first(self, inputs: Inputs, toward: Toward) -> Known:
-        """What is taken of persons of whom nothing is known: as large as the mean pose seen from
+    def _first(self, inputs: Inputs, toward: Toward, images: weak.Observations) -> Known:
+        """What is taken of persons of whom nothing is known: what the tables that all share say
+        where no landmark is missing, as if all were alike; else as large as the mean pose seen from
         the front, and flat."""
         weight = sureness(inputs)[..., None]
         weight = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
@@ -157,7 +158,29 @@ class UnlikeSearch:
         middle = (weight * points).sum(axis=1, keepdims=True)
         spread = np.sqrt((weight * np.square(points - middle)).sum(axis=(1, 2)))
         scale = np.where(spread > 0, spread, 1) / self._extent
-        return Known(scale, np.zeros(points.shape[:2]))
+        depth = np.zeros(points.shape[:2])
+        whole = np.flatnonzero((weight > 0).all(axis=(1, 2)) & images.ok)
+        if len(whole):
+            alike = weak.observe(toward.inputs.take(whole))
+            best = self.search.best(alike, self.search.near_best(alike, rough=True)[0])
+            upright = best.solution[:, 0] > 0
+            rows = whole[best.row[upright]]
+            scale[rows] = (alike.size[best.row] * best.solution[:, 0])[upright]
+            depth[rows] = self.depths(alike, best, toward.focal[whole])[upright]
+        return Known(scale, depth)
+
+    def depths(
+        self,
+        images: weak.Observations,
+        candidates: Candidates,
+        focal: Float[np.ndarray, "N"],
+    ) -> Float[np.ndarray, "P L"]:
+        """Known.depth by Candidates, in images of cameras of these focal lengths, px."""
+        row = candidates.row
+        _, height, z = self.search.project(images, candidates).shape.swapaxes(0, 1)
+        elevation = images.elevation[row, None]
+        away = -(np.sin(elevation) * height + np.cos(elevation) * z)
+        return np.clip(away * (images.size / focal)[row, None], *DEPTHS)
 
     def _observed(
         self,
