@@ -279,10 +279,58 @@ def factor(normal: Float[np.ndarray, "_ V"]) -> None:
 
 
 @compiled
+def weigh(
+    points: Float[np.ndarray, "n L 2"],
+    elevation: Float[np.ndarray, "n"],
+    precision: Float[np.ndarray, "n L 2 2"],
+    across: Float[np.ndarray, "n 3 3 L"],
+    pairs: Float[np.ndarray, "n 6 L"],
+    rest: Float[np.ndarray, "n 7"],
+) -> None:
+    """Fills what ranking.py's tables are multiplied with: `across`, for the place's two columns and
+    the points, their weights on (u, v sin e, -v cos e) of each landmark; `pairs`, on products of
+    two of these. rest: the normal matrix of the place, three cells; that of the points, about their
+    weighted mean, for which float32 is enough; how many landmarks there are; the log determinant of
+    the precisions on differences of landmarks; and the mean precision."""
+    L = points.shape[1]
+    for p in range(len(points)):
+        sin, cos = np.sin(elevation[p]), -np.cos(elevation[p])
+        a = b = d = u = v = there = log_det = 0.0
+        for i in range(L):
+            m = precision[p, i]
+            x, y = points[p, i, 0], points[p, i, 1]
+            a, b, d = a + m[0, 0], b + m[0, 1], d + m[1, 1]
+            u, v = u + m[0, 0] * x + m[0, 1] * y, v + m[1, 0] * x + m[1, 1] * y
+            determinant = m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0]
+            if determinant > 0:
+                there, log_det = there + 1, log_det + np.log(determinant)
+        whole = a * d - b * b
+        u, v = (d * u - b * v) / whole, (a * v - b * u) / whole
+        square = 0.0
+        for i in range(L):
+            m = precision[p, i]
+            x, y = points[p, i, 0] - u, points[p, i, 1] - v
+            right, below = m[0, 0] * x + m[0, 1] * y, m[1, 0] * x + m[1, 1] * y
+            square += right * x + below * y
+            weights = (m[0, 0], m[0, 1]), (m[0, 1], m[1, 1]), (right, below)
+            for w in range(3):
+                across[p, w, 0, i] = weights[w][0]
+                across[p, w, 1, i] = sin * weights[w][1]
+                across[p, w, 2, i] = cos * weights[w][1]
+            pairs[p, 0, i], pairs[p, 1, i], pairs[p, 2, i] = m[0, 0], sin * m[0, 1], cos * m[0, 1]
+            pairs[p, 3, i], pairs[p, 4, i] = sin * sin * m[1, 1], sin * cos * m[1, 1]
+            pairs[p, 5, i] = cos * cos * m[1, 1]
+        rest[p, 0], rest[p, 1], rest[p, 2], rest[p, 3] = a, b, d, square
+        rest[p, 4] = there
+        rest[p, 5] = log_det - np.log(whole) + 2 * np.log(there)
+        rest[p, 6] = 0.5 * (a + d) / there
+
+
+@compiled
 def rank(
     single: Float[np.ndarray, "n 3 3 S"],
     double: Float[np.ndarray, "n 6 T"],
-    rest: Float[np.ndarray, "n 5"],
+    rest: Float[np.ndarray, "n 7"],
     ridge: Float[np.ndarray, "J"],
     nu: float,
     turn: Float[np.ndarray, "R 9"],
@@ -295,8 +343,7 @@ def rank(
     """Solves ranking.py's systems of n poses at R turns. Fills `scale`; and `value`, minus twice
     what of the log density depends on the turn, infinite upside down. Of `every` turns one is
     solved; one in between unless both neighbours are upright and more than `margin` above `lowest`
-    and the lowest so far: then it is between them. rest: the normal matrix of the place, three cells; that of
-    the points; and how many numbers the landmarks are."""
+    and the lowest so far: then it is between them. rest: as of `weigh`."""
     S, R = single.shape[3], len(turn)
     normal = np.zeros((S + 6, S + 3))
     for p in range(len(single)):
@@ -314,7 +361,7 @@ def rank(
                 scale[p, r], value[p, r] = s, np.inf
                 if s > 0:
                     cost = normal[S + 2, S + 2] / s
-                    value[p, r] = cost * cost / nu + rest[p, 4] * np.log(2 * np.pi * s * s)
+                    value[p, r] = cost * cost / nu + 2 * (rest[p, 4] - 1) * np.log(2 * np.pi * s * s)
                     for j in range(PLACE, S + 1):
                         value[p, r] += 2 * np.log(normal[j, j])
                     best = min(best, value[p, r])
@@ -324,7 +371,7 @@ def rank(
 def set_up(
     single: Float[np.ndarray, "3 3 S"],
     double: Float[np.ndarray, "6 T"],
-    rest: Float[np.ndarray, "5"],
+    rest: Float[np.ndarray, "7"],
     ridge: Float[np.ndarray, "J"],
     turn: Float[np.ndarray, "9"],
     normal: Float[np.ndarray, "_ V"],

@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float
 
 from prior.lifting import loops
-from prior.lifting.two_by_two import determinants, inverses
 from prior.model import PriorModel
 
 # At least so many rotations are solved, 9 degrees apart of 80. Our choice: the surer the landmarks,
@@ -75,8 +74,9 @@ class Ranking:
         self._every = 2 if len(turn) % 2 == 0 else 1
         self._usual = (USUAL_NOISE_MM / model.scale_mm) ** 2
         shape = np.concatenate([model.basis[:, :size], model.mean[:, None]], axis=1)
-        self._single = [_single(s).astype(np.float32) for s in shape]
-        self._double = [_double(s) for s in self._single]
+        single = [_single(s).astype(np.float32) for s in shape]
+        self._single = [s.T.copy() for s in single]
+        self._double = [_double(s).T.copy() for s in single]
 
     def rank(
         self,
@@ -112,41 +112,22 @@ class Ranking:
         best: Float[np.ndarray, "n"],
     ) -> tuple[Float[np.ndarray, "n R"], Float[np.ndarray, "n R"]]:
         """Log densities and scales of a component; best: the highest of other components."""
-        a, b, d = precision[..., 0, 0], precision[..., 0, 1], precision[..., 1, 1]
-        determinant, whole = a * d - b * b, precision.sum(axis=1)
-        visible = determinant > 0
-        landmarks = np.count_nonzero(visible, axis=1)
+        n, L = points.shape[:2]
+        across, pairs = np.empty((n, 3, 3, L), np.float32), np.empty((n, 6, L), np.float32)
+        rest, scale, value = np.empty((n, 7)), *np.empty((2, n, len(self._turn)))
+        loops.weigh(points, elevation, precision, across, pairs, rest)
         # As least_squares.Solution has it: the place has a flat prior.
-        numbers = 2.0 * landmarks - 2
-        volume = np.log(np.where(visible, determinant, 1)).sum(axis=1)
-        volume -= np.log(determinants(whole / landmarks[:, None, None]))
-        volume -= (numbers - self._size) * np.log(self._nu[k]) + 2 * self._log_std[k]
+        numbers, volume, precise = 2 * rest[:, 4] - 2, rest[:, 5], rest[:, 6]
+        volume = volume - (numbers - self._size) * np.log(self._nu[k]) - 2 * self._log_std[k]
         highest = self._log_prior[k] + 0.5 * volume
-
-        # About their weighted mean, so that float32 is enough.
-        middle = (inverses(whole) @ (precision @ points[..., None]).sum(axis=1)).swapaxes(1, 2)
-        about = points - middle
-        right = a * about[..., 0] + b * about[..., 1]
-        below = b * about[..., 0] + d * about[..., 1]
-        sin, cos = np.sin(elevation)[:, None], -np.cos(elevation)[:, None]
-        # What the columns are multiplied with: the place's two, and the points.
-        across, down = np.stack([a, b, right], axis=1), np.stack([b, d, below], axis=1)
-        features = np.stack([across, sin[:, None] * down, cos[:, None] * down], axis=2)
-        parts = [a, sin * b, cos * b, sin * sin * d, sin * cos * d, cos * cos * d]
-        single = features.reshape(3 * len(points), -1).astype(np.float32) @ self._single[k].T
-        double = np.concatenate(parts, axis=1).astype(np.float32) @ self._double[k].T
-        square = (right * about[..., 0] + below * about[..., 1]).sum(axis=1)
-        rest = [whole[:, 0, 0], whole[:, 0, 1], whole[:, 1, 1], square, numbers]
-        sure = self._usual / self._nu[k] * (a + d).sum(axis=1) / (2 * landmarks)
-        scale, value = np.empty((2, len(points), len(self._turn)))
         loops.rank(
-            single.reshape(len(points), 3, 3, -1),
-            double.reshape(len(points), 6, -1),
-            np.stack(rest, axis=1),
+            (across.reshape(3 * n, -1) @ self._single[k]).reshape(n, 3, 3, -1),
+            (pairs.reshape(n, -1) @ self._double[k]).reshape(n, 6, -1),
+            rest,
             self._ridge[k],
             self._nu[k],
             self._turn,
-            2 * FLANK * np.maximum(sure, 1),
+            2 * FLANK * np.maximum(self._usual / self._nu[k] * precise, 1),
             self._every,
             2 * (highest - best),
             scale,
