@@ -19,7 +19,6 @@ from prior.lifting.candidates import Candidates, CandidateSearch, choose
 from prior.lifting.least_squares import LeastSquares, Solution
 from prior.lifting.lifted import Described, Lifted
 from prior.lifting.perspective import Views
-from prior.lifting.ranking import USUAL_NOISE_MM
 from prior.lifting.runs import runs
 from prior.lifting.toward import Toward, toward_persons
 from prior.lifting.two_by_two import inverses, whitenings
@@ -35,8 +34,10 @@ ROUNDS = 2
 REACH = 1.0
 
 # What weak perspective takes wrong in a person's depth is more nats the less the noise. With less
-# noise at the body than the usual, REACH and DOUBT grow with the square of the ratio of variances,
-# so that with hardly any all combinations are solved.
+# noise at the body than this, mm, REACH and DOUBT grow with the square of the ratio of variances,
+# so that with hardly any all combinations are solved. Our choice: what lifter.NOISE_MM is, with
+# which REACH was measured.
+USUAL_NOISE_MM = 20.0
 
 # Of these, candidates are solved to the end that are within so many nats of the best after one
 # step: our choice, and the same test has what that loses.

@@ -333,38 +333,31 @@ def rank(
     rest: Float[np.ndarray, "n 7"],
     ridge: Float[np.ndarray, "J"],
     nu: float,
-    turn: Float[np.ndarray, "R 9"],
-    margin: Float[np.ndarray, "n"],
-    every: int,
-    lowest: Float[np.ndarray, "n"],
+    turn: Float[np.ndarray, "9 R"],
     scale: Float[np.ndarray, "n R"],
     value: Float[np.ndarray, "n R"],
 ) -> None:
-    """Solves ranking.py's systems of n poses at R turns. Fills `scale`; and `value`, minus twice
-    what of the log density depends on the turn, infinite upside down. Of `every` turns one is
-    solved; one in between unless both neighbours are upright and more than `margin` above `lowest`
-    and the lowest so far: then it is between them. rest: as of `weigh`."""
-    S, R = single.shape[3], len(turn)
-    normal = np.zeros((S + 6, S + 3))
+    """Solves ranking.py's systems of n poses at R turns, all turns of a pose at once. Fills `scale`;
+    and `value`, minus twice what of the log density depends on the turn, infinite upside down.
+    rest: as of `weigh`."""
+    S, R = single.shape[3], turn.shape[1]
+    normal = np.empty((S + 3, S + 3, R), single.dtype)
+    inverse, pivots = np.empty(R, single.dtype), np.empty(R)
     for p in range(len(single)):
-        best = lowest[p]
-        for first in range(every):
-            for r in range(first, R, every):
-                left, right = (r - 1) % R, (r + 1) % R
-                low, high = value[p, left], value[p, right]
-                if first and best + margin[p] < min(low, high) and max(low, high) < np.inf:
-                    value[p, r], scale[p, r] = 0.5 * (low + high), scale[p, left]
-                    continue
-                set_up(single[p], double[p], rest[p], ridge, turn[r], normal)
-                factor(normal)
-                s = normal[S + 2, S + 1] / normal[S + 1, S + 1]
-                scale[p, r], value[p, r] = s, np.inf
-                if s > 0:
-                    cost = normal[S + 2, S + 2] / s
-                    value[p, r] = cost * cost / nu + 2 * (rest[p, 4] - 1) * np.log(2 * np.pi * s * s)
-                    for j in range(PLACE, S + 1):
-                        value[p, r] += 2 * np.log(normal[j, j])
-                    best = min(best, value[p, r])
+        set_up(single[p], double[p], rest[p], ridge, turn, normal)
+        factor_all(normal, inverse)
+        for r in range(R):
+            s = normal[S + 2, S + 1, r] / normal[S + 1, S + 1, r]
+            scale[p, r], cost = s, normal[S + 2, S + 2, r] / s
+            value[p, r] = cost * cost / nu + 2 * (rest[p, 4] - 1) * np.log(2 * np.pi * s * s)
+            pivots[r] = 1
+        for j in range(PLACE, S + 1):
+            for r in range(R):
+                pivots[r] *= normal[j, j, r]
+        for r in range(R):
+            value[p, r] += 2 * np.log(pivots[r])
+            if not scale[p, r] > 0:
+                value[p, r] = np.inf
 
 
 @compiled
@@ -373,31 +366,62 @@ def set_up(
     double: Float[np.ndarray, "6 T"],
     rest: Float[np.ndarray, "7"],
     ridge: Float[np.ndarray, "J"],
-    turn: Float[np.ndarray, "9"],
-    normal: Float[np.ndarray, "_ V"],
+    turn: Float[np.ndarray, "9 R"],
+    normal: Float[np.ndarray, "V V R"],
 ) -> None:
-    """Fills the lower triangle of `normal` for a turn of `rank`: its cosine, its sine and 1, and
+    """Fills the lower triangles of `normal` for the turns of `rank`: cosines, sines and 1, and
     their products."""
-    S, at = single.shape[2], 0
-    normal[0, 0], normal[1, 0], normal[1, 1] = rest[0], rest[1], rest[2]
+    S, R, at = single.shape[2], turn.shape[1], 0
+    last = normal[PLACE + S]
+    for r in range(R):
+        normal[0, 0, r], normal[1, 0, r], normal[1, 1, r] = rest[0], rest[1], rest[2]
+        last[0, r] = last[1, r] = 0
+        last[PLACE + S, r] = rest[3]
     for i in range(S):
-        own, points = normal[PLACE + i], normal[PLACE + S]
-        own[0] = turn[0] * single[0, 0, i] + turn[1] * single[0, 1, i] + turn[2] * single[0, 2, i]
-        own[1] = turn[0] * single[1, 0, i] + turn[1] * single[1, 1, i] + turn[2] * single[1, 2, i]
-        points[PLACE + i] = (
-            turn[0] * single[2, 0, i] + turn[1] * single[2, 1, i] + turn[2] * single[2, 2, i]
-        )
-        for j in range(i + 1):
-            own[PLACE + j] = (
-                turn[3] * double[0, at + j]
-                + turn[4] * double[1, at + j]
-                + turn[5] * double[2, at + j]
-                + turn[6] * double[3, at + j]
-                + turn[7] * double[4, at + j]
-                + turn[8] * double[5, at + j]
+        own = normal[PLACE + i]
+        for r in range(R):
+            own[0, r] = (
+                turn[0, r] * single[0, 0, i] + turn[1, r] * single[0, 1, i] + single[0, 2, i]
             )
-        if i < S - 1:
-            own[PLACE + i] += ridge[i]
+            own[1, r] = (
+                turn[0, r] * single[1, 0, i] + turn[1, r] * single[1, 1, i] + single[1, 2, i]
+            )
+            last[PLACE + i, r] = (
+                turn[0, r] * single[2, 0, i] + turn[1, r] * single[2, 1, i] + single[2, 2, i]
+            )
+        for j in range(i + 1):
+            a, b, c = double[0, at + j], double[1, at + j], double[2, at + j]
+            d, e, f = double[3, at + j], double[4, at + j], double[5, at + j]
+            if i == j and i < S - 1:
+                f += ridge[i]
+            for r in range(R):
+                own[PLACE + j, r] = (
+                    turn[3, r] * a
+                    + turn[4, r] * b
+                    + turn[5, r] * c
+                    + turn[6, r] * d
+                    + turn[7, r] * e
+                    + f
+                )
         at += i + 1
-    normal[PLACE + S, 0] = normal[PLACE + S, 1] = 0
-    normal[PLACE + S, PLACE + S] = rest[3]
+
+
+@compiled
+def factor_all(normal: Float[np.ndarray, "V V R"], inverse: Float[np.ndarray, "R"]) -> None:
+    """As `factor`, of R matrices at once; `inverse` is room to work in."""
+    V, R = normal.shape[1], normal.shape[2]
+    for j in range(V):
+        for i in range(j, V):
+            if i == j:
+                for r in range(R):
+                    inverse[r] = 1.2e-7 * normal[j, j, r]
+            for k in range(j):
+                for r in range(R):
+                    normal[i, j, r] -= normal[i, k, r] * normal[j, k, r]
+            if i == j:
+                for r in range(R):
+                    normal[j, j, r] = np.sqrt(max(normal[j, j, r], inverse[r]))
+                    inverse[r] = 1 / normal[j, j, r]
+            else:
+                for r in range(R):
+                    normal[i, j, r] *= inverse[r]

@@ -4,9 +4,9 @@ What this does to reference.py: the tables of search.py serve poses whose landma
 Here the least squares of each combination of component and rotation are set up for each pose, from
 tabled products of mean and basis, which a rotation enters by its cosine and sine alone. One
 Cholesky factor then has scale, cost and determinant in it (loops.py). Since a density is a smooth
-function of the angle, some of the rotations are enough, fewer where the person is not likely to
-stand so, and the others are interpolated. The last vectors of the basis, which move a body least,
-count as noise of the landmarks. All that only ranks.
+function of the angle, some of the rotations are enough, and the others are interpolated. The last
+vectors of the basis, which move a body least, count as noise of the landmarks. All that only ranks,
+in float32.
 """
 
 from typing import NamedTuple
@@ -28,11 +28,6 @@ VECTORS = 16
 # Log densities further below the best count as so far below it, nats: a steep flank would let the
 # interpolation overshoot.
 FLANK = 20.0
-
-# Of the rotations to be solved every second is left out where neither neighbour comes within FLANK
-# of the best, with noise at the body of so many mm; with less, within as much more as the variance
-# is less, since flanks are steeper by that. Our choice: what lifter.NOISE_MM is.
-USUAL_NOISE_MM = 20.0
 
 # Poses ranked at once: what is tabled of them stays near the processor. Our choice.
 BLOCK = 128
@@ -61,18 +56,16 @@ class Ranking:
     ) -> None:
         self._nu, self._log_prior = nu, log_prior
         size = self._size = min(VECTORS, model.basis_size)
-        self._ridge = nu[:, None] / model.std[:, :size] ** 2
+        self._ridge = (nu[:, None] / model.std[:, :size] ** 2).astype(np.float32)
         self._log_std = np.log(model.std[:, :size]).sum(axis=1)
         # Variance of each landmark along an axis by the other vectors, limb scale^2.
         others = np.square(model.basis[:, size:]).mean(axis=3)
         self.others = np.einsum("kjl,kj->kl", others, np.square(model.std[:, size:]))
         self._step = next((s for s in (4, 2) if rotations % s == 0 and rotations // s >= SOLVED), 1)
         angle = np.arange(0, rotations, self._step) * (2 * np.pi / rotations)
-        turn = np.stack([np.cos(angle), np.sin(angle), np.ones(len(angle))], axis=1)
+        turn = np.stack([np.cos(angle), np.sin(angle), np.ones(len(angle))]).astype(np.float32)
         first, second = np.triu_indices(3)
-        self._turn = np.concatenate([turn, turn[:, first] * turn[:, second]], axis=1)
-        self._every = 2 if len(turn) % 2 == 0 else 1
-        self._usual = (USUAL_NOISE_MM / model.scale_mm) ** 2
+        self._turn = np.concatenate([turn, turn[first] * turn[second]])
         shape = np.concatenate([model.basis[:, :size], model.mean[:, None]], axis=1)
         single = [_single(s).astype(np.float32) for s in shape]
         self._single = [s.T.copy() for s in single]
@@ -87,14 +80,13 @@ class Ranking:
         """The Ranked of points, upright, by weak perspective with cameras of this elevation,
         radians. precision: nu times the inverse of the covariance of each landmark's noise and
         `others`, limb scale^2, 0 where it is missing; three at least are there."""
-        turns = len(self._turn)
+        turns = self._turn.shape[1]
         density, scale = np.empty((2, len(self._nu), len(points), turns))
-        for i in range(0, len(points), BLOCK):
-            block, best = slice(i, i + BLOCK), np.full(len(points[i : i + BLOCK]), -np.inf)
-            for k in range(len(self._nu)):
+        for k in range(len(self._nu)):
+            for i in range(0, len(points), BLOCK):
+                block = slice(i, i + BLOCK)
                 asked = points[block], elevation[block], precision[k, block]
-                density[k, block], scale[k, block] = self._solved(k, *asked, best)
-                best = np.maximum(best, density[k, block].max(axis=1))
+                density[k, block], scale[k, block] = self._solved(k, *asked)
         density, scale = density.swapaxes(1, 2), scale.swapaxes(1, 2)
         best = density.max(axis=(0, 1))
         upright = np.isfinite(best)
@@ -109,15 +101,14 @@ class Ranking:
         points: Float[np.ndarray, "n L 2"],
         elevation: Float[np.ndarray, "n"],
         precision: Float[np.ndarray, "n L 2 2"],
-        best: Float[np.ndarray, "n"],
     ) -> tuple[Float[np.ndarray, "n R"], Float[np.ndarray, "n R"]]:
-        """Log densities and scales of a component; best: the highest of other components."""
+        """Log densities and scales of a component."""
         n, L = points.shape[:2]
         across, pairs = np.empty((n, 3, 3, L), np.float32), np.empty((n, 6, L), np.float32)
-        rest, scale, value = np.empty((n, 7)), *np.empty((2, n, len(self._turn)))
+        rest, scale, value = np.empty((n, 7)), *np.empty((2, n, self._turn.shape[1]))
         loops.weigh(points, elevation, precision, across, pairs, rest)
         # As least_squares.Solution has it: the place has a flat prior.
-        numbers, volume, precise = 2 * rest[:, 4] - 2, rest[:, 5], rest[:, 6]
+        numbers, volume = 2 * rest[:, 4] - 2, rest[:, 5]
         volume = volume - (numbers - self._size) * np.log(self._nu[k]) - 2 * self._log_std[k]
         highest = self._log_prior[k] + 0.5 * volume
         loops.rank(
@@ -127,9 +118,6 @@ class Ranking:
             self._ridge[k],
             self._nu[k],
             self._turn,
-            2 * FLANK * np.maximum(self._usual / self._nu[k] * precise, 1),
-            self._every,
-            2 * (highest - best),
             scale,
             value,
         )
