@@ -337,12 +337,11 @@ def rank(
     scale: Float[np.ndarray, "n R"],
     value: Float[np.ndarray, "n R"],
 ) -> None:
-    """Solves ranking.py's systems of n poses at R turns, all turns of a pose at once. Fills `scale`;
+    """Solves ranking.py's systems of n poses at R turns, of one pose after another. Fills `scale`;
     and `value`, minus twice what of the log density depends on the turn, infinite upside down.
     rest: as of `weigh`."""
     S, R = single.shape[3], turn.shape[1]
-    normal = np.empty((S + 3, S + 3, R), single.dtype)
-    inverse, pivots = np.empty(R, single.dtype), np.empty(R)
+    normal, inverse, pivots = np.empty((S + 3, S + 3, R)), np.empty(R), np.empty(R)
     for p in range(len(single)):
         set_up(single[p], double[p], rest[p], ridge, turn, normal)
         factor_all(normal, inverse)
@@ -414,7 +413,7 @@ def factor_all(normal: Float[np.ndarray, "V V R"], inverse: Float[np.ndarray, "R
         for i in range(j, V):
             if i == j:
                 for r in range(R):
-                    inverse[r] = 1.2e-7 * normal[j, j, r]
+                    inverse[r] = ROUNDING * normal[j, j, r]
             for k in range(j):
                 for r in range(R):
                     normal[i, j, r] -= normal[i, k, r] * normal[j, k, r]

@@ -5,8 +5,8 @@ Here the least squares of each combination of component and rotation are set up 
 tabled products of mean and basis, which a rotation enters by its cosine and sine alone. One
 Cholesky factor then has scale, cost and determinant in it (loops.py). Since a density is a smooth
 function of the angle, some of the rotations are enough, and the others are interpolated. The last
-vectors of the basis, which move a body least, count as noise of the landmarks. All that only ranks,
-in float32.
+vectors of the basis, which move a body least, count as noise of the landmarks. All that only ranks:
+its tables are of float32.
 """
 
 from typing import NamedTuple
@@ -56,14 +56,14 @@ class Ranking:
     ) -> None:
         self._nu, self._log_prior = nu, log_prior
         size = self._size = min(VECTORS, model.basis_size)
-        self._ridge = (nu[:, None] / model.std[:, :size] ** 2).astype(np.float32)
+        self._ridge = nu[:, None] / model.std[:, :size] ** 2
         self._log_std = np.log(model.std[:, :size]).sum(axis=1)
         # Variance of each landmark along an axis by the other vectors, limb scale^2.
         others = np.square(model.basis[:, size:]).mean(axis=3)
         self.others = np.einsum("kjl,kj->kl", others, np.square(model.std[:, size:]))
         self._step = next((s for s in (4, 2) if rotations % s == 0 and rotations // s >= SOLVED), 1)
         angle = np.arange(0, rotations, self._step) * (2 * np.pi / rotations)
-        turn = np.stack([np.cos(angle), np.sin(angle), np.ones(len(angle))]).astype(np.float32)
+        turn = np.stack([np.cos(angle), np.sin(angle), np.ones(len(angle))])
         first, second = np.triu_indices(3)
         self._turn = np.concatenate([turn, turn[first] * turn[second]])
         shape = np.concatenate([model.basis[:, :size], model.mean[:, None]], axis=1)
