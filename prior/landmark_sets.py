@@ -45,9 +45,13 @@ class LandmarkSet(NamedTuple):
         # One of theirs is the middle of itself and itself.
         places = [(i, at[0], at[-1]) for i, at in self._places()]
         i, one, other = np.array(places, dtype=int).reshape(-1, 3).T
+        half = one != other
         for k in (0, 1):  # NumPy is slow along axes of two
             coordinate = points[..., k]
-            ours[:, i, k] = (coordinate[:, one] + coordinate[:, other]) / 2
+            ours[:, i, k] = coordinate[:, one]
+            if half.any():
+                middle = (coordinate[:, one[half]] + coordinate[:, other[half]]) / 2
+                ours[:, i[half], k] = middle
         sure[:, i] = np.minimum(confidence[:, one], confidence[:, other])
         # With NaN or infinity in it a sum is not finite.
         missing = ~(np.isfinite(ours[..., 0] + ours[..., 1]) & (sure > 0))

@@ -51,6 +51,8 @@ def begin_worker(parent: int) -> None:
     """Set up this process, which works for the process `parent` and ends with it, however that
     ends."""
     leave_signals()
+    # Who answers a parent that is gone ends by that alone: Python would tell of a broken pipe.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
     def watch() -> None:
         while os.getppid() == parent:

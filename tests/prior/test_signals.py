@@ -51,6 +51,20 @@ def test_a_worker_ends_with_its_parent_and_not_before():
         time.sleep(0.05)
 
 
+def test_a_worker_that_answers_nobody_ends_without_a_word():
+    code = (
+        "import multiprocessing, os, time; from prior import signals\n"
+        "reads, writes = multiprocessing.Pipe(duplex=False)\n"
+        "def work():\n"
+        "    signals.begin_worker(os.getppid()); reads.close()\n"
+        "    while True: writes.send('answer'); time.sleep(0.01)\n"
+        "worker = multiprocessing.get_context('fork').Process(target=work); worker.start()\n"
+        "reads.close(); worker.join(); print(worker.exitcode)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"{-signal.SIGPIPE}\n", "")
+
+
 def test_a_worker_leaves_to_its_parent_what_a_terminal_sends_and_ends_when_it_is_told_to():
     code = (
         "import os, signal, time; from prior import signals\n"

@@ -142,4 +142,12 @@ def _with_scores(block: np.ndarray, scores: list[Any]) -> np.ndarray:
             f"expected x and y of each landmark beside its score, got {block.shape[2]} values; "
             "poses in 3D? leave out their depth"
         )
-    return np.concatenate([block[..., :2], confidence[..., None]], axis=2)
+    return with_third(block, confidence)
+
+
+def with_third(block: np.ndarray, third: np.ndarray | float) -> np.ndarray:
+    """x and y of a block (n, S, 2 or more), and another third value (n, S), as (n, S, 3)."""
+    result = np.empty((*block.shape[:2], 3))
+    for k, values in enumerate((block[..., 0], block[..., 1], third)):
+        result[..., k] = values  # one after another: NumPy is slow along axes of two
+    return result

@@ -9,6 +9,7 @@ from prior import landmark_names, landmark_sets, limits
 from prior.errors import InputError
 from prior.landmark_sets import LandmarkSet
 from prior.skeleton import LANDMARKS
+from tools.lift import blocks
 from tools.lift.coordinates import CENTRED
 
 # The set that a count of landmarks stands for, where it stands for one alone: 14, 15 and 17 do not.
@@ -173,7 +174,7 @@ def split(block: np.ndarray, landmark_set: LandmarkSet) -> Float[np.ndarray, "n 
     if block.shape[2] not in (2, 3):
         raise InputError(f"expected x, y, confidence of each landmark, got {block.shape[2]} values")
     if block.shape[2] == 2:
-        block = np.concatenate([block, np.ones_like(block[..., :1])], axis=2)
+        block = blocks.with_third(block, 1.0)
     third = block[..., 2].copy()  # side by side: NumPy is slow along axes of three
     # Most are numbers from 0 to 1: of NaN neither is true.
     if third.min() >= 0 and third.max() <= 1 and np.isfinite(block.sum()):
