@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from prior.lifting import passes
-from prior.lifting.products import upper_triangle
 from prior.lifting.weak_perspective import Systems
 
 # Singular values of the forms below this share of the largest are left out: the size of float32's
@@ -65,7 +64,7 @@ class Forms(NamedTuple):
 def exact_forms(systems: Systems, dimensions: int, log_prior: Float[np.ndarray, "C"]) -> ExactForms:
     """The ExactForms of Systems of C combinations with these log priors."""
     Q = np.eye(systems.G.shape[1]) - systems.G @ systems.solve
-    i, j = upper_triangle(len(Q[0]))
+    i, j = np.triu_indices(len(Q[0]))
     quadratic = np.where(i == j, -0.5, -1) * Q[:, i, j] / systems.nu[:, None]
     gain = 0.5 * systems.mqm / systems.nu
     constant = gain - 0.5 * (systems.log_det + dimensions * np.log(2 * np.pi)) + log_prior
