@@ -1,4 +1,4 @@
-"""The least squares of perspective.py for many candidates, one after another (loops.py).
+"""The least squares of perspective.py for many candidates, one after another (newton.py).
 
 What is solved is solved in float64, to the end. By weak perspective one step is exact.
 """
@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from prior.lifting import loops
+from prior.lifting import newton
 from prior.lifting.perspective import Projections, Views
 from prior.lifting.two_by_two import determinants
 from prior.model import PriorModel
 
 # The first unknowns are the two of the place.
-PLACE = loops.PLACE
+PLACE = newton.PLACE
 
 
 class Solution(NamedTuple):
@@ -47,7 +47,7 @@ class LeastSquares(Projections):
             unknowns = start.copy()
             cost, log_det = np.empty((2, len(start)))
             ok = np.empty(len(start), dtype=bool)
-            loops.descend(*self._asked(views), loops.STEPS, unknowns, cost, log_det, ok)
+            newton.descend(*self._asked(views), newton.STEPS, unknowns, cost, log_det, ok)
         density = self.log_density(views, unknowns, cost, log_det)
         projection, _ = self.project(views, unknowns)
         return Solution(unknowns, projection, cost, np.where(ok, density, -np.inf), ok)
@@ -77,7 +77,7 @@ class LeastSquares(Projections):
         """What is seen of these unknowns, px, and their costs, px^2, infinite where they are no
         person before a camera."""
         projection, cost = np.empty(views.points.shape), np.empty(len(unknowns))
-        loops.project(*self._asked(views), unknowns, projection, cost)
+        newton.project(*self._asked(views), unknowns, projection, cost)
         return projection, cost
 
     def log_density(
@@ -110,11 +110,11 @@ class LeastSquares(Projections):
         perspective whatever the start."""
         unknowns = start.copy() if views.matrix[:, 2].any() else _middles(views, start.shape[1])
         cost, log_det = np.empty((2, len(start)))
-        loops.step_all(*self._asked(views), unknowns, cost, log_det)
+        newton.step_all(*self._asked(views), unknowns, cost, log_det)
         return unknowns, cost, log_det
 
     def _asked(self, views: Views) -> tuple[np.ndarray, ...]:
-        """Arguments of loops.py: arrays as it is compiled for."""
+        """Arguments of newton.py: arrays as it is compiled for."""
         return (*(np.ascontiguousarray(a) for a in views), self._flat, self._ridge)
 
 

@@ -3,7 +3,7 @@
 What this does to reference.py: the tables of search.py serve poses whose landmarks weigh alike.
 Here the least squares of each combination of component and rotation are set up for each pose, from
 tabled products of mean and basis, which a rotation enters by its cosine and sine alone. One
-Cholesky factor then has scale, cost and determinant in it (loops.py). Since a density is a smooth
+Cholesky factor then has scale, cost and determinant in it. Since a density is a smooth
 function of the angle, some of the rotations are enough, and the others are interpolated. The last
 vectors of the basis, which move a body least, count as noise of the landmarks. All that only ranks:
 its tables are of float32.
@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from prior.lifting import loops
+from prior.lifting.compiled import compiled
+from prior.lifting.newton import PLACE, ROUNDING
 from prior.model import PriorModel
 
 # At least so many rotations are solved, 9 degrees apart of 80. Our choice: the surer the landmarks,
@@ -106,12 +107,12 @@ class Ranking:
         n, L = points.shape[:2]
         across, pairs = np.empty((n, 3, 3, L), np.float32), np.empty((n, 6, L), np.float32)
         rest, scale, value = np.empty((n, 7)), *np.empty((2, n, self._turn.shape[1]))
-        loops.weigh(points, elevation, precision, across, pairs, rest)
+        weigh(points, elevation, precision, across, pairs, rest)
         # As least_squares.Solution has it: the place has a flat prior.
         numbers, volume = 2 * rest[:, 4] - 2, rest[:, 5]
         volume = volume - (numbers - self._size) * np.log(self._nu[k]) - 2 * self._log_std[k]
         highest = self._log_prior[k] + 0.5 * volume
-        loops.rank(
+        rank(
             (across.reshape(3 * n, -1) @ self._single[k]).reshape(n, 3, 3, -1),
             (pairs.reshape(n, -1) @ self._double[k]).reshape(n, 6, -1),
             rest,
@@ -163,3 +164,151 @@ def _double(single: Float[np.ndarray, "M F"]) -> Float[np.ndarray, "Q G"]:
 
     pairs = [(a, b) for a in range(3) for b in range(a, 3)]
     return np.block([[cell(turns, features) for features in pairs] for turns in pairs])
+
+
+@compiled
+def weigh(
+    points: Float[np.ndarray, "n L 2"],
+    elevation: Float[np.ndarray, "n"],
+    precision: Float[np.ndarray, "n L 2 2"],
+    across: Float[np.ndarray, "n 3 3 L"],
+    pairs: Float[np.ndarray, "n 6 L"],
+    rest: Float[np.ndarray, "n 7"],
+) -> None:
+    """Fills what the tables are multiplied with: `across`, for the place's two columns and
+    the points, their weights on (u, v sin e, -v cos e) of each landmark; `pairs`, on products of
+    two of these. rest: the normal matrix of the place, three cells; that of the points, about their
+    weighted mean, for which float32 is enough; how many landmarks there are; the log determinant of
+    the precisions on differences of landmarks; and the mean precision."""
+    L = points.shape[1]
+    for p in range(len(points)):
+        sin, cos = np.sin(elevation[p]), -np.cos(elevation[p])
+        a = b = d = u = v = there = log_det = 0.0
+        for i in range(L):
+            m = precision[p, i]
+            x, y = points[p, i, 0], points[p, i, 1]
+            a, b, d = a + m[0, 0], b + m[0, 1], d + m[1, 1]
+            u, v = u + m[0, 0] * x + m[0, 1] * y, v + m[1, 0] * x + m[1, 1] * y
+            determinant = m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0]
+            if determinant > 0:
+                there, log_det = there + 1, log_det + np.log(determinant)
+        whole = a * d - b * b
+        u, v = (d * u - b * v) / whole, (a * v - b * u) / whole
+        square = 0.0
+        for i in range(L):
+            m = precision[p, i]
+            x, y = points[p, i, 0] - u, points[p, i, 1] - v
+            right, below = m[0, 0] * x + m[0, 1] * y, m[1, 0] * x + m[1, 1] * y
+            square += right * x + below * y
+            weights = (m[0, 0], m[0, 1]), (m[0, 1], m[1, 1]), (right, below)
+            for w in range(3):
+                across[p, w, 0, i] = weights[w][0]
+                across[p, w, 1, i] = sin * weights[w][1]
+                across[p, w, 2, i] = cos * weights[w][1]
+            pairs[p, 0, i], pairs[p, 1, i], pairs[p, 2, i] = m[0, 0], sin * m[0, 1], cos * m[0, 1]
+            pairs[p, 3, i], pairs[p, 4, i] = sin * sin * m[1, 1], sin * cos * m[1, 1]
+            pairs[p, 5, i] = cos * cos * m[1, 1]
+        rest[p, 0], rest[p, 1], rest[p, 2], rest[p, 3] = a, b, d, square
+        rest[p, 4] = there
+        rest[p, 5] = log_det - np.log(whole) + 2 * np.log(there)
+        rest[p, 6] = 0.5 * (a + d) / there
+
+
+@compiled
+def rank(
+    single: Float[np.ndarray, "n 3 3 S"],
+    double: Float[np.ndarray, "n 6 T"],
+    rest: Float[np.ndarray, "n 7"],
+    ridge: Float[np.ndarray, "J"],
+    nu: float,
+    turn: Float[np.ndarray, "9 R"],
+    scale: Float[np.ndarray, "n R"],
+    value: Float[np.ndarray, "n R"],
+) -> None:
+    """Solves the systems of n poses at R turns, of one pose after another. Fills `scale`;
+    and `value`, minus twice what of the log density depends on the turn, infinite upside down.
+    rest: as of `weigh`."""
+    S, R = single.shape[3], turn.shape[1]
+    normal, inverse, pivots = np.empty((S + 3, S + 3, R)), np.empty(R), np.empty(R)
+    for p in range(len(single)):
+        set_up(single[p], double[p], rest[p], ridge, turn, normal)
+        factor_all(normal, inverse)
+        for r in range(R):
+            s = normal[S + 2, S + 1, r] / normal[S + 1, S + 1, r]
+            scale[p, r], cost = s, normal[S + 2, S + 2, r] / s
+            value[p, r] = cost * cost / nu + 2 * (rest[p, 4] - 1) * np.log(2 * np.pi * s * s)
+            pivots[r] = 1
+        for j in range(PLACE, S + 1):
+            for r in range(R):
+                pivots[r] *= normal[j, j, r]
+        for r in range(R):
+            value[p, r] += 2 * np.log(pivots[r])
+            if not scale[p, r] > 0:
+                value[p, r] = np.inf
+
+
+@compiled
+def set_up(
+    single: Float[np.ndarray, "3 3 S"],
+    double: Float[np.ndarray, "6 T"],
+    rest: Float[np.ndarray, "7"],
+    ridge: Float[np.ndarray, "J"],
+    turn: Float[np.ndarray, "9 R"],
+    normal: Float[np.ndarray, "V V R"],
+) -> None:
+    """Fills the lower triangles of `normal` for the turns of `rank`: cosines, sines and 1, and
+    their products."""
+    S, R, at = single.shape[2], turn.shape[1], 0
+    last = normal[PLACE + S]
+    for r in range(R):
+        normal[0, 0, r], normal[1, 0, r], normal[1, 1, r] = rest[0], rest[1], rest[2]
+        last[0, r] = last[1, r] = 0
+        last[PLACE + S, r] = rest[3]
+    for i in range(S):
+        own = normal[PLACE + i]
+        for r in range(R):
+            own[0, r] = (
+                turn[0, r] * single[0, 0, i] + turn[1, r] * single[0, 1, i] + single[0, 2, i]
+            )
+            own[1, r] = (
+                turn[0, r] * single[1, 0, i] + turn[1, r] * single[1, 1, i] + single[1, 2, i]
+            )
+            last[PLACE + i, r] = (
+                turn[0, r] * single[2, 0, i] + turn[1, r] * single[2, 1, i] + single[2, 2, i]
+            )
+        for j in range(i + 1):
+            a, b, c = double[0, at + j], double[1, at + j], double[2, at + j]
+            d, e, f = double[3, at + j], double[4, at + j], double[5, at + j]
+            if i == j and i < S - 1:
+                f += ridge[i]
+            for r in range(R):
+                own[PLACE + j, r] = (
+                    turn[3, r] * a
+                    + turn[4, r] * b
+                    + turn[5, r] * c
+                    + turn[6, r] * d
+                    + turn[7, r] * e
+                    + f
+                )
+        at += i + 1
+
+
+@compiled
+def factor_all(normal: Float[np.ndarray, "V V R"], inverse: Float[np.ndarray, "R"]) -> None:
+    """As `factor`, of R matrices at once; `inverse` is room to work in."""
+    V, R = normal.shape[1], normal.shape[2]
+    for j in range(V):
+        for i in range(j, V):
+            if i == j:
+                for r in range(R):
+                    inverse[r] = ROUNDING * normal[j, j, r]
+            for k in range(j):
+                for r in range(R):
+                    normal[i, j, r] -= normal[i, k, r] * normal[j, k, r]
+            if i == j:
+                for r in range(R):
+                    normal[j, j, r] = np.sqrt(max(normal[j, j, r], inverse[r]))
+                    inverse[r] = 1 / normal[j, j, r]
+            else:
+                for r in range(R):
+                    normal[i, j, r] *= inverse[r]

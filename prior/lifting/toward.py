@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from prior.camera import focal_length, turn_to_axis
+from prior.lifting.compiled import compiled
 from prior.lifting.weak_perspective import Inputs
 
 
@@ -60,17 +61,62 @@ def toward_persons(inputs: Inputs) -> Toward:
     if inputs.intrinsics is None:
         flat = Inputs(points, inputs.camera, inputs.one_camera, None)
         return Toward(flat, np.broadcast_to(np.eye(3), (count, 3, 3)), np.full(count, np.inf))
-    focal = focal_length(inputs.intrinsics)
-    finite = np.asarray(np.isfinite(points).all(axis=2, keepdims=True))
-    rays = np.concatenate([np.where(finite, points, 0), np.ones((count, L, 1))], axis=2)
-    rays = rays @ np.linalg.inv(inputs.intrinsics).swapaxes(1, 2)
-    unit = rays / np.linalg.norm(rays, axis=2, keepdims=True)
-    middle = (np.where(finite, unit, 0) * sureness(inputs)[..., None]).sum(axis=1)
-    middle = np.where(finite.any(axis=1), middle, [0, 0, 1])
-    turn = turn_to_axis(middle)
-    rays = rays @ turn.swapaxes(1, 2)
-    # A ray that is not before the turned camera has no place in its image.
-    ahead = finite & (rays[..., 2:] > 0)
-    flat = focal[:, None, None] * rays[..., :2] / np.where(ahead, rays[..., 2:], 1)
-    points = np.where(ahead, flat, np.where(missing[..., None], np.nan, np.inf))
+    focal, intrinsics = focal_length(inputs.intrinsics), np.ascontiguousarray(inputs.intrinsics)
+    turn = turn_to_axis(_middles(points, sureness(inputs), intrinsics))
+    points = _turned(points, intrinsics, turn, focal)
     return Toward(Inputs(points, turn @ inputs.camera, False, None), turn, focal)
+
+
+@compiled
+def _middles(
+    points: Float[np.ndarray, "N L 2"],
+    weight: Float[np.ndarray, "N L"],
+    intrinsics: Float[np.ndarray, "N 3 3"],
+) -> Float[np.ndarray, "N 3"]:
+    """Rays to the middles of persons in the cameras' axes, of landmarks of these weights; the
+    optical axis where there is no landmark."""
+    middles = np.zeros((len(points), 3))
+    for p in range(len(points)):
+        for i in range(points.shape[1]):
+            if np.isfinite(points[p, i, 0]) and np.isfinite(points[p, i, 1]):
+                x, y = _ray(intrinsics[p], points[p, i, 0], points[p, i, 1])
+                share = weight[p, i] / np.sqrt(x * x + y * y + 1)
+                middles[p, 0] += share * x
+                middles[p, 1] += share * y
+                middles[p, 2] += share
+        if middles[p, 2] == 0:
+            middles[p, 2] = 1
+    return middles
+
+
+@compiled
+def _turned(
+    points: Float[np.ndarray, "N L 2"],
+    intrinsics: Float[np.ndarray, "N 3 3"],
+    turn: Float[np.ndarray, "N 3 3"],
+    focal: Float[np.ndarray, "N"],
+) -> Float[np.ndarray, "N L 2"]:
+    """The points in the turned cameras, px about the axis; missing as they are. A ray that is not
+    before the turned camera has no place in its image: it is infinite there."""
+    result = np.empty_like(points)
+    for p in range(len(points)):
+        m = turn[p]
+        for i in range(points.shape[1]):
+            u, v = points[p, i, 0], points[p, i, 1]
+            x, y = _ray(intrinsics[p], u, v)
+            ahead = m[2, 0] * x + m[2, 1] * y + m[2, 2]
+            if np.isnan(u) or np.isnan(v):
+                result[p, i] = np.nan
+            elif np.isfinite(u) and np.isfinite(v) and ahead > 0:
+                result[p, i, 0] = focal[p] * (m[0, 0] * x + m[0, 1] * y + m[0, 2]) / ahead
+                result[p, i, 1] = focal[p] * (m[1, 0] * x + m[1, 1] * y + m[1, 2]) / ahead
+            else:
+                result[p, i] = np.inf
+    return result
+
+
+@compiled
+def _ray(intrinsics: Float[np.ndarray, "3 3"], u: float, v: float) -> tuple[float, float]:
+    """Where a pixel's ray is at a depth of 1."""
+    y = (v - intrinsics[1, 2]) / intrinsics[1, 1]
+    return (u - intrinsics[0, 2] - intrinsics[0, 1] * y) / intrinsics[0, 0], y

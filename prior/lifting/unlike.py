@@ -15,11 +15,12 @@ from prior.camera import level_camera, vertical_rotation
 from prior.lifting import search
 from prior.lifting import weak_perspective as weak
 from prior.lifting.candidates import PEAKS, REFINED, Candidates, CandidateSearch
+from prior.lifting.compiled import compiled
 from prior.lifting.least_squares import LeastSquares
 from prior.lifting.perspective import Views
 from prior.lifting.ranking import Ranked
 from prior.lifting.toward import Toward, sureness
-from prior.lifting.two_by_two import inverses, whitenings
+from prior.lifting.two_by_two import whitenings
 from prior.lifting.weak_perspective import Inputs
 
 # An image is ranked again where its scale was off by more than this share, or a depth by more than
@@ -192,34 +193,29 @@ class UnlikeSearch:
     ) -> tuple[Float[np.ndarray, "n L 2"], Float[np.ndarray, "K n L 2 2"]]:
         """Points of these rows as weak perspective would see them, upright, px; and the precisions
         of ranking.py."""
-        flat, covariance = toward.inputs.points[rows], inputs.covariance
-        here = np.isfinite(flat).all(axis=2) & images.ok[rows, None]
-        weight = np.ones(flat.shape[:2])
-        if inputs.confidence is not None:
-            weight = inputs.confidence[rows]
-        here &= weight > 0
-        upright = vertical_rotation(images.roll[rows])[:, ::2, ::2]
-        # vertical_rotation takes z to x, an upright image x to y the other way.
-        stretch = (1 + known.depth)[..., None]
-        points = np.where(here[..., None], flat, 0) * stretch @ upright.swapaxes(1, 2)
-        own = np.square(stretch[..., None])
-        if covariance is not None:
-            seen = upright[:, None] @ toward.slopes(inputs, rows)
-            covariance = np.where(here[..., None, None], covariance[rows], np.eye(2))
-            covariance = own * (seen @ covariance @ seen.swapaxes(2, 3))
-            covariance = covariance / np.square(known.scale)[:, None, None, None]
-        precision = np.empty((self.search.model.components, *flat.shape, 2))
-        certainty = np.maximum(np.square(weight), LEAST_PRECISION)[..., None, None]
-        for k, nu in enumerate(self.search.nu):
-            noise = nu * own * np.eye(2)
-            if covariance is not None:
-                noise = covariance + self.search.model.noise_std[k] ** 2 * own * np.eye(2)
-            noise = noise / certainty
-            noise = noise + self.search.ranking.others[k, :, None, None] * np.eye(2)
-            inverse = nu * inverses(noise) + LEAST_PRECISION * np.eye(2)
-            precision[k] = np.where(here[..., None, None], inverse, 0)
-        precision[:, ~images.ok[rows]] = np.eye(2)
-        return points, precision
+        flat, model = toward.inputs.points[rows], self.search.model
+        if inputs.confidence is None:
+            weight = np.ones(flat.shape[:2])
+        else:
+            weight = np.ascontiguousarray(inputs.confidence[rows])
+        if inputs.covariance is None:
+            # As precise everywhere as nu has it: no body's own noise beside it.
+            covariance, body = np.zeros((1, 1, 2, 2)), self.search.nu
+        else:
+            slopes = toward.slopes(inputs, rows)
+            covariance = slopes @ inputs.covariance[rows] @ slopes.swapaxes(2, 3)
+            body = model.noise_std**2
+        return _weighed(
+            flat,
+            np.where(images.ok[rows, None], weight, 0),
+            covariance,
+            known.depth,
+            known.scale,
+            images.roll[rows],
+            body,
+            self.search.nu,
+            self.search.ranking.others,
+        )
 
     def _best(
         self,
@@ -281,6 +277,59 @@ class UnlikeSearch:
             part = 0.5 * (high - low) / (2 * middle - low - high)
         part = np.where(np.isfinite(part) & (2 * middle > low + high), part, 0)
         return np.clip(part, -0.5, 0.5) * (2 * np.pi / turns)
+
+
+@compiled
+def _weighed(
+    flat: Float[np.ndarray, "n L 2"],
+    weight: Float[np.ndarray, "n L"],
+    covariance: Float[np.ndarray, "_ _ 2 2"],
+    depth: Float[np.ndarray, "n L"],
+    scale: Float[np.ndarray, "n"],
+    roll: Float[np.ndarray, "n"],
+    body: Float[np.ndarray, "K"],
+    nu: Float[np.ndarray, "K"],
+    others: Float[np.ndarray, "K L"],
+) -> tuple[Float[np.ndarray, "n L 2"], Float[np.ndarray, "K n L 2 2"]]:
+    """Points turned upright and moved to where weak perspective would see them; and ranking.py's
+    precisions, of the covariances in the turned images, px^2 (all 0 if there is but one), and of
+    the body's variance, limb scale^2. Precision 1 where nothing can be lifted."""
+    count, L = weight.shape
+    points, precision = np.zeros((count, L, 2)), np.zeros((len(nu), count, L, 2, 2))
+    for p in range(count):
+        cos, sin = np.cos(roll[p]), np.sin(roll[p])
+        nothing = True
+        for i in range(L):
+            x, y = flat[p, i, 0], flat[p, i, 1]
+            if not (weight[p, i] > 0 and np.isfinite(x) and np.isfinite(y)):
+                continue
+            nothing = False
+            stretch = 1 + depth[p, i]
+            points[p, i, 0] = stretch * (cos * x + sin * y)
+            points[p, i, 1] = stretch * (cos * y - sin * x)
+            a = b = d = 0.0
+            if covariance.shape[1] == L:
+                c, share = covariance[p, i], stretch * stretch / (scale[p] * scale[p])
+                across = cos * c[0, 0] + sin * c[1, 0], cos * c[0, 1] + sin * c[1, 1]
+                down = cos * c[1, 0] - sin * c[0, 0], cos * c[1, 1] - sin * c[0, 1]
+                a = share * (cos * across[0] + sin * across[1])
+                b = share * (cos * across[1] - sin * across[0])
+                d = share * (cos * down[1] - sin * down[0])
+            certainty = max(weight[p, i] * weight[p, i], LEAST_PRECISION)
+            for k in range(len(nu)):
+                own = body[k] * stretch * stretch
+                first = (a + own) / certainty + others[k, i]
+                second = (d + own) / certainty + others[k, i]
+                cross = b / certainty
+                share = nu[k] / (first * second - cross * cross)
+                precision[k, p, i, 0, 0] = share * second + LEAST_PRECISION
+                precision[k, p, i, 1, 1] = share * first + LEAST_PRECISION
+                precision[k, p, i, 0, 1] = precision[k, p, i, 1, 0] = -share * cross
+        if nothing:
+            for k in range(len(nu)):
+                for i in range(L):
+                    precision[k, p, i, 0, 0] = precision[k, p, i, 1, 1] = 1
+    return points, precision
 
 
 def level(

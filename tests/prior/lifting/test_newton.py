@@ -1,9 +1,9 @@
-"""The Cholesky factors of the compiled loops, against LAPACK's."""
+"""Cholesky factors of one matrix and of many, against LAPACK's."""
 
 import numpy as np
 import pytest
 
-from prior.lifting import loops
+from prior.lifting import newton, ranking
 
 # One more than a multiple of the rows that are done at once, two more, and so on.
 SIZES = [5, 6, 7, 8]
@@ -19,14 +19,14 @@ def factored(matrix):
     size = len(matrix)
     normal = np.zeros((size + 3, size))
     normal[:size] = np.tril(matrix) + np.triu(np.full(matrix.shape, np.nan), 1)
-    loops.factor(normal)
+    newton.factor(normal)
     return np.tril(normal[:size])
 
 
 def all_factored(matrices):
     """By `factor_all`."""
     normal = np.ascontiguousarray(matrices.transpose(1, 2, 0))
-    loops.factor_all(normal, np.empty(len(matrices)))
+    ranking.factor_all(normal, np.empty(len(matrices)))
     return np.tril(normal.transpose(2, 0, 1))
 
 
@@ -54,5 +54,5 @@ def test_a_pivot_of_rounding_counts_as_that():
 def test_products_of_rows_are_those_of_the_matrix(count):
     rows = np.random.default_rng(0).normal(size=(count, 12))
     normal = np.zeros((count + 3, count))
-    loops.multiply(rows, normal)
+    newton.multiply(rows, normal)
     np.testing.assert_allclose(np.tril(normal[:count]), np.tril(rows @ rows.T), atol=1e-12)
