@@ -16,12 +16,12 @@ from jaxtyping import Bool, Float, Int
 from prior.camera import compose, focal_length, turned, vertical_rotation
 from prior.lifting import weak_perspective as weak
 from prior.lifting.candidates import Candidates, CandidateSearch, choose
+from prior.lifting.compiled import compiled
 from prior.lifting.least_squares import LeastSquares, Solution
 from prior.lifting.lifted import Described, Lifted
 from prior.lifting.perspective import Views
 from prior.lifting.runs import runs
 from prior.lifting.toward import Toward, toward_persons
-from prior.lifting.two_by_two import inverses, whitenings
 from prior.lifting.unlike import DEPTHS, Known, UnlikeSearch, rare
 from prior.lifting.weak_perspective import Inputs
 
@@ -320,32 +320,48 @@ class FullSearch:
         own = inputs.take(row)
         # What cannot be lifted is solved as if all were in one place.
         lost = ~images.ok[row, None]
-        visible = lost | ~np.isnan(own.points).any(axis=2)
+        visible = ~np.isnan(own.points).any(axis=2)
         weight = np.where(visible, 1.0 if own.confidence is None else own.confidence, 0)
-        points = np.where(lost[..., None], 0, own.points)
-        whitening = self._whitening(
-            own, component, np.where(scale == 0, 1, scale), np.where(lost, 1, weight)
+        covariance, body = np.zeros((1, 1, 2, 2)), self.search.nu
+        if own.covariance is not None:
+            covariance, body = own.covariance, self.search.model.noise_std**2
+        whitening = _whitenings(
+            covariance, np.where(lost, 1, weight), scale, component, body, self.search.nu
         )
+        points = np.where(lost[..., None], 0, own.points)
         return Views(component, matrices(own, yaw), points, whitening)
 
-    def _whitening(
-        self,
-        inputs: Inputs,
-        component: Int[np.ndarray, "P"],
-        scale: Float[np.ndarray, "P"],
-        weight: Float[np.ndarray, "P L"],
-    ) -> Float[np.ndarray, "P L 2 2"]:
-        """W of Views: the noise of body and detector together is nu (W^T W)^-1, in units of limb
-        scale."""
-        if inputs.covariance is None:
-            return weight[..., None, None] * np.eye(2)
-        body = self.search.model.noise_std[component] ** 2
-        # Of what is missing the covariance does not matter.
-        finite = np.isfinite(inputs.covariance).all(axis=(2, 3), keepdims=True)
-        covariance = np.where(finite & (weight[..., None, None] > 0), inputs.covariance, np.eye(2))
-        noise = covariance / (scale**2)[:, None, None, None] + body[:, None, None, None] * np.eye(2)
-        nu = self.search.nu[component, None, None, None]
-        return weight[..., None, None] * whitenings(nu * inverses(noise))
+
+@compiled
+def _whitenings(
+    covariance: Float[np.ndarray, "_ _ 2 2"],
+    weight: Float[np.ndarray, "P L"],
+    scale: Float[np.ndarray, "P"],
+    component: Int[np.ndarray, "P"],
+    body: Float[np.ndarray, "K"],
+    nu: Float[np.ndarray, "K"],
+) -> Float[np.ndarray, "P L 2 2"]:
+    """W of Views: the noise of body and detector together is nu (W^T W)^-1, in units of limb scale.
+    covariance: in px^2, all 0 if there is but one; body: variances, limb scale^2."""
+    P, L = weight.shape
+    result = np.zeros((P, L, 2, 2))
+    for p in range(P):
+        k, size = component[p], scale[p] * scale[p] if scale[p] != 0 else 1.0
+        for i in range(L):
+            if not weight[p, i] > 0:
+                continue
+            a, b, d = body[k], 0.0, body[k]
+            if covariance.shape[1] == L:
+                c = covariance[p, i]
+                a, b, d = a + c[0, 0] / size, c[0, 1] / size, d + c[1, 1] / size
+            share = nu[k] / (a * d - b * b)
+            if not share > 0:  # A covariance of a pose that is lost, which nothing has checked.
+                a, b, d, share = 1.0, 0.0, 1.0, 1.0
+            root = np.sqrt(share * d)
+            cross = -share * b / root
+            result[p, i, 0, 0], result[p, i, 0, 1] = weight[p, i] * root, weight[p, i] * cross
+            result[p, i, 1, 1] = weight[p, i] * np.sqrt(max(share * a - cross * cross, 0.0))
+    return result
 
 
 def coefficients_of(unknowns: Float[np.ndarray, "P C"]) -> Float[np.ndarray, "P J"]:

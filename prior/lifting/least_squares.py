@@ -10,7 +10,6 @@ from jaxtyping import Bool, Float
 
 from prior.lifting import newton
 from prior.lifting.perspective import Projections, Views
-from prior.lifting.two_by_two import determinants
 from prior.model import PriorModel
 
 # The first unknowns are the two of the place.
@@ -48,7 +47,7 @@ class LeastSquares(Projections):
             cost, log_det = np.empty((2, len(start)))
             ok = np.empty(len(start), dtype=bool)
             newton.descend(*self._asked(views), newton.STEPS, unknowns, cost, log_det, ok)
-        density = self.log_density(views, unknowns, cost, log_det)
+        density = self._log_density(views, unknowns, cost, log_det)
         projection, _ = self.project(views, unknowns)
         return Solution(unknowns, projection, cost, np.where(ok, density, -np.inf), ok)
 
@@ -61,7 +60,7 @@ class LeastSquares(Projections):
         unknowns, cost, log_det = self._stepped(views, start)
         upright = unknowns[:, -1] > 0
         known = np.isfinite(self.project(views, unknowns)[1]) | ~upright
-        density = np.where(known, self.log_density(views, unknowns, cost, log_det), np.nan)
+        density = np.where(known, self._log_density(views, unknowns, cost, log_det), np.nan)
         return np.where(known[:, None], unknowns, start), np.where(upright, density, -np.inf)
 
     def weakly(self, views: Views) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P"]]:
@@ -80,28 +79,23 @@ class LeastSquares(Projections):
         newton.project(*self._asked(views), unknowns, projection, cost)
         return projection, cost
 
-    def log_density(
+    def _log_density(
         self,
         views: Views,
         unknowns: Float[np.ndarray, "P C"],
         cost: Float[np.ndarray, "P"],
         log_det: Float[np.ndarray, "P"],
     ) -> Float[np.ndarray, "P"]:
-        """Of the landmarks in px: with s a and place integrated out, the latter by a flat prior; s
-        is not. log_det: of the normal matrix without the scale's row."""
-        nu, scale, k = self._nu[views.component], unknowns[:, -1], views.component
-        determinant = determinants(views.whitening)
-        landmarks = np.count_nonzero(determinant, axis=1)
-        numbers, size = 2 * landmarks - 2, self._unknowns - PLACE - 1
-        log_det = log_det + (numbers - size) * np.log(nu) + 2 * self._log_std[k]
-        # Twice the log of how much W stretches the centred landmarks, as Observations.log_volume
-        # has it: on their contrasts the determinant of W is that of W over that of its mean
-        # precision, of which the sum's part cancels against that of the place.
-        volume = 2 * np.log(np.abs(np.where(determinant == 0, 1, determinant))).sum(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = cost / (nu * np.square(scale)) + log_det
-            value = value + numbers * np.log(2 * np.pi * np.square(scale))
-        return 0.5 * (volume + 2 * np.log(landmarks) - value)
+        """Of newton.py."""
+        return newton.log_densities(
+            np.ascontiguousarray(views.component),
+            np.ascontiguousarray(views.whitening),
+            unknowns,
+            cost,
+            log_det,
+            self._nu,
+            self._log_std,
+        )
 
     def _stepped(
         self, views: Views, start: Float[np.ndarray, "P C"]

@@ -140,6 +140,43 @@ def project(
 
 
 @compiled
+def log_densities(
+    component: Int[np.ndarray, "P"],
+    whitening: Float[np.ndarray, "P L 2 2"],
+    unknowns: Float[np.ndarray, "P C"],
+    cost: Float[np.ndarray, "P"],
+    log_det: Float[np.ndarray, "P"],
+    nu: Float[np.ndarray, "K"],
+    log_std: Float[np.ndarray, "K"],
+) -> Float[np.ndarray, "P"]:
+    """Of the landmarks in px, NaN upside down: with s a and place integrated out, the latter by a
+    flat prior; s is not. cost, log_det: of `descend`; log_std: of a component's vectors together.
+    """
+    P, C = unknowns.shape
+    result = np.empty(P)
+    for p in range(P):
+        k, scale = component[p], unknowns[p, C - 1]
+        landmarks, volume = 0, 0.0
+        for i in range(whitening.shape[1]):
+            w = whitening[p, i]
+            stretch = abs(w[0, 0] * w[1, 1] - w[0, 1] * w[1, 0])
+            if stretch > 0:
+                landmarks += 1
+                if stretch != 1:
+                    volume += 2 * np.log(stretch)
+        # Twice the log of how much W stretches the centred landmarks, as Observations.log_volume
+        # has it: on their contrasts the determinant of W is that of W over that of its mean
+        # precision, of which the sum's part cancels against that of the place.
+        volume += 2 * np.log(landmarks)
+        numbers, size = 2 * landmarks - 2, C - PLACE - 1
+        value = cost[p] / (nu[k] * scale * scale) + log_det[p]
+        value += (numbers - size) * np.log(nu[k]) + 2 * log_std[k]
+        value += numbers * np.log(2 * np.pi * scale * scale)
+        result[p] = 0.5 * (volume - value) if scale > 0 else np.nan
+    return result
+
+
+@compiled
 def shape_of(
     shape: Float[np.ndarray, "S M"],
     unknowns: Float[np.ndarray, "C"],

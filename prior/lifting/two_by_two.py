@@ -4,21 +4,6 @@ import numpy as np
 from jaxtyping import Float
 
 
-def determinants(matrices: Float[np.ndarray, "*n 2 2"]) -> Float[np.ndarray, "*n"]:
-    """Of each matrix."""
-    a, b, c, d = _cells(matrices)
-    return a * d - b * c
-
-
-def inverses(matrices: Float[np.ndarray, "*n 2 2"]) -> Float[np.ndarray, "*n 2 2"]:
-    """Of each matrix."""
-    a, b, c, d = _cells(matrices)
-    result = np.empty(matrices.shape)
-    result[..., 0, 0], result[..., 0, 1], result[..., 1, 0], result[..., 1, 1] = d, -b, -c, a
-    result /= (a * d - b * c)[..., None, None]
-    return result
-
-
 def whitenings(precision: Float[np.ndarray, "*n 2 2"]) -> Float[np.ndarray, "*n 2 2"]:
     """W, upper triangular, with W^T W the precision; 0 where that is 0."""
     a, b, d = precision[..., 0, 0], precision[..., 0, 1], precision[..., 1, 1]
