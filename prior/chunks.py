@@ -59,7 +59,7 @@ def each_chunk(
     """
     size = size or CHUNK
     slices = [slice(i, min(i + size, count)) for i in range(0, count, size)]
-    threads = min(cores(), len(slices))
+    threads = min(cores(), len(slices)) if len(slices) > 1 else 1
     # The limit on numpy's threads holds for the whole process: one at a time may set it.
     if threads <= 1 or not _limited.acquire(blocking=False):
         yield from map(function, slices)

@@ -313,28 +313,28 @@ class CandidateSearch:
         rows: Int[np.ndarray, "N"],
         results: dict[str, np.ndarray],
     ) -> None:
-        """Fills in what Candidates say of their poses, by the names of Lifted's fields; rows: where
-        each image's results are."""
-        fields = "pose", "projection", "scale", "yaw", "coefficients", "log_likelihood", "ok"
-        passes.described(
+        """Fills in what the best of the Candidates say of their poses, by the names of Lifted's
+        fields; rows: where each image's results are."""
+        if self.by_cost:
+            candidates = self.best(images, candidates)
+        results["log_likelihood"][rows] = np.nan
+        passes.describe(
             self.shape,
             self.nu,
             self.log_prior,
             self.model.scale_mm,
             *images[:-1],
-            candidates.row,
-            candidates.component,
-            *candidates[3:],
+            *candidates,
             rows,
-            *(results[name] for name in fields),
+            *(results[name] for name in passes.DESCRIBED),
         )
 
     def best(self, images: weak.Observations, candidates: Candidates) -> Candidates:
         """One of the Candidates for each row: the most probable; by_cost: of those that have the
         least cost of their components."""
-        many = np.bincount(candidates.row)[candidates.row] > 1
-        if not many.any():
+        if len(candidates.row) == len(images.ok):  # Each has one at least.
             return candidates
+        many = np.bincount(candidates.row)[candidates.row] > 1
         tied = np.flatnonzero(many)
         row, component = candidates.row[tied], candidates.component[tied]
         projected = self.project(images, candidates.take(tied))

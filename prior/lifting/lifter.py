@@ -258,11 +258,8 @@ class Lifter:
         candidates, probability = self.search.near_best(images, refine=refine)
         if refine:
             candidates = self.search.refined(images, candidates)
-        best = self.search.best(images, candidates)
-        where = rows[best.row]
         results["component_probability"][rows] = probability
-        results["component"][where], results["rotation"][where] = best.component, best.rotation
-        self.search.describe(images, best, rows, results)
+        self.search.describe(images, candidates, rows, results)
 
     def lift_track(
         self,

@@ -14,6 +14,15 @@ from prior.lifting.compiled import compiled
 
 
 @compiled
+def _cos_sin(angle: float, last: Float[np.ndarray, "3"]) -> tuple[float, float]:
+    """Cosine and sine of an angle, taken from `last`, the last one and its own, where that is the
+    same: angles come many alike in a row."""
+    if angle != last[0]:
+        last[0], last[1], last[2] = angle, np.cos(angle), np.sin(angle)
+    return last[1], last[2]
+
+
+@compiled
 def observed(
     points: Float[np.ndarray, "N L 2"],
     confidence: Float[np.ndarray, "_ L"],
@@ -30,7 +39,7 @@ def observed(
 ]:
     """The first fields of Observations; confidence: of each image, or one row for all;
     least: so many landmarks can be lifted."""
-    count, L = points.shape[:2]
+    (count, L), last = points.shape[:2], np.full(3, np.nan)
     y, centre, weight = np.zeros((count, 2, L)), np.zeros((count, 2)), np.ones((count, L))
     size, log_volume = np.ones(count), np.zeros(count)
     dimensions, ok = np.full(count, 2 * (L - 1)), np.ones(count, np.bool_)
@@ -59,7 +68,7 @@ def observed(
         centre[i, 0], centre[i, 1] = middle_x, middle_y
         dimensions[i] = 2 * (visible - 1)
         log_volume[i] = 2 * logs - np.log(total / visible)
-        cos, sin = np.cos(roll[i]), np.sin(roll[i])
+        cos, sin = _cos_sin(roll[i], last)
         most, squared = 0.0, 0.0
         for j in range(L):
             w = weight[i, j]
@@ -70,11 +79,12 @@ def observed(
                 squared += a * a + b * b
                 y[i, 0, j], y[i, 1, j] = cos * a + sin * b, cos * b - sin * a
         # Rounding of the coordinates is not an extent.
-        if np.sqrt(squared) > 1e-9 * (1 + most):
+        ok[i] = np.sqrt(squared) > 1e-9 * (1 + most)
+        if ok[i]:
             size[i] = np.sqrt(squared)
-            y[i] /= size[i]
-        else:
-            ok[i] = False
+            for j in range(L):
+                y[i, 0, j] /= size[i]
+                y[i, 1, j] /= size[i]
     return y, size, centre, weight, dimensions, log_volume, ok
 
 
@@ -84,16 +94,14 @@ def products(
 ) -> tuple[Float32[np.ndarray, "D n"], Float32[np.ndarray, "pairs n"]]:
     """Landmarks of these rows turned by `roll`, radians, x towards y; and the products y_i y_j,
     i <= j. Both in float32, images last."""
-    count, L = len(rows), y.shape[2]
+    count, L, last = len(rows), y.shape[2], np.full(3, np.nan)
     flat = np.empty((2 * L, count), np.float32)
     pairs = np.empty((L * (2 * L + 1), count), np.float32)
     # So many images at a time, that what is read stays near while it is turned over.
     for start in range(0, count, 16):
         for p in range(start, min(start + 16, count)):
             i = rows[p]
-            cos, sin = 1.0, 0.0
-            if roll[i] != 0:
-                cos, sin = np.cos(roll[i]), np.sin(roll[i])
+            cos, sin = _cos_sin(roll[i], last)
             for j in range(L):
                 a, b = y[i, 0, j], y[i, 1, j]
                 flat[j, p], flat[L + j, p] = cos * a - sin * b, sin * a + cos * b
@@ -157,10 +165,11 @@ def _turned(
     solution: Float[np.ndarray, "S"],
     angle: float,
     elevation: float,
+    last: Float[np.ndarray, "_ 3"],
     shape: Float[np.ndarray, "3 L"],
     flat: Float[np.ndarray, "2 L"],
 ) -> None:
-    """Fills in Projected.shape and .flat of one candidate."""
+    """Fills in Projected.shape and .flat of one candidate; last: two as of _cos_sin."""
     (size, length), L = shapes.shape, shape.shape[1]
     together = shape.reshape(length)
     together[:] = 0
@@ -171,8 +180,8 @@ def _turned(
     if size % 2:
         for v in range(length):
             together[v] += solution[size - 1] * shapes[size - 1, v]
-    cos, sin = np.cos(angle), np.sin(angle)
-    up, away = np.cos(elevation), np.sin(elevation)
+    cos, sin = _cos_sin(angle, last[0])
+    up, away = _cos_sin(elevation, last[1])
     for j in range(L):
         x, height, z = shape[0, j], shape[1, j], shape[2, j]
         x, z = cos * x + sin * z, cos * z - sin * x
@@ -225,10 +234,10 @@ def projected(
     """The fields of Projected, of Candidates of Observations."""
     count, L = len(row), y.shape[2]
     shape, flat = np.empty((count, 3, L)), np.empty((count, 2, L))
-    cost, log_density = np.empty(count), np.empty(count)
+    cost, log_density, last = np.empty(count), np.empty(count), np.full((2, 3), np.nan)
     for p in range(count):
         i, k = row[p], component[p]
-        _turned(shapes[k], solution[p], angle[p], elevation[i], shape[p], flat[p])
+        _turned(shapes[k], solution[p], angle[p], elevation[i], last, shape[p], flat[p])
         cost[p], log_density[p] = _likely(
             flat[p], y[i], weight[i], solution[p, 0], nu[k], log_det[p], dimensions[i]
         )
@@ -236,8 +245,22 @@ def projected(
     return shape, flat, cost, log_density
 
 
+# What `describe` fills in, in its order.
+DESCRIBED = [
+    "pose",
+    "projection",
+    "scale",
+    "yaw",
+    "coefficients",
+    "component",
+    "rotation",
+    "log_likelihood",
+    "ok",
+]
+
+
 @compiled
-def described(
+def describe(
     shapes: Float[np.ndarray, "K S V"],
     nu: Float[np.ndarray, "K"],
     log_prior: Float[np.ndarray, "K"],
@@ -254,6 +277,7 @@ def described(
     yaw: Float[np.ndarray, "N"],
     row: Int[np.ndarray, "P"],
     component: Int[np.ndarray, "P"],
+    rotation: Int[np.ndarray, "P"],
     angle: Float[np.ndarray, "P"],
     solution: Float[np.ndarray, "P S"],
     log_det: Float[np.ndarray, "P"],
@@ -263,22 +287,26 @@ def described(
     out_scale: Float[np.ndarray, "M"],
     out_yaw: Float[np.ndarray, "M"],
     out_coefficients: Float[np.ndarray, "M J"],
+    out_component: Int[np.ndarray, "M"],
+    out_rotation: Int[np.ndarray, "M"],
     out_log_likelihood: Float[np.ndarray, "M"],
     out_ok: Bool[np.ndarray, "M"],
 ) -> None:
-    """Fills in the fields of Lifted of Observations' best Candidates; place: the row of each image
-    there."""
+    """Fills in the fields of Lifted of Observations' Candidates, the most probable of each image,
+    and if they are as probable the first; place: the row of each image there, of NaN before."""
     L = y.shape[2]
-    shape, flat = np.empty((3, L)), np.empty((2, L))
+    shape, flat, last = np.empty((3, L)), np.empty((2, L)), np.full((4, 3), np.nan)
     for p in range(len(row)):
         i, k, to = row[p], component[p], place[row[p]]
-        _turned(shapes[k], solution[p], angle[p], elevation[i], shape, flat)
+        _turned(shapes[k], solution[p], angle[p], elevation[i], last, shape, flat)
         _, density = _likely(
             flat, y[i], weight[i], solution[p, 0], nu[k], log_det[p], dimensions[i]
         )
         # From centred weighted landmarks of unit norm to the landmarks in px.
         density += log_prior[k] + log_volume[i] - dimensions[i] * np.log(size[i])
-        out_log_likelihood[to] = density
+        if density <= out_log_likelihood[to]:
+            continue
+        out_log_likelihood[to], out_component[to], out_rotation[to] = density, k, rotation[p]
         scale = solution[p, 0] if ok[i] and solution[p, 0] > 0 else 1.0
         out_ok[to] = ok[i] and solution[p, 0] > 0
         out_scale[to] = scale * size[i]
@@ -286,7 +314,7 @@ def described(
         out_yaw[to] = (angle[p] - yaw[i] + np.pi) % (2 * np.pi) - np.pi
         for j in range(out_coefficients.shape[1]):
             out_coefficients[to, j] = solution[p, 1 + j] / scale
-        cos, sin = np.cos(yaw[i]), np.sin(yaw[i])
+        cos, sin = _cos_sin(yaw[i], last[2])
         mm = scale_mm / scale
         total, middle_x, middle_y = 0.0, 0.0, 0.0
         for j in range(L):
@@ -299,7 +327,8 @@ def described(
             middle_x += squared * flat[0, j]
             middle_y += squared * flat[1, j]
         middle_x, middle_y = middle_x / total, middle_y / total
-        cos, sin = size[i] * np.cos(roll[i]), size[i] * np.sin(roll[i])
+        cos, sin = _cos_sin(roll[i], last[3])
+        cos, sin = cos * size[i], sin * size[i]
         for j in range(L):
             a, b = flat[0, j] - middle_x, flat[1, j] - middle_y
             out_projection[to, j, 0] = cos * a - sin * b + centre[i, 0]

@@ -20,6 +20,10 @@ from prior.lifting.weak_perspective import Systems
 # rounding.
 RANK_TOLERANCE = 1e-6
 
+# Matrices of a multiple of so many rows are multiplied sooner: of 32 in four fifths of the time of
+# 31. Our choice, by trial.
+LANES = 4
+
 # Log densities of this search that are closer than TIE / nu, and at least LEAST_TIE, are decided in
 # float64. Errors come from the quadratic form and go with 1 / nu: at 20 mm of noise, of the best
 # combinations of real poses, up to 0.002, and 0.009 between elevations 0.5 degrees apart.
@@ -27,7 +31,7 @@ TIE = 8e-6
 LEAST_TIE = 1e-3
 
 # Poses searched at once: their products and scores stay in a core's cache.
-BLOCK = 512
+BLOCK = 256
 
 # Stands in for a scale that is not positive (upside down): the log density then comes out far
 # below any other.
@@ -81,6 +85,7 @@ def pack(here: ExactForms, there: ExactForms | None, dimensions: int, compress: 
     if compress:
         u, values, v = np.linalg.svd(right, full_matrices=False)
         rank = np.count_nonzero(values > RANK_TOLERANCE * values[0])
+        rank = -(-rank // LANES) * LANES
         left, right = np.ascontiguousarray(v[:rank], np.float32), u[:, :rank] * values[:rank]
     right, linear, gain, constant = (
         np.ascontiguousarray(a, np.float32)

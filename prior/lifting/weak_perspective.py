@@ -139,7 +139,7 @@ def validate(
 ) -> Inputs:
     """The arguments of `Lifter.lift`, checked and copied; landmarks: L, None for as many as there
     are. Raises InputError."""
-    points = np.array(points, dtype=float)
+    points = np.array(points, dtype=float, order="C")
     L = points.shape[1] if landmarks is None and points.ndim == 3 else landmarks or 0
     if points.ndim != 3 or points.shape[1:] != (L, 2):
         raise InputError(f"points: expected shape (N, {L}, 2), px, got {points.shape}")
@@ -213,7 +213,7 @@ def observe(inputs: Inputs, angles: Float[np.ndarray, "3 N"] | None = None) -> O
     L = inputs.points.shape[1]
     confidence = np.ones((1, L)) if inputs.confidence is None else inputs.confidence
     fields = passes.observed(
-        np.array(inputs.points, order="C"), np.array(confidence, order="C"), roll, MIN_LANDMARKS
+        np.ascontiguousarray(inputs.points), np.array(confidence, order="C"), roll, MIN_LANDMARKS
     )
     return Observations._make([*fields, roll, elevation, yaw, one_camera])
 
