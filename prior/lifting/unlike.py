@@ -202,8 +202,11 @@ class UnlikeSearch:
             # As precise everywhere as nu has it: no body's own noise beside it.
             covariance, body = np.zeros((1, 1, 2, 2)), self.search.nu
         else:
+            # Of what is missing it may be anything.
+            there = np.isfinite(flat).all(axis=2)[..., None, None]
             slopes = toward.slopes(inputs, rows)
-            covariance = slopes @ inputs.covariance[rows] @ slopes.swapaxes(2, 3)
+            covariance = np.where(there, inputs.covariance[rows], 0)
+            covariance = slopes @ covariance @ slopes.swapaxes(2, 3)
             body = model.noise_std**2
         return _weighed(
             flat,

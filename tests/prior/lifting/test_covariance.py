@@ -5,7 +5,7 @@ import pytest
 
 import prior
 from prior import metrics
-from tests.prior.lifting.photographs import INTRINSICS, photographs
+from tests.prior.lifting.photographs import INTRINSICS, covariances, photographs
 
 
 def test_a_covariance_of_the_noise_that_is_reckoned_with_changes_nothing(model):
@@ -52,3 +52,19 @@ def test_a_landmark_of_huge_covariance_is_as_good_as_missing(model, intrinsics, 
     error = [metrics.procrustes_aligned(a.pose, truth).mean() for a in (lifted, without)]
     assert error[0] < 1.05 * error[1]
     np.testing.assert_array_equal(lifted.ok, without.ok)
+
+
+@pytest.mark.parametrize("intrinsics", [None, INTRINSICS], ids=["weak perspective", "lens"])
+def test_the_covariance_of_what_is_missing_may_be_anything(lifter, intrinsics):
+    _, points, cameras = photographs(6, noise_px=3)
+    points[:, 4], points[5] = np.nan, np.nan
+    covariance = covariances(6)
+    options = {"camera": cameras, "intrinsics": intrinsics}
+    expected = lifter.lift(
+        points[:5], covariance=covariance[:5], **options | {"camera": cameras[:5]}
+    )
+    covariance[:, 4], covariance[5] = np.nan, np.inf
+    with pytest.warns(UserWarning, match="1 of 6 poses"):
+        lifted = lifter.lift(points, covariance=covariance, **options)
+    np.testing.assert_allclose(lifted.pose[:5], expected.pose, atol=1e-4)
+    assert np.isfinite(lifted.pose).all()
