@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # before the processes fork.
 RUN = """
 import contextlib, io, json, multiprocessing, os, runpy, sys
-import cv2, jinja2, jsonschema, jaxtyping, matplotlib.pyplot, numpy, onnx
+import cv2, jinja2, jsonschema, jaxtyping, matplotlib.pyplot, numba, numpy, onnx, tqdm
 import scipy.optimize, scipy.stats
 import sklearn.datasets, sklearn.linear_model, sklearn.neural_network, sklearn.metrics
 for package in ("caffe", "vtkmodules", "mediapipe"):

@@ -96,7 +96,9 @@ def _array(values: Any) -> np.ndarray | None:
     """Lists of numbers inside each other as an array, or None. Quicker than NumPy with lists."""
     try:
         shape, level = [len(values)], values
-        while level and set(map(type, level)) <= {list, tuple}:
+        # Of the numbers the first one's type is enough: a list among them is none, and raises.
+        nested = {list, tuple}
+        while level and {type(next(iter(level)))} <= nested and set(map(type, level)) <= nested:
             (size,) = set(map(len, level))
             shape.append(size)
             level = list(chain.from_iterable(level))

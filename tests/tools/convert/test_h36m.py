@@ -168,6 +168,7 @@ def run(folder, out, *more):
     return h36m.main([str(folder), "--out", str(out), "--no-videos", *more])
 
 
+@pytest.mark.slow  # for what it shares with the others
 def test_real_cameras(release):
     """World points projected by the reader land where the 2D truth says."""
     folder, poses = release
@@ -227,6 +228,7 @@ def test_a_page_of_human36m(release, tmp_path, monkeypatch):
     assert record["human36m"] and {r["protocol"] for r in record["results"]} == {"1", "2", "3"}
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_listed(release, tmp_path, capsys):
     folder, _ = release
     part = tmp_path / "part"

@@ -17,7 +17,7 @@ FORMAT = "'points' (N, landmarks, 2), px, in .npz or JSON"
 
 def recognises(content: Any) -> bool:
     """Whether there are points."""
-    return isinstance(content, Mapping) and "points" in content
+    return isinstance(content, dict) and "points" in content
 
 
 def collect(content: Mapping[str, Any]) -> People:
