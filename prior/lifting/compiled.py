@@ -9,6 +9,7 @@ import contextlib
 import inspect
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -21,9 +22,8 @@ REORDERED = {"reassoc", "contract", "nsz", "arcp"}
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """A decorator: `function`, compiled; threads run it side by side.
 
-    It fills arrays that it is handed, and calls nothing but numpy and compiled functions of its own
-    file: what is compiled is kept on disk until that file changes, whatever changes in others. Sums
-    may be taken in another order; a division by 0 is no error.
+    It calls nothing but numpy and other compiled functions. Sums may be taken in another order; a
+    division by 0 is no error. What is compiled is kept on disk.
     """
     compile_ = partial(numba.njit, nogil=True, error_model="numpy", fastmath=REORDERED)
     plain: Any = inspect.unwrap(function)  # Tests wrap it, to check the shapes in its signature.
@@ -34,8 +34,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Kept(FunctionCache):
-    """What is compiled, on disk. It is no file of a user's: if it is damaged, as by a power cut, or
-    cannot be written, as on a full disk, it is as if it were not there."""
+    """What is compiled, on disk, until a file of its folder changes, which may have in it what it
+    calls. It is no file of a user's: if it is damaged, as by a power cut, or cannot be written, as
+    on a full disk, it is as if it were not there."""
 
     def load_overload(self, *arguments: Any) -> Any:
         """What is kept, or None."""
@@ -50,3 +51,10 @@ class _Kept(FunctionCache):
         """Keep it, if there is room."""
         with contextlib.suppress(OSError):
             super().save_overload(*arguments)
+
+    def _index_key(self, *arguments: Any) -> tuple[Any, ...]:
+        """By what it is kept; numba's looks at the function's own file alone."""
+        folder = Path(self._py_func.__code__.co_filename).parent
+        files = [(path.name, path.stat()) for path in sorted(folder.glob("*.py"))]
+        stamps = tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in files)
+        return (*super()._index_key(*arguments), stamps)

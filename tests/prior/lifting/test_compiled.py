@@ -2,6 +2,7 @@
 
 import resource
 import runpy
+import sys
 
 import numpy as np
 import pytest
@@ -79,3 +80,20 @@ def test_on_a_full_disk_a_loop_is_compiled_and_not_kept(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert doubled(path) == (6, 0) and doubled(path) == (6, 1)
+
+
+def test_what_is_kept_goes_with_what_it_calls(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    path, called = tmp_path / "loop.py", tmp_path / "called_by_the_loop.py"
+    twice = LOOP.replace("double(values)", "twice(value)").replace(
+        LOOP[LOOP.index("    for i") :], "    return 2 * value\n"
+    )
+    called.write_text(twice)
+    path.write_text(
+        "from called_by_the_loop import twice\n"
+        + LOOP.replace("values[i] *= 2", "values[i] = twice(values[i])")
+    )
+    assert doubled(path) == (6, 0) and doubled(path) == (6, 1)
+    called.write_text(twice.replace("2 * value", "20 * value"))
+    monkeypatch.delitem(sys.modules, "called_by_the_loop")
+    assert doubled(path) == (60, 0) and doubled(path) == (60, 1)
