@@ -45,7 +45,7 @@ def replacing(path: FilePath) -> Iterator[Path]:
     # The suffix stays last: writers such as matplotlib's go by it.
     temporary = path.with_name(f".part.{path.name}")
     try:
-        with _alone(temporary, path, PATIENCE) as lock:
+        with alone(temporary, path, PATIENCE) as lock:
             os.ftruncate(lock, 0)
             yield temporary
             os.replace(temporary, path)
@@ -72,7 +72,7 @@ def locked(folder: FilePath) -> Iterator[int]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / LOCK, folder, 0.0) as lock:
+    with alone(folder / LOCK, folder) as lock:
         yield lock
 
 
@@ -97,7 +97,7 @@ def scratch(folder: FilePath | None = None, prefix: str = "lifting-") -> Iterato
 
 
 @contextmanager
-def _alone(path: Path, target: Path, patience: float) -> Iterator[int]:
+def alone(path: Path, target: Path, patience: float = 0.0) -> Iterator[int]:
     """The descriptor of the file `path`, which is made, this process' alone, and removed in the end
     unless it was renamed.
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from prior import foreign, program
 from prior.errors import InputError
-from prior.files import write
+from prior.files import LOCK, alone, write
 from tools.infer import answers
 from tools.pictures import Pictures
 
@@ -122,9 +122,17 @@ def detect_in(options, make):
         return answers.answer(
             lambda path: document({n: _rows(detector, *rest) for n, *rest in Pictures([path])})
         )
-    kept = options.out.with_name(f".{options.out.name}.partial")
     source = Pictures(options.input)
     options.out.parent.mkdir(parents=True, exist_ok=True)
+    # What an earlier run has done is one file too: of two at once one has both.
+    lock = options.out.with_name(f"{LOCK}.{options.out.name}")
+    with alone(lock, options.out):
+        return _detect_in(options, source, detector)
+
+
+def _detect_in(options, source, detector):
+    """The same of Pictures, by a detector."""
+    kept = options.out.with_name(f".{options.out.name}.partial")
     frames = run(source, detector, kept)
     people = sum(rows is not None for rows in frames.values())
     for line in source.problems:

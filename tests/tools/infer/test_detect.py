@@ -133,6 +133,20 @@ def test_it_goes_on_where_it_was_stopped(tmp_path, video, capsys):
     assert whole.read_text() == out.read_text() and not list(tmp_path.glob(".*"))
 
 
+def test_of_two_into_one_file_the_second_is_refused(tmp_path, video, capsys):
+    out, statuses = tmp_path / "keypoints.json", []
+
+    class Twice(Detector):
+        def __call__(self, picture):
+            if not statuses:
+                statuses.append(run(video, "--out", out))
+            return super().__call__(picture)
+
+    assert run(video, "--out", out, detector=Twice()) == 0 and statuses == [1]
+    assert f"{out}: another process is writing it" in capsys.readouterr().err
+    assert list(tmp_path.glob(".*")) == [] and len(keypoints.read(out).points) == 7
+
+
 def test_damaged_images_and_videos_are_left_out(tmp_path, video, capsys):
     folder = tmp_path / "photos"
     folder.mkdir()
