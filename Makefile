@@ -331,7 +331,12 @@ ablations: $(if $(filter build/data/%,$(DATA)),build/data/test.json) $(PRIOR) $(
 ##@ Set-up, done by the jobs above as they need it
 
 .PHONY: venv
-venv: $(VENV)/.installed ## the Python packages, in build/venv
+venv: $(VENV)/.loops ## the Python packages, in build/venv, and the lifting's loops compiled
+
+# Kept beside their files, until one of these changes: no program then waits for it.
+$(VENV)/.loops: $(wildcard prior/lifting/*.py) tools/setup/loops.py $(VENV)/.installed
+	@$(PYTHON) -m tools.setup.loops
+	@touch $@
 
 .PHONY: venv-demo
 venv-demo: $(VENV)/.installed-demo ## a body to render

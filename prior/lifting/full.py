@@ -326,7 +326,7 @@ class FullSearch:
         if own.covariance is not None:
             covariance, body = own.covariance, self.search.model.noise_std**2
         whitening = _whitenings(
-            covariance, np.where(lost, 1, weight), scale, component, body, self.search.nu
+            covariance, np.where(lost, 1, weight), scale.copy(), component, body, self.search.nu
         )
         points = np.where(lost[..., None], 0, own.points)
         return Views(component, matrices(own, yaw), points, whitening)
