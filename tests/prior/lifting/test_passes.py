@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prior.camera import level_camera, vertical_rotation
-from prior.lifting import passes
+from prior.lifting import passes, search
 from prior.lifting import weak_perspective as weak
 
 L = 17
@@ -90,11 +90,13 @@ def test_products_are_those_of_turned_landmarks(count):
 @pytest.mark.parametrize("each", [False, True])
 def test_densities_are_numpys(each):
     random = np.random.default_rng(2)
-    quadratic, scale = random.uniform(0.5, 2, (2, 12, 5)).astype(np.float32)
-    constant = random.normal(size=(12, 5 if each else 1)).astype(np.float32)
-    expected = quadratic / scale**2 - 32 * np.log(scale) + constant
-    density, best = passes.densities(quadratic, scale, np.log(scale), constant, 32)
-    np.testing.assert_allclose(density, expected, rtol=1e-5, atol=1e-5)
+    quadratic, scale = np.exp(random.uniform(-3, 3, (2, 12, 37))).astype(np.float32)
+    scale[:3, 0] = 1, 2, search.TINY
+    constant = random.normal(size=(12, 37 if each else 1)).astype(np.float32)
+    exact = [a.astype(float) for a in (quadratic, scale, constant)]
+    expected = exact[0] / exact[1] ** 2 - 32 * np.log(exact[1]) + exact[2]
+    density, best = passes.densities(quadratic, scale, scale.view(np.int32), constant, 32)
+    np.testing.assert_allclose(density, expected, rtol=1e-6, atol=2e-5)
     np.testing.assert_array_equal(best, density.max(axis=0))
 
 
