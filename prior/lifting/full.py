@@ -144,7 +144,8 @@ class FullSearch:
         # the less the landmarks tell.
         yaw = angle - images.yaw[row]
         views = self._views(inputs, images, row, component, yaw, scale)
-        if np.isfinite(doubt):
+        # By weak perspective a step is the solution.
+        if np.isfinite(doubt) and inputs.intrinsics is not None:
             start, kept = self._likely(row, views, start, doubt)
             row, component, rotation, yaw = (a[kept] for a in (row, component, rotation, yaw))
             views = views.take(kept)
