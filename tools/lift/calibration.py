@@ -168,6 +168,8 @@ def _upright(
     """(rotation (3, 3) from our world to the camera, a note on which axis is up)."""
     if rotation.size == 3:
         rotation = cv2.Rodrigues(rotation.reshape(3, 1))[0]
+    if rotation.shape != (3, 3):
+        raise CalibrationError(f"{path}: rotation: expected 3 x 3 or 3, got {rotation.shape}")
     try:
         rotation = check_rotation(rotation, f"{path}: rotation")
     except ValueError as error:

@@ -242,6 +242,7 @@ def test_ros_says_no_direction(tmp_path, text):
         ("a.json", '{"K": [[1, 0], [0, 1]]}', "camera matrix: expected 3 x 3"),
         ("a.json", '{"K": [[1, 0, 2], [0, 1, 2], [0, 0, "a"]]}', "expected numbers"),
         ("a.json", '{"R": [[1, 0, 0], [0, 1, 0], [0, 0, 2]]}', "rotation"),
+        ("a.json", '{"R": [[[1, 0, 0], [0, 1, 0], [0, 0, 1]]]}', "rotation: expected 3 x 3"),
         ("a.json", '{"lenses": [1, 2], "name": "x"}', "got an object with lenses: a list"),
         ("a.json", '{"K": ', "expected JSON"),
         ("a.json", "", "expected a camera"),
