@@ -22,6 +22,7 @@ from prior.lifting.lifted import Described, Lifted
 from prior.lifting.perspective import Views
 from prior.lifting.runs import runs
 from prior.lifting.toward import Toward, toward_persons
+from prior.lifting.two_by_two import inverse_root
 from prior.lifting.unlike import DEPTHS, Known, UnlikeSearch, rare
 from prior.lifting.weak_perspective import Inputs
 
@@ -355,13 +356,12 @@ def _whitenings(
             if covariance.shape[1] == L:
                 c = covariance[p, i]
                 a, b, d = a + c[0, 0] / size, c[0, 1] / size, d + c[1, 1] / size
-            share = nu[k] / (a * d - b * b)
-            if not share > 0:  # A covariance of a pose that is lost, which nothing has checked.
-                a, b, d, share = 1.0, 0.0, 1.0, 1.0
-            root = np.sqrt(share * d)
-            cross = -share * b / root
-            result[p, i, 0, 0], result[p, i, 0, 1] = weight[p, i] * root, weight[p, i] * cross
-            result[p, i, 1, 1] = weight[p, i] * np.sqrt(max(share * a - cross * cross, 0.0))
+            if not (a > 0 and d > 0 and a + abs(b) + d < np.inf):
+                a, b, d = nu[k], 0.0, nu[k]  # Of a pose that is lost: nothing has checked it.
+            first, across, last = inverse_root(a, b, d)
+            share = weight[p, i] * np.sqrt(nu[k])
+            result[p, i, 0, 0], result[p, i, 0, 1] = share * first, share * across
+            result[p, i, 1, 1] = share * last
     return result
 
 

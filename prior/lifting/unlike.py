@@ -20,7 +20,7 @@ from prior.lifting.least_squares import LeastSquares
 from prior.lifting.perspective import Views
 from prior.lifting.ranking import Ranked
 from prior.lifting.toward import Toward, sureness
-from prior.lifting.two_by_two import whitenings
+from prior.lifting.two_by_two import inverse_root, whitenings
 from prior.lifting.weak_perspective import Inputs
 
 # An image is ranked again where its scale was off by more than this share, or a depth by more than
@@ -323,11 +323,10 @@ def _weighed(
                 own = body[k] * stretch * stretch
                 first = (a + own) / certainty + others[k, i]
                 second = (d + own) / certainty + others[k, i]
-                cross = b / certainty
-                share = nu[k] / (first * second - cross * cross)
-                precision[k, p, i, 0, 0] = share * second + LEAST_PRECISION
-                precision[k, p, i, 1, 1] = share * first + LEAST_PRECISION
-                precision[k, p, i, 0, 1] = precision[k, p, i, 1, 0] = -share * cross
+                root, across, last = inverse_root(first, b / certainty, second)
+                precision[k, p, i, 0, 0] = nu[k] * root * root + LEAST_PRECISION
+                precision[k, p, i, 1, 1] = nu[k] * (across * across + last * last) + LEAST_PRECISION
+                precision[k, p, i, 0, 1] = precision[k, p, i, 1, 0] = nu[k] * root * across
         if nothing:
             for k in range(len(nu)):
                 for i in range(L):

@@ -193,8 +193,9 @@ def _covariance(
         )
     matrix = np.broadcast_to(matrix, (*points.shape, 2))
     (a, b), (c, d) = np.moveaxis(matrix, (-2, -1), (0, 1))
-    with np.errstate(invalid="ignore"):
-        good = (np.abs(b - c) <= 1e-6 * (np.abs(a) + np.abs(d))) & (a > 0) & (a * d - b * c > 0)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        good = (np.abs(b - c) <= 1e-6 * (np.abs(a) + np.abs(d))) & (a > 0) & (d - b / a * c > 0)
+    good &= np.isfinite(matrix).all(axis=(2, 3))
     bad = ~good & ~np.isnan(points).any(axis=2)
     if bad.any():
         i, landmark = np.argwhere(bad)[0]

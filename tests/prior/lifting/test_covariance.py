@@ -68,3 +68,19 @@ def test_the_covariance_of_what_is_missing_may_be_anything(lifter, intrinsics):
         lifted = lifter.lift(points, covariance=covariance, **options)
     np.testing.assert_allclose(lifted.pose[:5], expected.pose, atol=1e-4)
     assert np.isfinite(lifted.pose).all()
+
+
+@pytest.mark.parametrize("intrinsics", [None, INTRINSICS], ids=["weak perspective", "lens"])
+@pytest.mark.parametrize("noise_px", [1e30, 1e80, 1e140])
+def test_a_covariance_is_never_too_large(lifter, intrinsics, noise_px):
+    """Its products are above the largest number; it is as one that is large enough."""
+    _, points, cameras = photographs(6, noise_px=3)
+    points[:, 4] += 300
+    covariance = covariances(6)
+    options = {"camera": cameras, "intrinsics": intrinsics, "covariance": covariance}
+    covariance[:, 4] = 1e12 * np.eye(2)
+    expected = lifter.lift(points, **options)
+    covariance[:, 4] = noise_px**2 * np.eye(2)
+    lifted = lifter.lift(points, **options)
+    np.testing.assert_array_equal(lifted.rotation, expected.rotation)
+    np.testing.assert_allclose(lifted.pose, expected.pose, atol=0.1)  # mm

@@ -236,6 +236,7 @@ def test_the_tilt_is_found_with_a_lens_too(lifter):
         ({"covariance": np.eye(2)}, "covariance: expected"),
         ({"covariance": np.zeros((17, 2, 2))}, "positive definite.*landmark 0 of pose 0"),
         ({"covariance": np.tile([[1, 2], [2, 1]], (17, 1, 1))}, "positive definite"),
+        ({"covariance": np.tile([[np.inf, 0], [0, 1]], (17, 1, 1))}, "positive definite"),
         ({"covariance": np.tile([[1, 0.5], [0, 1]], (17, 1, 1))}, "symmetric"),
     ],
 )
