@@ -317,7 +317,7 @@ class CandidateSearch:
         fields; rows: where each image's results are."""
         if self.by_cost:
             candidates = self.best(images, candidates)
-        results["log_likelihood"][rows] = np.nan
+        results["log_likelihood"][rows], results["ok"][rows] = np.nan, False
         passes.describe(
             self.shape,
             self.nu,

@@ -65,9 +65,6 @@ def observed(
             weight[i] = 1
             continue
         middle_x, middle_y = middle_x / total, middle_y / total
-        centre[i, 0], centre[i, 1] = middle_x, middle_y
-        dimensions[i] = 2 * (visible - 1)
-        log_volume[i] = 2 * logs - np.log(total / visible)
         cos, sin = _cos_sin(roll[i], last)
         most, squared = 0.0, 0.0
         for j in range(L):
@@ -79,12 +76,16 @@ def observed(
                 squared += a * a + b * b
                 y[i, 0, j], y[i, 1, j] = cos * a + sin * b, cos * b - sin * a
         # Rounding of the coordinates is not an extent.
-        ok[i] = np.sqrt(squared) > 1e-9 * (1 + most)
-        if ok[i]:
-            size[i] = np.sqrt(squared)
-            for j in range(L):
-                y[i, 0, j] /= size[i]
-                y[i, 1, j] /= size[i]
+        ok[i] = 1e-9 * (1 + most) < np.sqrt(squared) < np.inf
+        if not ok[i]:
+            y[i], weight[i] = 0, 1
+            continue
+        size[i], centre[i, 0], centre[i, 1] = np.sqrt(squared), middle_x, middle_y
+        dimensions[i] = 2 * (visible - 1)
+        log_volume[i] = 2 * logs - np.log(total / visible)
+        for j in range(L):
+            y[i, 0, j] /= size[i]
+            y[i, 1, j] /= size[i]
     return y, size, centre, weight, dimensions, log_volume, ok
 
 

@@ -55,15 +55,16 @@ def test_one_confidence_is_for_all(images):
 
 def test_what_cannot_be_lifted_is_nothing_and_leaves_the_others_alone(images):
     points, confidence, roll = images
-    bad = points.copy()
-    bad[0, 4, 0], bad[4, 2], bad[5] = np.inf, np.nan, 300
-    *fields, ok = passes.observed(bad, confidence, roll, 3)
-    assert ok.tolist() == [i not in (0, 4, 5) for i in range(9)]
+    bad, unsure = points.copy(), confidence.copy()
+    bad[0, 4, 0], bad[4, 2], bad[5], bad[6, 1] = np.inf, np.nan, 300, 1e200
+    unsure[7:] = [[1e-100], [1e-200]]  # of which the squares are next to nothing, and nothing
+    *fields, ok = passes.observed(bad, unsure, roll, 3)
+    assert ok.tolist() == [i in (1, 2, 3) for i in range(9)]
     for field, twin in zip(fields, passes.observed(points, confidence, roll, 3), strict=False):
         np.testing.assert_array_equal(field[ok], twin[ok])
-        assert np.isfinite(field).all()
-    y, size = fields[:2]
-    assert not y[[0, 4]].any() and np.abs(y[5]).max() < 1e-9 and (size[~ok] == 1).all()
+    y, size, centre, weight, dimensions, log_volume = (field[~ok] for field in fields)
+    assert not y.any() and not centre.any() and not log_volume.any()
+    assert (size == 1).all() and (weight == 1).all() and (dimensions == 2 * (L - 1)).all()
 
 
 def test_no_image_is_no_trouble(images):

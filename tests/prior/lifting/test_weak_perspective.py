@@ -59,3 +59,13 @@ def test_it_is_that_of_the_systems_and_their_maps(model, asked):
         np.einsum("msd,md->ms", maps.solution, asked[-1].reshape(COUNT, -1)), solution, atol=1e-9
     )
     np.testing.assert_allclose(maps.log_det, log_det, atol=1e-9)
+
+
+@pytest.mark.parametrize("confidence", [1e-20, 1e-100, 1e-200])
+def test_landmarks_of_which_none_tells_a_thing_are_lost(lifter, confidence):
+    """No pose is said to be lifted that was not."""
+    points = np.random.default_rng(0).normal(size=(3, 17, 2)) * 100 + 300
+    with pytest.warns(UserWarning, match="3 of 3 poses"):
+        lifted = lifter.lift(points, confidence=np.full(17, confidence))
+    assert not lifted.ok.any() and (lifted.log_likelihood == -np.inf).all()
+    np.testing.assert_allclose(lifted.pose[0], lifter.model.scale_mm * lifter.model.mean[0])
