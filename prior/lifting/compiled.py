@@ -55,6 +55,7 @@ class _Kept(FunctionCache):
     def _index_key(self, *arguments: Any) -> tuple[Any, ...]:
         """By what it is kept; numba's looks at the function's own file alone."""
         folder = Path(self._py_func.__code__.co_filename).parent
-        files = [(path.name, path.stat()) for path in sorted(folder.glob("*.py"))]
+        # Not the links by which editors lock what is open.
+        files = [(path.name, path.stat()) for path in sorted(folder.glob("[!.]*.py"))]
         stamps = tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in files)
         return (*super()._index_key(*arguments), stamps)

@@ -70,6 +70,13 @@ def test_what_is_kept_on_disk_is_of_use_and_may_be_damaged(tmp_path):
             assert doubled(path) == (6, 1), (suffix, content)
 
 
+def test_a_file_that_is_open_in_an_editor_does_not_matter(tmp_path):
+    path = tmp_path / "loop.py"
+    path.write_text(LOOP)
+    (tmp_path / ".#loop.py").symlink_to("somebody@somewhere.4711")
+    assert doubled(path) == (6, 0) and doubled(path) == (6, 1)
+
+
 def test_on_a_full_disk_a_loop_is_compiled_and_not_kept(tmp_path):
     path = tmp_path / "loop.py"
     path.write_text(LOOP)
