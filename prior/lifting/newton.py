@@ -128,7 +128,7 @@ def project(
         shape_of(shapes[k], here, place)
         cost[p] = 0.0 if here[-1] > 0 else np.inf
         for i in range(L):
-            u, v, ahead = seen(matrix[p], here, place[i], place[L + i], place[2 * L + i])
+            u, v, ahead = projected(matrix[p], here, place[i], place[L + i], place[2 * L + i])
             projection[p, i, 0], projection[p, i, 1] = u, v
             w = whitening[p, i]
             if w[0, 0] or w[0, 1] or w[1, 0] or w[1, 1]:
@@ -191,7 +191,7 @@ def shape_of(
 
 
 @compiled
-def seen(
+def projected(
     matrix: Float[np.ndarray, "3 3"], unknowns: Float[np.ndarray, "C"], x: float, y: float, z: float
 ) -> tuple[float, float, float]:
     """Where a point in the person's axes is seen, px, and its denominator."""
@@ -219,7 +219,7 @@ def linearise(
     shape_of(shape, unknowns, place)
     cost = 0.0 if unknowns[-1] > 0 else np.inf
     for i in range(L):
-        u, v, ahead = seen(matrix, unknowns, place[i], place[L + i], place[2 * L + i])
+        u, v, ahead = projected(matrix, unknowns, place[i], place[L + i], place[2 * L + i])
         a, b, c, d = whitening[i, 0, 0], whitening[i, 0, 1], whitening[i, 1, 0], whitening[i, 1, 1]
         right = below = 0.0
         if a or b or c or d:

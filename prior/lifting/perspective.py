@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from prior.lifting.newton import NEAREST
 from prior.lifting.two_by_two import precisions
 from prior.model import PriorModel
 
@@ -120,4 +121,4 @@ class Projections:
 def ahead(denominator: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
     """Denominators; what is in the camera's own plane has some projection: such candidates are
     lost."""
-    return np.where(np.abs(denominator) < 1e-6, denominator.dtype.type(-1e-6), denominator)
+    return np.where(np.abs(denominator) < NEAREST, -NEAREST, denominator)

@@ -23,7 +23,7 @@ def compile_all():
     """Lift a few poses in every way."""
     model = prior.load()
     points = PLACE_PX + SCALE_PX * np.stack([model.mean[0] @ LEVEL[:2].T] * 3)
-    some = np.where(np.arange(points.shape[1])[:, None] > 0, points, np.nan)
+    incomplete = np.where(np.arange(points.shape[1])[:, None] > 0, points, np.nan)
     each = {"camera": np.stack([LEVEL] * len(points))}
     lens = {"intrinsics": INTRINSICS}
     doubt = {"covariance": np.tile(9 * np.eye(2), (points.shape[1], 1, 1))}
@@ -32,7 +32,7 @@ def compile_all():
         "a camera for each": (points, each | {"refine": True}),
         "the lens": (points, lens),
         "covariances": (points, doubt),
-        "missing landmarks": (some, lens | {"robust": True}),
+        "missing landmarks": (incomplete, lens | {"robust": True}),
     }
     lifter = prior.Lifter(model)
     with warnings.catch_warnings():

@@ -28,8 +28,8 @@ def views(model):
     coefficients = random.normal(size=(COUNT, model.basis_size)) * model.std[component]
     shape = model.mean[component] + np.einsum("pj,pjlc->plc", coefficients, model.basis[component])
     scale = FOCAL * model.scale_mm / random.uniform(3000, 6000, COUNT)
-    seen = np.einsum("pac,plc->pla", matrix, scale[:, None, None] * shape)
-    points = (seen[..., :2] + [500, 500]) / (1 + seen[..., 2:])
+    image = np.einsum("pac,plc->pla", matrix, scale[:, None, None] * shape)
+    points = (image[..., :2] + [500, 500]) / (1 + image[..., 2:])
     points += random.normal(0, 3, points.shape)
     whitening = np.tile(np.eye(2), (*points.shape[:2], 1, 1)) * random.uniform(
         0.5, 2, (COUNT, 17, 1, 1)
@@ -47,8 +47,8 @@ def residuals(model, views, i, unknowns):
     result = [np.sqrt(NU[k]) / model.std[k] * unknowns[2 : 2 + size]]
     for landmark, whitening, at in zip(shape, views.whitening[i], views.points[i], strict=True):
         x, y, depth = views.matrix[i] @ landmark
-        seen = (np.array([x, y]) + unknowns[:2]) / (1 + depth)
-        result.append(whitening @ (at - seen))
+        image = (np.array([x, y]) + unknowns[:2]) / (1 + depth)
+        result.append(whitening @ (at - image))
     return np.concatenate(result)
 
 
