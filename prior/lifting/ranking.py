@@ -106,7 +106,7 @@ class Ranking:
         """Log densities and scales of a component."""
         n, L = points.shape[:2]
         across, pairs = np.empty((n, 3, 3, L), np.float32), np.empty((n, 6, L), np.float32)
-        rest, scale, value = np.empty((n, 7)), *np.empty((2, n, self._turn.shape[1]))
+        rest, scale, value = np.empty((n, 6)), *np.empty((2, n, self._turn.shape[1]))
         weigh(points, elevation, precision, across, pairs, rest)
         # As least_squares.Solution has it: the place has a flat prior.
         numbers, volume = 2 * rest[:, 4] - 2, rest[:, 5]
@@ -173,13 +173,13 @@ def weigh(
     precision: Float[np.ndarray, "n L 2 2"],
     across: Float[np.ndarray, "n 3 3 L"],
     pairs: Float[np.ndarray, "n 6 L"],
-    rest: Float[np.ndarray, "n 7"],
+    rest: Float[np.ndarray, "n 6"],
 ) -> None:
     """Fills what the tables are multiplied with: `across`, for the place's two columns and
     the points, their weights on (u, v sin e, -v cos e) of each landmark; `pairs`, on products of
     two of these. rest: the normal matrix of the place, three cells; that of the points, about their
-    weighted mean, for which float32 is enough; how many landmarks there are; the log determinant of
-    the precisions on differences of landmarks; and the mean precision."""
+    weighted mean, for which float32 is enough; how many landmarks there are; and the log
+    determinant of the precisions on differences of landmarks."""
     L = points.shape[1]
     for p in range(len(points)):
         sin, cos = np.sin(elevation[p]), -np.cos(elevation[p])
@@ -211,14 +211,13 @@ def weigh(
         rest[p, 0], rest[p, 1], rest[p, 2], rest[p, 3] = a, b, d, square
         rest[p, 4] = there
         rest[p, 5] = log_det - np.log(whole) + 2 * np.log(there)
-        rest[p, 6] = 0.5 * (a + d) / there
 
 
 @compiled
 def rank(
     single: Float[np.ndarray, "n 3 3 S"],
     double: Float[np.ndarray, "n 6 T"],
-    rest: Float[np.ndarray, "n 7"],
+    rest: Float[np.ndarray, "n 6"],
     ridge: Float[np.ndarray, "J"],
     nu: float,
     turn: Float[np.ndarray, "9 R"],
@@ -251,7 +250,7 @@ def rank(
 def set_up(
     single: Float[np.ndarray, "3 3 S"],
     double: Float[np.ndarray, "6 T"],
-    rest: Float[np.ndarray, "7"],
+    rest: Float[np.ndarray, "6"],
     ridge: Float[np.ndarray, "J"],
     turn: Float[np.ndarray, "9 R"],
     normal: Float[np.ndarray, "V V R"],
