@@ -307,6 +307,19 @@ class FullSearch:
             place = (inputs.intrinsics[row, :2] @ (at / at[:, 2:])[..., None])[..., 0]
         return np.concatenate([place, unknowns], axis=1)
 
+    def whitening(
+        self,
+        inputs: Inputs,
+        weight: Float[np.ndarray, "P L"],
+        scale: Float[np.ndarray, "P"],
+        component: Int[np.ndarray, "P"],
+    ) -> Float[np.ndarray, "P L 2 2"]:
+        """W of Views of persons of this scale; weight: confidences, 0 of missing landmarks."""
+        covariance, body = np.zeros((1, 1, 2, 2)), self.search.nu
+        if inputs.covariance is not None:
+            covariance, body = inputs.covariance, self.search.model.noise_std**2
+        return _whitenings(covariance, weight, scale.copy(), component, body, self.search.nu)
+
     def _views(
         self,
         inputs: Inputs,
@@ -324,12 +337,7 @@ class FullSearch:
         lost = ~images.ok[row, None]
         visible = ~np.isnan(own.points).any(axis=2)
         weight = np.where(visible, 1.0 if own.confidence is None else own.confidence, 0)
-        covariance, body = np.zeros((1, 1, 2, 2)), self.search.nu
-        if own.covariance is not None:
-            covariance, body = own.covariance, self.search.model.noise_std**2
-        whitening = _whitenings(
-            covariance, np.where(lost, 1, weight), scale.copy(), component, body, self.search.nu
-        )
+        whitening = self.whitening(own, np.where(lost, 1, weight), scale, component)
         points = np.where(lost[..., None], 0, own.points)
         return Views(component, matrices(own, yaw), points, whitening)
 

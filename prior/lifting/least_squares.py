@@ -79,6 +79,12 @@ class LeastSquares(Projections):
         newton.project(*self._asked(views), unknowns, projection, cost)
         return projection, cost
 
+    def distances(
+        self, views: Views, unknowns: Float[np.ndarray, "P C"], share: Float[np.ndarray, "P L"]
+    ) -> Float[np.ndarray, "P L"]:
+        """Of newton.py."""
+        return newton.distances(*self._asked(views), self._nu, share, unknowns)
+
     def _log_density(
         self,
         views: Views,

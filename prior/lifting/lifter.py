@@ -146,7 +146,7 @@ class Lifter:
             known = None if like is None else self.full.known(part, like)
             return self._lifted(part, False, False, weighed=weighed, known=known)
 
-        lifted = outliers.lift(self.search, trial, lift)
+        lifted = outliers.lift(self.full, trial, lift)
         if not (refine or tilt):
             return lifted
         return self._lifted(inputs._replace(points=lifted.inputs.points), refine, tilt)

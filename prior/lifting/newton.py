@@ -313,3 +313,65 @@ def factor(normal: Float[np.ndarray, "_ V"]) -> None:
             normal[i + 1, j] = (normal[i + 1, j] - b) * inverse
             normal[i + 2, j] = (normal[i + 2, j] - c) * inverse
             normal[i + 3, j] = (normal[i + 3, j] - d) * inverse
+
+
+@compiled
+def distances(
+    component: Int[np.ndarray, "P"],
+    matrix: Float[np.ndarray, "P 3 3"],
+    points: Float[np.ndarray, "P L 2"],
+    whitening: Float[np.ndarray, "P L 2 2"],
+    shapes: Float[np.ndarray, "K S M"],
+    ridges: Float[np.ndarray, "K C"],
+    nu: Float[np.ndarray, "K"],
+    share: Float[np.ndarray, "P L"],
+    unknowns: Float[np.ndarray, "P C"],
+) -> Float[np.ndarray, "P L"]:
+    """Squared distances of landmarks from where the others foretell them, in standard deviations of
+    noise and foretelling together: chi squared with 2 degrees of freedom, if the noise is normal.
+    share: with how much of its precision each was part of the solution, 0 if it was left out. 0
+    where there is no landmark."""
+    (P, L), C = share.shape, unknowns.shape[1]
+    result = np.zeros((P, L))
+    place, slopes = np.empty(3 * L), np.empty((6, L))
+    rows = np.zeros((C + 1, -(-2 * L // LANES) * LANES))
+    weighed, normal = np.zeros_like(rows), np.zeros((C + 4, C + 1))
+    ahead = np.empty((2, C))
+    for p in range(P):
+        k, here = component[p], unknowns[p]
+        view = (matrix[p], points[p], whitening[p])
+        linearise(shapes[k], ridges[k], view, here, place, slopes, rows)
+        for i in range(L):
+            root = np.sqrt(share[p, i])
+            for j in range(C + 1):
+                weighed[j, i], weighed[j, L + i] = root * rows[j, i], root * rows[j, L + i]
+        multiply(weighed, normal)
+        for j in range(C):
+            normal[j, j] += ridges[k, j]
+        normal[C, C] += 1 + ROUNDING  # Not read; it stays positive.
+        factor(normal)
+        for i in range(L):
+            if not whitening[p, i].any():
+                continue
+            for side in range(2):
+                for j in range(C):
+                    value = rows[j, side * L + i]
+                    for n in range(j):
+                        value -= normal[j, n] * ahead[side, n]
+                    ahead[side, j] = value / normal[j, j]
+            # How unsure the solution is of the landmark, beside the noise.
+            a = b = d = 0.0
+            for j in range(C):
+                a += ahead[0, j] * ahead[0, j]
+                b += ahead[0, j] * ahead[1, j]
+                d += ahead[1, j] * ahead[1, j]
+            x, y, own = rows[C, i], rows[C, L + i], share[p, i]
+            # r^T (1 - share G)^-1 (1 + (1 - share) G)^-1 r, two matrices with the same axes.
+            u, v = x, y
+            for w in (-own, 1 - own):
+                p00, p01, p11 = 1 + w * a, w * b, 1 + w * d
+                det = max(p00 * p11 - p01 * p01, ROUNDING)
+                u, v = (p11 * u - p01 * v) / det, (p00 * v - p01 * u) / det
+            scale = here[C - 1]
+            result[p, i] = (x * u + y * v) / (nu[k] * scale * scale)
+    return result

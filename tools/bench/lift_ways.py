@@ -41,7 +41,7 @@ CONDITIONS = tuple((px, wrong) for wrong in (0.0, 0.05) for px in (0, 5, 10, 20)
 # What is tried for the two numbers of prior.lifting.outliers, and under which of these.
 WITH_ERRORS = (5, 0.05)
 FREEDOMS = (2.0, 4.0, 8.0)
-DOUBTS = (9.0, 12.0, 20.0)
+DOUBTS = (9.0, 12.0, 16.0, 20.0, 30.0)
 # Poses that the regression learns from, at most, each in so many views: some minutes.
 LEARNED, VIEWS = 12_000, 4
 # What the noise of a landmark is, as a share of all landmarks' root mean square, at least.

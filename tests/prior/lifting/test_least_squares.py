@@ -137,3 +137,31 @@ def test_what_leads_nowhere_has_no_density(solver, views):
     solved = solver.solve(over, unknowns)
     np.testing.assert_array_equal(solved.ok, density > -np.inf)
     assert (solved.log_density[~solved.ok] == -np.inf).all()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3, 0.0])
+def test_distances_are_from_where_the_others_foretell_a_landmark(model, solver, views, share):
+    """By weak perspective, against a solution in which the landmark has no part. share: what part
+    it had in the one that is asked."""
+    views, start = views
+    flat = views._replace(matrix=views.matrix * np.array([1, 1, 0])[:, None])
+    shares = np.ones((COUNT, 17))
+    shares[:, 6] = share
+    partly = flat._replace(whitening=flat.whitening * np.sqrt(shares)[..., None, None])
+    unknowns = solver.solve(partly, start).unknowns
+    squared = solver.distances(flat, unknowns, shares)
+    assert squared[1, 4] == 0  # It is missing.
+    for i in range(COUNT):
+        k, W = views.component[i], flat.whitening[i]
+        linear = np.moveaxis(solver.columns(flat)[i, :2], 0, 1)  # (17, 2, S)
+        columns = np.concatenate([np.tile(np.eye(2), (17, 1, 1)), linear], axis=2)
+        ridge = np.zeros(columns.shape[2])
+        ridge[2:-1] = NU[k] / model.std[k] ** 2
+        others = np.arange(17) != 6
+        A = (W[others] @ columns[others]).reshape(-1, len(ridge))
+        y = (W[others] @ views.points[i, others, :, None]).ravel()
+        inverse = np.linalg.inv(A.T @ A + np.diag(ridge))
+        off = views.points[i, 6] - columns[6] @ inverse @ A.T @ y
+        unsure = np.linalg.inv(W[6].T @ W[6]) + columns[6] @ inverse @ columns[6].T
+        expected = off @ np.linalg.solve(unsure, off) / (NU[k] * unknowns[i, -1] ** 2)
+        assert squared[i, 6] == pytest.approx(expected, rel=1e-6)
