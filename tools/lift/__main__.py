@@ -228,6 +228,8 @@ def how_to_lift(options):
     if options.elevation is not None and not abs(options.elevation) < 90:
         raise InputError(f"--elevation: expected -90 to 90 degrees, got {options.elevation}")
     _check_track(options)
+    if options.robust and options.as_published:
+        raise InputError("--robust: expected it without --as-published, got both; leave one out")
     camera = calibration.NONE
     if options.camera:
         camera = calibration.read(options.camera, options.up, options.camera_name)
@@ -239,6 +241,7 @@ def how_to_lift(options):
         "each": options.search_each,
         "least": options.min_confidence,
         "weigh": options.weigh,
+        "robust": options.robust,
         "noise_mm": options.noise_mm,
         "as_published": options.as_published,
         "refine": options.refine,

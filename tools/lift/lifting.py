@@ -9,6 +9,7 @@ import prior
 from prior.camera import compose
 from prior.lifting.lifter import AS_PUBLISHED, NOISE_MM
 from prior.lifting.plausibility import judge, judge_tracks
+from prior.skeleton import LANDMARKS as OURS
 from tools.lift import bones, calibration, lifted, motions, tilt, tracks
 from tools.lift.counting import LANDMARKS, PEOPLE, LeftOut
 
@@ -16,8 +17,6 @@ from tools.lift.counting import LANDMARKS, PEOPLE, LeftOut
 LEAST_LANDMARKS = 6
 # A landmark of lower confidence counts as missing. Our choice: what detectors call unreliable.
 LEAST_CONFIDENCE = 0.2
-# --weigh rounds confidences up to one of so many levels: each combination has tables of its own.
-LEVELS = 4
 
 
 def lift(
@@ -30,6 +29,7 @@ def lift(
     each=False,
     least=LEAST_CONFIDENCE,
     weigh=False,
+    robust=False,
     noise_mm=NOISE_MM,
     as_published=False,
     refine=False,
@@ -41,12 +41,13 @@ def lift(
 
     camera: a Calibration; elevation, roll: radians, of one without rotation; no elevation: the tilt
     is searched, one for all, or for `each` its own. least: landmarks of less confidence are
-    missing; the others count alike, or, `weigh`, by their confidence. With known intrinsics the
-    lifting is by full perspective, but as_published. constant_bones: bones.py; track: motions.py.
+    missing; the others count alike, or, `weigh`, by their confidence. robust: those that the others
+    contradict are missing too. With known intrinsics the lifting is by full perspective, but
+    as_published. constant_bones: bones.py; track: motions.py.
     """
     hidden = camera.hidden(people.points)
     rows, points, confidence, left = _enough(people, least, hidden)
-    weight = np.ceil(confidence * LEVELS) / LEVELS if weigh else (confidence > 0).astype(float)
+    weight = confidence if weigh else (confidence > 0).astype(float)
     how = AS_PUBLISHED if as_published else {"noise_mm": noise_mm}
     lifter = prior.Lifter(model, **how)
     person = tracks.link(points, people.frame[rows], people.person[rows])
@@ -60,7 +61,9 @@ def lift(
         rotation = compose(roll, elevation or 0.0, 0.0) if tilted else camera.rotation
         observed = _observed(camera, rotation, points, weak=as_published)
         observed["confidence"] = _shared(weight)
-        result = lifter.lift(**observed, refine=refine, tilt=each and tilted)
+        result = lifter.lift(**observed, refine=refine, tilt=each and tilted, robust=robust)
+        doubted = (confidence > 0) & ~result.inlier
+        observed["points"] = np.where(doubted[..., None], np.nan, observed["points"])
         if track:
             result = motions.of_people(
                 lifter, result, observed, people.frame[rows], person, people.rate
@@ -70,16 +73,17 @@ def lift(
             pose, spread, lengths = _with_bones(lifter, result, person)
         elif deviation:
             spread = lifter.deviation(result)
-    left += _unlifted(people, rows, result)
+    left += _unlifted(people, rows, result, robust)
     left += _unseen(people, rows[result.ok], least, hidden)
+    left += _doubted(people, rows[result.ok], doubted[result.ok])
     return _poses(
         _meta(people, model, how["noise_mm"], searched, lengths),
         result,
         judge_tracks(judge(result, model, how["noise_mm"]), person),
         pose_mm=pose,
         deviation_mm=spread,
-        points=points,
-        confidence=confidence,
+        points=np.where(doubted[..., None], np.nan, points),
+        confidence=np.where(doubted, 0, confidence),
         scale=result.scale / model.scale_mm,
         frame=people.frame[rows],
         person=person,
@@ -92,12 +96,14 @@ def _shared(weight):
     return weight[0] if len(weight) and (weight == weight[0]).all() else weight
 
 
-def _unlifted(people, rows, result):
-    """A list of the LeftOut of a Lifted of rows of Keypoints."""
+def _unlifted(people, rows, result, robust):
+    """A list of the LeftOut of a Lifted of rows of Keypoints; robust: as it was lifted."""
     if result.ok.all():
         return []
     frame = people.frame[rows[np.flatnonzero(~result.ok)[0]]]
     why, count = "all landmarks in one place, or upside down", np.count_nonzero(~result.ok)
+    if robust:
+        why = "all landmarks in one place, contradict each other, or upside down"
     return [LeftOut(PEOPLE, count, why, people.frame_name(frame))]
 
 
@@ -146,6 +152,16 @@ def _unseen(people, rows, least, hidden):
     frame = people.frame[rows[np.flatnonzero(lost.any(axis=1))[0]]]
     why = "where the camera's lens shows nothing, by its distortion"
     return [LeftOut(LANDMARKS, np.count_nonzero(lost), why, people.frame_name(frame))]
+
+
+def _doubted(people, rows, doubted):
+    """A list of the LeftOut of landmarks, of rows of Keypoints, that others contradict."""
+    if not doubted.any():
+        return []
+    row, landmark = np.argwhere(doubted)[0]
+    first = f"{OURS[landmark]} in {people.frame_name(people.frame[rows[row]])}"
+    why = "contradicted by the person's others"
+    return [LeftOut(LANDMARKS, np.count_nonzero(doubted), why, first)]
 
 
 def _enough(people, least, hidden):

@@ -6,7 +6,6 @@ from pathlib import Path
 from prior.lifting.lifter import NOISE_MM
 from tools.arguments import add_as_published, add_fov
 from tools.lift import calibration, detecting
-from tools.lift.lifting import LEVELS
 
 
 def add_camera(group: argparse._ArgumentGroup) -> None:
@@ -54,8 +53,13 @@ def add_lifting(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--weigh",
         action="store_true",
-        help=f"weigh landmarks by their confidence, in {LEVELS} levels; without it, those that are "
-        "there count alike, which is much faster",
+        help="weigh landmarks by their confidence; without it, those that are there count alike",
+    )
+    group.add_argument(
+        "--robust",
+        action="store_true",
+        help="leave out landmarks that the person's others contradict, as a wrist on someone else; "
+        "not in the paper",
     )
     group.add_argument(
         "--noise-mm",

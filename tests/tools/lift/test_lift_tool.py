@@ -200,12 +200,45 @@ def test_confidence_counts(tmp_path):
     path = files.arrays(tmp_path / "a.npz", wrong, confidence=confidence)
     expected = lift(files.arrays(tmp_path / "b.npz", masked("left wrist")))
     np.testing.assert_allclose(lift(path).pose_mm, expected.pose_mm, atol=2e-3)
-    # With a weight it counts a little: a quarter, as rounded.
+    # With a weight it counts a little.
     poses = lift(path, "--min-confidence", "0.1", "--weigh")
-    weight = np.where(confidence < 0.5, 0.25, 1)
     camera = compose(0.0, files.ELEVATION, 0.0)
-    expected = prior.lift(wrong, prior.load(), camera=camera, confidence=weight)
+    expected = prior.lift(wrong, prior.load(), camera=camera, confidence=confidence)
     np.testing.assert_allclose(poses.pose_mm, expected.pose, atol=2e-3)
+
+
+def test_landmarks_that_the_others_contradict_are_left_out_and_counted(tmp_path, capsys):
+    wrong, wrist = POINTS.copy(), LANDMARKS.index("left wrist")
+    wrong[2, wrist] += 200
+    path = files.arrays(tmp_path / "a.npz", wrong)
+    expected = lift(files.arrays(tmp_path / "b.npz", POINTS))
+    capsys.readouterr()
+    poses = lift(path, "--robust")
+    line = (
+        f"landmarks: {17 * 6} = {17 * 6 - 1} used + 1 left out: contradicted by the person's others"
+    )
+    assert f"{line} (first: left wrist in 2)" in capsys.readouterr().out
+    assert np.isnan(poses.points[2, wrist]).all() and poses.confidence[2, wrist] == 0
+    others = np.arange(6) != 2
+    np.testing.assert_allclose(poses.pose_mm[others], expected.pose_mm[others], atol=2e-3)
+    off = [
+        np.linalg.norm(of.pose_mm[2] - expected.pose_mm[2], axis=1).mean()
+        for of in (poses, lift(path))
+    ]
+    assert off[0] < 0.5 * off[1]
+    # As one motion the wrist is out, too.
+    moving = lift(path, "--robust", "--track", "--rate", "30")
+    assert np.isnan(moving.points[2, wrist]).all()
+    smooth = lift(files.arrays(tmp_path / "b.npz", POINTS), "--track", "--rate", "30")
+    off = np.linalg.norm(moving.pose_mm[2] - smooth.pose_mm[2], axis=1)
+    assert off.mean() < 30
+
+
+def test_robust_is_not_as_published(tmp_path, capsys):
+    path = files.arrays(tmp_path / "a.npz", POINTS)
+    out = tmp_path / "out.npz"
+    assert run(path, "--out", out, "--robust", "--as-published") == 1
+    assert "--robust: expected it without --as-published" in capsys.readouterr().err
 
 
 def test_what_is_left_out_is_said(tmp_path, capsys):
