@@ -317,7 +317,7 @@ class FullSearch:
         """W of Views of persons of this scale; weight: confidences, 0 of missing landmarks."""
         covariance, body = np.zeros((1, 1, 2, 2)), self.search.nu
         if inputs.covariance is not None:
-            covariance = np.ascontiguousarray(inputs.covariance)
+            covariance = inputs.covariance.copy()
             body = self.search.model.noise_std**2
         return _whitenings(covariance, weight, scale.copy(), component, body, self.search.nu)
 

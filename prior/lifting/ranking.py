@@ -107,7 +107,7 @@ class Ranking:
         n, L = points.shape[:2]
         across, pairs = np.empty((n, 3, 3, L), np.float32), np.empty((n, 6, L), np.float32)
         rest, scale, value = np.empty((n, 6)), *np.empty((2, n, self._turn.shape[1]))
-        weigh(points, elevation, precision, across, pairs, rest)
+        weigh(points, elevation, np.ascontiguousarray(precision), across, pairs, rest)
         # As least_squares.Solution has it: the place has a flat prior.
         numbers, volume = 2 * rest[:, 4] - 2, rest[:, 5]
         volume = volume - (numbers - self._size) * np.log(self._nu[k]) - 2 * self._log_std[k]

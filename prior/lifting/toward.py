@@ -61,7 +61,7 @@ def toward_persons(inputs: Inputs) -> Toward:
     if inputs.intrinsics is None:
         flat = Inputs(points, inputs.camera, inputs.one_camera, None)
         return Toward(flat, np.broadcast_to(np.eye(3), (count, 3, 3)), np.full(count, np.inf))
-    focal, intrinsics = focal_length(inputs.intrinsics), np.ascontiguousarray(inputs.intrinsics)
+    focal, intrinsics = focal_length(inputs.intrinsics), inputs.intrinsics.copy()
     turn = turn_to_axis(_middles(points, sureness(inputs), intrinsics))
     points = _turned(points, intrinsics, turn, focal)
     return Toward(Inputs(points, turn @ inputs.camera, False, None), turn, focal)
