@@ -42,9 +42,9 @@ for how in (
     sure | {"confidence": sure["confidence"][0], "robust": True},
 ):
     lifter.lift(points, **how)
-for one in (lens, doubt, doubt | lens | {"robust": True}, {"confidence": np.linspace(0.5, 1, 17)} | lens):
-    if "covariance" in one:
-        one = one | {"covariance": doubt["covariance"][0]}
+doubt = {"covariance": doubt["covariance"][0]}
+sure = {"confidence": np.linspace(0.5, 1, 17)}
+for one in (lens, doubt, doubt | lens | {"robust": True}, sure | lens):
     lifter.lift(points[:1], **one)
     lifter.lift(points, **one)
 lifter.lift_track(points, 30.0, **lens)
