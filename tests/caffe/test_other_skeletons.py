@@ -224,11 +224,15 @@ def test_hands_are_predicted_by_their_own_names(of_hands, hands, tmp_path, kind)
         assert OnnxNetwork(network[0]).skeleton == ANY_WAY
     names, hand = predicted(network, tmp_path, image, "--box", "8", "8", "80", "80", *options)
     assert tuple(names) == HAND.landmarks and len(hand["landmarks"]) == 21
-    # The most probable hand in any rotation, in the axes of a level camera.
+    # The most probable hand in any rotation, in the axes of a level camera, of landmarks that the
+    # file has rounded: of a network that has hardly learned two hands may be as probable.
     points, covariance = np.array(hand["landmarks"]), np.array(hand["covariance"])
-    lifted = prior.lift(points[None], prior.load(model), covariance=covariance[None])
-    expected = lifted.pose[0] @ (LEVEL.T @ lifted.camera[0]).T
-    np.testing.assert_allclose(hand["pose_mm"], expected, atol=1.5)
+    rounded = np.random.default_rng(0).uniform(-0.005, 0.005, (40, *points.shape))
+    covariance = np.broadcast_to(covariance, (40, *covariance.shape))
+    lifted = prior.lift(points + rounded, prior.load(model), covariance=covariance)
+    expected = lifted.pose @ (LEVEL.T @ lifted.camera).swapaxes(1, 2)
+    off = np.abs(hand["pose_mm"] - expected).max(axis=(1, 2))
+    assert off.min() < 1.5 and np.ptp(lifted.log_likelihood) < 0.2
 
 
 @pytest.mark.slow
