@@ -162,7 +162,8 @@ class UnlikeSearch:
         depth = np.zeros(points.shape[:2])
         whole = np.flatnonzero((weight > 0).all(axis=(1, 2)) & images.ok)
         if len(whole):
-            alike = weak.observe(toward.inputs.take(whole))
+            every = len(whole) == len(images.ok)
+            alike = images if every else weak.observe(toward.inputs.take(whole))
             best = self.search.best(alike, self.search.near_best(alike, rough=True)[0])
             upright = best.solution[:, 0] > 0
             rows = whole[best.row[upright]]
