@@ -25,7 +25,7 @@ from prior.lifting.weak_perspective import Inputs
 FREEDOM = 4.0
 
 # A landmark is doubted when its squared distance, in standard deviations, is above this: of normal
-# noise 1 of 3,000 is. By the same command 12 to 20 are alike.
+# noise 1 of 3,000 is. By the same command 12 to 30 are alike.
 DOUBT = 16.0
 
 # Rounds of re-weighting, and of deciding anew who is left out. More change hardly a pose.
