@@ -8,7 +8,7 @@ and basis, their V = 3L coordinates by axis.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, Int32
+from jaxtyping import Bool, Float, Float32, Int
 
 from prior.lifting.compiled import compiled
 
@@ -119,36 +119,24 @@ def products(
 def densities(
     quadratic: Float32[np.ndarray, "C n"],
     scale: Float32[np.ndarray, "C n"],
-    bits: Int32[np.ndarray, "C n"],
+    log_scale: Float32[np.ndarray, "C n"],
     constant: Float32[np.ndarray, "C _"],
     dimensions: int,
 ) -> tuple[Float32[np.ndarray, "C n"], Float32[np.ndarray, "n"]]:
-    """Log densities of search.Evaluated, and the highest of each image; bits: those of the scale,
-    of which the logarithm is made."""
+    """Log densities of search.Evaluated, and the highest of each image."""
     size, count = quadratic.shape
     density, best = np.empty_like(quadratic), np.full(count, -np.inf, np.float32)
-    power, bits_of_rest = np.empty(count, np.float32), np.empty(count, np.int32)
-    rest = bits_of_rest.view(np.float32)
-    times, one, log_2 = np.float32(dimensions), np.float32(1), np.float32(np.log(2))
-    # scale = 2^power rest, and the log of rest, from 1 to 2, is 2 (t + t^3 / 3 + t^5 / 5 ...) with
-    # t = (rest - 1) / (rest + 1): so far it is off by 1e-7.
-    a, b, c, d, e, f = [np.float32(2 / n) for n in range(1, 12, 2)]
-    each = constant.shape[1] > 1
-    for i in range(size):
-        same = np.float32(0) if each else constant[i, 0]
+    times, each = np.float32(dimensions), constant.shape[1] > 1
+    for c in range(size):
+        same = np.float32(0) if each else constant[c, 0]
         for p in range(count):
-            power[p] = (bits[i, p] >> np.int32(23)) - np.int32(127)
-            bits_of_rest[p] = (bits[i, p] & np.int32(0x7FFFFF)) | np.int32(0x3F800000)
-        for p in range(count):
-            t = (rest[p] - one) / (rest[p] + one)
-            q = t * t
-            log = log_2 * power[p] + t * (a + q * (b + q * (c + q * (d + q * (e + q * f)))))
-            density[i, p] = quadratic[i, p] / scale[i, p] / scale[i, p] - times * log + same
+            s = scale[c, p]
+            density[c, p] = quadratic[c, p] / s / s - times * log_scale[c, p] + same
         if each:
             for p in range(count):
-                density[i, p] += constant[i, p]
+                density[c, p] += constant[c, p]
         for p in range(count):
-            best[p] = density[i, p] if density[i, p] > best[p] else best[p]
+            best[p] = density[c, p] if density[c, p] > best[p] else best[p]
     return density, best
 
 

@@ -135,8 +135,8 @@ def log_densities(
 ) -> tuple[Float[np.ndarray, "C n"], Float[np.ndarray, "n"]]:
     """Log densities of the landmarks, the prior of each combination included, and the highest of
     each image."""
-    bits = forms.scale.view(np.int32)
-    return passes.densities(forms.quadratic, forms.scale, bits, forms.constant, forms.dimensions)
+    logs = np.log(forms.scale)
+    return passes.densities(forms.quadratic, forms.scale, logs, forms.constant, forms.dimensions)
 
 
 def negative_costs(forms: Evaluated) -> Float[np.ndarray, "C n"]:
