@@ -54,9 +54,8 @@ def descend(
     there; `log_det`, of the normal matrix without the scale's row; and `ok`, whether the scale is
     positive and all landmarks are before the camera."""
     L, C = points.shape[1], unknowns.shape[1]
-    place, slopes = np.empty(3 * L), np.empty((6, L))
-    rows = np.zeros((C + 1, -(-2 * L // LANES) * LANES))
-    normal, step, tried = np.zeros((C + 4, C + 1)), np.empty(C), np.empty(C)
+    place, slopes, rows, normal, step = room(L, C)
+    tried = np.empty(C)
     for p in range(len(component)):
         k, here = component[p], unknowns[p]
         view = (matrix[p], points[p], whitening[p])
@@ -97,9 +96,7 @@ def step_all(
     """Moves `unknowns` by one step, whatever is there. Fills `cost`, to which it leads where the
     projections are linear, and `log_det` as `descend` does, of before the step."""
     L, C = points.shape[1], unknowns.shape[1]
-    place, slopes = np.empty(3 * L), np.empty((6, L))
-    rows = np.zeros((C + 1, -(-2 * L // LANES) * LANES))
-    normal, step = np.zeros((C + 4, C + 1)), np.empty(C)
+    place, slopes, rows, normal, step = room(L, C)
     for p in range(len(component)):
         k, view = component[p], (matrix[p], points[p], whitening[p])
         linearise(shapes[k], ridges[k], view, unknowns[p], place, slopes, rows)
@@ -174,6 +171,23 @@ def log_densities(
         value += numbers * np.log(2 * np.pi * scale * scale)
         result[p] = 0.5 * (volume - value) if scale > 0 else np.nan
     return result
+
+
+@compiled
+def room(
+    L: int, C: int
+) -> tuple[
+    Float[np.ndarray, "M"],
+    Float[np.ndarray, "6 L"],
+    Float[np.ndarray, "V D"],
+    Float[np.ndarray, "_ V"],
+    Float[np.ndarray, "C"],
+]:
+    """Arrays to work in, the same for all candidates: `place`, `slopes` and `rows` of `linearise`,
+    with zeros at the rows' ends; `normal` of `step_from`, with the three rows that `factor` wants
+    below it; and a step."""
+    rows = np.zeros((C + 1, -(-2 * L // LANES) * LANES))
+    return np.empty(3 * L), np.empty((6, L)), rows, np.zeros((C + 4, C + 1)), np.empty(C)
 
 
 @compiled
@@ -333,9 +347,8 @@ def distances(
     where there is no landmark."""
     (P, L), C = share.shape, unknowns.shape[1]
     result = np.zeros((P, L))
-    place, slopes = np.empty(3 * L), np.empty((6, L))
-    rows = np.zeros((C + 1, -(-2 * L // LANES) * LANES))
-    weighed, normal = np.zeros_like(rows), np.zeros((C + 4, C + 1))
+    place, slopes, rows, normal, _ = room(L, C)
+    weighed = np.zeros_like(rows)
     ahead = np.empty((2, C))
     for p in range(P):
         k, here = component[p], unknowns[p]
