@@ -124,7 +124,7 @@ def load(path: FilePath = READY, skeleton: Skeleton | None = None) -> PriorModel
         raise ModelFileError(
             f"{path}: no such file; expected a pose model, as `python -m prior fit` writes"
         )
-    arrays = foreign.read_npz(path, _SHAPES, error=ModelFileError, exact=True)
+    arrays = npz.read(path, _SHAPES, error=ModelFileError, exact=True)
     of = _check(arrays, path)
     if skeleton not in (None, of):
         raise ModelFileError(

@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Int, Real
 from numpy.lib import format as npy
 
+from prior import npz
 from prior.errors import InputError, short
 from prior.files import FilePath
-from prior.foreign import Header, npy_header, npz_headers, read_npz
 
 SUFFIXES = (".npy", ".npz")
 ARRAY = "poses_mm"
@@ -33,7 +33,7 @@ class PartitionedPoses:
 
     ndim = 3
 
-    def __init__(self, files: Sequence[Path], counts: Sequence[int], like: Header) -> None:
+    def __init__(self, files: Sequence[Path], counts: Sequence[int], like: npz.Header) -> None:
         """counts: of the poses in each file; like: what all files have, but for the count."""
         self.files, self._like = tuple(files), like
         self._ends = np.cumsum(counts)
@@ -118,11 +118,11 @@ def open_folder(path: FilePath) -> PartitionedPoses:
     return PartitionedPoses(files, [header.shape[0] for header in headers], like)
 
 
-def _header(file: Path) -> Header:
+def _header(file: Path) -> npz.Header:
     """What the file's array announces. Raises InputError."""
     if file.suffix == ".npy":
-        return npy_header(file)
-    headers = npz_headers(file)
+        return npz.npy_header(file)
+    headers = npz.headers(file)
     if ARRAY not in headers:
         raise InputError(f"{file}: expected the array {ARRAY}, got {', '.join(headers) or 'none'}")
     return headers[ARRAY]
@@ -152,7 +152,7 @@ def _mapped(file: Path) -> np.ndarray:
         read: Any = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(member)
         if info.compress_type != zipfile.ZIP_STORED:
-            return read_npz(file, [ARRAY])[ARRAY]
+            return npz.read(file, [ARRAY])[ARRAY]
         header = member.tell()
     with open(file, "rb") as raw:
         # The member's own header, whose extra field may differ from that of the archive's index.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prior import foreign
+from prior import foreign, npz
 from prior.errors import short
 from prior.files import FilePath
 from prior.normalise import PoseError
@@ -26,7 +26,7 @@ def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> dict[str, np.ndarray]
     """
     path = Path(path)
     if path.suffix == ".npz":
-        values = foreign.read_npz(path, optional=(*ARGUMENTS, "landmarks"), error=PoseError)
+        values = npz.read(path, optional=(*ARGUMENTS, "landmarks"), error=PoseError)
     else:
         values = foreign.read_json(path, PoseError)
     if not isinstance(values, dict) or values.get("points") is None:

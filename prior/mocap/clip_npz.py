@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from prior import foreign, npz
+from prior import npz
 from prior.errors import short
 from prior.files import FilePath
 from prior.mocap.clip import Clip, MocapError
@@ -23,7 +23,7 @@ SYNONYMS = {"thorax": "neck", "neck/nose": "nose", "head": "head top"}
 
 def recognises(path: FilePath) -> bool:
     """Whether the file is an .npz that holds poses_mm (other .npz are not motion capture)."""
-    return Path(path).suffix == ".npz" and "poses_mm" in foreign.npz_names(path)
+    return Path(path).suffix == ".npz" and "poses_mm" in npz.names(path)
 
 
 def _name(landmark: str) -> str:
@@ -69,7 +69,7 @@ def read(path: FilePath, skeleton: Skeleton = HUMAN36M) -> list[Clip]:
     """The file's clips, poses as float64; skeleton: what they are wanted for, whose landmarks the
     file may have. Raises MocapError when it is damaged."""
     path = Path(path)
-    arrays = foreign.read_npz(path, optional=KEYS, error=MocapError)
+    arrays = npz.read(path, optional=KEYS, error=MocapError)
     poses, rate = arrays.get("poses_mm"), arrays.get("rate", arrays.get("fps"))
     if poses is None or rate is None:
         raise MocapError(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from prior import cdf, foreign, limits, pickled
+from prior import cdf, limits, npz, pickled
 from prior.files import FilePath
 from prior.mocap.clip import Clip, MocapError
 
@@ -32,7 +32,7 @@ SKELETON = "Human3.6M's skeleton"
 def recognises(path: FilePath) -> bool:
     """Whether the file is a .cdf in a folder D3_Positions, or an .npz with positions_3d."""
     path = Path(path)
-    return _is_cdf(path) or path.suffix == ".npz" and KEY in foreign.npz_names(path)
+    return _is_cdf(path) or path.suffix == ".npz" and KEY in npz.names(path)
 
 
 def _is_cdf(path: Path) -> bool:
@@ -76,7 +76,7 @@ def _read_cdf(path: Path) -> Clip:
 
 def _pickled(path: Path) -> Any:
     """The object in the file's array positions_3d. Raises MocapError and PickledError."""
-    values = pickled.read_npy(foreign.read_member(path, KEY, MocapError))
+    values = pickled.read_npy(npz.read_member(path, KEY, MocapError))
     if isinstance(values, list):
         raise pickled.PickledError("an array of several")
     return values

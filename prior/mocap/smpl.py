@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from prior import foreign, limits
+from prior import limits, npz
 from prior.files import FilePath
 from prior.mocap.clip import Clip, MocapError
 from prior.skeleton import HUMAN36M
@@ -43,7 +43,7 @@ Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 def recognises(path: FilePath) -> bool:
     """Whether the file is an .npz that holds joints and a rate."""
-    names = foreign.npz_names(path) if Path(path).suffix == ".npz" else ()
+    names = npz.names(path) if Path(path).suffix == ".npz" else ()
     return JOINTS in names and any(rate in names for rate in RATES)
 
 
@@ -51,7 +51,7 @@ def read(path: FilePath) -> list[Clip]:
     """The file's clip, in a list; without other word the subject is the folder's name, the action
     the file's. Raises MocapError."""
     path = Path(path)
-    arrays = foreign.read_npz(path, (JOINTS,), OPTIONAL, MocapError)
+    arrays = npz.read(path, (JOINTS,), OPTIONAL, MocapError)
     joints = arrays[JOINTS]
     if joints.ndim != 3 or joints.shape[1] < len(NAMES) or joints.shape[2] != 3:
         raise MocapError(

@@ -166,7 +166,7 @@ def open_(path: str) -> tuple[Table, Store]:
     """The table of a packed file and the Store of its images. Raises AnnotationError."""
     names = [*columns.COLUMNS, *STORED]
     index = index_of(path)[HEADER.size :]
-    table = foreign.read_npz("its index", optional=names, error=AnnotationError, content=index)
+    table = npz.read("its index", optional=names, error=AnnotationError, content=index)
     if "person_image" in table:  # files of before these columns were there
         table.setdefault("landmark", np.array(HUMAN36M.landmarks))
         table.setdefault("person_area", np.full(table["person_image"].shape, np.nan))

@@ -63,11 +63,12 @@ DOORS = {
     ".npz": ("import numpy as np", "dict(np.load(path, allow_pickle=False))"),
     ".mat": ("import scipy.io", "scipy.io.loadmat(path)"),
 }
+DOOR = "from prior import foreign, matlab, npz"
 BY_FOREIGN = {
     "JSON": "foreign.read_json(path)",
     "500 of JSON": "[foreign.read_json(file) for file in sorted(path.iterdir())]",
     "text": "foreign.read_text(path)",
-    ".npz": "foreign.read_npz(path, optional=None)",
+    ".npz": "npz.read(path, optional=None)",
     ".mat": "matlab.load(path)",
 }
 KEYPOINTS = "from tools.lift import keypoints", "keypoints.read(path)"
@@ -177,7 +178,9 @@ def write(folder):
         for name in names:
             words = f"way in: {name}", str(folder / name)
             before.append((words[0], *DOORS[kind], words[1]))
-            now.append((words[0], "from prior import foreign, matlab", BY_FOREIGN[kind], words[1]))
+            now.append(
+                (words[0], "from prior import foreign, matlab, npz", BY_FOREIGN[kind], words[1])
+            )
     cases = [(*words, str(path)) for *words, path in cases]
     return before + cases, now + cases
 

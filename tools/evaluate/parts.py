@@ -17,7 +17,7 @@ import numpy as np
 from prior import npz
 from prior.errors import InputError
 from prior.files import write
-from prior.foreign import read_json, read_npz
+from prior.foreign import read_json
 from tools.evaluate.predictions import Predictions
 
 # Of one part: our choice, minutes of a CPU's work on the paper's network at one scale.
@@ -102,7 +102,7 @@ class Parts:
 
     def _read(self, part):
         path = self._path(part)
-        arrays = read_npz(path, set(ARRAYS) - {"poses"}, ("poses",))
+        arrays = npz.read(path, set(ARRAYS) - {"poses"}, ("poses",))
         wrong = [n for n, a in arrays.items() if a.shape[ARRAYS[n]] != len(self.rows(part))]
         if wrong:
             raise InputError(f"{path}: {wrong[0]}: of another number of people; remove the file")

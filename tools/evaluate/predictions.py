@@ -174,7 +174,7 @@ def load(path):
 
 def _read(path):
     if path.suffix == ".npz":
-        return foreign.read_npz(path, optional=None, error=PredictionError)
+        return npz.read(path, optional=None, error=PredictionError)
     values = foreign.read_json(path, PredictionError)
     if not isinstance(values, dict):
         raise PredictionError(f"{path}: expected an object of arrays, got {type(values).__name__}")

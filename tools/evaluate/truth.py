@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from prior import foreign
+from prior import foreign, npz
 from prior.errors import InputError
 from prior.normalise import PoseError, check_poses
 from prior.skeleton import L
@@ -171,7 +171,7 @@ def _from_positions(folder):
 def _sequences(path, subject, trials):
     """A Truth for each video of a subject, of the frames that some protocol tests on."""
     try:
-        arrays = foreign.read_npz(path, optional=None, error=TruthError)
+        arrays = npz.read(path, optional=None, error=TruthError)
         for name in [name for name in arrays if name.startswith("points/")]:
             sequence, camera = name.removeprefix("points/").rsplit(".", 1)
             count = len(arrays[name])

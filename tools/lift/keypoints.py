@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from prior import foreign
+from prior import foreign, npz
 from prior.errors import short
 from tools.lift import frames, unknown
 from tools.lift.people import UNSAID, How, KeypointError, Keypoints, People
@@ -67,7 +67,7 @@ def _file(path: Path) -> People:
     if foreign.head(path, 2) == b"PK":
         return _collect(ARRAYS, archive.content(path))
     if foreign.head(path, 6) == b"\x93NUMPY":
-        return points.collect_array(foreign.read_npy(path, KeypointError))
+        return points.collect_array(npz.read_npy(path, KeypointError))
     data = foreign.read_bytes(path, KeypointError)
     try:
         text = foreign.decode(data, path, KeypointError)

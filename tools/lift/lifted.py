@@ -175,7 +175,7 @@ def is_lifted(path):
     """Whether a file holds Poses."""
     start = foreign.head(path, 64)
     if start.startswith(b"PK"):
-        return {"pose_mm", "meta"} <= set(foreign.npz_names(path))
+        return {"pose_mm", "meta"} <= set(npz.names(path))
     return FORMAT.encode() in start
 
 
@@ -183,7 +183,7 @@ def read(path):
     """The Poses that `write_npz` or `write_json` wrote. Raises PosesError."""
     path = Path(path)
     if foreign.head(path, 2) == b"PK":
-        arrays = foreign.read_npz(path, {"meta"}, set(Poses._fields), PosesError)
+        arrays = npz.read(path, {"meta"}, set(Poses._fields), PosesError)
         meta = foreign.parse_json(str(arrays.pop("meta")), path, PosesError)
         _check_schema(path, meta | {"poses": []} if isinstance(meta, dict) else meta)
     else:

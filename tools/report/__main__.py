@@ -17,10 +17,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import prior
-from prior import metrics, program, show
+from prior import metrics, npz, program, show
 from prior.errors import InputError
 from prior.files import write
-from prior.foreign import read_json, read_npz
+from prior.foreign import read_json
 from prior.skeleton import HUMAN36M
 from python_layers.data import annotations
 from tools.measured import stamp
@@ -51,7 +51,7 @@ class Demo:
             job = f"make eval NET=lite/{name}"
             self.errors[name] = read_json(_made(evaluation / "errors.json", job))
             predictions = _made(evaluation / "predictions.npz", job)
-            self.predictions[name] = read_npz(predictions, optional=None, error=ReportError)
+            self.predictions[name] = npz.read(predictions, optional=None, error=ReportError)
             self.losses[name] = _losses(build / f"train/lite-{name}", f"make train NET=lite/{name}")
         self.weighed = read_json(_made(build / "eval/lite-weighed/errors.json", "make demo"))
         steps = [read_json(path) for path in (build / "steps").glob("*.json")]

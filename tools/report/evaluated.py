@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 
 import prior
-from prior import metrics, show
+from prior import metrics, npz, show
 from prior.errors import InputError
-from prior.foreign import read_json, read_npz
+from prior.foreign import read_json
 from prior.skeleton import HUMAN36M
 from python_layers.data import annotations
 from tools.labels import plain
@@ -62,7 +62,7 @@ def load_predictions(evaluation, data):
     for needed in (path, evaluation / "errors.json"):
         if not needed.is_file():
             raise FigureError(f"{needed}: no such file; run make eval, or tools.evaluate, first")
-    predictions = read_npz(path, optional=None, error=FigureError)
+    predictions = npz.read(path, optional=None, error=FigureError)
     people = annotations.load(data)
     if "poses" not in predictions:
         raise FigureError(f"{path}: expected a network with lifting, got one without poses")

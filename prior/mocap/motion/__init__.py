@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from prior import foreign, npz
+from prior import npz
 from prior.errors import InputError
 from prior.files import FilePath
 from prior.mocap.clip import Clip, MocapError
@@ -38,12 +38,12 @@ SPLITS = ("training", "test")
 
 def recognises(path: FilePath) -> bool:
     """Whether the file is an .npz with the arrays of this format."""
-    return Path(path).suffix == ".npz" and set(KEYS) <= set(foreign.npz_names(path))
+    return Path(path).suffix == ".npz" and set(KEYS) <= set(npz.names(path))
 
 
 def read(path: FilePath) -> list[Clip]:
     """The file's clips, poses as float64. Raises MocapError when it is damaged."""
-    arrays = foreign.read_npz(path, KEYS, error=MocapError)
+    arrays = npz.read(path, KEYS, error=MocapError)
     steps, frames, rate = arrays["steps"], arrays["frames"], arrays["rate"]
     names = [arrays[key] for key in TEXTS]
     good = (

@@ -7,7 +7,7 @@ from typing import Any
 
 import cv2
 
-from prior import foreign, limits
+from prior import foreign, limits, npz
 from prior.errors import short
 from tools.lift.cameras import easymocap
 from tools.lift.cameras.raw import CalibrationError
@@ -31,7 +31,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def _one(path: Path) -> dict[str, Any]:
     if foreign.head(path, 2) == b"PK":
-        return dict(foreign.read_npz(path, optional=None, error=CalibrationError))
+        return dict(npz.read(path, optional=None, error=CalibrationError))
     text = foreign.read_text(path, CalibrationError)
     start = text.lstrip()
     try:
